@@ -1,0 +1,59 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+"""Read what is stored now.
+
+For administrators.
+
+GET /api/v1/billing/usage/checkpoints/current
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...decode import parse_json
+from ...models.current_checkpoint_storage_usage_response import (
+    CurrentCheckpointStorageUsageResponse,
+)
+from ...types import Request, Response
+
+if TYPE_CHECKING:
+    from ...client import Client
+
+__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+
+
+def build_request(*, project_id: str | None = None) -> Request:
+    """Describe the request; nothing is sent.
+
+    Args:
+        project_id: Only those of this project.
+    """
+    params: dict[str, str | int | float | bool] = {}
+    if project_id is not None:
+        params["project_id"] = project_id
+    headers: dict[str, str] = {"accept": "application/json"}
+    return Request(
+        operation="get_checkpoint_storage_usage",
+        method="GET",
+        path="/api/v1/billing/usage/checkpoints/current",
+        params=params,
+        headers=headers,
+        secured=True,
+    )
+
+
+def parse_response(content: bytes) -> CurrentCheckpointStorageUsageResponse:
+    """Read the body of a success; raises ParseError for anything else."""
+    return parse_json(content, CurrentCheckpointStorageUsageResponse.from_dict)
+
+
+def sync_detailed(
+    *, client: Client, project_id: str | None = None
+) -> Response[CurrentCheckpointStorageUsageResponse]:
+    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+    return client.exchange(build_request(project_id=project_id), parse_response, (200,))
+
+
+def sync(*, client: Client, project_id: str | None = None) -> CurrentCheckpointStorageUsageResponse:
+    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    return sync_detailed(client=client, project_id=project_id).parsed

@@ -1,0 +1,53 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+"""Create a model to train.
+
+A base model with a fresh adapter. Requests to the model may be sent as soon as its id is
+known.
+
+The answer is a promise; its result, from retrieve_future, is a CreateModelResponse.
+
+POST /api/v1/create_model
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...decode import parse_json
+from ...models.create_model_request import CreateModelRequest
+from ...models.untyped_api_future import UntypedAPIFuture
+from ...types import Request, Response
+
+if TYPE_CHECKING:
+    from ...client import Client
+
+__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+
+
+def build_request(*, body: CreateModelRequest) -> Request:
+    """Describe the request; nothing is sent."""
+    headers: dict[str, str] = {"accept": "application/json"}
+    return Request(
+        operation="create_model",
+        method="POST",
+        path="/api/v1/create_model",
+        headers=headers,
+        body=body.to_dict(),
+        content_type="application/json",
+        secured=True,
+    )
+
+
+def parse_response(content: bytes) -> UntypedAPIFuture:
+    """Read the body of a success; raises ParseError for anything else."""
+    return parse_json(content, UntypedAPIFuture.from_dict)
+
+
+def sync_detailed(*, client: Client, body: CreateModelRequest) -> Response[UntypedAPIFuture]:
+    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+    return client.exchange(build_request(body=body), parse_response, (200,))
+
+
+def sync(*, client: Client, body: CreateModelRequest) -> UntypedAPIFuture:
+    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    return sync_detailed(client=client, body=body).parsed

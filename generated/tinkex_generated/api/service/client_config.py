@@ -1,0 +1,51 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+"""Fetch switches and limits for the client.
+
+The first request of a client. A server may leave out what it does not care about, down to an
+empty object; official clients since 0.18 will not start without an answer.
+
+POST /api/v1/client/config
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...decode import parse_json
+from ...models.client_config_request import ClientConfigRequest
+from ...models.client_config_response import ClientConfigResponse
+from ...types import Request, Response
+
+if TYPE_CHECKING:
+    from ...client import Client
+
+__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+
+
+def build_request(*, body: ClientConfigRequest) -> Request:
+    """Describe the request; nothing is sent."""
+    headers: dict[str, str] = {"accept": "application/json"}
+    return Request(
+        operation="client_config",
+        method="POST",
+        path="/api/v1/client/config",
+        headers=headers,
+        body=body.to_dict(),
+        content_type="application/json",
+        secured=True,
+    )
+
+
+def parse_response(content: bytes) -> ClientConfigResponse:
+    """Read the body of a success; raises ParseError for anything else."""
+    return parse_json(content, ClientConfigResponse.from_dict)
+
+
+def sync_detailed(*, client: Client, body: ClientConfigRequest) -> Response[ClientConfigResponse]:
+    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+    return client.exchange(build_request(body=body), parse_response, (200,))
+
+
+def sync(*, client: Client, body: ClientConfigRequest) -> ClientConfigResponse:
+    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    return sync_detailed(client=client, body=body).parsed

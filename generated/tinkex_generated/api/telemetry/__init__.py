@@ -1,0 +1,5 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+"""The operations under the tag telemetry, in one module each.
+
+send_telemetry
+"""

@@ -1,0 +1,54 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+"""Fetch the tokenizer of a base model.
+
+The tokenizer.json of a model that the server offers, so that clients need no other source. A
+route of the local server; others answer 404.
+
+GET /api/v1/tokenizers
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...decode import mapping, parse_json
+from ...types import Request, Response
+
+if TYPE_CHECKING:
+    from ...client import Client
+
+__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+
+
+def build_request(*, model: str) -> Request:
+    """Describe the request; nothing is sent.
+
+    Args:
+        model: Name of a base model.
+    """
+    params: dict[str, str | int | float | bool] = {}
+    params["model"] = model
+    headers: dict[str, str] = {"accept": "application/json"}
+    return Request(
+        operation="get_tokenizer",
+        method="GET",
+        path="/api/v1/tokenizers",
+        params=params,
+        headers=headers,
+        secured=True,
+    )
+
+
+def parse_response(content: bytes) -> dict[str, Any]:
+    """Read the body of a success; raises ParseError for anything else."""
+    return parse_json(content, mapping)
+
+
+def sync_detailed(*, client: Client, model: str) -> Response[dict[str, Any]]:
+    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+    return client.exchange(build_request(model=model), parse_response, (200,))
+
+
+def sync(*, client: Client, model: str) -> dict[str, Any]:
+    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    return sync_detailed(client=client, model=model).parsed

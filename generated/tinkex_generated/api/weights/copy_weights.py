@@ -1,0 +1,51 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+"""Copy a checkpoint.
+
+Answers at once. The credential of the source's account goes into the header
+X-Tinker-Weights-Access-Token.
+
+POST /api/v1/copy_weights
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...decode import parse_json
+from ...models.copy_weights_request import CopyWeightsRequest
+from ...models.copy_weights_response import CopyWeightsResponse
+from ...types import Request, Response
+
+if TYPE_CHECKING:
+    from ...client import Client
+
+__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+
+
+def build_request(*, body: CopyWeightsRequest) -> Request:
+    """Describe the request; nothing is sent."""
+    headers: dict[str, str] = {"accept": "application/json"}
+    return Request(
+        operation="copy_weights",
+        method="POST",
+        path="/api/v1/copy_weights",
+        headers=headers,
+        body=body.to_dict(),
+        content_type="application/json",
+        secured=True,
+    )
+
+
+def parse_response(content: bytes) -> CopyWeightsResponse:
+    """Read the body of a success; raises ParseError for anything else."""
+    return parse_json(content, CopyWeightsResponse.from_dict)
+
+
+def sync_detailed(*, client: Client, body: CopyWeightsRequest) -> Response[CopyWeightsResponse]:
+    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+    return client.exchange(build_request(body=body), parse_response, (200,))
+
+
+def sync(*, client: Client, body: CopyWeightsRequest) -> CopyWeightsResponse:
+    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    return sync_detailed(client=client, body=body).parsed

@@ -1,0 +1,55 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+"""Save weights for sampling.
+
+Either as a named sampler checkpoint, or unnamed, together with a sampling session.
+
+The answer is a promise; its result, from retrieve_future, is a
+SaveWeightsForSamplerResponseInternal.
+
+POST /api/v1/save_weights_for_sampler
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...decode import parse_json
+from ...models.save_weights_for_sampler_request import SaveWeightsForSamplerRequest
+from ...models.untyped_api_future import UntypedAPIFuture
+from ...types import Request, Response
+
+if TYPE_CHECKING:
+    from ...client import Client
+
+__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+
+
+def build_request(*, body: SaveWeightsForSamplerRequest) -> Request:
+    """Describe the request; nothing is sent."""
+    headers: dict[str, str] = {"accept": "application/json"}
+    return Request(
+        operation="save_weights_for_sampler",
+        method="POST",
+        path="/api/v1/save_weights_for_sampler",
+        headers=headers,
+        body=body.to_dict(),
+        content_type="application/json",
+        secured=True,
+    )
+
+
+def parse_response(content: bytes) -> UntypedAPIFuture:
+    """Read the body of a success; raises ParseError for anything else."""
+    return parse_json(content, UntypedAPIFuture.from_dict)
+
+
+def sync_detailed(
+    *, client: Client, body: SaveWeightsForSamplerRequest
+) -> Response[UntypedAPIFuture]:
+    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+    return client.exchange(build_request(body=body), parse_response, (200,))
+
+
+def sync(*, client: Client, body: SaveWeightsForSamplerRequest) -> UntypedAPIFuture:
+    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    return sync_detailed(client=client, body=body).parsed

@@ -1,0 +1,32 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import attrs
+
+from ..decode import constant, mapping
+from ..record import Record
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CancelledQuery(Record):
+    """Sessions that were cancelled.
+
+    Attributes:
+        type_: Kind of status.
+    """
+
+    type_: Literal["cancelled"] = "cancelled"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object as JSON has it; arrays are shared, not copied."""
+        result: dict[str, Any] = {"type": self.type_}
+        return result
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read a decoded JSON object; unknown keys are ignored. Raises ParseError."""
+        data = mapping(data)
+        return cls(type_=constant(data, "type", "cancelled", required=True))

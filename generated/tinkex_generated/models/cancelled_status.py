@@ -1,0 +1,39 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import attrs
+
+from ..decode import constant, mapping, optional, string
+from ..record import Record
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CancelledStatus(Record):
+    """The session was cancelled.
+
+    Attributes:
+        type_: Kind of status.
+        detail: More about it.
+    """
+
+    type_: Literal["cancelled"] = "cancelled"
+    detail: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object as JSON has it; arrays are shared, not copied."""
+        result: dict[str, Any] = {"type": self.type_}
+        if self.detail is not None:
+            result["detail"] = self.detail
+        return result
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read a decoded JSON object; unknown keys are ignored. Raises ParseError."""
+        data = mapping(data)
+        return cls(
+            type_=constant(data, "type", "cancelled", required=True),
+            detail=optional(data, "detail", string),
+        )

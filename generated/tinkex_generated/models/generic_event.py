@@ -1,0 +1,64 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import attrs
+
+from ..decode import constant, date_time, enum, integer, mapping, optional, required, string
+from ..record import Record
+from ..types import date_time_text
+from .severity import Severity
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class GenericEvent(Record):
+    """Anything else.
+
+    Attributes:
+        event: Kind of event.
+        event_id: Unique id (a UUID).
+        event_session_index: Number of the event in its session, from 0.
+        severity: How grave it is.
+        timestamp: When it happened.
+        event_name: Name, one of few.
+        event_data: Details. Same as {} when left out.
+    """
+
+    event: Literal["GENERIC_EVENT"] = "GENERIC_EVENT"
+    event_id: str
+    event_session_index: int
+    severity: Severity
+    timestamp: datetime.datetime
+    event_name: str
+    event_data: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object as JSON has it; arrays are shared, not copied."""
+        result: dict[str, Any] = {
+            "event": self.event,
+            "event_id": self.event_id,
+            "event_session_index": self.event_session_index,
+            "severity": self.severity,
+            "timestamp": date_time_text(self.timestamp),
+            "event_name": self.event_name,
+        }
+        if self.event_data is not None:
+            result["event_data"] = self.event_data
+        return result
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read a decoded JSON object; unknown keys are ignored. Raises ParseError."""
+        data = mapping(data)
+        return cls(
+            event=constant(data, "event", "GENERIC_EVENT", required=True),
+            event_id=required(data, "event_id", string),
+            event_session_index=required(data, "event_session_index", integer),
+            severity=required(data, "severity", enum),
+            timestamp=required(data, "timestamp", date_time),
+            event_name=required(data, "event_name", string),
+            event_data=optional(data, "event_data", mapping),
+        )

@@ -1,0 +1,37 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import attrs
+
+from ..decode import constant, integer, mapping, required
+from ..record import Record
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SamplingSampleUsage(Record):
+    """Tokens sampled.
+
+    Attributes:
+        type_: Kind of usage.
+        token_count: How many.
+    """
+
+    type_: Literal["sampling_sample"] = "sampling_sample"
+    token_count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object as JSON has it; arrays are shared, not copied."""
+        result: dict[str, Any] = {"type": self.type_, "token_count": self.token_count}
+        return result
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read a decoded JSON object; unknown keys are ignored. Raises ParseError."""
+        data = mapping(data)
+        return cls(
+            type_=constant(data, "type", "sampling_sample", required=True),
+            token_count=required(data, "token_count", integer),
+        )

@@ -1,0 +1,37 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import attrs
+
+from ..decode import constant, mapping, required, string
+from ..record import Record
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SessionHeartbeatRequest(Record):
+    """The client is still there.
+
+    Attributes:
+        session_id: The session.
+        type_: Names the kind of object. May be left out.
+    """
+
+    session_id: str
+    type_: Literal["session_heartbeat"] = "session_heartbeat"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object as JSON has it; arrays are shared, not copied."""
+        result: dict[str, Any] = {"session_id": self.session_id, "type": self.type_}
+        return result
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read a decoded JSON object; unknown keys are ignored. Raises ParseError."""
+        data = mapping(data)
+        return cls(
+            session_id=required(data, "session_id", string),
+            type_=constant(data, "type", "session_heartbeat", required=False),
+        )
