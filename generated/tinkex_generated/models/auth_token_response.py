@@ -18,7 +18,7 @@ class AuthTokenResponse(Record):
         jwt: Goes into X-API-Key of all further requests.
     """
 
-    jwt: str
+    jwt: str = attrs.field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""

@@ -31,7 +31,7 @@ class CopyWeightsRequest(Record):
     model_seq_id: int | None = None
     destination_project_id: str | None = None
     ttl_seconds: int | None = None
-    weights_access_token: str | None = None
+    weights_access_token: str | None = attrs.field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""

@@ -52,7 +52,7 @@ class LoadWeightsRequest(Record):
     base_model: str | None = None
     user_metadata: dict[str, str] | None = None
     optimizer_config: OptimizerConfig | None = None
-    weights_access_token: str | None = None
+    weights_access_token: str | None = attrs.field(default=None, repr=False)
     type_: Literal["load_weights"] = "load_weights"
 
     def to_dict(self) -> dict[str, Any]:

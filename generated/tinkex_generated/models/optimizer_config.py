@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import attrs
 
-from ..decode import integer, mapping, optional, required, string
+from ..decode import anything, extras, integer, mapping, optional, required, string
 from ..record import Record
 
 
@@ -22,16 +22,24 @@ class OptimizerConfig(Record):
 
     type_: str
     version: int | None = None
+    additional_properties: dict[str, Any] = attrs.field(factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
-        result: dict[str, Any] = {"type": self.type_}
+        result: dict[str, Any] = {**self.additional_properties, "type": self.type_}
         if self.version is not None:
             result["version"] = self.version
         return result
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read a decoded JSON object; unknown keys are ignored. Raises ParseError."""
+        """Read a decoded JSON object; unknown keys are kept. Raises ParseError."""
         data = mapping(data)
-        return cls(type_=required(data, "type", string), version=optional(data, "version", integer))
+        return cls(
+            type_=required(data, "type", string),
+            version=optional(data, "version", integer),
+            additional_properties=extras(data, _KNOWN, anything),
+        )
+
+
+_KNOWN = frozenset({"type", "version"})

@@ -22,9 +22,18 @@ if TYPE_CHECKING:
 __all__ = ("build_request", "parse_response", "sync", "sync_detailed")
 
 
-def build_request(*, body: CopyWeightsRequest) -> Request:
-    """Describe the request; nothing is sent."""
+def build_request(
+    *, body: CopyWeightsRequest, x_tinker_weights_access_token: str | None = None
+) -> Request:
+    """Describe the request; nothing is sent.
+
+    Args:
+        x_tinker_weights_access_token: Credential of the account that owns the source, where it
+            is another's.
+    """
     headers: dict[str, str] = {"accept": "application/json"}
+    if x_tinker_weights_access_token is not None:
+        headers["X-Tinker-Weights-Access-Token"] = str(x_tinker_weights_access_token)
     return Request(
         operation="copy_weights",
         method="POST",
@@ -41,11 +50,21 @@ def parse_response(content: bytes) -> CopyWeightsResponse:
     return parse_json(content, CopyWeightsResponse.from_dict)
 
 
-def sync_detailed(*, client: Client, body: CopyWeightsRequest) -> Response[CopyWeightsResponse]:
+def sync_detailed(
+    *, client: Client, body: CopyWeightsRequest, x_tinker_weights_access_token: str | None = None
+) -> Response[CopyWeightsResponse]:
     """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(body=body), parse_response, (200,))
+    return client.exchange(
+        build_request(body=body, x_tinker_weights_access_token=x_tinker_weights_access_token),
+        parse_response,
+        (200,),
+    )
 
 
-def sync(*, client: Client, body: CopyWeightsRequest) -> CopyWeightsResponse:
+def sync(
+    *, client: Client, body: CopyWeightsRequest, x_tinker_weights_access_token: str | None = None
+) -> CopyWeightsResponse:
     """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, body=body).parsed
+    return sync_detailed(
+        client=client, body=body, x_tinker_weights_access_token=x_tinker_weights_access_token
+    ).parsed
