@@ -1,0 +1,68 @@
+# Two commands do everything from a bare clone:  make demo   and   make test
+# They need Python 3.11 or newer and nothing else; the rest goes into .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+RUNTIME := $(VENV)/.runtime
+DEV     := $(VENV)/.dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types tests check-generated generate examples serve format coverage clean
+
+help:  ## show what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME)  ## fine-tune a small model on the local server, before and after
+	@$(PY) examples/demo.py
+
+test: lint types check-generated tests  ## the whole check: lint, types, generated code, tests
+
+lint: $(DEV)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(DEV)
+	$(PY) -m mypy
+
+check-generated: $(DEV)  ## fail if generated/ is not what openapi.yaml gives
+	$(PY) codegen/generate.py --check
+
+tests: $(DEV)
+	$(PY) -m pytest
+
+generate: $(DEV)  ## make generated/ anew from openapi.yaml
+	$(PY) codegen/generate.py
+
+examples: $(RUNTIME)  ## run the examples against the local server (or, with TINKER_API_KEY, the service)
+	@for example in sampling_basic training_loop save_weights_and_sample checkpoint_download; do \
+		printf '\n== %s\n' $$example; FORCE=true $(PY) examples/$$example.py || exit 1; done
+
+serve: $(RUNTIME)  ## run the local server until Ctrl-C
+	@$(VENV)/bin/tinkex serve
+
+format: $(DEV)  ## format the code and sort its imports
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+coverage: $(DEV)  ## run the tests and show which branches they miss
+	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
+
+clean:  ## remove the virtual environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "tinkex needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V). Try: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "Python's venv module is missing (on Debian: apt install python3-venv)"; rm -rf $(VENV); exit 1; }
+
+$(RUNTIME): $(PY) pyproject.toml
+	@echo "Installing tinkex into $(VENV) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[local,cli]'
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.txt codegen/requirements.txt constraints.txt
+	@echo "Installing the development tools into $(VENV) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -r requirements-dev.txt -r codegen/requirements.txt
+	@touch $@

@@ -1,0 +1,44 @@
+"""What the examples share: a connection, and settings from the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import tinkex
+
+T = TypeVar("T")
+
+
+def connect() -> tinkex.ServiceClient:
+    """Connect to the service, or, without a key, to the embedded local server."""
+    if not os.environ.get("TINKER_API_KEY") and not os.environ.get("TINKER_BASE_URL"):
+        print("TINKER_API_KEY is not set: using the embedded local server.")
+        return tinkex.ServiceClient(base_url="local")
+    try:
+        return tinkex.ServiceClient()
+    except tinkex.errors.ConfigurationError as error:
+        sys.exit(f"error: {error}")
+
+
+def base_model(
+    service: tinkex.ServiceClient, hosted_default: str = "meta-llama/Llama-3.1-8B"
+) -> str:
+    """Return TINKER_BASE_MODEL, or what the server in use is known for."""
+    named = os.environ.get("TINKER_BASE_MODEL")
+    if named:
+        return named
+    if not service.config.is_loopback:
+        return hosted_default
+    names = [model.model_name for model in service.get_server_capabilities().supported_models]
+    return next((name for name in names if name), hosted_default)
+
+
+def setting(name: str, default: T, convert: Callable[[str], T]) -> T:
+    """Return an environment variable, or the default if it is not set or cannot be read."""
+    try:
+        return convert(os.environ[name])
+    except (KeyError, ValueError):
+        return default

@@ -1,0 +1,89 @@
+"""The project's own pages say what is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinkex.config import _SETTINGS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def blocks() -> list[object]:
+    """List the Python blocks that are whole programs: those that import tinkex."""
+    found = []
+    for page in PAGES:
+        for number, match in enumerate(BLOCK.finditer(page.read_text(encoding="utf-8"))):
+            if "import tinkex" in match[1] or "from tinkex" in match[1]:
+                found.append(pytest.param(match[1], id=f"{page.name}-{number}"))
+    return found
+
+
+@pytest.mark.parametrize("program", blocks())
+def test_a_program_in_the_docs_runs(program: str, tmp_path: Path) -> None:
+    """A reader can paste the block into a file and run it."""
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "TINKEX_LOCAL_DIR": str(tmp_path / "data"),
+    }
+    file = tmp_path / "program.py"
+    file.write_text(program, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(file)],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readmes_program_learns_its_answer(tmp_path: Path) -> None:
+    """The first program ends with the answer that it was trained on."""
+    program = next(match[1] for match in BLOCK.finditer((ROOT / "README.md").read_text()))
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "TINKEX_LOCAL_DIR": str(tmp_path / "data"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines()[-1].strip() == "Your cat is called Fig."
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page names a file that is there."""
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_setting_is_on_the_configuration_page() -> None:
+    """The table names each setting with its environment variable, and no other."""
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (?:`(\w+)`|–) \|", text, re.MULTILINE))
+    assert rows == {name: setting.env or "" for name, setting in _SETTINGS.items()}
+
+
+def test_make_commands_in_the_docs_exist() -> None:
+    """Every `make target` that a page mentions is in the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        mentioned = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE))
+        assert mentioned <= targets, f"{page.name} mentions {mentioned - targets}"
