@@ -1,0 +1,36 @@
+"""The embedded engine: a small transformer in numpy that really trains and samples.
+
+A base model is frozen; `Trainer` trains a LoRA adapter on it, `Sampler` samples from it with any
+adapters. Nothing here knows of HTTP, sessions or files other than model and adapter folders.
+"""
+
+from tinkex.local.engine.adapter import Adapter
+from tinkex.local.engine.base import Base, save_base
+from tinkex.local.engine.config import ModelConfig, RopeScaling, nano_config
+from tinkex.local.engine.errors import EngineError
+from tinkex.local.engine.examples import Example
+from tinkex.local.engine.lora import LoraSpec
+from tinkex.local.engine.losses import LOSSES
+from tinkex.local.engine.optimizer import AdamSpec
+from tinkex.local.engine.sampler import SampledTokens, SampleJob, Sampler, SampleResult
+from tinkex.local.engine.trainer import LossOutput, Trainer
+
+__all__ = [
+    "LOSSES",
+    "AdamSpec",
+    "Adapter",
+    "Base",
+    "EngineError",
+    "Example",
+    "LoraSpec",
+    "LossOutput",
+    "ModelConfig",
+    "RopeScaling",
+    "SampleJob",
+    "SampleResult",
+    "SampledTokens",
+    "Sampler",
+    "Trainer",
+    "nano_config",
+    "save_base",
+]
