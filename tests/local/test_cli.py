@@ -1,0 +1,85 @@
+"""The commands `tinkex serve` and `tinkex version`."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from local.wire import serve_process
+
+CLI = "from tinkex.cli import main; main()"
+
+
+def tinkex(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", f"{before}\n{CLI}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_runs_until_a_signal_and_ends_well(tmp_path: Path, number: signal.Signals) -> None:
+    """The start shows how to reach the server; Ctrl-C and SIGTERM stop it with exit code 0."""
+    with serve_process(tmp_path) as (process, wire):
+        assert wire.get("healthz") == {"status": "ok"}
+        process.send_signal(number)
+        assert process.communicate(timeout=60)[0].endswith("stopped\n")
+        assert process.returncode == 0
+    assert "tinkex/tiny-chat, tinkex/nano" in wire.greeting
+    assert str(tmp_path) in wire.greeting
+    assert f"export TINKER_BASE_URL={str(wire.http.base_url).split('/api')[0]}\n" in wire.greeting
+    assert "export TINKER_API_KEY=tml-" in wire.greeting
+    assert not list((tmp_path / "staging").iterdir())
+
+
+def test_serve_explains_what_keeps_it_from_starting(tmp_path: Path) -> None:
+    """A wrong model folder is one line and exit code 1, not a traceback."""
+    arguments = ("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    failed = tinkex(*arguments, "--model", f"mine={tmp_path}")
+    assert failed.returncode == 1
+    assert "no config.json" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert tinkex(*arguments, "--model", "mine").returncode == 2
+
+
+def test_serve_keeps_the_given_key_to_itself(tmp_path: Path) -> None:
+    """The key is asked for and not printed."""
+    with serve_process(tmp_path, "--api-key", "tml-hush") as (process, wire):
+        assert wire.http.get("healthz").status_code == 401
+        process.send_signal(signal.SIGTERM)
+        said = wire.greeting + "".join(process.communicate(timeout=60))
+        assert "hush" not in said
+
+
+def test_version_and_help_are_light() -> None:
+    """Neither needs the server's packages, nor the client's."""
+    from tinkex import __version__
+
+    block = "import sys\nfor name in ('numpy', 'starlette', 'httpx'): sys.modules[name] = None"
+    shown = tinkex("version", before=block)
+    assert shown.returncode == 0
+    assert f"tinkex {__version__}" in shown.stdout
+    overview = tinkex("--help", before=block)
+    assert overview.returncode == 0
+    assert "serve" in overview.stdout
+
+
+def test_missing_click_is_answered_with_the_install_line() -> None:
+    """Without the extra the command says which one to install."""
+    failed = tinkex("version", before="import sys\nsys.modules['click'] = None")
+    assert failed.returncode == 1
+    assert failed.stderr.strip().endswith("pip install 'tinkex[cli]'")
+
+
+def test_missing_server_packages_are_answered_with_the_install_line() -> None:
+    """`tinkex serve` without the extra says so in one line."""
+    failed = tinkex("serve", before="import sys\nsys.modules['starlette'] = None")
+    assert failed.returncode == 1
+    assert "pip install 'tinkex[local]'" in failed.stderr
+    assert "Traceback" not in failed.stderr

@@ -1,0 +1,186 @@
+"""Sequence numbers: order, repetition, and what uses one up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local.wire import NANO, Model, Wire, loss_input, prompt, served
+
+from tinkex.local.site import Options
+
+
+def send_optim(model: Model, seq_id: int | None, rate: float = 1e-2) -> Any:
+    return model.wire.send(
+        "optim_step", model_id=model.model_id, seq_id=seq_id, adam_params={"learning_rate": rate}
+    )
+
+
+def test_requests_run_in_the_order_of_their_numbers(wire: Wire) -> None:
+    """An optimizer step that arrives before its gradient waits for it."""
+    reference, model = wire.model(), wire.model()
+    reference.step()
+    late = send_optim(model, 2).json()
+    early = wire.post(
+        "forward_backward", model_id=model.model_id, seq_id=1, forward_backward_input=loss_input()
+    )
+    assert "metrics" in wire.result(early)
+    moved = wire.result(late)["metrics"]["unclipped_grad_l2:mean"]
+    assert moved > 0
+    after = wire.post("forward", model_id=model.model_id, seq_id=3, forward_input=loss_input())
+    assert wire.result(after)["metrics"]["loss:sum"] == reference.loss()
+
+
+def test_gap_holds_a_request_back_and_says_what_it_waits_for() -> None:
+    """A request behind a gap stays pending; the pending answer names the missing number."""
+    with served(options=Options(long_poll_s=0.01)) as (_, wire):
+        model = wire.model()
+        held = send_optim(model, 3).json()
+        pending = wire.poll(held)
+        assert pending.status_code == 408
+        assert pending.json() == {
+            "type": "try_again",
+            "request_id": held["request_id"],
+            "queue_state": "active",
+            "queue_state_reason": "waiting for seq_id 1 of this model, which has not arrived",
+        }
+        send_optim(model, 1)
+        assert "seq_id 2" in wire.poll(held).json()["queue_state_reason"]
+        send_optim(model, 2)
+        wire.result(held)
+
+
+def test_a_repeated_request_gets_the_same_promise_and_has_one_effect(wire: Wire) -> None:
+    """Identical number and payload: one request, however often it is sent and however written."""
+    model = wire.model()
+    first = send_optim(model, 1).json()
+    assert send_optim(model, 1).json() == first
+    reordered = wire.send(
+        "optim_step",
+        adam_params={"learning_rate": 1e-2},
+        type="optim_step",
+        seq_id=1,
+        model_id=model.model_id,
+    )
+    assert reordered.json() == first
+    wire.result(first)
+    second = send_optim(model, 2).json()
+    assert wire.result(second)["metrics"]
+    assert wire.result(first) == wire.result(first)
+
+
+def test_a_reused_number_is_a_conflict(wire: Wire) -> None:
+    """Another payload, or another operation, under a used number is a 409."""
+    model = wire.model()
+    send_optim(model, 1)
+    assert send_optim(model, 1, rate=0.5).status_code == 409
+    other = wire.send("forward", model_id=model.model_id, seq_id=1, forward_input=loss_input())
+    assert other.status_code == 409
+    assert "sequence number 1" in other.json()["detail"]
+
+
+def test_number_zero_belongs_to_the_creation(wire: Wire) -> None:
+    """Number 0 cannot be used by a request to the model."""
+    assert send_optim(wire.model(), 0).status_code == 409
+
+
+def test_a_refused_request_does_not_use_its_number(wire: Wire) -> None:
+    """After a 4xx at submit, the next request takes the same number and nothing stalls."""
+    model = wire.model()
+    wrong_loss = {"data": [], "loss_fn": "stable_reinforce"}
+    refused = [
+        wire.send("forward_backward", model_id=model.model_id, seq_id=1, forward_backward_input=w)
+        for w in (wrong_loss, {"data": 3})
+    ]
+    refused.append(wire.send("save_weights", model_id=model.model_id, seq_id=1, path="a/b"))
+    refused.append(
+        wire.send(
+            "load_weights",
+            model_id=model.model_id,
+            seq_id=1,
+            path=f"tinker://{model.model_id}/weights/none",
+            optimizer=True,
+        )
+    )
+    assert [response.status_code for response in refused] == [400, 422, 422, 404]
+    wire.result(send_optim(model, 1).json())
+
+
+def test_an_error_while_running_uses_the_number(wire: Wire) -> None:
+    """A request that was accepted and then failed is done; the next one runs."""
+    model = wire.model()
+    body = loss_input()
+    body["data"][0]["loss_fn_inputs"]["weights"]["data"] = [1.0]
+    body["data"][0]["loss_fn_inputs"]["weights"]["shape"] = [1]
+    failed = wire.outcome(model.submit("forward_backward", forward_backward_input=body))
+    assert failed["category"] == "user"
+    assert "data[0].loss_fn_inputs['weights']" in failed["error"]
+    assert model.step() > 0
+
+
+def test_requests_without_numbers_run_as_they_arrive(wire: Wire) -> None:
+    """Clients from before sequence numbers are served."""
+    model = wire.model()
+    promise = wire.post(
+        "forward_backward", model_id=model.model_id, forward_backward_input=loss_input()
+    )
+    wire.result(promise)
+    assert wire.result(send_optim(model, None).json())["metrics"]["unclipped_grad_l2:mean"] > 0
+
+
+def test_create_model_is_keyed_by_its_number_in_the_session(wire: Wire) -> None:
+    """A repeated creation gives the same model, another one under the number a 409."""
+    session = wire.session()
+    body: dict[str, Any] = {
+        "session_id": session,
+        "model_seq_id": 3,
+        "base_model": NANO,
+        "lora_config": {"rank": 4},
+    }
+    first = wire.post("create_model", **body)
+    assert first["model_id"] == f"{session}:train:3"
+    assert wire.post("create_model", **body) == first
+    body["lora_config"] = {"rank": 5}
+    assert wire.send("create_model", **body).status_code == 409
+    assert wire.post("create_model", **{**body, "session_id": wire.session()}) != first
+
+
+def test_sampling_sessions_and_ephemeral_saves_share_their_numbers(wire: Wire) -> None:
+    """One counter serves both ways to a sampling session."""
+    model = wire.model()
+    sampler = wire.sampler(model.session_id, 0)
+    assert wire.sampler(model.session_id, 0) == sampler
+    clash = wire.send(
+        "save_weights_for_sampler", model_id=model.model_id, seq_id=1, sampling_session_seq_id=0
+    )
+    assert clash.status_code == 409
+    made = model.call("save_weights_for_sampler", sampling_session_seq_id=1)
+    assert made["sampling_session_id"] != sampler
+    assert "path" not in made
+    taken = wire.send(
+        "create_sampling_session",
+        session_id=model.session_id,
+        sampling_session_seq_id=1,
+        base_model=NANO,
+    )
+    assert taken.status_code == 409
+
+
+def test_samples_are_deduplicated_within_their_sampling_session(wire: Wire) -> None:
+    """A repeated sample number gives the same promise; samples need no order."""
+    one, other = wire.sampler(), wire.sampler()
+
+    def sample(sampler: str, seq_id: int, tokens: int = 2) -> Any:
+        return wire.send(
+            "asample",
+            sampling_session_id=sampler,
+            seq_id=seq_id,
+            prompt=prompt(1, 2),
+            sampling_params={"max_tokens": tokens},
+        )
+
+    first = sample(one, 7).json()
+    assert sample(one, 7).json() == first
+    assert sample(one, 7, tokens=3).status_code == 409
+    assert sample(other, 7).json() != first
+    assert sample(one, 0).json() != first
+    assert len(wire.result(first)["sequences"]) == 1

@@ -1,0 +1,192 @@
+"""What a request has to be before anything looks at its meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import numpy as np
+import orjson
+import pytest
+from local.wire import NANO, Wire, datum, loss_input, prompt, served
+
+from tinkex.local.site import Options
+
+
+def issues(response: httpx.Response) -> list[dict[str, Any]]:
+    assert response.status_code == 422, response.text
+    return list(response.json()["detail"])
+
+
+def test_missing_field_is_named_with_its_place(wire: Wire) -> None:
+    """A 422 lists what is missing as loc, msg and type."""
+    response = wire.send("create_session", tags=[])
+    found = {tuple(issue["loc"]): issue["type"] for issue in issues(response)}
+    assert found == {("body", "user_metadata"): "missing", ("body", "sdk_version"): "missing"}
+
+
+def test_mistake_inside_a_union_is_reported_where_it_is(wire: Wire) -> None:
+    """The error names the wrong value of the chunk, not the whole chunk."""
+    body = loss_input([datum([1, 2])])
+    body["data"][0]["model_input"]["chunks"][0]["tokens"] = [1, "two"]
+    response = wire.send("forward_backward", model_id="m", seq_id=1, forward_backward_input=body)
+    loc = ["body", "forward_backward_input", "data", 0, "model_input", "chunks", 0, "tokens", 1]
+    assert [issue["loc"] for issue in issues(response)] == [loc]
+
+
+def test_wrong_member_of_a_nullable_object_is_reported_where_it_is(wire: Wire) -> None:
+    """A null alternative does not hide the reason."""
+    response = wire.send(
+        "create_model",
+        session_id="s",
+        model_seq_id=0,
+        base_model=NANO,
+        lora_config={"rank": 0},
+    )
+    assert [issue["loc"] for issue in issues(response)] == [["body", "lora_config", "rank"]]
+
+
+def test_long_values_do_not_flood_the_error(wire: Wire) -> None:
+    """A huge wrong value is cut in the message."""
+    response = wire.send("create_session", tags="x" * 100_000, user_metadata={}, sdk_version="1")
+    assert len(response.content) < 2000
+
+
+def test_unknown_fields_and_nulls_are_allowed(wire: Wire) -> None:
+    """Newer and older clients are both understood."""
+    session = wire.session(display_name=None, project_id=None, invented_later={"a": 1})
+    model = wire.post(
+        "create_model",
+        session_id=session,
+        model_seq_id=0,
+        base_model=NANO,
+        user_metadata=None,
+        lora_config={"rank": 4, "seed": None},
+    )
+    wire.result(model)
+    body = loss_input([datum([1, 2])])
+    del body["data"][0]["model_input"]["chunks"][0]["type"]
+    body["loss_fn_config"] = None
+    promise = wire.post(
+        "forward_backward", model_id=model["model_id"], seq_id=1, forward_backward_input=body
+    )
+    assert wire.result(promise)["metrics"]["loss:sum"] > 0
+
+
+def test_body_that_is_not_json_is_a_400(wire: Wire) -> None:
+    """Broken JSON is told apart from JSON of another shape."""
+    response = wire.http.post(
+        "create_session", content=b"{oops", headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 400
+    assert "not JSON" in response.json()["detail"]
+    assert wire.http.post("create_session", json=[1]).status_code == 422
+
+
+def test_other_media_types_are_a_415(wire: Wire) -> None:
+    """Only JSON is read; a form or a compressed body is refused, not guessed at."""
+    for headers in (
+        {"content-type": "text/plain"},
+        {"content-type": "application/x-protobuf"},
+        {"content-type": "application/json", "content-encoding": "gzip"},
+    ):
+        response = wire.http.post("create_session", content=b"{}", headers=headers)
+        assert response.status_code == 415, headers
+
+
+def test_query_parameters_are_checked(wire: Wire) -> None:
+    """A limit outside its range, or that is no number, is a 422 that names it."""
+    for limit in ("0", "1001", "many"):
+        response = wire.http.get("checkpoints", params={"limit": limit})
+        assert [issue["loc"] for issue in issues(response)] == [["query", "limit"]]
+
+
+def test_unknown_route_and_method_answer_json(wire: Wire) -> None:
+    """What is not served says so in the usual shape."""
+    assert "not served" in wire.http.get("no_such_route").json()["detail"]
+    response = wire.http.get("create_session")
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
+
+
+def test_every_answer_has_a_request_id(wire: Wire) -> None:
+    """Good or bad, an answer can be found in the log by its number."""
+    good, bad = wire.http.get("healthz"), wire.http.get("nowhere")
+    assert good.headers["x-request-id"] != bad.headers["x-request-id"]
+
+
+def test_bodies_beyond_the_limit_are_a_413() -> None:
+    """The limit holds for announced lengths and for streams without one."""
+    with served(options=Options(max_body_bytes=1000)) as (_, wire):
+        headers = {"content-type": "application/json"}
+        assert wire.http.post("telemetry", content=b"x" * 1001, headers=headers).status_code == 413
+        pieces = (b"x" * 100 for _ in range(20))
+        assert wire.http.post("telemetry", content=pieces, headers=headers).status_code == 413
+
+
+def test_a_million_numbers_are_read_exactly(wire: Wire) -> None:
+    """A large batch arrives whole: every logprob is there, in order."""
+    model = wire.model(lora_config={"rank": 1, "train_mlp": False, "train_attn": False})
+    rng = np.random.default_rng(0)
+    data = []
+    for _ in range(3):
+        one = datum(rng.integers(0, 1000, 500).tolist(), rng.integers(0, 1000, 500).tolist())
+        # Tokens, targets and weights make the million together with this one wide target.
+        one["loss_fn_inputs"]["target_tokens"] = {
+            "data": rng.integers(0, 1000, 500 * 333).tolist(),
+            "dtype": "int64",
+            "shape": [500, 333],
+        }
+        one["loss_fn_inputs"]["weights"] = {
+            "data": rng.random(500 * 333).tolist(),
+            "dtype": "float32",
+            "shape": [500, 333],
+        }
+        data.append(one)
+    content = orjson.dumps(
+        {"model_id": model.model_id, "seq_id": 1, "forward_input": loss_input(data)}
+    )
+    response = wire.http.post(
+        "forward", content=content, headers={"content-type": "application/json"}
+    )
+    outputs = wire.result(response.json())["loss_fn_outputs"]
+    assert [output["logprobs"]["shape"] for output in outputs] == [[500, 333]] * 3
+    assert all(len(output["logprobs"]["data"]) == 500 * 333 for output in outputs)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "what"),
+    [
+        ({"type": "image", "data": "aGk=", "format": "png"}, "image"),
+        ({"type": "image_asset_pointer", "location": "x.png", "format": "png"}, "pointer"),
+        ({"dmel": "aGk="}, "audio without a type"),
+    ],
+)
+def test_images_and_audio_are_refused_clearly(wire: Wire, chunk: dict[str, str], what: str) -> None:
+    """A chunk the small models cannot read is a 400 that says so, in training and in sampling."""
+    body = loss_input([{"model_input": {"chunks": [chunk]}, "loss_fn_inputs": {}}])
+    responses = [
+        wire.send("forward_backward", model_id="m", forward_backward_input=body),
+        wire.send("asample", base_model=NANO, prompt={"chunks": [chunk]}, sampling_params={}),
+    ]
+    for response in responses:
+        assert response.status_code == 400, what
+        assert "no images" in response.json()["detail"]
+
+
+def test_prompt_may_come_in_several_chunks(wire: Wire) -> None:
+    """Chunks are read one after the other."""
+    split = {"chunks": [{"tokens": [7]}, {"tokens": []}, {"tokens": [8, 9]}]}
+    answers = [
+        wire.result(
+            wire.post(
+                "asample",
+                base_model=NANO,
+                prompt=one,
+                sampling_params={"max_tokens": 1, "temperature": 0.0},
+                prompt_logprobs=True,
+            )
+        )
+        for one in (split, prompt(7, 8, 9))
+    ]
+    assert answers[0] == answers[1]

@@ -1,0 +1,99 @@
+"""`tinkex serve`: the local server as a program."""
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+import click
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Interface to listen on.")
+@click.option(
+    "--port", default=8420, show_default=True, help="Port to listen on; 0 for a free one."
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where runs and checkpoints are kept.  [default: TINKEX_LOCAL_DIR or the user's data folder]",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME=FOLDER",
+    help="A Hugging Face folder to serve as NAME, beside the shipped models. May be repeated.",
+)
+@click.option(
+    "--api-key",
+    envvar="TINKEX_SERVE_API_KEY",
+    show_envvar=True,
+    help="Let in only this key.  [default: any]",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log every request.")
+def command(
+    host: str,
+    port: int,
+    data_dir: Path | None,
+    models: tuple[str, ...],
+    api_key: str | None,
+    verbose: bool,
+) -> None:
+    """Run the local server until Ctrl-C.
+
+    It speaks the Tinker API and really trains: small models, on this machine, offline and free.
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    # uvicorn's own lines say nothing that is not said here.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    stopped = threading.Event()
+
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        del signal_number, frame
+        stopped.set()
+
+    # Installed before the start, so that a signal during it is not lost.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    named = dict(_named_folder(text) for text in models)
+    try:
+        from tinkex.local import LocalServer
+        from tinkex.local.datadir import default_data_dir
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
+    server = LocalServer(
+        data_dir=data_dir or default_data_dir(),
+        host=host,
+        port=port,
+        models=named,
+        api_key=api_key,
+    )
+    try:
+        server.start()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise click.ClickException(f"the local server cannot start: {error}") from error
+    try:
+        click.echo(f"base URL   {server.base_url}")
+        click.echo(f"models     {', '.join(server.model_names)}")
+        click.echo(f"data       {server.data_dir}")
+        click.echo()
+        click.echo(f"export TINKER_BASE_URL={server.base_url}")
+        click.echo(f"export TINKER_API_KEY={'<the key>' if api_key else 'tml-local'}")
+        # Waits in short pieces: on some systems a signal does not end a wait without a limit.
+        while not stopped.wait(1.0):
+            continue
+    finally:
+        server.stop()
+    click.echo("stopped")
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    name, separator, folder = text.partition("=")
+    if not (name and separator and folder):
+        raise click.BadParameter(f"{text!r} is not NAME=FOLDER", param_hint="--model")
+    return name, Path(folder)

@@ -1,0 +1,196 @@
+"""The ASGI application: the spec's operations, each with its handler."""
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from tinkex_generated.errors import ParseError
+
+from tinkex.local.call import Call, is_light
+from tinkex.local.problem import Problem
+from tinkex.local.routes import (
+    futures,
+    models,
+    runs,
+    sampling,
+    search,
+    service,
+    sessions,
+    training,
+    weights,
+)
+from tinkex.local.site import Site, encode
+from tinkex.local.spec import Operation, load_operations
+
+logger = logging.getLogger("tinkex.local.app")
+
+Handler = Callable[[Site, Call], Any]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+HANDLERS: Mapping[str, Handler] = {
+    **service.HANDLERS,
+    **sessions.HANDLERS,
+    **models.HANDLERS,
+    **training.HANDLERS,
+    **weights.HANDLERS,
+    **sampling.HANDLERS,
+    **futures.HANDLERS,
+    **runs.HANDLERS,
+    **search.HANDLERS,
+}
+
+# Below this size a body is parsed where it arrives; above, in a worker thread.
+_SMALL_BODY = 32 * 1024
+
+
+def build_app(site: Site) -> Starlette:
+    """Return the application; operations of the spec without a handler answer 404."""
+    operations = load_operations()
+    endpoints: dict[str, dict[str, Endpoint]] = {}
+    for name, handler in HANDLERS.items():
+        operation = operations[name]
+        by_method = endpoints.setdefault(operation.path, {})
+        by_method[operation.method] = _endpoint(site, operation, handler)
+    # One route per path, so that a 405 lists all of its methods.
+    routes = [
+        Route(path, _by_method(by_method), methods=list(by_method))
+        for path, by_method in endpoints.items()
+    ]
+    # A path with a fixed part comes before one that takes anything there.
+    routes.sort(key=lambda route: route.path.count("{"))
+    return Starlette(
+        routes=routes,
+        exception_handlers={
+            Problem: _answer_problem,
+            HTTPException: _answer_http_exception,
+        },
+    )
+
+
+def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        # Starlette answers HEAD wherever it answers GET.
+        method = "GET" if request.method == "HEAD" else request.method
+        return await endpoints[method](request)
+
+    return endpoint
+
+
+def _endpoint(site: Site, operation: Operation, handler: Handler) -> Endpoint:
+    run = _runner(site, handler)
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await answer_to(request)
+        except (Problem, HTTPException, ClientDisconnect):
+            raise
+        except Exception as error:
+            logger.exception("%s %s failed", request.method, request.url.path)
+            return problem_response(
+                500, f"internal error of the local server: {type(error).__name__}"
+            )
+
+    async def answer_to(request: Request) -> Response:
+        parameters = {
+            entry.name: entry.read(
+                request.path_params.get(entry.name)
+                if entry.place == "path"
+                else request.query_params.get(entry.name)
+            )
+            for entry in operation.parameters
+        }
+        body = await _read_body(site, operation, request)
+        answer = await run(Call(operation.operation_id, request, parameters, body))
+        if isinstance(answer, Response):
+            return answer
+        if answer is None:
+            return Response(status_code=operation.success)
+        return Response(
+            encode(answer), status_code=operation.success, media_type="application/json"
+        )
+
+    return endpoint
+
+
+def _runner(site: Site, handler: Handler) -> Callable[[Call], Awaitable[Any]]:
+    """Return how a handler is called: on the event loop, or in a worker thread if it may block."""
+    if inspect.iscoroutinefunction(handler):
+        return partial(handler, site)
+    if is_light(handler):
+
+        async def inline(call: Call) -> Any:
+            return handler(site, call)
+
+        return inline
+
+    async def threaded(call: Call) -> Any:
+        return await site.pool.run(partial(handler, site, call))
+
+    return threaded
+
+
+async def _read_body(site: Site, operation: Operation, request: Request) -> Any:
+    if operation.body_name is None:
+        return None
+    content = await request.body()
+    media_type = request.headers.get("content-type", "application/json").split(";", 1)[0].strip()
+    if media_type.lower() != "application/json":
+        raise Problem(415, f"{media_type!r} bodies are not understood: send application/json")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "compressed bodies are not understood: send them as they are")
+    if len(content) < _SMALL_BODY:
+        return _parse(operation, content)
+    return await site.pool.run(partial(_parse, operation, content))
+
+
+def _parse(operation: Operation, content: bytes) -> Any:
+    try:
+        return operation.read_body(content)
+    except ParseError as error:
+        issue = {"loc": ["body", *_steps(error.path)], "msg": error.message, "type": "value_error"}
+        raise Problem(422, [issue]) from error
+
+
+def _steps(path: str) -> list[str | int]:
+    """Return the steps of a path such as `data[3].model_input`."""
+    steps: list[str | int] = []
+    for part in path.replace("]", "").replace("[", ".#").split("."):
+        if part.startswith("#"):
+            steps.append(int(part[1:]) if part[1:].isdigit() else part[1:].strip("'\""))
+        elif part:
+            steps.append(part)
+    return steps
+
+
+def problem_response(
+    status: int, detail: Any, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an error answer in the shape FastAPI gives it."""
+    return Response(
+        encode({"detail": detail}),
+        status_code=status,
+        headers=dict(headers or {}),
+        media_type="application/json",
+    )
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    del request
+    if not isinstance(error, Problem):
+        raise error
+    return problem_response(error.status, error.detail, error.headers)
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == 404:
+        return problem_response(404, f"{request.method} {request.url.path} is not served here")
+    return problem_response(error.status_code, error.detail, error.headers)

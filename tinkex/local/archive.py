@@ -1,0 +1,104 @@
+"""Checkpoint archives: uncompressed tar files, and the signed URLs that lead to them.
+
+An archive is made when it is first asked for and kept until its checkpoint goes. The same folder
+always gives the same bytes: names are sorted, times and owners are fixed.
+"""
+
+import hashlib
+import hmac
+import os
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import define, field
+
+from tinkex.local.checkpoints import CheckpointRecord
+from tinkex.local.datadir import DataDir
+from tinkex.local.paths import TinkerPath
+from tinkex.local.problem import Problem
+
+URL_LIFETIME_S = 3600
+BUILD_PATIENCE_S = 5.0
+RETRY_AFTER_S = 2
+
+
+@define(eq=False)
+class Archives:
+    """The archives of a data folder."""
+
+    _data: DataDir
+    _key: bytes = field(repr=False)
+    _now: Callable[[], float]
+    patience_s: float = BUILD_PATIENCE_S
+    _lock: threading.Lock = field(init=False, factory=threading.Lock)
+    _building: dict[str, threading.Event] = field(init=False, factory=dict)
+
+    def ensure(self, record: CheckpointRecord) -> Path:
+        """Return the archive of a checkpoint, making it if it is not there.
+
+        While another request is still making it after `patience_s`, a 503 problem says
+        when to ask again.
+        """
+        archive = self._data.archives / f"{record.folder_id}.tar"
+        if archive.is_file():
+            return archive
+        with self._lock:
+            built = self._building.get(record.folder_id)
+            mine = built is None
+            if built is None:
+                built = self._building[record.folder_id] = threading.Event()
+        if not mine:
+            if not built.wait(self.patience_s):
+                raise Problem(
+                    503,
+                    f"the archive of {record.path} is being made",
+                    headers={"retry-after": str(RETRY_AFTER_S)},
+                )
+            return archive
+        try:
+            self._build(record, archive)
+        finally:
+            with self._lock:
+                del self._building[record.folder_id]
+            built.set()
+        return archive
+
+    def etag(self, record: CheckpointRecord) -> str:
+        """Return the entity tag of a checkpoint's archive: its folder never changes."""
+        return f'"{record.folder_id}"'
+
+    def sign(self, path: TinkerPath) -> tuple[int, str]:
+        """Return when a download URL of this checkpoint ends, and its signature."""
+        expires = int(self._now()) + URL_LIFETIME_S
+        return expires, self._signature(path, expires)
+
+    def verify(self, path: TinkerPath, expires: int, signature: str) -> None:
+        """Raise a 403 problem unless the signature is ours and still valid."""
+        if not hmac.compare_digest(self._signature(path, expires).encode(), signature.encode()):
+            raise Problem(403, "the signature of this download URL is wrong")
+        if expires <= self._now():
+            raise Problem(403, "this download URL has expired: ask for a new one")
+
+    def _signature(self, path: TinkerPath, expires: int) -> str:
+        return hmac.new(self._key, f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
+
+    def _build(self, record: CheckpointRecord, archive: Path) -> None:
+        folder = self._data.checkpoints / record.folder_id
+        partial = self._data.staging / f"{record.folder_id}.tar"
+        try:
+            with partial.open("wb") as out, tarfile.open(fileobj=out, mode="w") as tar:
+                for file in sorted(folder.iterdir()):
+                    member = tarfile.TarInfo(file.name)
+                    member.size = file.stat().st_size
+                    member.mode = 0o644
+                    with file.open("rb") as content:
+                        tar.addfile(member, content)
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+            partial.replace(archive)
+        except FileNotFoundError as error:
+            raise Problem(404, f"checkpoint {record.path} was deleted meanwhile") from error
+        finally:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,127 @@
+"""The base models this server can train and sample, loaded when they are first used."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import orjson
+from attrs import define, field
+from tokenizers import Tokenizer
+
+from tinkex.local.engine import Base, EngineError, Sampler, nano_config
+from tinkex.local.problem import Problem
+
+logger = logging.getLogger("tinkex.local.bases")
+
+TINY_CHAT = "tinkex/tiny-chat"
+NANO = "tinkex/nano"
+_SHIPPED = Path(__file__).with_name("models") / "tiny-chat"
+
+
+@define(eq=False)
+class LoadedBase:
+    """A base model in memory, with what sampling needs."""
+
+    name: str
+    base: Base
+    sampler: Sampler
+    decode: Callable[[Sequence[int]], str] | None
+
+
+@define(eq=False)
+class BaseShelf:
+    """Base models by name: the shipped ones and the folders the user named.
+
+    Every folder has the Hugging Face layout (config.json, safetensors, tokenizer.json).
+    """
+
+    folders: Mapping[str, Path]
+    _loaded: dict[str, LoadedBase] = field(init=False, factory=dict)
+    _lock: threading.Lock = field(init=False, factory=threading.Lock)
+
+    @classmethod
+    def with_shipped(cls, folders: Mapping[str, str | Path] | None = None) -> "BaseShelf":
+        """Return a shelf of the shipped models and the user's folders."""
+        named = {name: Path(folder).expanduser() for name, folder in (folders or {}).items()}
+        for name, folder in named.items():
+            if not (folder / "config.json").is_file():
+                raise ValueError(f"model {name!r}: {folder} has no config.json")
+        return cls({TINY_CHAT: _SHIPPED, NANO: _SHIPPED, **named})
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the models, the shipped ones first."""
+        return list(self.folders)
+
+    def check(self, name: str) -> str:
+        """Return the name if there is such a model, or raise a 404 problem that lists them."""
+        if name not in self.folders:
+            raise Problem(
+                404, f"base model {name!r} is not served here; there are: {', '.join(self.names)}"
+            )
+        return name
+
+    def get(self, name: str) -> LoadedBase:
+        """Return a model, loading it if this is its first use."""
+        self.check(name)
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = self._load(name)
+                logger.info("loaded base model %s", name)
+            return self._loaded[name]
+
+    def max_context(self, name: str) -> int:
+        """Return the longest sequence a model takes, without loading it if it is not yet."""
+        with self._lock:
+            loaded = self._loaded.get(name)
+        if loaded is not None:
+            return loaded.base.config.max_context
+        if self._is_nano(name):
+            return nano_config().max_context
+        raw = orjson.loads((self.folders[name] / "config.json").read_bytes())
+        return int(raw.get("max_position_embeddings", 2048))
+
+    def tokenizer_file(self, name: str) -> Path:
+        """Return the tokenizer.json of a model, or raise a 404 problem."""
+        self.check(name)
+        file = self.folders[name] / "tokenizer.json"
+        if not file.is_file():
+            raise Problem(404, f"base model {name!r} has no tokenizer.json")
+        return file
+
+    def _is_nano(self, name: str) -> bool:
+        # The user may give this name to a folder of his own.
+        return name == NANO and self.folders[name] == _SHIPPED
+
+    def _load(self, name: str) -> LoadedBase:
+        folder = self.folders[name]
+        try:
+            if self._is_nano(name):
+                base = Base.random(nano_config(eos_token_ids=_eos_ids(folder)), name=NANO)
+            else:
+                base = Base.load(folder, name)
+        except (EngineError, OSError) as error:
+            raise Problem(400, f"base model {name!r} cannot be loaded: {error}") from error
+        file = folder / "tokenizer.json"
+        decode = None
+        if file.is_file():
+            tokenizer = Tokenizer.from_file(str(file))
+            decode = partial(_decode, tokenizer)
+        return LoadedBase(name, base, Sampler(base, decode), decode)
+
+
+def _decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    text: str = tokenizer.decode(list(ids), skip_special_tokens=False)
+    return text
+
+
+def _eos_ids(folder: Path) -> tuple[int, ...]:
+    """Return the end-of-sequence ids of a model folder."""
+    for name in ("generation_config.json", "config.json"):
+        if (folder / name).is_file():
+            ids = orjson.loads((folder / name).read_bytes()).get("eos_token_id")
+            if ids is not None:
+                return tuple(ids) if isinstance(ids, list) else (ids,)
+    return ()

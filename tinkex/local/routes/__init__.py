@@ -1,0 +1,1 @@
+"""The handlers of the local server, one module per subject; `app` joins them to the spec."""

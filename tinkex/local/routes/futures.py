@@ -1,0 +1,89 @@
+"""Waiting for promises, one by one or a sampling session at a time."""
+
+import asyncio
+from typing import Any
+
+from starlette.responses import Response
+from tinkex_generated.models import (
+    FailedCompletion,
+    FinishedCompletion,
+    FutureMetadataResponse,
+    FuturesRetrieveResponse,
+    TryAgainResponse,
+)
+
+from tinkex.local.call import Call, light
+from tinkex.local.futures import Promise
+from tinkex.local.problem import Problem
+from tinkex.local.site import Site, encode
+
+
+async def retrieve_future(site: Site, call: Call) -> Any:
+    """Answer with the result of a promise, waiting for it as long as a poll may last."""
+    promise = site.promises.get(call.body.request_id)
+    if not promise.done and not await site.promises.wait(promise, site.options.long_poll_s):
+        return _json(encode(_pending(promise)), status=408)
+    if call.body.allow_metadata_only and promise.size > site.options.inline_bytes:
+        return FutureMetadataResponse(response_payload_size=promise.size)
+    if promise.payload is None:
+        return _json(await site.pool.run(promise.read))
+    return _json(promise.read())
+
+
+async def retrieve_futures(site: Site, call: Call) -> FuturesRetrieveResponse:
+    """List what was completed in a sampling session since the last time this was asked."""
+    body = call.body
+    sampler = site.samplers.get(body.target.sampling_session_id)
+    clone = body.target.cloned_sampler_id
+    longest = site.options.long_poll_s
+    wait_s = longest if body.timeout is None else min(body.timeout, longest)
+    changed = asyncio.Event()
+    with sampler.watched(asyncio.get_running_loop(), changed):
+        found, cursor = sampler.completions(clone, body.prev_cursor)
+        try:
+            async with asyncio.timeout(wait_s):
+                while not found and not sampler.closed:
+                    await changed.wait()
+                    changed.clear()
+                    found, cursor = sampler.completions(clone, body.prev_cursor)
+        except TimeoutError:
+            pass
+    return FuturesRetrieveResponse(completions=[_completion(one) for one in found], cursor=cursor)
+
+
+@light
+def cancel_future(site: Site, call: Call) -> None:
+    """Give up a sample; one that is already being computed is cut short."""
+    promise = site.promises.get(call.body.request_id)
+    if promise.cancel is None:
+        raise Problem(400, "only samples can be cancelled")
+    if not promise.done:
+        promise.cancel()
+        site.fail(promise, Problem(400, "the request was cancelled"))
+
+
+def _pending(promise: Promise) -> TryAgainResponse:
+    return TryAgainResponse(
+        request_id=promise.request_id,
+        queue_state="active",
+        queue_state_reason=promise.waits_for(),
+    )
+
+
+def _completion(promise: Promise) -> FinishedCompletion | FailedCompletion:
+    if promise.failed:
+        return FailedCompletion(request_id=promise.request_id)
+    return FinishedCompletion(
+        request_id=promise.request_id, response_payload_uncompressed_size=promise.size
+    )
+
+
+def _json(content: bytes, status: int = 200) -> Response:
+    return Response(content, status_code=status, media_type="application/json")
+
+
+HANDLERS = {
+    "retrieve_future": retrieve_future,
+    "retrieve_futures": retrieve_futures,
+    "cancel_future": cancel_future,
+}

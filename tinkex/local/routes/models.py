@@ -1,0 +1,197 @@
+"""Creating, describing and unloading models."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tinkex_generated.models import (
+    CreateModelResponse,
+    GetInfoResponse,
+    LoadWeightsResponse,
+    ModelData,
+    OptimizerConfig,
+    UnloadModelResponse,
+    UntypedAPIFuture,
+)
+
+from tinkex.local.call import Call, light
+from tinkex.local.engine import EngineError, LoraSpec, Trainer
+from tinkex.local.engine_thread import Job
+from tinkex.local.live import LiveModel
+from tinkex.local.problem import Problem, misfit
+from tinkex.local.site import Site
+from tinkex.local.turns import Turns
+
+DEFAULT_RANK = 32
+MAX_RANK = 512
+
+
+def create_model(site: Site, call: Call) -> UntypedAPIFuture:
+    """Start a new adapter on a base model."""
+    body = call.body
+    site.active_session(body.session_id)
+    site.bases.check(body.base_model)
+    lora = _lora(body.lora_config)
+    _check_optimizer(body.optimizer_config)
+
+    def make() -> UntypedAPIFuture:
+        return begin(
+            site,
+            session_id=body.session_id,
+            model_seq_id=body.model_seq_id,
+            base_model=body.base_model,
+            lora=lora,
+            user_metadata=body.user_metadata,
+            prepare=lambda model: CreateModelResponse(model_id=model.model_id),
+        )
+
+    digest = site.digest(call.operation_id, body)
+    return site.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
+
+
+def create_from_weights(site: Site, call: Call) -> UntypedAPIFuture:
+    """Start a model from a checkpoint: `load_weights` with `session_id` and `model_seq_id`."""
+    body = call.body
+    site.active_session(body.session_id)
+    _check_optimizer(body.optimizer_config)
+
+    def make() -> UntypedAPIFuture:
+        record, run = site.weights_at(body.path)
+        if body.base_model not in (None, run.base_model):
+            raise Problem(
+                400, f"{body.path} was trained from {run.base_model!r}, not {body.base_model!r}"
+            )
+        folder = site.checkpoints.folder(record)
+
+        def prepare(model: LiveModel) -> LoadWeightsResponse:
+            load_into(model.ready(), folder, body)
+            return LoadWeightsResponse(path=body.path, model_id=model.model_id)
+
+        return begin(
+            site,
+            session_id=body.session_id,
+            model_seq_id=body.model_seq_id,
+            base_model=site.bases.check(run.base_model),
+            lora=LoraSpec(
+                rank=run.lora_rank,
+                train_attn=run.train_attn,
+                train_mlp=run.train_mlp,
+                train_unembed=run.train_unembed,
+            ),
+            user_metadata=body.user_metadata,
+            prepare=prepare,
+        )
+
+    digest = site.digest(call.operation_id, body)
+    return site.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
+
+
+def begin(
+    site: Site,
+    *,
+    session_id: str,
+    model_seq_id: int,
+    base_model: str,
+    lora: LoraSpec,
+    user_metadata: dict[str, str] | None,
+    prepare: Callable[[LiveModel], Any],
+) -> UntypedAPIFuture:
+    """Enter a training run and queue the making of its trainer; `prepare` ends the job."""
+    model_id = f"{session_id}:train:{model_seq_id}"
+    session = site.sessions.get(session_id)
+    try:
+        site.runs.create(
+            model_id,
+            session_id=session_id,
+            base_model=base_model,
+            lora_rank=lora.rank,
+            train_attn=lora.train_attn,
+            train_mlp=lora.train_mlp,
+            train_unembed=lora.train_unembed,
+            user_metadata=user_metadata,
+            project_id=session.project_id,
+        )
+    except sqlite3.IntegrityError as error:
+        raise Problem(409, f"training run {model_id!r} already exists") from error
+    turns = Turns(lambda job: site.engine.put(model_id, job))
+    model = LiveModel(model_id, session_id, base_model, lora, turns)
+
+    def run() -> Any:
+        try:
+            model.trainer = Trainer(site.bases.get(base_model).base, lora)
+            return prepare(model)
+        except Exception as error:
+            model.trainer = None
+            model.failure = f"it could not be created: {error}"
+            raise
+
+    promise = site.promises.open(session_id)
+    site.models.add(model_id, session_id, model)
+    site.engine.put(model_id, Job(promise, run))
+    return UntypedAPIFuture(request_id=promise.request_id, model_id=model_id)
+
+
+def load_into(trainer: Trainer, folder: Path, body: Any) -> None:
+    """Load a checkpoint's folder; errors name the path that the user knows it by."""
+    try:
+        trainer.load(folder, body.optimizer)
+    except EngineError as error:
+        raise EngineError(str(error).replace(folder.name, body.path)) from error
+    except FileNotFoundError as error:
+        raise Problem(404, f"checkpoint {body.path} was deleted meanwhile") from error
+
+
+@light
+def get_info(site: Site, call: Call) -> GetInfoResponse:
+    """Describe a model in training."""
+    model = site.models.get(call.body.model_id)
+    return GetInfoResponse(
+        model_id=model.model_id,
+        model_data=ModelData(model_name=model.base_model, tokenizer_id=model.base_model),
+        is_lora=True,
+        lora_rank=model.lora.rank,
+        model_name=model.base_model,
+        optimizer_config=OptimizerConfig(type_="adamw"),
+    )
+
+
+def unload_model(site: Site, call: Call) -> UntypedAPIFuture:
+    """Free a model once the requests it already has are done."""
+    model = site.models.get(call.body.model_id)
+    site.active_session(model.session_id)
+    promise = site.promises.open(model.session_id)
+
+    def run() -> UnloadModelResponse:
+        model.trainer = None
+        site.models.remove(model.model_id)
+        for job in model.turns.close():
+            site.fail(job.promise, Problem(400, f"model {model.model_id!r} was unloaded"))
+        return UnloadModelResponse(model_id=model.model_id)
+
+    site.engine.put(model.model_id, Job(promise, run))
+    return UntypedAPIFuture(request_id=promise.request_id, model_id=model.model_id)
+
+
+def _lora(config: Any) -> LoraSpec:
+    if config is None:
+        return LoraSpec(rank=DEFAULT_RANK)
+    if config.rank > MAX_RANK:
+        raise misfit(("body", "lora_config", "rank"), f"must be at most {MAX_RANK}")
+    flags = {
+        name: getattr(config, name) is not False
+        for name in ("train_attn", "train_mlp", "train_unembed")
+    }
+    if not any(flags.values()):
+        raise misfit(
+            ("body", "lora_config"), "one of train_attn, train_mlp and train_unembed must be true"
+        )
+    return LoraSpec(rank=config.rank, seed=config.seed, **flags)
+
+
+def _check_optimizer(config: Any) -> None:
+    if config is not None and config.type_ != "adamw":
+        raise Problem(400, f"optimizer {config.type_!r} is not available here: only 'adamw' is")
+
+
+HANDLERS = {"create_model": create_model, "get_info": get_info, "unload_model": unload_model}

@@ -1,0 +1,156 @@
+"""Training runs and checkpoints: listing, deleting, publishing, expiry, download."""
+
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import FileResponse, Response
+from tinkex_generated.models import (
+    Checkpoint,
+    CheckpointsListResponse,
+    Cursor,
+    TrainingRun,
+    TrainingRunsResponse,
+)
+
+from tinkex.local.call import Call
+from tinkex.local.checkpoints import CheckpointRecord
+from tinkex.local.runs import RunRecord
+from tinkex.local.site import Site
+
+MODEL_OWNER = "local"
+
+
+def list_training_runs(site: Site, call: Call) -> TrainingRunsResponse:
+    """List training runs, newest first."""
+    limit, offset = call.parameters["limit"], call.parameters["offset"]
+    page, total = site.runs.page(limit, offset, call.parameters["project_id"])
+    return TrainingRunsResponse(
+        training_runs=[_run(site, run) for run in page],
+        cursor=Cursor(offset=offset, limit=limit, total_count=total),
+    )
+
+
+def get_training_run(site: Site, call: Call) -> TrainingRun:
+    """Describe a training run."""
+    return _run(site, site.runs.get(call.parameters["training_run_id"]))
+
+
+def list_checkpoints(site: Site, call: Call) -> CheckpointsListResponse:
+    """List a run's checkpoints, newest first."""
+    run = site.runs.get(call.parameters["training_run_id"])
+    return CheckpointsListResponse(
+        checkpoints=[_checkpoint(record) for record in site.checkpoints.of_run(run.run_id)]
+    )
+
+
+def list_user_checkpoints(site: Site, call: Call) -> CheckpointsListResponse:
+    """List the checkpoints of all runs, newest first."""
+    limit, offset = call.parameters["limit"], call.parameters["offset"]
+    page, total = site.checkpoints.page(limit, offset)
+    return CheckpointsListResponse(
+        checkpoints=[_checkpoint(record) for record in page],
+        cursor=Cursor(offset=offset, limit=limit, total_count=total),
+    )
+
+
+def delete_checkpoint(site: Site, call: Call) -> None:
+    """Delete a checkpoint for good."""
+    site.checkpoints.delete(call.checkpoint_path())
+
+
+def publish_checkpoint(site: Site, call: Call) -> None:
+    """Mark a checkpoint as public."""
+    site.checkpoints.set_public(call.checkpoint_path(), True)
+
+
+def unpublish_checkpoint(site: Site, call: Call) -> None:
+    """Mark a checkpoint as private again."""
+    site.checkpoints.set_public(call.checkpoint_path(), False)
+
+
+def set_checkpoint_ttl(site: Site, call: Call) -> None:
+    """Let a checkpoint expire, or never."""
+    site.checkpoints.set_ttl(call.checkpoint_path(), call.body.ttl_seconds)
+
+
+def get_checkpoint_archive_url(site: Site, call: Call) -> Response:
+    """Redirect to the archive of a checkpoint."""
+    path = call.checkpoint_path()
+    site.archives.ensure(site.checkpoints.get(path))
+    expires, signature = site.archives.sign(path)
+    base = str(call.request.url).split("?", 1)[0].removesuffix("/archive")
+    return Response(
+        status_code=302,
+        headers={
+            "location": f"{base}/download?expires={expires}&signature={quote(signature)}",
+            "expires": formatdate(expires, usegmt=True),
+        },
+    )
+
+
+def download_checkpoint_archive(site: Site, call: Call) -> Response:
+    """Send the archive of a checkpoint, or a range of it."""
+    path = call.checkpoint_path()
+    expires, signature = call.parameters["expires"], call.parameters["signature"]
+    site.archives.verify(path, expires, signature)
+    record = site.checkpoints.get(path)
+    file = site.archives.ensure(record)
+    headers = {"etag": site.archives.etag(record), "accept-ranges": "bytes"}
+    if call.request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+    return FileResponse(
+        file,
+        media_type="application/octet-stream",
+        filename=f"{path.run_id}_{path.name}.tar",
+        headers=headers,
+    )
+
+
+def _run(site: Site, run: RunRecord) -> TrainingRun:
+    newest = site.checkpoints.newest(run.run_id, "weights")
+    sampler = site.checkpoints.newest(run.run_id, "sampler_weights")
+    return TrainingRun(
+        training_run_id=run.run_id,
+        base_model=run.base_model,
+        model_owner=MODEL_OWNER,
+        is_lora=True,
+        lora_rank=run.lora_rank,
+        last_request_time=as_time(run.last_request_at),
+        last_checkpoint=None if newest is None else _checkpoint(newest),
+        last_sampler_checkpoint=None if sampler is None else _checkpoint(sampler),
+        user_metadata=run.user_metadata,
+    )
+
+
+def _checkpoint(record: CheckpointRecord) -> Checkpoint:
+    return Checkpoint(
+        checkpoint_id=record.path.checkpoint_id,
+        checkpoint_type="training" if record.path.kind == "weights" else "sampler",
+        time=as_time(record.created_at),
+        tinker_path=str(record.path),
+        size_bytes=record.size_bytes,
+        public=record.public,
+        expires_at=None if record.expires_at is None else as_time(record.expires_at),
+        user_metadata=record.user_metadata,
+    )
+
+
+def as_time(seconds: float) -> datetime:
+    """Return a clock reading as the wire has it: a time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+HANDLERS: dict[str, Any] = {
+    "list_training_runs": list_training_runs,
+    "get_training_run": get_training_run,
+    "list_checkpoints": list_checkpoints,
+    "list_user_checkpoints": list_user_checkpoints,
+    "delete_checkpoint": delete_checkpoint,
+    "publish_checkpoint": publish_checkpoint,
+    "unpublish_checkpoint": unpublish_checkpoint,
+    "set_checkpoint_ttl": set_checkpoint_ttl,
+    "get_checkpoint_archive_url": get_checkpoint_archive_url,
+    "download_checkpoint_archive": download_checkpoint_archive,
+}

@@ -1,0 +1,133 @@
+"""Sessions and sampling sessions."""
+
+from typing import Any
+
+from tinkex_generated.models import (
+    CreateSamplingSessionResponse,
+    CreateSessionResponse,
+    GetSamplerResponse,
+    GetSessionResponse,
+    JoinSamplingSessionResponse,
+    ListSessionsResponse,
+    SessionHeartbeatResponse,
+)
+
+from tinkex.local.call import Call, light
+from tinkex.local.live import LiveSampler
+from tinkex.local.problem import Problem
+from tinkex.local.site import Site
+
+
+def create_session(site: Site, call: Call) -> CreateSessionResponse:
+    """Start a session."""
+    body = call.body
+    session_id = site.sessions.create(
+        tags=body.tags,
+        user_metadata=body.user_metadata,
+        sdk_version=body.sdk_version,
+        project_id=body.project_id,
+        display_name=body.display_name,
+    )
+    site.last_seen[session_id] = site.now()
+    return CreateSessionResponse(session_id=session_id)
+
+
+def session_heartbeat(site: Site, call: Call) -> SessionHeartbeatResponse:
+    """Keep a session alive; 410 once it has ended."""
+    site.active_session(call.body.session_id)
+    return SessionHeartbeatResponse()
+
+
+def finish_session(site: Site, call: Call) -> None:
+    """End a session as its client says it ended; ending it again changes nothing."""
+    session_id = call.parameters["session_id"]
+    site.sessions.get(session_id)
+    site.end_session(session_id, "client_finished", call.body.reason.type_, call.body.detail)
+
+
+def list_sessions(site: Site, call: Call) -> ListSessionsResponse:
+    """List session ids, newest first."""
+    page = site.sessions.list_ids(call.parameters["limit"], call.parameters["offset"])
+    return ListSessionsResponse(sessions=page)
+
+
+def get_session(site: Site, call: Call) -> GetSessionResponse:
+    """Describe a session by its runs and samplers."""
+    record = site.sessions.get(call.parameters["session_id"])
+    return GetSessionResponse(
+        training_run_ids=site.runs.ids_of_session(record.session_id),
+        sampler_ids=site.sessions.sampler_ids(record.session_id),
+        user_metadata=record.user_metadata,
+        display_name=record.display_name,
+    )
+
+
+def assign_session_project(site: Site, call: Call) -> None:
+    """Put a session into a project."""
+    site.sessions.assign_project(call.parameters["session_id"], call.body.project_id)
+
+
+def create_sampling_session(site: Site, call: Call) -> CreateSamplingSessionResponse:
+    """Start sampling from a base model or from a checkpoint."""
+    body = call.body
+    site.active_session(body.session_id)
+    if body.base_model is None and body.model_path is None:
+        raise Problem(400, "one of base_model and model_path is needed")
+
+    def make() -> str:
+        sampler = make_sampler(site, body)
+        site.samplers.add(sampler.sampler_id, body.session_id, sampler)
+        return sampler.sampler_id
+
+    digest = site.digest(call.operation_id, body)
+    sampler_id = site.keyed.once(
+        "sampling_session_seq_id", body.session_id, body.sampling_session_seq_id, digest, make
+    )
+    return CreateSamplingSessionResponse(sampling_session_id=sampler_id)
+
+
+def make_sampler(site: Site, body: Any) -> LiveSampler:
+    """Enter a sampling session whose weights are there, or raise a problem."""
+    base_model, key, folder = body.base_model, None, None
+    if body.model_path is not None:
+        record, run = site.weights_at(body.model_path)
+        if base_model not in (None, run.base_model):
+            raise Problem(
+                400, f"{body.model_path} was trained from {run.base_model!r}, not {base_model!r}"
+            )
+        base_model, key = run.base_model, record.folder_id
+        folder = site.checkpoints.folder(record)
+    base = site.bases.get(base_model).base
+    if key is not None:
+        site.adapters.get(key, folder, base)
+    sampler_id = site.sessions.add_sampler(body.session_id, base_model, body.model_path)
+    return LiveSampler(sampler_id, body.session_id, base_model, body.model_path, key, folder)
+
+
+@light
+def join_sampling_session(site: Site, call: Call) -> JoinSamplingSessionResponse:
+    """Give a copy of a sampling client a number of its own."""
+    return JoinSamplingSessionResponse(
+        client_counter=site.samplers.get(call.body.sampling_session_id).join()
+    )
+
+
+def get_sampler(site: Site, call: Call) -> GetSamplerResponse:
+    """Say what a sampling session samples from."""
+    row = site.sessions.sampler(call.parameters["sampler_id"])
+    return GetSamplerResponse(
+        sampler_id=row["sampler_id"], base_model=row["base_model"], model_path=row["model_path"]
+    )
+
+
+HANDLERS = {
+    "create_session": create_session,
+    "session_heartbeat": session_heartbeat,
+    "finish_session": finish_session,
+    "list_sessions": list_sessions,
+    "get_session": get_session,
+    "assign_session_project": assign_session_project,
+    "create_sampling_session": create_sampling_session,
+    "join_sampling_session": join_sampling_session,
+    "get_sampler": get_sampler,
+}

@@ -1,0 +1,130 @@
+"""Forward and backward passes and optimizer steps."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from tinkex_generated.models import (
+    AdamParams,
+    ForwardBackwardOutput,
+    OptimStepResponse,
+    TensorData,
+    UntypedAPIFuture,
+)
+
+from tinkex.local.call import Call
+from tinkex.local.engine import LOSSES, AdamSpec, Example, LossOutput, Trainer
+from tinkex.local.engine_thread import Job
+from tinkex.local.problem import Problem
+from tinkex.local.site import Site
+from tinkex.local.tensors import prompt_tokens, tensor
+
+OUTPUT_TYPE = "TorchLossReturn"
+
+
+def submit(
+    site: Site,
+    call: Call,
+    work: Callable[[Trainer], Any],
+    *,
+    admit: Callable[[], None] | None = None,
+) -> UntypedAPIFuture:
+    """Queue work on a model in the order of its `seq_id`.
+
+    `admit` is asked once per new request, before its number is used; it may raise a problem.
+    """
+    body = call.body
+    model = site.models.get(body.model_id)
+    site.active_session(model.session_id)
+
+    def make() -> Job:
+        if admit is not None:
+            admit()
+        promise = site.promises.open(model.session_id)
+        return Job(promise, lambda: work(model.ready()))
+
+    request_id = model.turns.submit(body.seq_id, site.digest(call.operation_id, body), make)
+    site.runs.touch(model.model_id)
+    return UntypedAPIFuture(request_id=request_id, model_id=model.model_id)
+
+
+def forward(site: Site, call: Call) -> UntypedAPIFuture:
+    """Compute the loss and the logprobs of the targets."""
+    examples, loss_fn, config = read_examples(call.body.forward_input, "forward_input")
+    return submit(
+        site, call, lambda trainer: loss_answer(trainer.forward(examples, loss_fn, config))
+    )
+
+
+def forward_backward(site: Site, call: Call) -> UntypedAPIFuture:
+    """Compute the loss and add its gradient to what is accumulated."""
+    examples, loss_fn, config = read_examples(
+        call.body.forward_backward_input, "forward_backward_input"
+    )
+    return submit(
+        site, call, lambda trainer: loss_answer(trainer.forward_backward(examples, loss_fn, config))
+    )
+
+
+def optim_step(site: Site, call: Call) -> UntypedAPIFuture:
+    """Apply the accumulated gradient with AdamW."""
+    if call.body.optimizer_params is not None:
+        raise Problem(400, "the dimuon optimizer is not available here: send adam_params")
+    spec = _adam(call.body.adam_params or AdamParams())
+    return submit(site, call, lambda trainer: OptimStepResponse(metrics=trainer.optim_step(spec)))
+
+
+def read_examples(
+    source: Any, key: str
+) -> tuple[list[Example], str, dict[str, float | str] | None]:
+    """Return the examples, the loss and its settings of a forward or forward_backward request."""
+    if source.loss_fn not in LOSSES:
+        raise Problem(
+            400, f"loss {source.loss_fn!r} is not available here: there are {', '.join(LOSSES)}"
+        )
+    examples = []
+    for index, datum in enumerate(source.data):
+        loc = ("body", key, "data", index)
+        inputs = {
+            name: tensor(value, (*loc, "loss_fn_inputs", name))
+            for name, value in datum.loss_fn_inputs.items()
+        }
+        examples.append(Example(prompt_tokens(datum.model_input, (*loc, "model_input")), inputs))
+    return examples, source.loss_fn, source.loss_fn_config
+
+
+def loss_answer(output: LossOutput) -> ForwardBackwardOutput:
+    """Return the wire's form of what the engine computed."""
+    return ForwardBackwardOutput(
+        loss_fn_output_type=OUTPUT_TYPE,
+        loss_fn_outputs=[
+            {
+                "logprobs": TensorData(
+                    data=cast("list[float]", logprobs.reshape(-1)),
+                    dtype="float32",
+                    shape=list(logprobs.shape),
+                )
+            }
+            for logprobs in output.logprobs
+        ],
+        metrics=output.metrics,
+    )
+
+
+def _adam(params: AdamParams) -> AdamSpec:
+    """Return the engine's settings; what is null has its default."""
+    defaults = AdamSpec()
+    names = ("learning_rate", "beta1", "beta2", "eps", "weight_decay", "grad_clip_norm")
+    given = {name: getattr(params, name) for name in names}
+    return AdamSpec(
+        **{
+            name: getattr(defaults, name) if value is None else float(value)
+            for name, value in given.items()
+        }
+    )
+
+
+HANDLERS = {
+    "forward": forward,
+    "forward_backward": forward_backward,
+    "optim_step": optim_step,
+}

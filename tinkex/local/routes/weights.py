@@ -1,0 +1,228 @@
+"""Saving, loading and copying weights."""
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from tinkex_generated.models import (
+    CopyWeightsResponse,
+    LoadWeightsResponse,
+    OptimizerConfig,
+    SaveWeightsForSamplerResponseInternal,
+    SaveWeightsResponse,
+    UntypedAPIFuture,
+    WeightsInfoResponse,
+)
+
+from tinkex.local.call import Call
+from tinkex.local.checkpoints import already_there
+from tinkex.local.engine import Trainer
+from tinkex.local.live import LiveModel, LiveSampler
+from tinkex.local.paths import Kind, TinkerPath, check_name, parse_path
+from tinkex.local.problem import Problem
+from tinkex.local.routes.models import create_from_weights, load_into
+from tinkex.local.routes.training import submit
+from tinkex.local.site import Site
+
+
+def save_weights(site: Site, call: Call) -> UntypedAPIFuture:
+    """Save weights and optimizer state under a name."""
+    body = call.body
+    path = _promised_path(body, "weights")
+
+    def work(trainer: Trainer) -> SaveWeightsResponse:
+        _save(site, trainer, path, body, optimizer=True, overwrite=bool(body.overwrite))
+        return SaveWeightsResponse(path=str(path))
+
+    return _submit_save(site, call, path, work, overwrite=bool(body.overwrite))
+
+
+def save_weights_for_sampler(site: Site, call: Call) -> UntypedAPIFuture:
+    """Save weights for sampling: under a name, or for one sampling session alone."""
+    body = call.body
+    if body.sampling_session_seq_id is not None:
+        if body.path is not None:
+            raise Problem(400, "path and sampling_session_seq_id exclude each other")
+        return _save_ephemeral(site, call)
+    path = _promised_path(body, "sampler_weights")
+
+    def work(trainer: Trainer) -> SaveWeightsForSamplerResponseInternal:
+        _save(site, trainer, path, body, optimizer=False, overwrite=False)
+        return SaveWeightsForSamplerResponseInternal(path=str(path))
+
+    return _submit_save(site, call, path, work, overwrite=False)
+
+
+def load_weights(site: Site, call: Call) -> UntypedAPIFuture:
+    """Load a checkpoint into a model, or start a model from it.
+
+    The hosted service takes `model_id` only as a model's first request; here it may come at any
+    time.
+    """
+    body = call.body
+    path = parse_path(body.path)
+    if path.kind != "weights":
+        raise Problem(
+            400, f"{path} holds weights for sampling only: training resumes from a 'weights' path"
+        )
+    if body.model_id is None:
+        if body.session_id is None or body.model_seq_id is None:
+            raise Problem(400, "either model_id, or session_id and model_seq_id are needed")
+        return create_from_weights(site, call)
+    model = site.models.get(body.model_id)
+
+    def admit() -> None:
+        run = site.runs.get(path.run_id)
+        if run.base_model != model.base_model:
+            raise Problem(
+                400, f"{path} was trained from {run.base_model!r}, not {model.base_model!r}"
+            )
+        if not _is_promised(site, path):
+            site.checkpoints.get(path)
+
+    def work(trainer: Trainer) -> LoadWeightsResponse:
+        folder = site.checkpoints.folder(site.checkpoints.get(path))
+        load_into(trainer, folder, body)
+        return LoadWeightsResponse(path=body.path, model_id=model.model_id)
+
+    return submit(site, call, work, admit=admit)
+
+
+def weights_info(site: Site, call: Call) -> WeightsInfoResponse:
+    """Say what a checkpoint was trained from, and how."""
+    _, run = site.weights_at(call.body.tinker_path)
+    return WeightsInfoResponse(
+        base_model=run.base_model,
+        is_lora=True,
+        lora_rank=run.lora_rank,
+        train_unembed=run.train_unembed,
+        train_mlp=run.train_mlp,
+        train_attn=run.train_attn,
+        optimizer_config=OptimizerConfig(type_="adamw"),
+    )
+
+
+def copy_weights(site: Site, call: Call) -> CopyWeightsResponse:
+    """Copy a checkpoint into a run of its own, which cannot be trained."""
+    body = call.body
+    record, run = site.weights_at(body.source_path)
+    by_session = body.session_id is not None and body.model_seq_id is not None
+    if not by_session and body.destination_project_id is None:
+        raise Problem(400, "either session_id and model_seq_id, or destination_project_id, needed")
+    if by_session:
+        site.active_session(body.session_id)
+    source = site.checkpoints.folder(record)
+
+    def make() -> CopyWeightsResponse:
+        owner = f"{body.session_id}:train:{body.model_seq_id}" if by_session else None
+        path = TinkerPath(
+            owner or f"copy-{uuid.uuid4().hex[:20]}", record.path.kind, record.path.name
+        )
+        site.runs.create(
+            path.run_id,
+            session_id=body.session_id,
+            base_model=run.base_model,
+            lora_rank=run.lora_rank,
+            train_attn=run.train_attn,
+            train_mlp=run.train_mlp,
+            train_unembed=run.train_unembed,
+            user_metadata=run.user_metadata,
+            project_id=body.destination_project_id,
+        )
+        site.checkpoints.save(
+            path,
+            lambda folder: _copy_files(source, folder),
+            ttl_seconds=body.ttl_seconds,
+            user_metadata=record.user_metadata,
+        )
+        return CopyWeightsResponse(tinker_path=str(path))
+
+    if not by_session:
+        return make()
+    digest = site.digest(call.operation_id, body)
+    return site.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
+
+
+def _promised_path(body: Any, kind: Kind) -> TinkerPath:
+    """Return where this save goes; the server names what has no name."""
+    name = body.path
+    if name is None:
+        name = f"seq{body.seq_id:06d}" if body.seq_id else f"save-{uuid.uuid4().hex[:12]}"
+    return TinkerPath(body.model_id, kind, check_name(name))
+
+
+def _submit_save(
+    site: Site, call: Call, path: TinkerPath, work: Any, *, overwrite: bool
+) -> UntypedAPIFuture:
+    model = site.models.get(call.body.model_id)
+
+    def admit() -> None:
+        taken = str(path) in model.promised_names or site.checkpoints.exists(path)
+        if taken and not overwrite:
+            raise Problem(409, already_there(path))
+        model.promised_names.add(str(path))
+
+    def run(trainer: Trainer) -> Any:
+        try:
+            return work(trainer)
+        finally:
+            model.promised_names.discard(str(path))
+
+    return submit(site, call, run, admit=admit)
+
+
+def _save_ephemeral(site: Site, call: Call) -> UntypedAPIFuture:
+    body = call.body
+    model = site.models.get(body.model_id)
+
+    def admit() -> None:
+        site.keyed.once(
+            "sampling_session_seq_id",
+            model.session_id,
+            body.sampling_session_seq_id,
+            site.digest(call.operation_id, body),
+            lambda: True,
+        )
+
+    def work(trainer: Trainer) -> SaveWeightsForSamplerResponseInternal:
+        sampler_id = site.sessions.add_sampler(model.session_id, model.base_model, None)
+        site.adapters.put(sampler_id, trainer.snapshot())
+        sampler = LiveSampler(
+            sampler_id, model.session_id, model.base_model, None, sampler_id, None
+        )
+        site.samplers.add(sampler_id, model.session_id, sampler)
+        return SaveWeightsForSamplerResponseInternal(sampling_session_id=sampler_id)
+
+    return submit(site, call, work, admit=admit)
+
+
+def _save(
+    site: Site, trainer: Trainer, path: TinkerPath, body: Any, *, optimizer: bool, overwrite: bool
+) -> None:
+    site.checkpoints.save(
+        path,
+        lambda folder: trainer.save(folder, optimizer),
+        ttl_seconds=body.ttl_seconds,
+        overwrite=overwrite,
+        user_metadata=body.user_metadata,
+    )
+
+
+def _is_promised(site: Site, path: TinkerPath) -> bool:
+    models: list[LiveModel] = list(site.models.all())
+    return any(str(path) in model.promised_names for model in models)
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    for file in source.iterdir():
+        shutil.copyfile(file, target / file.name)
+
+
+HANDLERS = {
+    "save_weights": save_weights,
+    "save_weights_for_sampler": save_weights_for_sampler,
+    "load_weights": load_weights,
+    "copy_weights": copy_weights,
+    "weights_info": weights_info,
+}

@@ -1,0 +1,221 @@
+"""Everything behind the routes of one server: store, queue, live models, and their upkeep."""
+
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import orjson
+from attrs import field, frozen
+from tinkex_generated.models import RequestErrorCategory, RequestFailedResponse
+
+from tinkex.local.adapters import AdapterShelf
+from tinkex.local.archive import Archives
+from tinkex.local.bases import BaseShelf
+from tinkex.local.checkpoints import CheckpointRecord, CheckpointTable
+from tinkex.local.database import Database
+from tinkex.local.datadir import DataDir
+from tinkex.local.engine import EngineError, SampleResult
+from tinkex.local.engine_thread import EngineThread, SampleTicket
+from tinkex.local.futures import Promise, PromiseBook
+from tinkex.local.live import Directory, Keyed, LiveModel, LiveSampler
+from tinkex.local.paths import parse_path
+from tinkex.local.problem import Problem
+from tinkex.local.runs import RunRecord, RunTable
+from tinkex.local.sessions import SessionTable
+from tinkex.local.threads import WorkerPool
+
+logger = logging.getLogger("tinkex.local.site")
+
+DATABASE_NAME = "tinkex.sqlite3"
+
+
+@frozen
+class Options:
+    """The finer settings of a server.
+
+    `long_poll_s` is how long `retrieve_future` and `retrieve_futures` wait before they answer that
+    there is nothing yet; results
+    larger than `inline_bytes` are announced before they are sent, to clients that ask for it;
+    larger request bodies than `max_body_bytes` are refused. A session that is silent for
+    `session_timeout_s` ends. `now` is the clock that expiry goes by, in seconds since 1970.
+    """
+
+    api_key: str | None = field(default=None, repr=False)
+    long_poll_s: float = 25.0
+    inline_bytes: int = 2**20
+    max_body_bytes: int = 256 * 2**20
+    session_timeout_s: float = 3600.0
+    now: Callable[[], float] = time.time
+
+
+class Site:
+    """The state of one server."""
+
+    def __init__(
+        self, data_dir: Path, models: Mapping[str, str | Path] | None, options: Options
+    ) -> None:
+        self.options = options
+        self.now = options.now
+        self.bases = BaseShelf.with_shipped(models)
+        with ExitStack() as opened:
+            self.data = DataDir(data_dir)
+            opened.callback(self.data.close)
+            self.database = Database(data_dir / DATABASE_NAME)
+            opened.callback(self.database.close)
+            self.sessions = SessionTable(self.database, self.data.server_id, self.now)
+            self.runs = RunTable(self.database, self.now)
+            self.checkpoints = CheckpointTable(self.database, self.data, self.now)
+            self.archives = Archives(self.data, _signing_key(self.database), self.now)
+            opened.callback(self._write_the_end)
+            self.pool = WorkerPool()
+            opened.callback(self.pool.close)
+            self.engine = EngineThread(self._settle, self._sample)
+            opened.callback(self.engine.close)
+            # What was opened is closed in reverse, by `close` or by a failure up to here.
+            self._opened = opened.pop_all()
+        self.adapters = AdapterShelf(self.data.staging / "adapters")
+        self.promises = PromiseBook(self.data.staging / "results", self.now)
+        self.models: Directory[LiveModel] = Directory("model")
+        self.samplers: Directory[LiveSampler] = Directory("sampling session")
+        self.keyed = Keyed()
+        self.last_seen: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Clear what dead servers left, and start to compute."""
+        for server_id in self.data.dead_servers():
+            self.sessions.finish_server(server_id, "the server stopped without ending the session")
+            self.data.bury(server_id)
+        self.checkpoints.remove_orphans()
+        self.checkpoints.remove_expired()
+        self.engine.start()
+
+    def close(self) -> None:
+        """Stop computing and close every file."""
+        self._opened.close()
+
+    def upkeep(self) -> None:
+        """Do what is due from time to time: expiry of checkpoints, results and silent sessions."""
+        self.runs.flush()
+        self.checkpoints.remove_expired()
+        self.promises.forget_sessionless()
+        silent_since = self.now() - self.options.session_timeout_s
+        for session_id, seen in list(self.last_seen.items()):
+            if seen < silent_since:
+                logger.info("session %s has been silent for too long: ended", session_id)
+                self.end_session(session_id, "cancelled", None, "no heartbeat")
+
+    def active_session(self, session_id: str) -> None:
+        """Note a sign of life of a session; 404 if it is unknown, 410 if it is over."""
+        if session_id in self.last_seen:
+            self.last_seen[session_id] = self.now()
+            return
+        record = self.sessions.get(session_id)
+        raise Problem(
+            410,
+            f"session {session_id!r} has ended"
+            if record.status != "active"
+            else f"session {session_id!r} belongs to another server process",
+        )
+
+    def end_session(
+        self, session_id: str, status: str, reason: str | None, detail: str | None
+    ) -> None:
+        """End a session: its models, samplers and results are forgotten, its checkpoints stay."""
+        self.last_seen.pop(session_id, None)
+        self.sessions.finish(session_id, status, reason, detail)
+        for model_id, _ in self.models.take_session(session_id):
+            self.engine.drop_lane(model_id)
+        for sampler_id, sampler in self.samplers.take_session(session_id):
+            sampler.close()
+            self.adapters.forget(sampler_id)
+        self.keyed.forget(session_id)
+        for promise in self.promises.end_session(session_id):
+            self._settle(promise, None, Problem(410, "the session of this request has ended"))
+
+    def weights_at(self, text: str) -> tuple[CheckpointRecord, RunRecord]:
+        """Return the checkpoint at a tinker:// path and its run, or raise a problem."""
+        record = self.checkpoints.get(parse_path(text))
+        return record, self.runs.get(record.path.run_id)
+
+    def digest(self, operation_id: str, body: Any) -> bytes:
+        """Return a fingerprint of a request's meaning: equal for equal requests, however written."""
+        text = orjson.dumps([operation_id, body.to_dict()], option=orjson.OPT_SORT_KEYS)
+        return hashlib.blake2b(text, digest_size=16).digest()
+
+    def put_sample(self, base_model: str, ticket: SampleTicket) -> None:
+        """Queue a sampling request, so that it can be cancelled."""
+
+        def cancel() -> None:
+            ticket.cancelled = True
+
+        ticket.promise.cancel = cancel
+        self.engine.put_sample(base_model, ticket)
+
+    def end_waits(self) -> None:
+        """End every wait, so that connections can close: the server stops."""
+        for promise in self.promises.close():
+            self.fail(promise, Problem(503, "the local server was stopped"))
+        for sampler in self.samplers.all():
+            sampler.close()
+
+    def fail(self, promise: Promise, error: Exception) -> None:
+        """Let a promise end in failure."""
+        self._settle(promise, None, error)
+
+    def _write_the_end(self) -> None:
+        self.runs.flush()
+        self.sessions.finish_server(self.data.server_id, "the server was stopped")
+
+    def _settle(self, promise: Promise, value: Any, error: BaseException | None) -> None:
+        failed = error is not None
+        try:
+            payload = encode(_failure(error) if error is not None else value)
+        except Exception as unexpected:
+            logger.exception("the result of %s cannot be written", promise.request_id)
+            payload, failed = encode(_failure(unexpected)), True
+        self.promises.settle(promise, payload, failed=failed)
+
+    def _sample(self, base: str, tickets: Sequence[SampleTicket]) -> Sequence[SampleResult]:
+        loaded = self.bases.get(base)
+        jobs = []
+        for ticket in tickets:
+            adapter = None
+            if ticket.adapter_key is not None:
+                adapter = self.adapters.get(ticket.adapter_key, ticket.adapter_folder, loaded.base)
+            jobs.append(ticket.make(adapter))
+        return loaded.sampler.sample(jobs)
+
+
+def encode(answer: Any) -> bytes:
+    """Return the JSON bytes of a generated model, or of plain data."""
+    tree = answer.to_dict() if hasattr(answer, "to_dict") else answer
+    return orjson.dumps(tree, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _failure(error: BaseException) -> RequestFailedResponse:
+    if isinstance(error, Problem):
+        category: RequestErrorCategory = "user" if error.status < 500 else "server"
+        return RequestFailedResponse(error=str(error), category=category)
+    if isinstance(error, EngineError):
+        return RequestFailedResponse(error=str(error), category="user")
+    logger.error("a job failed", exc_info=error)
+    return RequestFailedResponse(
+        error=f"internal error of the local server: {type(error).__name__}: {error}",
+        category="server",
+    )
+
+
+def _signing_key(database: Database) -> bytes:
+    """Return the key that signs download URLs, the same for every server on this folder."""
+    database.execute(
+        "INSERT OR IGNORE INTO settings VALUES ('signing_key', ?)", (secrets.token_bytes(32),)
+    )
+    row = database.row("SELECT value FROM settings WHERE key = 'signing_key'")
+    if row is None:
+        raise RuntimeError("the database lost its signing key")
+    return bytes(row["value"])

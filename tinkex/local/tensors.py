@@ -1,0 +1,105 @@
+"""From the wire's tokens and tensors to the engine's arrays."""
+
+from typing import Any, cast
+
+import numpy as np
+
+from tinkex.local.problem import Problem, dotted, misfit
+
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+Loc = tuple[str | int, ...]
+
+# Beyond this a float no longer stands for one integer.
+_EXACT = 2.0**53
+
+NO_IMAGES = "the local server has no images or audio: only encoded_text chunks are supported"
+
+
+def prompt_tokens(model_input: Any, loc: Loc) -> IntArray:
+    """Return the tokens of a ModelInput's chunks, one after the other."""
+    parts = []
+    for index, chunk in enumerate(model_input.chunks):
+        tokens = getattr(chunk, "tokens", None)
+        if tokens is None:
+            raise Problem(400, f"{NO_IMAGES} (at {dotted((*loc, 'chunks', index))})")
+        parts.append(integers(tokens, (*loc, "chunks", index, "tokens")))
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def integers(values: Any, loc: Loc) -> IntArray:
+    """Return a JSON list of integers as an int64 array."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise misfit(loc, "must be a flat list of integers") from error
+    if array.size == 0:
+        return np.empty(0, np.int64)
+    if array.dtype.kind == "f" and (np.abs(array) < _EXACT).all():
+        # JSON Schema calls 3.0 an integer too.
+        whole = array.astype(np.int64)
+        array = whole if np.array_equal(whole, array) else array
+    if array.dtype != np.int64 or array.ndim != 1:
+        raise misfit(loc, "must be a flat list of 64-bit integers")
+    return cast("IntArray", array)
+
+
+def floats(values: Any, loc: Loc) -> "np.ndarray[Any, np.dtype[np.float32]]":
+    """Return a JSON list of numbers as a float32 array."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise misfit(loc, "must be a flat list of numbers") from error
+    if array.ndim != 1:
+        raise misfit(loc, "must be a flat list of numbers")
+    with np.errstate(over="ignore"):
+        narrow = array.astype(np.float32)
+    if not np.isfinite(narrow).all():
+        raise misfit(loc, "has a value that float32 cannot hold")
+    return narrow
+
+
+def tensor(data: Any, loc: Loc) -> "np.ndarray[Any, Any]":
+    """Return a TensorData as an array of its dtype and shape."""
+    convert = integers if data.dtype == "int64" else floats
+    flat: np.ndarray[Any, Any] = convert(data.data, (*loc, "data"))
+    if data.sparse_crow_indices is not None or data.sparse_col_indices is not None:
+        return _dense(data, flat, loc)
+    if data.shape is None:
+        return flat
+    shape = tuple(data.shape)
+    if min(shape, default=0) < 0 or _product(shape) != flat.size:
+        raise misfit((*loc, "shape"), f"is {list(shape)}, but data has {flat.size} values")
+    return flat.reshape(shape)
+
+
+def _dense(data: Any, values: "np.ndarray[Any, Any]", loc: Loc) -> "np.ndarray[Any, Any]":
+    """Return a CSR matrix as a dense array, with zeros in the cells that are not listed."""
+    shape = data.shape
+    if data.sparse_crow_indices is None or data.sparse_col_indices is None:
+        raise misfit(loc, "sparse_crow_indices and sparse_col_indices go together")
+    if shape is None or len(shape) != 2 or min(shape) < 0 or _product(tuple(shape)) > 2**28:
+        raise misfit((*loc, "shape"), "a sparse tensor needs its dense 2-D shape")
+    rows, columns = shape
+    starts = integers(data.sparse_crow_indices, (*loc, "sparse_crow_indices"))
+    where = integers(data.sparse_col_indices, (*loc, "sparse_col_indices"))
+    lengths = np.diff(starts)
+    if (
+        starts.size != rows + 1
+        or starts[0] != 0
+        or starts[-1] != values.size
+        or where.size != values.size
+        or (lengths < 0).any()
+    ):
+        raise misfit((*loc, "sparse_crow_indices"), "do not fit the values")
+    if where.size and (where.min() < 0 or where.max() >= columns):
+        raise misfit((*loc, "sparse_col_indices"), "point outside the shape")
+    dense = np.zeros((rows, columns), values.dtype)
+    dense[np.repeat(np.arange(rows), lengths), where] = values
+    return dense
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    total = 1
+    for length in shape:
+        total *= length
+    return total

@@ -1,0 +1,63 @@
+"""The order of one model's requests: by `seq_id`, without gaps, each number used once."""
+
+import threading
+from collections.abc import Callable
+
+from tinkex.local.engine_thread import Job
+from tinkex.local.problem import Problem
+
+FIRST_SEQ_ID = 1
+
+
+class Turns:
+    """Hold back what came early, recognise what was sent twice, refuse a reused number.
+
+    A request without a number (clients from before sequence numbers) takes its turn on arrival.
+    """
+
+    def __init__(self, enqueue: Callable[[Job], None]) -> None:
+        self._enqueue = enqueue
+        self._lock = threading.Lock()
+        self._next = FIRST_SEQ_ID
+        self._used: dict[int, tuple[bytes, str]] = {}
+        self._held: dict[int, Job] = {}
+
+    def submit(self, seq_id: int | None, digest: bytes, make: Callable[[], Job]) -> str:
+        """Enter a request and return its request id.
+
+        `make` is called only for a request that is new; if it raises, the number stays unused. A
+        number that was used for another payload is a 409 problem.
+        """
+        if seq_id is not None and seq_id < FIRST_SEQ_ID:
+            raise Problem(409, f"sequence number {seq_id} belongs to the creation of the model")
+        with self._lock:
+            if seq_id is not None and (used := self._used.get(seq_id)) is not None:
+                if used[0] != digest:
+                    raise Problem(
+                        409, f"sequence number {seq_id} was already used for a different request"
+                    )
+                return used[1]
+            job = make()
+            if seq_id is None:
+                self._enqueue(job)
+                return job.promise.request_id
+            self._used[seq_id] = (digest, job.promise.request_id)
+            self._held[seq_id] = job
+            job.promise.waits_for = lambda: self._missing(seq_id)
+            # Entered under the lock: two threads must not swap the order of what they release.
+            while (ready := self._held.pop(self._next, None)) is not None:
+                self._next += 1
+                self._enqueue(ready)
+            return job.promise.request_id
+
+    def close(self) -> list[Job]:
+        """Take out and return the jobs whose turn never came."""
+        with self._lock:
+            held, self._held = list(self._held.values()), {}
+        return held
+
+    def _missing(self, seq_id: int) -> str | None:
+        with self._lock:
+            if seq_id < self._next:
+                return None
+            return f"waiting for seq_id {self._next} of this model, which has not arrived"
