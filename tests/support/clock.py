@@ -1,0 +1,58 @@
+"""A clock that stands still until it is told to move, or until somebody sleeps by it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+class FakeClock:
+    """Move time by sleeping: `sleep` jumps ahead at once and notes for how long.
+
+    `wait`, by which background threads wait, blocks until its event is set or until the time has
+    come, which `sleep`, `advance` or `run_until` must bring about.
+    """
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self._now = now
+        self._moved = threading.Condition()
+        self._deadlines: list[float] = []
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, for all that wait."""
+        with self._moved:
+            self._now += max(0.0, seconds)
+            self._moved.notify_all()
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        deadline = self._now + seconds
+        with self._moved:
+            self._deadlines.append(deadline)
+            try:
+                while not event.is_set() and self._now < deadline:
+                    # Setting the event does not notify us, so look now and then.
+                    self._moved.wait(0.001)
+            finally:
+                self._deadlines.remove(deadline)
+        return event.is_set()
+
+    def run_until(self, reached: Callable[[], bool], step: float = 60.0) -> None:
+        """Jump from deadline to deadline of those that wait until something is so."""
+        give_up = threading.Event()
+        for _ in range(20_000):
+            if reached():
+                return
+            with self._moved:
+                if self._deadlines and min(self._deadlines) - self._now <= step:
+                    self._now = max(self._now, min(self._deadlines))
+                    self._moved.notify_all()
+            give_up.wait(0.001)
+        raise AssertionError("it never came to that")

@@ -1,0 +1,181 @@
+"""What leaves the process as telemetry, and what never does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from tinkex.config import Config
+from tinkex.errors import BadRequestError, RateLimitError, ServerError, ValidationError
+from tinkex.telemetry import TelemetryReporter
+from tinkex.telemetry.events import exception, plain, user_error
+from tinkex.transport import Transport
+
+KEY = "tml-canary-0123456789"
+
+
+class Inbox:
+    """Keep what a reporter sends, and answer as a test asks."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, object]] = []
+        self.statuses: list[int] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.bodies.append(json.loads(request.content))
+        status = self.statuses.pop(0) if self.statuses else 200
+        return httpx.Response(status, json={"status": "accepted"})
+
+    @property
+    def events(self) -> list[dict[str, object]]:
+        return [event for body in self.bodies for event in body["events"]]  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def make(inbox: Inbox) -> Iterator[Callable[..., TelemetryReporter]]:
+    """Make reporters that are stopped at the end of the test."""
+    config = Config.resolve(api_key=KEY, base_url="https://tinker.example", environ={})
+    transport = Transport(config, http_transport=httpx.MockTransport(inbox), jitter=lambda _: 0.0)
+    made: list[TelemetryReporter] = []
+
+    def build(**settings: object) -> TelemetryReporter:
+        made.append(TelemetryReporter(transport, "session-1", **settings))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield build
+    for reporter in made:
+        assert reporter.stop()
+    transport.close()
+
+
+def test_a_session_is_framed_by_its_start_and_end(
+    make: Callable[..., TelemetryReporter], inbox: Inbox
+) -> None:
+    """The first event is the start, the last the end, numbered without a gap, each with an id."""
+    reporter = make()
+    assert reporter.log("epoch_done", {"epoch": 1})
+    assert reporter.stop()
+    assert reporter.stop()
+    names = [event["event"] for event in inbox.events]
+    assert names == ["SESSION_START", "GENERIC_EVENT", "SESSION_END"]
+    assert [event["event_session_index"] for event in inbox.events] == [0, 1, 2]
+    assert len({event["event_id"] for event in inbox.events}) == 3
+    assert inbox.bodies[0]["session_id"] == "session-1"
+
+
+def test_flush_sends_what_is_queued_in_batches(
+    make: Callable[..., TelemetryReporter], inbox: Inbox
+) -> None:
+    """One flush sends everything, at most a batch in each request, and says that it is done."""
+    reporter = make(batch_size=2, flush_interval=3600.0)
+    for number in range(4):
+        reporter.log("step", {"number": number})
+    assert reporter.flush(timeout=10)
+    assert [len(body["events"]) for body in inbox.bodies] == [2, 2, 1]  # type: ignore[arg-type]
+
+
+def test_a_full_batch_is_sent_without_being_asked(
+    make: Callable[..., TelemetryReporter], inbox: Inbox
+) -> None:
+    """Reaching the threshold sends at once, long before the interval."""
+    reporter = make(flush_threshold=3, flush_interval=3600.0)
+    reporter.log("a")
+    reporter.log("b")
+    assert reporter.wait_until_drained(timeout=10)
+    assert len(inbox.events) == 3
+
+
+def test_a_full_queue_drops_the_event_and_says_so(
+    make: Callable[..., TelemetryReporter], inbox: Inbox
+) -> None:
+    """Nothing blocks and nothing raises when there is no room."""
+    reporter = make(queue_size=1, flush_interval=3600.0)
+    accepted = [reporter.log("event") for _ in range(3)]
+    assert not all(accepted)
+
+
+def test_a_failing_server_is_tried_three_times_and_then_given_up(
+    make: Callable[..., TelemetryReporter], inbox: Inbox
+) -> None:
+    """The batch is dropped after three attempts with the same events; flush returns all the same."""
+    inbox.statuses = [500, 503, 500]
+    reporter = make(flush_interval=3600.0)
+    assert reporter.flush(timeout=10)
+    assert [body["events"] for body in inbox.bodies] == [inbox.bodies[0]["events"]] * 3
+    assert reporter.log("later")
+    assert reporter.flush(timeout=10)
+    assert inbox.events[-1]["event_name"] == "later"
+
+
+def test_an_errors_message_and_the_users_paths_never_leave(
+    make: Callable[..., TelemetryReporter], inbox: Inbox
+) -> None:
+    """An exception is told by class, status and place; its text may quote a prompt or a key."""
+    reporter = make()
+    said = f"prompt text with {KEY} in /home/somebody/secret.py"
+    with pytest.raises(ServerError) as caught:
+        raise ServerError(said, status_code=500)
+    assert reporter.log_fatal_exception(caught.value)
+    text = json.dumps(inbox.bodies)
+    for canary in (KEY, "prompt text", "somebody", "secret.py", __file__):
+        assert canary not in text
+    event = next(event for event in inbox.events if event["event"] == "UNHANDLED_EXCEPTION")
+    assert event["error_type"] == "ServerError"
+    assert "status_code=500" in str(event["error_message"])
+    assert event["traceback"]
+    assert inbox.events[-1]["event"] == "SESSION_END"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_user"),
+    [
+        (BadRequestError("no", status_code=400), True),
+        (ValidationError("no"), True),
+        (RateLimitError("slow", status_code=429), False),
+        (ServerError("broken", status_code=500), False),
+        (RuntimeError("bug"), False),
+    ],
+)
+def test_what_the_user_can_mend_is_no_unhandled_exception(error: Exception, is_user: bool) -> None:
+    """4xx but 408, 410 and 429, and the user category, are generic events of severity WARNING."""
+    event = exception(0, error, "ERROR")
+    assert (event.event == "GENERIC_EVENT") is is_user
+    assert event.severity == ("WARNING" if is_user else "ERROR")
+
+
+def test_the_chain_of_causes_is_searched_even_when_it_is_a_circle() -> None:
+    """A user error behind another error counts; a circle of causes ends."""
+    outer, inner = RuntimeError("outer"), BadRequestError("inner", status_code=422)
+    outer.__cause__ = inner
+    assert user_error(outer) is inner
+    first, second = RuntimeError("a"), RuntimeError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert user_error(first) is None
+
+
+def test_event_data_keeps_kinds_and_drops_contents() -> None:
+    """Booleans and None stay what they are; long text is cut; tensors and dicts become their type."""
+    kept = plain(
+        {"ok": True, "none": None, "n": 1.5, "text": "x" * 500, "data": [1, 2], "d": {"a": 1}}
+    )
+    assert kept["ok"] is True
+    assert kept["none"] is None
+    assert len(kept["text"]) == 200
+    assert (kept["data"], kept["d"]) == ("list", "dict")
+    assert len(plain({str(i): i for i in range(100)})) == 32
+
+
+def test_a_reporter_leaves_no_thread(make: Callable[..., TelemetryReporter]) -> None:
+    """After stop its thread has ended."""
+    reporter = make()
+    reporter.stop()
+    assert not any(thread.name == "tinkex-telemetry" for thread in threading.enumerate())

@@ -1,0 +1,248 @@
+"""Unpack a checkpoint's archive, taking nothing on trust."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import shutil
+import tarfile
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
+
+from attrs import define, field, frozen
+
+from tinkex.errors import CheckpointError, DownloadIncompleteError, UnsafeArchiveError
+
+_COPY_BYTES = 1024 * 1024
+# A header that announces more than this is an attack on memory; real ones are a few kilobytes.
+_READ_BYTES = 16 * 1024 * 1024
+_LONGEST_NAME = 255
+_LONGEST_PATH = 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+_RESERVED = frozenset('<>:"|?*\\')
+# Windows gives these names to devices, whatever their extension.
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))]
+)
+
+
+@frozen(kw_only=True)
+class Limits:
+    """Bound what an archive may unpack to.
+
+    Attributes:
+        entries: Most files and directories.
+        total_bytes: Most bytes of all files together.
+        ratio: Most unpacked bytes for each byte of the archive.
+    """
+
+    entries: int = 10_000
+    total_bytes: int = 64 * 1024**3
+    ratio: float = 100.0
+
+
+def extract(archive: Path, folder: Path, limits: Limits | None = None) -> list[Path]:
+    """Unpack a tar archive, plain or gzipped, into an empty folder.
+
+    Only regular files and directories are taken, and only below the folder: a checkpoint has no
+    use for links, devices, absolute paths, or a name twice. It is all or nothing: after an error
+    the folder is empty again.
+
+    Args:
+        archive: The tar file.
+        folder: A fresh folder that nobody else writes to.
+        limits: Bounds of what comes out.
+
+    Returns:
+        The files, in the archive's order.
+
+    Raises:
+        UnsafeArchiveError: A member is of another kind, leaves the folder, or the limits are
+            passed.
+        DownloadIncompleteError: The archive ends early, or is no archive.
+        CheckpointError: The folder is not empty.
+    """
+    if any(folder.iterdir()):
+        raise CheckpointError(f"{folder} is not empty, so nothing is unpacked into it")
+    try:
+        return _extract(archive, folder, limits or Limits())
+    except BaseException:
+        for made in folder.iterdir():
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
+        raise
+
+
+def _extract(archive: Path, folder: Path, limits: Limits) -> list[Path]:
+    try:
+        with (
+            _opened(archive, limits) as stream,
+            tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:") as tar,
+        ):
+            files = list(_unpacked(tar, folder, limits.entries, _allowed(archive, limits)))
+            _check_end(stream)
+            return files
+    except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError) as error:
+        raise DownloadIncompleteError(
+            f"the archive {archive.name} cannot be read ({error}); download it again"
+        ) from error
+
+
+def _unpacked(
+    tar: tarfile.TarFile, folder: Path, most_entries: int, most_bytes: int
+) -> Iterator[Path]:
+    names = _Names()
+    written = 0
+    for number, member in enumerate(tar):
+        if number >= most_entries:
+            raise UnsafeArchiveError(f"the archive has more than {most_entries} entries")
+        written += max(member.size, 0)
+        if written > most_bytes:
+            raise _too_large(most_bytes)
+        target = folder.joinpath(*names.take(member))
+        if member.isdir():
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        source = tar.extractfile(member)
+        if source is None:
+            raise UnsafeArchiveError(f"the archive's member {member.name!r} has no content")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _copy(source, target, member)
+        yield target
+
+
+def _check_end(stream: _Bounded) -> None:
+    """Refuse an archive without its end.
+
+    tarfile takes anything that is no header for the end, also the cut between two members.
+    """
+    if stream.last != bytes(tarfile.BLOCKSIZE):
+        raise DownloadIncompleteError("the archive has no end; download it again")
+    # Reading on to the very end lets gzip compare its checksum.
+    while stream.read(_COPY_BYTES):
+        pass
+
+
+@contextlib.contextmanager
+def _opened(archive: Path, limits: Limits) -> Iterator[_Bounded]:
+    # Headers and padding come on top of the files themselves.
+    allowed = _allowed(archive, limits) + 2048 * limits.entries
+    with archive.open("rb") as file:
+        packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        file.seek(0)
+        if not packed:
+            yield _Bounded(file, allowed)
+            return
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield _Bounded(unpacked, allowed)
+
+
+def _allowed(archive: Path, limits: Limits) -> int:
+    return min(limits.total_bytes, int(limits.ratio * max(archive.stat().st_size, 1024)))
+
+
+def _too_large(allowed: int) -> UnsafeArchiveError:
+    return UnsafeArchiveError(
+        f"the archive unpacks to more than {allowed} bytes, which its own size does not explain"
+    )
+
+
+@define
+class _Bounded:
+    """Read a stream up to a bound, and never much of it at once.
+
+    The bound is on how far into the unpacked archive anything reads, which no header can lie about.
+    """
+
+    _stream: IO[bytes] | gzip.GzipFile
+    _allowed: int
+    _position: int = field(init=False, default=0)
+    last: bytes = field(init=False, default=b"")
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > _READ_BYTES:
+            raise UnsafeArchiveError(f"the archive has a header of {size} bytes")
+        data = self._stream.read(size)
+        self._move(self._position + len(data))
+        self.last = data
+        return data
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        if whence != 0:
+            raise ValueError("only absolute positions are sought")
+        # Skipping over a member's content unpacks it all the same.
+        if position > self._position:
+            self._move(position)
+        self._position = self._stream.seek(position)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def _move(self, position: int) -> None:
+        if position > self._allowed:
+            raise _too_large(self._allowed)
+        self._position = position
+
+
+@define
+class _Names:
+    """Check members' names, each alone and against those before it."""
+
+    _files: set[str] = field(init=False, factory=set)
+    _folders: set[str] = field(init=False, factory=set)
+
+    def take(self, member: tarfile.TarInfo) -> tuple[str, ...]:
+        """Return the parts of a member's name.
+
+        Raises:
+            UnsafeArchiveError: It is not allowed, or is there already.
+        """
+        name = member.name
+        if not (member.isreg() or member.isdir()) or member.issparse() or member.size < 0:
+            raise UnsafeArchiveError(f"the archive's member {name!r} is no regular file")
+        path = PurePosixPath(name)
+        parts = path.parts
+        if path.is_absolute() or len(name.encode("utf-8", "replace")) > _LONGEST_PATH:
+            raise UnsafeArchiveError(f"the archive's member {name!r:.200} is not allowed")
+        if any(_is_bad(part) for part in parts) or (not parts and member.isreg()):
+            raise UnsafeArchiveError(f"the archive's member {name!r:.200} is not allowed")
+        # Names that differ in case, or in how an accent is written, are one file on some systems.
+        keys = [unicodedata.normalize("NFC", part).casefold() for part in parts]
+        paths = ["/".join(keys[: i + 1]) for i in range(len(keys))]
+        parents = paths if member.isdir() else paths[:-1]
+        if not self._files.isdisjoint(parents):
+            raise UnsafeArchiveError(f"the archive holds {name!r} twice")
+        if member.isreg() and (paths[-1] in self._files or paths[-1] in self._folders):
+            raise UnsafeArchiveError(f"the archive holds {name!r} twice")
+        self._folders.update(parents)
+        if member.isreg():
+            self._files.add(paths[-1])
+        return parts
+
+
+def _is_bad(part: str) -> bool:
+    return (
+        part == ".."
+        or not part.isprintable()
+        or not _RESERVED.isdisjoint(part)
+        or part != part.rstrip(". ")
+        or part.partition(".")[0].lower() in _DEVICES
+        or len(part.encode("utf-8", "replace")) > _LONGEST_NAME
+    )
+
+
+def _copy(source: IO[bytes], target: Path, member: tarfile.TarInfo) -> None:
+    with target.open("xb") as file:
+        shutil.copyfileobj(source, file, _COPY_BYTES)
+        if file.tell() != member.size:
+            raise DownloadIncompleteError(
+                f"the archive ends inside {member.name!r}; download it again"
+            )
+
+
+def iter_files(folder: Path) -> Iterator[Path]:
+    """Yield the regular files below a folder, sorted by name."""
+    yield from sorted(path for path in folder.rglob("*") if path.is_file())

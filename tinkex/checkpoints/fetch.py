@@ -1,0 +1,178 @@
+"""Bring an archive from its signed URL to the disk, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from attrs import define
+
+from tinkex.config import Config, is_loopback_host
+from tinkex.errors import CheckpointError, DownloadIncompleteError
+from tinkex.rest import REDIRECTS, RestClient
+
+Progress = Callable[[int, int | None], None]
+
+CHUNK_BYTES = 1024 * 1024
+TIMEOUT = 60.0
+ATTEMPTS = 5
+FIRST_PAUSE = 0.5
+MOST_REDIRECTS = 5
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+
+@define
+class _Partial:
+    """Hold what has come so far, and which version of the archive it is part of."""
+
+    file: Path
+    etag: str | None = None
+
+    def size(self) -> int:
+        """Return the bytes that another attempt can build on."""
+        # A weak tag does not promise the same bytes.
+        known = self.etag is not None and not self.etag.startswith("W/")
+        return self.file.stat().st_size if known and self.file.exists() else 0
+
+
+def fetch(rest: RestClient, path: str, archive: Path, progress: Progress | None) -> None:
+    """Stream a checkpoint's archive to disk; a connection that breaks is taken up where it broke.
+
+    Raises:
+        CheckpointError: The archive's host refuses, or the disk is too small.
+        DownloadIncompleteError: The archive did not come whole, as often as it was tried.
+    """
+    partial = _Partial(archive)
+    for attempt in range(1, ATTEMPTS + 1):
+        # Signed anew for each attempt: a signature may expire in the middle.
+        url = rest.get_checkpoint_archive_url(path).url
+        try:
+            with _answer(rest.config, url, partial) as response:
+                _take(response, partial, progress)
+        except (httpx.HTTPError, DownloadIncompleteError) as error:
+            if attempt == ATTEMPTS:
+                # httpx puts no URL into its messages, and the URL's signature is secret.
+                raise DownloadIncompleteError(
+                    f"the download of {path} broke {ATTEMPTS} times, the last time with "
+                    f"{type(error).__name__} ({error}); call download again"
+                ) from None
+        else:
+            return
+        rest.clock.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
+
+
+@contextlib.contextmanager
+def _answer(config: Config, url: str, partial: _Partial) -> Iterator[httpx.Response]:
+    """Ask for what is missing of the archive, following redirects by hand."""
+    headers = {"Accept-Encoding": "identity"}
+    have = partial.size()
+    if have and partial.etag:
+        headers |= {"Range": f"bytes={have}-", "If-Range": partial.etag}
+    encrypted = urlsplit(config.base_url).scheme == "https"
+    for _ in range(MOST_REDIRECTS + 1):
+        encrypted = _check_url(url, encrypted=encrypted)
+        with (
+            _anonymous_client(config, url) as client,
+            client.stream("GET", url, headers=headers) as response,
+        ):
+            if response.status_code not in REDIRECTS:
+                _check_status(response, url, partial)
+                yield response
+                return
+            try:
+                url = str(httpx.URL(url).join(response.headers.get("location", "")))
+            except httpx.InvalidURL:
+                raise CheckpointError("the archive's host redirects to no URL") from None
+    raise CheckpointError(f"the archive's host redirects more than {MOST_REDIRECTS} times")
+
+
+def _anonymous_client(config: Config, url: str) -> httpx.Client:
+    """Return a client without key and cookies: the signature is all that the host may see."""
+    loopback = is_loopback_host(urlsplit(url).hostname or "")
+    return httpx.Client(
+        timeout=TIMEOUT,
+        follow_redirects=False,
+        trust_env=not loopback,
+        proxy=config.proxy.reveal() if config.proxy and not loopback else None,
+        verify=config.verify
+        if isinstance(config.verify, bool)
+        else ssl.create_default_context(cafile=config.verify),
+    )
+
+
+def _take(response: httpx.Response, partial: _Partial, progress: Progress | None) -> None:
+    """Write what comes behind what is there, and check that it is all there."""
+    have = _first_byte(response, partial)
+    partial.etag = response.headers.get("etag")
+    length = response.headers.get("content-length", "")
+    total = have + int(length) if length.isdigit() else None
+    _check_space(partial.file.parent, have, total)
+    with partial.file.open("ab" if have else "wb") as file:
+        # As it is sent: a gzipped archive is unpacked later, and its length counts packed bytes.
+        for chunk in response.iter_raw(CHUNK_BYTES):
+            file.write(chunk)
+            have += len(chunk)
+            if progress is not None:
+                progress(have, total)
+    if total is not None and have != total:
+        partial.etag = None
+        raise DownloadIncompleteError(f"{have} of {total} bytes came")
+
+
+def _first_byte(response: httpx.Response, partial: _Partial) -> int:
+    """Return where in the archive the answer begins; that must be where the file ends."""
+    if response.status_code == 200:
+        return 0
+    have = partial.size()
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+    if not found or int(found[1]) != have:
+        partial.etag = None
+        raise DownloadIncompleteError("the archive's host sent another part than was asked for")
+    return have
+
+
+def _check_status(response: httpx.Response, url: str, partial: _Partial) -> None:
+    status = response.status_code
+    if status in (200, 206):
+        return
+    said = f"the archive's host {urlsplit(url).hostname} answered with HTTP {status}"
+    if status == 416:
+        partial.etag = None  # what is there does not fit the archive any more
+    # An expired signature is signed anew, and an overloaded host may recover.
+    if status in (403, 408, 410, 416, 425, 429) or status >= 500:
+        raise DownloadIncompleteError(said, status_code=status)
+    raise CheckpointError(f"{said}; does the checkpoint still exist?", status_code=status)
+
+
+def _check_space(folder: Path, have: int, total: int | None) -> None:
+    if total is None:
+        return
+    # The archive and what it unpacks to are on the disk together for a moment.
+    missing = 2 * total - have
+    free = shutil.disk_usage(folder).free
+    if missing > free:
+        raise CheckpointError(
+            f"the checkpoint needs {missing} more bytes while it is unpacked, and {folder} has "
+            f"{free} free"
+        )
+
+
+def _check_url(url: str, *, encrypted: bool) -> bool:
+    """Refuse a URL that is none, or one less safe than the way so far; return whether it is https."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        parts = httpx.URL()
+    if parts.scheme not in {"http", "https"} or not parts.host:
+        raise CheckpointError("the server's archive is at no http(s) URL")
+    if encrypted and parts.scheme == "http" and not is_loopback_host(parts.host):
+        raise CheckpointError(
+            f"the server points to {parts.host} without encryption for the archive; refused"
+        )
+    return parts.scheme == "https"

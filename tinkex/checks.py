@@ -1,0 +1,107 @@
+"""Refuse arguments that cannot be right, before anything is sent."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
+
+from tinkex.errors import ValidationError
+from tinkex.types.datum import Datum
+from tinkex.types.model_input import ModelInput
+from tinkex.types.paths import CheckpointPath, check_scheme, is_name
+
+T = TypeVar("T")
+
+
+def checked_data(data: Sequence[Datum]) -> Sequence[Datum]:
+    """Return the data of a batch if it is a list of at least one datum."""
+    if isinstance(data, Datum) or not isinstance(data, Sequence):
+        raise ValidationError("must be a list of Datum", path="data")
+    if not data:
+        raise ValidationError("is empty; the service would never answer", path="data")
+    for index, item in enumerate(data):
+        if not isinstance(item, Datum):
+            raise ValidationError(
+                f"is a {type(cast('Any', item)).__name__}, not a Datum", path=f"data[{index}]"
+            )
+    return data
+
+
+def checked_prompt(prompt: ModelInput) -> ModelInput:
+    """Return a prompt if there is something in it to read."""
+    if not isinstance(prompt, ModelInput):
+        raise ValidationError(
+            f"must be a ModelInput, not a {type(prompt).__name__}; for token ids use "
+            "ModelInput.from_ints, for text encode it with get_tokenizer()",
+            path="prompt",
+        )
+    if not prompt.chunks or prompt.known_length() == 0:
+        raise ValidationError("is empty; a model has to read something first", path="prompt")
+    return prompt
+
+
+def checked_count(value: Any, path: str, least: int) -> int:
+    """Return an integer of at least `least`, numpy's integers included, as Python's own."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValidationError(f"must be an integer of at least {least}, not {value!r}", path=path)
+    return int(value)
+
+
+def checked_ttl(ttl_seconds: int | None) -> int | None:
+    """Return a time to live in seconds, or None for ever."""
+    if ttl_seconds is None:
+        return None
+    return checked_count(ttl_seconds, "ttl_seconds", 1)
+
+
+def checked_name(name: str) -> str:
+    """Return a checkpoint's name if a path can hold it."""
+    if not is_name(name):
+        raise ValidationError(
+            f"must be a plain name such as 'step-100', without slashes and spaces, not {name!r}",
+            path="name",
+        )
+    return name
+
+
+def check_training_path(path: str) -> None:
+    """Refuse a path that names nothing to go on training from."""
+    parsed = CheckpointPath.parse(path)
+    if parsed.kind != "weights":
+        raise ValidationError(
+            f"{path} is a {parsed.checkpoint_type} checkpoint; training goes on from one that "
+            "save_state made (tinker://<run>/weights/<name>)",
+            path="path",
+        )
+
+
+def check_sampling_path(path: str) -> None:
+    """Refuse a path that names nothing to sample from.
+
+    Servers differ in what stands between run and name (SkyRL: nothing), so that is theirs to judge.
+    """
+    check_scheme(path)
+    if "/external_weights/" in path:
+        raise ValidationError(
+            f"{path} holds exported files; samples come from save_weights_for_sampler",
+            path="model_path",
+        )
+
+
+def checked_id(value: str, path: str) -> str:
+    """Return the id of an object on the server if it can be one."""
+    if not isinstance(value, str) or value in {"", ".", ".."}:
+        raise ValidationError(f"must be the id of an object, not {value!r}", path=path)
+    return value
+
+
+def checked_settings(value: T | None, kind: type[T], path: str) -> T:
+    """Return settings of one of our classes; None stands for its defaults."""
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise ValidationError(
+            f"must be {kind.__name__}(...), not a {type(value).__name__}", path=path
+        )
+    return value

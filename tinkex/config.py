@@ -1,0 +1,236 @@
+"""Settings: arguments before environment before defaults, each value with its source."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from attrs import evolve, field, frozen
+
+from tinkex.errors import ConfigurationError, MissingCredentialsError
+from tinkex.secret import Secret
+from tinkex.settings import SETTINGS, split_url
+
+HOSTED_BASE_URL = "https://tinker.thinkingmachines.dev/services/tinker-prod"
+LOCAL = "local"
+
+# Whoever names a header or a parameter so has put something there that is nobody else's business.
+_SECRET_NAME = re.compile(
+    r"auth|cookie|credential|(?<!idempotency-)key|passw|secret|signature|token", re.IGNORECASE
+)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Tell whether a host name means this machine.
+
+    >>> is_loopback_host("127.0.0.1"), is_loopback_host("example.org")
+    (True, False)
+    """
+    host = host.lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy of the headers that can be shown to anybody."""
+    return {
+        name: "[REDACTED]" if _SECRET_NAME.search(name) else value
+        for name, value in headers.items()
+    }
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.masked()
+    if isinstance(value, Mapping):
+        return json.dumps(redact_headers({str(k): str(v) for k, v in value.items()}))
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+@frozen(kw_only=True)
+class Config:
+    """Hold every setting of a client, and where each of them came from.
+
+    >>> config = Config.resolve(base_url="local", environ={})
+    >>> config.base_url, config.sources["base_url"]
+    ('local', 'argument')
+
+    Attributes:
+        api_key: The credential; None only for a server on this machine, which needs none.
+        base_url: The server's URL, with its path prefix, or "local" for the embedded server.
+        project_id: The project that new sessions belong to.
+        timeout: Seconds that one HTTP attempt may take to answer.
+        max_retries: Attempts after the first one.
+        tags: Labels of new sessions.
+        user_metadata: Key-value pairs stored with new sessions.
+        feature_gates: Client-side switches; never sent.
+        telemetry: Whether a reporter may send events.
+        log_level: Level that `tinkex.enable_logging` uses, or None.
+        cf_access_client_id: Cloudflare Access id, sent with each request.
+        cf_access_client_secret: Cloudflare Access secret, sent with each request.
+        dump_headers: Whether requests are logged with their (redacted) headers.
+        proxy: URL of a proxy; None leaves it to HTTP_PROXY and its relatives.
+        proxy_headers: Headers for the proxy.
+        default_headers: Headers added to each request.
+        default_query: Query parameters added to each request.
+        verify: Whether certificates are checked, or the path of a CA bundle.
+        allow_insecure: Whether plain http to another machine is allowed.
+        sources: For each setting "argument", "environment NAME" or "default".
+    """
+
+    api_key: Secret | None = None
+    base_url: str = HOSTED_BASE_URL
+    project_id: str | None = None
+    timeout: float = 60.0
+    max_retries: int = 10
+    tags: tuple[str, ...] = ()
+    user_metadata: Mapping[str, str] = field(factory=dict)
+    feature_gates: tuple[str, ...] = ("async_sampling",)
+    telemetry: bool = True
+    log_level: str | None = None
+    cf_access_client_id: str | None = None
+    cf_access_client_secret: Secret | None = None
+    dump_headers: bool = False
+    proxy: Secret | None = None
+    proxy_headers: Mapping[str, str] = field(factory=dict, repr=False)
+    default_headers: Mapping[str, str] = field(factory=dict, repr=_shown)
+    default_query: Mapping[str, str] = field(factory=dict, repr=_shown)
+    verify: bool | str = True
+    allow_insecure: bool = False
+    sources: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
+
+    @classmethod
+    def resolve(cls, *, environ: Mapping[str, str] | None = None, **arguments: Any) -> Config:
+        """Read every setting and check it.
+
+        An argument that is not None wins over the environment, which wins over the default; False,
+        0 and empty containers are values like any other.
+
+        Raises:
+            ConfigurationError: A setting cannot be right; the message names it and its source.
+            MissingCredentialsError: No API key was found and the server is not on this machine.
+        """
+        found = _resolved(arguments, os.environ if environ is None else environ)
+        if isinstance(found, Config):
+            return found
+        # Whoever shows a traceback with the variables of its frames would show the keys in these.
+        arguments.clear()
+        del environ
+        raise found
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether the embedded server is meant."""
+        return self.base_url == LOCAL
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether the server is on this machine."""
+        return self.is_local or is_loopback_host(urlsplit(self.base_url).hostname or "")
+
+    def with_base_url(self, base_url: str) -> Config:
+        """Return a copy that points at another server."""
+        return evolve(self, base_url=base_url)
+
+    @property
+    def proxy_address(self) -> str | None:
+        """Return the proxy's URL without user name and password."""
+        if self.proxy is None:
+            return None
+        parts = urlsplit(self.proxy.reveal())
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    def describe(self) -> list[tuple[str, str, str]]:
+        """Return (setting, value with secrets masked, source), for people to read."""
+        shown = {name: _shown(getattr(self, name)) for name in SETTINGS}
+        shown["proxy"] = self.proxy_address or "none"
+        return [(name, text, self.sources.get(name, "default")) for name, text in shown.items()]
+
+
+def _resolved(
+    arguments: Mapping[str, Any], environ: Mapping[str, str]
+) -> Config | ConfigurationError:
+    """Return the settings, or what is wrong with them, without a trace of how it was found."""
+    try:
+        return _checked(_read(arguments, environ))
+    except ConfigurationError as error:
+        problem = error.with_traceback(None)
+    problem.__context__ = None
+    return problem
+
+
+def _read(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
+    unknown = sorted(set(arguments) - set(SETTINGS))
+    if unknown:
+        raise ConfigurationError(
+            f"unknown setting {unknown[0]!r}; there are: {', '.join(sorted(SETTINGS))}"
+        )
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, setting in SETTINGS.items():
+        found, value, source = setting.look_up(name, arguments.get(name), environ)
+        sources[name] = source
+        if found:
+            values[name] = value
+    return Config(**values, sources=sources)
+
+
+def _checked(config: Config) -> Config:
+    """Check what no setting can say alone: the URL, and the key that fits it."""
+    if config.is_local:
+        return config
+    source = config.sources["base_url"]
+    if "@" in config.base_url.partition("?")[0]:
+        # Not shown: what stands before the @ is a password as a rule.
+        raise ConfigurationError(
+            f"base_url must not hold a user name or password: use default_headers (from {source})"
+        )
+    parts = split_url(config.base_url)
+    if parts is None or parts.scheme not in {"http", "https"}:
+        raise ConfigurationError(
+            f"base_url must be an http(s) URL or 'local', not "
+            f"{config.base_url.partition('?')[0]!r} (from {source})"
+        )
+    if parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"base_url must end with its path: use default_query for parameters (from {source})"
+        )
+    _check_scheme(config, parts)
+    _check_key(config)
+    return config.with_base_url(config.base_url.rstrip("/"))
+
+
+def _check_scheme(config: Config, parts: SplitResult) -> None:
+    if parts.scheme == "http" and not config.is_loopback and not config.allow_insecure:
+        raise ConfigurationError(
+            f"base_url {config.base_url!r} would send the API key unencrypted to another machine: "
+            "use https, or pass allow_insecure=True (TINKEX_ALLOW_INSECURE=1) on a network you trust "
+            f"(from {config.sources['base_url']})"
+        )
+
+
+def _check_key(config: Config) -> None:
+    if config.is_loopback:
+        return
+    if config.api_key is None:
+        raise MissingCredentialsError(
+            "api_key is required for the hosted service and none was found. Two ways out: set "
+            "TINKER_API_KEY (or pass api_key=...), or work offline with the embedded local server: "
+            "set TINKER_BASE_URL=local (or pass base_url='local')"
+        )
+    if not config.api_key.reveal().startswith(("tml-", "eyJ")):
+        raise ConfigurationError(
+            "api_key must start with the 'tml-' prefix (or be a JWT, 'eyJ...'): was another service's "
+            f"key set? (from {config.sources['api_key']})"
+        )

@@ -1,0 +1,35 @@
+"""Show tinkex's log lines, for scripts that have no logging of their own."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def enable_logging(level: str | None = None) -> None:
+    """Write the lines of the ``tinkex`` loggers to stderr; no other logger is touched.
+
+    >>> enable_logging("info")
+
+    Args:
+        level: "debug", "info", "warning" or "error"; without it TINKER_LOG, else "info".
+    """
+    name = (level or os.environ.get("TINKER_LOG") or "info").lower()
+    logger = logging.getLogger("tinkex")
+    logger.setLevel(_LEVELS.get(name, logging.INFO))
+    if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
+        handler = _StderrHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+
+
+class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Tell our own handler from the program's."""

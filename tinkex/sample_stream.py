@@ -1,0 +1,69 @@
+"""Sample token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import httpx
+from tinkex_generated.api.sampling import stream_sample
+from tinkex_generated.errors import ParseError
+from tinkex_generated.models import SampleRequest
+from tinkex_generated.types import loads
+
+from tinkex.errors import DecodeError, RequestFailedError, TransportError
+from tinkex.session import Session
+from tinkex.types import SampleStreamChunk
+from tinkex.wire.events import EventDecoder
+
+# Some servers end a stream of events with this instead of with JSON.
+_END = "[DONE]"
+
+
+def stream(session: Session, body: SampleRequest) -> Generator[SampleStreamChunk, None, None]:
+    """Send a sample and yield what comes of it until each of its sequences has ended.
+
+    Raises:
+        RequestFailedError: The server reports a failure in the stream.
+        TransportError: The stream ended before all sequences had.
+    """
+    unfinished = body.num_samples
+    transport = session.transport
+    with transport.stream(stream_sample.build_request(body=body)) as response:
+        for chunk in _chunks(response):
+            if chunk.error is not None:
+                raise RequestFailedError(
+                    f"the stream ended with an error: {chunk.error}", session_id=session.id
+                )
+            yield chunk
+            if chunk.finish_reason is not None:
+                unfinished -= 1
+                if unfinished <= 0:
+                    return
+    raise TransportError(
+        f"the stream of tokens from {transport.where} ended with {unfinished} of "
+        f"{body.num_samples} sequences unfinished; sample again",
+        session_id=session.id,
+    )
+
+
+def _chunks(response: httpx.Response) -> Iterator[SampleStreamChunk]:
+    content_type = response.headers.get("content-type", "")
+    if content_type and "event-stream" not in content_type:
+        raise DecodeError(
+            f"stream_sample: the answer is {content_type} and no stream of events. Is base_url a "
+            "Tinker server?"
+        )
+    decoder = EventDecoder()
+    for piece in response.iter_bytes():
+        for event in decoder.feed(piece):
+            if event.data == _END:
+                return
+            yield _chunk(event.data)
+
+
+def _chunk(data: str) -> SampleStreamChunk:
+    try:
+        return SampleStreamChunk.from_dict(loads(data))
+    except (ParseError, ValueError) as error:
+        why = str(error)
+    raise DecodeError(f"stream_sample: an event is not what the API promises ({why}): {data:.200}")

@@ -1,0 +1,236 @@
+"""Submit samples when there is room for them, poll them, and send lost ones anew."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import httpx
+from attrs import evolve, field, frozen
+from tinkex_generated.api.sampling import asample
+from tinkex_generated.errors import ParseError
+from tinkex_generated.models import SampleRequest
+from tinkex_generated.types import Request, loads
+
+from tinkex.checks import checked_count
+from tinkex.errors import ApiError, FutureLostError, RateLimitError, TransportError
+from tinkex.limits import LARGE_PROMPT_BYTES, SampleLimiter
+from tinkex.polling import Done, Promise
+from tinkex.session import Session
+from tinkex.submission import promise
+from tinkex.transport.failures import decode_error, is_retryable_status
+from tinkex.transport.retry import Retries, RetryPolicy
+from tinkex.types.model_input import ModelInput
+from tinkex.wire import decode
+from tinkex.wire.chunking import estimate_input_bytes
+
+# How long all samplers hold back when the server says 429 and not for how long.
+QUIET_SECONDS = 1.0
+QUIET_SECONDS_LARGE = 5.0
+# How often a sample that finds no place looks again: ever more rarely, as thousands may be looking.
+NO_PLACE_PAUSE = 0.05
+LONGEST_NO_PLACE_PAUSE = 1.0
+
+
+@frozen(kw_only=True)
+class RetryConfig:
+    """Set how patient samples are, and how many are under way at once.
+
+    Attributes:
+        enabled: Whether a sample is tried again after a failure that may pass.
+        deadline: Seconds of failures in a row after which a sample gives up.
+        resubmissions: How often a sample whose result the server lost is sent anew.
+        max_connections: Most samples of this client that the server works on at once; threads are
+            far fewer. All clients of a server and key together have 1000.
+    """
+
+    enabled: bool = True
+    deadline: float = field(default=300.0)
+    resubmissions: int = field(default=3)
+    max_connections: int = field(default=1000)
+
+    def __attrs_post_init__(self) -> None:
+        checked_count(self.max_connections, "max_connections", 1)
+        checked_count(self.resubmissions, "resubmissions", 0)
+
+
+class SamplerState:
+    """Hold what the samples of one client share: their numbers and their places in flight."""
+
+    def __init__(self, retry_config: RetryConfig) -> None:
+        self.retry_config = retry_config
+        self._numbers = itertools.count()
+        self._places = SampleLimiter(retry_config.max_connections)
+
+    def next_number(self) -> int:
+        """Return the number of the next sample, from 0."""
+        return next(self._numbers)
+
+    def try_start(self, limiter: SampleLimiter) -> bool:
+        """Take a place among this client's samples and one among those of all clients."""
+        if not self._places.try_start():
+            return False
+        if limiter.try_start():
+            return True
+        self._places.finish()
+        return False
+
+    def finish(self, limiter: SampleLimiter) -> None:
+        """Give both places back."""
+        limiter.finish()
+        self._places.finish()
+
+
+class SampleWork:
+    """Submit one sample when there is room, poll it, and send it anew if its result is lost."""
+
+    def __init__(
+        self, session: Session, state: SamplerState, body: SampleRequest, prompt: ModelInput
+    ) -> None:
+        self._session = session
+        self._state = state
+        self._body = body
+        self._prompt = prompt
+        self._request: Request | None = None
+        self._retries: Retries | None = None
+        self._in_flight = False
+        self._refused_places = 0
+        self._resubmissions = self._config.resubmissions if self._config.enabled else 0
+        self.promise: Promise[Any] | None = None
+
+    @property
+    def _config(self) -> RetryConfig:
+        return self._state.retry_config
+
+    def step(self, patience: float) -> float | Done[Any]:
+        """Submit, or poll once."""
+        try:
+            outcome = self._poll(patience) if self.promise else self._submit()
+        except BaseException:
+            self.abandon()
+            raise
+        if isinstance(outcome, Done):
+            self.abandon()
+        return outcome
+
+    def abandon(self) -> None:
+        """Give back the place in flight."""
+        if self._in_flight:
+            self._in_flight = False
+            self._state.finish(self._session.limiter)
+
+    def __del__(self) -> None:
+        # A sample that nobody steps any more must not keep its place for ever.
+        if getattr(self, "_in_flight", False):
+            self.abandon()
+
+    def read(self, body: Any) -> Any:
+        """Read the server's answer."""
+        return decode.sample_response(body)
+
+    def _submit(self) -> float | Done[Any]:
+        limiter, transport = self._session.limiter, self._session.transport
+        quiet = limiter.quiet_for(transport.clock)
+        if quiet > 0:
+            return quiet
+        if not self._in_flight:
+            if not self._state.try_start(limiter):
+                self._refused_places += 1
+                pause = NO_PLACE_PAUSE * 1.5 ** min(self._refused_places, 10)
+                return min(pause, LONGEST_NO_PLACE_PAUSE)
+            self._in_flight = True
+        self._session.check()
+        began = transport.clock.now()
+        outcome = transport.send_once(
+            self._numbered(), headers={"X-Tinker-Sampling-Backpressure": "1"}
+        )
+        if isinstance(outcome, TransportError):
+            return self._pause(outcome, retryable=outcome.retryable)
+        if not outcome.is_success:
+            return self._after_error_status(outcome)
+        self._retries = None
+        return self._accept(outcome, transport.clock.now() - began)
+
+    def _numbered(self) -> Request:
+        """Return the request under its number; one that is sent again keeps both."""
+        if self._request is None:
+            body = evolve(self._body, seq_id=self._state.next_number())
+            self._request = asample.build_request(body=body)
+        return self._request
+
+    def _accept(self, response: httpx.Response, roundtrip: float) -> float | Done[Any]:
+        try:
+            body = loads(response.content)
+            if not isinstance(body, dict):
+                raise ParseError("", "is no JSON object")
+            if "request_id" not in body:
+                return Done(self.read(body))
+        except ValueError as error:
+            content_type = response.headers.get("content-type", "")
+            why = str(error)
+        else:
+            return self._follow(body, roundtrip)
+        raise decode_error(response.content, content_type, "asample", why)
+
+    def _follow(self, body: dict[str, Any], roundtrip: float) -> float:
+        self.promise = promise(
+            self._session, body["request_id"], "Sample", self.read, roundtrip, resubmittable=True
+        )
+        return 0.0
+
+    def _poll(self, patience: float) -> float | Done[Any]:
+        current = self.promise
+        if current is None:
+            return 0.0
+        try:
+            return current.step(patience)
+        except FutureLostError:
+            if self._resubmissions <= 0:
+                raise
+        self._resubmissions -= 1
+        self.promise = self._request = None
+        return 0.0
+
+    def _after_error_status(self, response: httpx.Response) -> float:
+        transport = self._session.transport
+        error = transport.api_error(response, "asample")
+        error.session_id = self._session.id
+        if isinstance(error, RateLimitError) and self._config.enabled:
+            policy = transport.policy
+            if (error.retry_after or 0.0) > policy.longest_retry_after:
+                raise error
+            large = estimate_input_bytes(self._prompt) > LARGE_PROMPT_BYTES
+            quiet = error.retry_after or (QUIET_SECONDS_LARGE if large else QUIET_SECONDS)
+            self._session.limiter.be_quiet(quiet, transport.clock)
+            # The place is free for a sampler that the server does take.
+            self.abandon()
+            return quiet
+        return self._pause(error, retryable=is_retryable_status(response, idempotent=True))
+
+    def _pause(self, error: ApiError | TransportError, *, retryable: bool) -> float:
+        transport = self._session.transport
+        if not (retryable and self._config.enabled):
+            raise error
+        if self._retries is None:
+            policy = RetryPolicy(
+                max_attempts=transport.policy.max_attempts, deadline=self._config.deadline
+            )
+            self._retries = Retries(policy, transport.budget, transport.clock, transport.jitter)
+        wait = self._retries.next_wait(retry_after=error.retry_after)
+        if wait is None:
+            error.message += f"; {self._retries.refusal}"
+            raise error
+        return wait
+
+
+class LogprobsWork(SampleWork):
+    """Read a sample's answer for the prompt's log probabilities alone."""
+
+    def read(self, body: Any) -> list[float | None]:
+        """Read the prompt's log probabilities, one for each of its tokens."""
+        response = decode.sample_response(body)
+        if response.prompt_logprobs is None:
+            raise ParseError("prompt_logprobs", "was asked for and is not there")
+        # Some servers leave out the first token, which has none.
+        missing = (self._prompt.known_length() or 0) - len(response.prompt_logprobs)
+        return [None] * max(0, missing) + response.prompt_logprobs

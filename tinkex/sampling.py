@@ -1,0 +1,215 @@
+"""The client that samples from one set of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from tinkex_generated.api.sampling import get_sampler
+from tinkex_generated.api.sessions import create_sampling_session
+from tinkex_generated.models import CreateSamplingSessionRequest, SampleRequest
+
+from tinkex.checks import check_sampling_path, checked_count, checked_prompt, checked_settings
+from tinkex.errors import ValidationError
+from tinkex.futures import Future
+from tinkex.sample_stream import stream
+from tinkex.sample_work import LogprobsWork, RetryConfig, SamplerState, SampleWork
+from tinkex.session import Session
+from tinkex.submission import future
+from tinkex.types import ModelInput, SampleResponse, SampleStreamChunk, SamplingParams
+from tinkex.wire import encode
+
+if TYPE_CHECKING:
+    from tinkex.tokenizer import Tokenizer
+
+__all__ = ["RetryConfig", "SamplingClient"]
+
+
+class SamplingClient:
+    """Sample from the weights of a checkpoint, or from a base model.
+
+    Made by `ServiceClient.create_sampling_client` or
+    `TrainingClient.save_weights_and_get_sampling_client`. `sample` returns at once, so many can be
+    in flight:
+
+    >>> futures = [sampler.sample(prompt, 1, params) for prompt in prompts]
+    >>> texts = [tokenizer.decode(f.result().sequences[0].tokens) for f in futures]
+
+    Attributes:
+        sampling_session_id: The server's name of these weights in this session.
+        model_path: The checkpoint, if it is one.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        sampling_session_id: str,
+        *,
+        base_model: str | None = None,
+        model_path: str | None = None,
+        retry_config: RetryConfig | None = None,
+    ) -> None:
+        self._session = session
+        self._state = SamplerState(checked_settings(retry_config, RetryConfig, "retry_config"))
+        self._base_model = base_model
+        self.sampling_session_id = sampling_session_id
+        self.model_path = model_path
+
+    @classmethod
+    def create(
+        cls,
+        session: Session,
+        *,
+        model_path: str | None,
+        base_model: str | None,
+        retry_config: RetryConfig | None = None,
+    ) -> SamplingClient:
+        """Open a sampling session on the server."""
+        if not model_path and not base_model:
+            raise ValidationError("either model_path or base_model must be given")
+        if model_path:
+            check_sampling_path(model_path)
+        session.check()
+        answer = session.transport.call(
+            create_sampling_session.build_request(
+                body=CreateSamplingSessionRequest(
+                    session_id=session.id,
+                    sampling_session_seq_id=session.next_sampler_number(),
+                    base_model=base_model,
+                    model_path=model_path,
+                )
+            ),
+            create_sampling_session.parse_response,
+        )
+        return cls(
+            session,
+            answer.sampling_session_id,
+            base_model=base_model,
+            model_path=model_path,
+            retry_config=retry_config,
+        )
+
+    def sample(
+        self,
+        prompt: ModelInput,
+        num_samples: int = 1,
+        sampling_params: SamplingParams | None = None,
+        include_prompt_logprobs: bool = False,
+        topk_prompt_logprobs: int = 0,
+    ) -> Future[SampleResponse]:
+        """Sample continuations of a prompt.
+
+        >>> sampler.sample(prompt, 4, SamplingParams(max_tokens=64)).result().sequences[0].tokens
+
+        Returns at once; the request is sent by a background thread, or by `result` itself. Samples
+        have no order among each other.
+
+        Args:
+            prompt: What the model reads first.
+            num_samples: How many continuations.
+            sampling_params: How tokens are drawn.
+            include_prompt_logprobs: Also return the log probability of each prompt token.
+            topk_prompt_logprobs: Also return this many likeliest tokens at each prompt position.
+
+        Raises:
+            ValidationError: The arguments cannot be right; nothing is sent.
+        """
+        body = self._body(
+            prompt,
+            sampling_params,
+            num_samples,
+            prompt_logprobs=bool(include_prompt_logprobs),
+            topk_prompt_logprobs=checked_count(topk_prompt_logprobs, "topk_prompt_logprobs", 0),
+        )
+        work = SampleWork(self._session, self._state, body, prompt)
+        return self._watched(future(self._session, work, "sample"))
+
+    def sample_stream(
+        self,
+        prompt: ModelInput,
+        sampling_params: SamplingParams | None = None,
+        num_samples: int = 1,
+    ) -> Generator[SampleStreamChunk, None, None]:
+        """Yield the tokens of continuations one by one, while the next ones are being computed.
+
+        >>> for chunk in sampler.sample_stream(prompt, SamplingParams(max_tokens=64)):
+        ...     print(chunk.token or "", end="", flush=True)
+
+        A chunk with a `token_id` is a token; one with a `finish_reason` ends the sequence of its
+        `index`. The request is sent when the first chunk is asked for, and never twice. To stop
+        early, leave the loop and call `close()` on the iterator (or let go of it): that closes the
+        connection, and the server stops computing. Not every server has this route.
+
+        Args:
+            prompt: What the model reads first.
+            sampling_params: How tokens are drawn.
+            num_samples: How many continuations; their tokens come interleaved.
+
+        Raises:
+            ValidationError: The arguments cannot be right; nothing is sent.
+            NotFoundError: The server does not offer the route; use `sample`.
+            RequestFailedError: Sampling failed on the way.
+            TransportError: The connection broke before the last token.
+        """
+        body = self._body(prompt, sampling_params, num_samples)
+        return stream(self._session, evolve(body, seq_id=self._state.next_number()))
+
+    def compute_logprobs(self, prompt: ModelInput) -> Future[list[float | None]]:
+        """Compute the log probability of each token of a text under these weights.
+
+        >>> sampler.compute_logprobs(ModelInput.from_ints([1, 2, 3])).result()
+        [None, -2.25, -0.5]
+
+        The first is None: nothing precedes it.
+        """
+        body = self._body(prompt, SamplingParams(max_tokens=1), 1, prompt_logprobs=True)
+        work = LogprobsWork(self._session, self._state, body, prompt)
+        return self._watched(future(self._session, work, "compute_logprobs"))
+
+    def _body(
+        self,
+        prompt: ModelInput,
+        sampling_params: SamplingParams | None,
+        num_samples: int,
+        **asked: Any,
+    ) -> SampleRequest:
+        """Return the request, without its number, if the arguments can be right."""
+        settings = checked_settings(sampling_params, SamplingParams, "sampling_params")
+        body = SampleRequest(
+            prompt=encode.model_input(checked_prompt(prompt)),
+            sampling_params=encode.sampling_params(settings),
+            num_samples=checked_count(num_samples, "num_samples", 1),
+            sampling_session_id=self.sampling_session_id,
+            **asked,
+        )
+        self._session.check()
+        return body
+
+    def _watched(self, sampled: Future[Any]) -> Future[Any]:
+        self._session.background.watch(sampled)
+        return sampled
+
+    def get_base_model(self) -> str:
+        """Return the name of the base model under these weights."""
+        if self._base_model is None:
+            answer = self._session.transport.call(
+                get_sampler.build_request(sampler_id=self.sampling_session_id),
+                get_sampler.parse_response,
+            )
+            self._base_model = answer.base_model
+        return self._base_model
+
+    def get_tokenizer(self) -> Tokenizer:
+        """Return the tokenizer of the base model."""
+        from tinkex.tokenizer import get_tokenizer
+
+        return get_tokenizer(self.get_base_model(), transport=self._session.transport)
+
+    def __repr__(self) -> str:
+        return f"<SamplingClient {self.model_path or self._base_model or self.sampling_session_id}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a SamplingClient cannot be pickled; create one from its model_path instead"
+        )

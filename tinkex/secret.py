@@ -1,0 +1,72 @@
+"""A string that never shows itself."""
+
+from __future__ import annotations
+
+from typing import NoReturn, Self
+
+# What says of which kind a key is, and gives nothing of it away.
+_PREFIXES = ("tml-", "eyJ")
+
+
+class Secret:
+    """Hold a secret so that no repr, log, comparison message or pickle can show it.
+
+    >>> key = Secret("tml-abcdef123456")
+    >>> key
+    Secret('tml-...3456')
+    >>> key.reveal()
+    'tml-abcdef123456'
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret itself; call it only where the value goes on the wire."""
+        return self._value
+
+    def masked(self) -> str:
+        """Return a form for people: prefix and last four characters of a key, else nothing of it.
+
+        The end of anything else, such as a proxy's URL, may be a whole password.
+        """
+        for prefix in _PREFIXES:
+            if self._value.startswith(prefix) and len(self._value) >= len(prefix) + 8:
+                return f"{prefix}...{self._value[-4:]}"
+        return "****"
+
+    def redact(self, text: str) -> str:
+        """Return the text with every occurrence of the secret masked."""
+        return text.replace(self._value, "[REDACTED]") if self._value else text
+
+    def __repr__(self) -> str:
+        return f"Secret({self.masked()!r})"
+
+    def __str__(self) -> str:
+        return self.masked()
+
+    def __format__(self, spec: str) -> str:
+        return format(self.masked(), spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    # Copying goes through pickling unless said otherwise; a secret never changes, so it is its copy.
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Secret cannot be pickled: read it from the environment where it is needed"
+        )

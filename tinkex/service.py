@@ -1,0 +1,268 @@
+"""The client that the others come from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from attrs import evolve
+from tinkex_generated.api.service import get_server_capabilities, healthz
+
+from tinkex.checks import check_training_path
+from tinkex.config import Config
+from tinkex.creation import lora_of
+from tinkex.errors import ClientClosedError, MissingDependencyError, ValidationError
+from tinkex.rest import RestClient
+from tinkex.sampling import RetryConfig, SamplingClient
+from tinkex.session import Session
+from tinkex.training import TrainingClient
+from tinkex.transport import Transport
+from tinkex.types import GetServerCapabilitiesResponse, HealthResponse, LoraConfig
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+class ServiceClient:
+    """Connect to a Tinker server and make the clients that train, sample and administrate.
+
+    >>> with ServiceClient(base_url="local") as service:
+    ...     training = service.create_lora_training_client("tinkex/tiny-chat", rank=16)
+
+    Settings that are not given come from the environment (TINKER_API_KEY, TINKER_BASE_URL, …) and
+    then from defaults; `config` shows each value with its source. ``base_url="local"`` starts the
+    embedded server inside this process; it needs no key and no network.
+
+    A session begins with the first training or sampling client and ends with `close` or the
+    ``with`` block.
+
+    Args:
+        user_metadata: Key-value pairs stored with the session.
+        project_id: The project that the session belongs to.
+        base_url: The server's URL, or "local".
+        api_key: The credential.
+        tags: Labels of the session.
+        timeout: Seconds that one HTTP attempt may take.
+        max_retries: Attempts after the first one.
+        config: All settings at once, instead of the arguments above.
+        settings: Any other field of `Config`.
+
+    Raises:
+        ConfigurationError: A setting cannot be right.
+        MissingCredentialsError: There is no API key and no local server.
+    """
+
+    def __init__(
+        self,
+        user_metadata: Mapping[str, str] | None = None,
+        project_id: str | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        tags: Sequence[str] | None = None,
+        timeout: float | timedelta | None = None,
+        max_retries: int | None = None,
+        config: Config | None = None,
+        transport: Transport | None = None,
+        **settings: Any,
+    ) -> None:
+        if config is None:
+            config = Config.resolve(
+                user_metadata=user_metadata,
+                project_id=project_id,
+                base_url=base_url,
+                api_key=api_key,
+                tags=tags,
+                timeout=timeout,
+                max_retries=max_retries,
+                **settings,
+            )
+        self.config = config
+        self._transport = transport or Transport(_with_running_server(config))
+        self._session: Session | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def base_url(self) -> str:
+        """Return the URL in use; for "local", that of the embedded server."""
+        return self._transport.config.base_url
+
+    @property
+    def session(self) -> Session:
+        """Return the session, beginning it if it has not begun."""
+        with self._lock:
+            if self._closed:
+                raise ClientClosedError("this ServiceClient was closed; create a new one")
+            if self._session is None:
+                self._session = Session(self._transport)
+            return self._session
+
+    def create_lora_training_client(
+        self,
+        base_model: str,
+        rank: int = 32,
+        seed: int | None = None,
+        train_mlp: bool = True,
+        train_attn: bool = True,
+        train_unembed: bool = True,
+        user_metadata: Mapping[str, str] | None = None,
+    ) -> TrainingClient:
+        """Create a LoRA adapter on a base model and return the client that trains it.
+
+        >>> training = service.create_lora_training_client("Qwen/Qwen3-8B", rank=32)
+
+        Blocks until the server has the model.
+
+        Args:
+            base_model: A name out of `get_server_capabilities`.
+            rank: Rank of the adapter's matrices.
+            seed: Fixes the adapter's initial matrices.
+            train_mlp: Whether MLP layers are adapted.
+            train_attn: Whether attention layers are adapted.
+            train_unembed: Whether the unembedding is adapted.
+            user_metadata: Key-value pairs stored with the training run.
+
+        Raises:
+            ValidationError: The arguments cannot be right.
+            ApiError: The server refuses, for example because it does not have the model.
+        """
+        if not isinstance(base_model, str) or not base_model:
+            raise ValidationError("must be the name of a model", path="base_model")
+        lora = LoraConfig(
+            rank=rank,
+            seed=seed,
+            train_mlp=train_mlp,
+            train_attn=train_attn,
+            train_unembed=train_unembed,
+        )
+        return TrainingClient.create(self.session, base_model, lora, user_metadata)
+
+    def create_training_client_from_state(
+        self, path: str, user_metadata: Mapping[str, str] | None = None
+    ) -> TrainingClient:
+        """Create a training client with the weights of a checkpoint and a fresh optimizer.
+
+        The adapter's rank and layers are read from the checkpoint. If loading fails, the model that
+        was made for it is unloaded again.
+
+        Args:
+            path: ``tinker://<run>/weights/<name>``, from `TrainingClient.save_state`.
+            user_metadata: Key-value pairs stored with the new training run.
+
+        Raises:
+            ValidationError: The path names no training checkpoint.
+            NotFoundError: The server does not have the checkpoint.
+        """
+        return self._from_state(path, optimizer=False, user_metadata=user_metadata)
+
+    def create_training_client_from_state_with_optimizer(
+        self, path: str, user_metadata: Mapping[str, str] | None = None
+    ) -> TrainingClient:
+        """Create a training client that goes on exactly where a checkpoint stopped.
+
+        As `create_training_client_from_state`, with the optimizer's moments and step count.
+        """
+        return self._from_state(path, optimizer=True, user_metadata=user_metadata)
+
+    def create_sampling_client(
+        self,
+        model_path: str | None = None,
+        base_model: str | None = None,
+        retry_config: RetryConfig | None = None,
+    ) -> SamplingClient:
+        """Return a client that samples from saved weights or from a base model.
+
+        >>> sampler = service.create_sampling_client(base_model="tinkex/tiny-chat")
+
+        Args:
+            model_path: ``tinker://<run>/sampler_weights/<name>``, or whatever path the server gave.
+            base_model: A name out of `get_server_capabilities`.
+            retry_config: How patient samples are.
+
+        Raises:
+            ValidationError: Neither is given.
+        """
+        return SamplingClient.create(
+            self.session, model_path=model_path, base_model=base_model, retry_config=retry_config
+        )
+
+    def create_rest_client(self) -> RestClient:
+        """Return the client for training runs, checkpoints and sessions; it needs no session."""
+        return RestClient(self._transport)
+
+    def get_server_capabilities(self) -> GetServerCapabilitiesResponse:
+        """Return the models that the server has."""
+        return self._transport.call(
+            get_server_capabilities.build_request(), get_server_capabilities.parse_response
+        )
+
+    def health_check(self) -> HealthResponse:
+        """Ask the server whether it is well."""
+        return self._transport.call(healthz.build_request(), healthz.parse_response)
+
+    def close(self) -> None:
+        """End the session and close every connection; the clients made here end with it."""
+        self._close("success")
+
+    def _close(self, reason: Any) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._session is not None:
+            self._session.close(reason)
+        self._transport.close()
+
+    def _from_state(
+        self, path: str, *, optimizer: bool, user_metadata: Mapping[str, str] | None
+    ) -> TrainingClient:
+        check_training_path(path)
+        info = self.create_rest_client().get_weights_info_by_tinker_path(path)
+        training = TrainingClient.create(
+            self.session, info.base_model, lora_of(info), user_metadata
+        )
+        try:
+            load = training.load_state_with_optimizer if optimizer else training.load_state
+            load(path).result()
+        except BaseException:
+            training.discard()
+            raise
+        return training
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            reason = "success"
+        else:
+            reason = "errored" if issubclass(kind, Exception) else "interrupted"
+        self._close(reason)
+
+    def __repr__(self) -> str:
+        session = self._session.id if self._session else "no session yet"
+        return f"<ServiceClient {self.base_url} ({session})>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a ServiceClient cannot be pickled: create one where it is needed")
+
+
+def _with_running_server(config: Config) -> Config:
+    """Start the embedded server if the settings ask for it; the one place that knows of it."""
+    if not config.is_local:
+        return config
+    try:
+        from tinkex.local import shared_server
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("the embedded local server", "local") from error
+
+    # A real key has no business with the embedded server.
+    return evolve(config, base_url=shared_server().base_url, api_key=None)

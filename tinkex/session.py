@@ -1,0 +1,204 @@
+"""The session that a client's models and samplers belong to, and the heartbeat that keeps it."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import logging
+import threading
+from typing import Literal
+
+import httpx
+from attrs import frozen
+from tinkex_generated.api.sessions import create_session, finish_session, session_heartbeat
+from tinkex_generated.models import (
+    CreateSessionRequest,
+    FinishSessionRequest,
+    SessionFinishReason,
+    SessionHeartbeatRequest,
+)
+
+from tinkex._version import SDK_VERSION
+from tinkex.background import FuturePool
+from tinkex.errors import SessionLostError, TinkexError
+from tinkex.limits import SampleLimiter, sample_limiter
+from tinkex.transport import Transport
+
+log = logging.getLogger("tinkex.session")
+
+HEARTBEAT_INTERVAL = 10.0
+HEARTBEAT_TIMEOUT = 10.0
+FINISH_TIMEOUT = 2.0
+# One miss is a hiccup, two in a row are a state worth telling.
+MISSES_BEFORE_WARNING = 2
+# A single 404 may come from a proxy that lost its way.
+NOT_FOUND_BEFORE_LOST = 2
+
+FinishReason = Literal["success", "errored", "interrupted"]
+
+
+@frozen
+class HeartbeatState:
+    """Say how the session's heartbeat is doing.
+
+    Attributes:
+        last_success: Monotonic seconds of the last beat that the server took.
+        misses: Beats in a row that failed.
+        unknown: How many of the latest ones in a row were answered with 404.
+        lost: Why the server no longer has the session; None while it has.
+    """
+
+    last_success: float
+    misses: int = 0
+    unknown: int = 0
+    lost: str | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether, as far as is known, the server still has the session."""
+        return self.lost is None
+
+
+class Session:
+    """Own one session of the server: its id, its counters and its heartbeat.
+
+    Args:
+        transport: The way to the server.
+        heartbeat_interval: Seconds between beats.
+    """
+
+    def __init__(
+        self, transport: Transport, heartbeat_interval: float = HEARTBEAT_INTERVAL
+    ) -> None:
+        config = transport.config
+        self.transport = transport
+        self.limiter: SampleLimiter = sample_limiter(config)
+        self.background = FuturePool(clock=transport.clock)
+        self._model_numbers = itertools.count()
+        self._sampler_numbers = itertools.count()
+        self._interval = heartbeat_interval
+        self._stop = threading.Event()
+        self._closing = threading.Lock()
+        answer = transport.call(
+            create_session.build_request(
+                body=CreateSessionRequest(
+                    tags=list(config.tags),
+                    user_metadata=dict(config.user_metadata),
+                    sdk_version=SDK_VERSION,
+                    project_id=config.project_id,
+                )
+            ),
+            create_session.parse_response,
+        )
+        self.id: str = answer.session_id
+        for level, message in (
+            (logging.INFO, answer.info_message),
+            (logging.WARNING, answer.warning_message),
+            (logging.ERROR, answer.error_message),
+        ):
+            if message:
+                log.log(level, "the server says: %s", message)
+        self.heartbeat = HeartbeatState(transport.clock.now())
+        self._thread = threading.Thread(target=self._beat_on, name="tinkex-heartbeat", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def next_model_number(self) -> int:
+        """Return the number of the session's next model, from 0."""
+        return next(self._model_numbers)
+
+    def next_sampler_number(self) -> int:
+        """Return the number of the session's next sampling session, from 0."""
+        return next(self._sampler_numbers)
+
+    def check(self) -> None:
+        """Raise if the server has ended the session.
+
+        Raises:
+            SessionLostError: It has; what was saved is safe, what was not is gone.
+        """
+        if self.heartbeat.lost is not None:
+            raise SessionLostError(
+                f"the server ended this session ({self.heartbeat.lost}). Create a new "
+                "ServiceClient and go on from your last checkpoint",
+                session_id=self.id,
+            )
+
+    def beat(self) -> None:
+        """Send one heartbeat and note what came of it."""
+        outcome = self.transport.send_once(
+            session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id)),
+            timeout=HEARTBEAT_TIMEOUT,
+        )
+        status = outcome.status_code if isinstance(outcome, httpx.Response) else None
+        if isinstance(outcome, httpx.Response) and outcome.is_success:
+            if self.heartbeat.misses >= MISSES_BEFORE_WARNING:
+                log.info("session %s: the heartbeat is taken again", self.id)
+            self.heartbeat = HeartbeatState(self.transport.clock.now())
+            return
+        what = f"HTTP {status}" if status else str(outcome)
+        before = self.heartbeat
+        unknown = before.unknown + 1 if status == 404 else 0
+        gone = status == 410 or unknown >= NOT_FOUND_BEFORE_LOST
+        self.heartbeat = HeartbeatState(
+            before.last_success,
+            before.misses + 1,
+            unknown,
+            lost=f"heartbeat answered with {what}" if gone else None,
+        )
+        self._tell(what)
+
+    def _tell(self, what: str) -> None:
+        state = self.heartbeat
+        if state.lost is not None:
+            log.error("session %s was ended by the server: %s", self.id, state.lost)
+        elif state.misses >= MISSES_BEFORE_WARNING:
+            log.log(
+                logging.WARNING if state.misses == MISSES_BEFORE_WARNING else logging.DEBUG,
+                "session %s: %d heartbeats failed, none taken for %.0f s: %s",
+                self.id,
+                state.misses,
+                self.transport.clock.now() - state.last_success,
+                what,
+            )
+
+    def close(self, reason: FinishReason = "success") -> None:
+        """End the session at the server, as far as it can be told, and stop the heartbeat.
+
+        In a process forked from the one that began the session it does nothing.
+        """
+        if self.transport.is_foreign:
+            return
+        with self._closing:
+            if self._stop.is_set():
+                return
+            self._stop.set()
+        atexit.unregister(self.close)
+        self.background.close()
+        if self.heartbeat.is_alive:
+            self._finish(reason)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(FINISH_TIMEOUT)
+
+    def _finish(self, reason: FinishReason) -> None:
+        request = finish_session.build_request(
+            session_id=self.id,
+            body=FinishSessionRequest(reason=SessionFinishReason(type_=reason), detail=None),
+        )
+        try:
+            outcome = self.transport.send_once(request, timeout=FINISH_TIMEOUT)
+        except TinkexError as error:
+            log.debug("session %s was not told that it ends: %s", self.id, error)
+            return
+        # A server without this route lets the session expire, which is as good.
+        log.debug("session %s ended: %s", self.id, getattr(outcome, "status_code", outcome))
+
+    def _beat_on(self) -> None:
+        while not self.transport.clock.wait(self._stop, self._interval):
+            try:
+                self.beat()
+            except TinkexError as error:
+                log.debug("session %s: heartbeat ends: %s", self.id, error)
+                return
+            if not self.heartbeat.is_alive:
+                return

@@ -1,0 +1,221 @@
+"""Send a model's requests in order, each under the next number, without a gap."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from tinkex_generated.errors import ParseError
+from tinkex_generated.types import Request, loads
+
+from tinkex.errors import (
+    ApiError,
+    ClientClosedError,
+    ConflictError,
+    RateLimitError,
+    ServerError,
+    TinkexError,
+    TransportError,
+)
+from tinkex.futures import Future, PromisedWork, Work
+from tinkex.polling import Done, Promise
+from tinkex.session import Session
+
+T = TypeVar("T")
+Parse = Callable[[Mapping[str, Any]], Any]
+
+log = logging.getLogger("tinkex.training")
+
+# What they do can contradict nothing but another request under the same number.
+_NAMELESS = frozenset({"forward", "forward_backward", "optim_step"})
+
+
+def work_from_answer(
+    session: Session, body: Any, request_type: str, parse: Parse, roundtrip: float | None = None
+) -> Work[Any]:
+    """Return the work that an answer leaves: a promise to poll, or none if the result is in it.
+
+    Raises:
+        ParseError: It is neither.
+    """
+    part = _part(session, body, request_type, parse, roundtrip)
+    return PromisedWork([part], _only)
+
+
+def _part(
+    session: Session, body: Any, request_type: str, parse: Parse, roundtrip: float | None
+) -> Promise[Any] | Done[Any]:
+    if isinstance(body, Mapping) and isinstance(body.get("request_id"), str):
+        return promise(session, body["request_id"], request_type, parse, roundtrip)
+    try:
+        return Done(parse(body))
+    except (TinkexError, ParseError):
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ParseError("", f"is neither a promise nor a result ({error})") from None
+
+
+def promise(
+    session: Session,
+    request_id: str,
+    request_type: str,
+    parse: Parse,
+    roundtrip: float | None = None,
+    *,
+    resubmittable: bool = False,
+) -> Promise[Any]:
+    """Return the promise of a request id in a session."""
+    return Promise(
+        transport=session.transport,
+        request_id=request_id,
+        request_type=request_type,
+        parse=parse,
+        response_bytes=session.limiter.response_bytes,
+        resubmittable=resubmittable,
+        roundtrip=roundtrip,
+    )
+
+
+def future(session: Session, work: Work[T], operation: str) -> Future[T]:
+    """Return the future of a session's work."""
+    return Future(
+        work,
+        operation=operation,
+        clock=session.transport.clock,
+        background=session.background,
+        session_id=session.id,
+    )
+
+
+def _only(results: list[Any]) -> Any:
+    return results[0]
+
+
+class SubmissionQueue:
+    """Give one model's requests their numbers and send them one after the other.
+
+    The server applies a model's requests in the order of their numbers and waits for a missing
+    one, so a number is used up only when its request was accepted:
+
+    - A request that the server refuses leaves its number to the next one.
+    - A request whose fate is unknown (no usable answer came, however often it was sent, or the
+      wait was interrupted) leaves its number too. Sending the same call again is safe: the server
+      recognises number and bytes, and applies them once. Another call under that number is answered
+      with a conflict if the first one did arrive; then the number counts as used and the error says
+      so.
+    """
+
+    def __init__(self, session: Session, first_number: int = 1) -> None:
+        self._session = session
+        self._next = first_number
+        self._unsure: str | None = None
+        self._turn = threading.RLock()
+        self._closed = False
+
+    def submit(
+        self,
+        build: Sequence[Callable[[int], Request]],
+        *,
+        request_type: str,
+        parse: Parse,
+        combine: Callable[[list[Any]], Any] = _only,
+    ) -> Work[Any]:
+        """Send one call's requests in order, with no other call's in between.
+
+        Args:
+            build: For each request, a function from its number to the request.
+            request_type: The server's word for the kind of request.
+            parse: Reads one result.
+            combine: Makes one result of all.
+
+        Raises:
+            ApiError: The server refused a request.
+            TransportError: No answer came; the same call may be made again.
+        """
+        with self._turn:
+            self._check()
+            # All requests are built before any is sent, so that bad data cannot stop half a batch.
+            requests = [make(self._next + i) for i, make in enumerate(build)]
+            parts: list[Promise[Any] | Done[Any]] = []
+            for request in requests:
+                try:
+                    parts.append(self._send(request, request_type, parse))
+                except TinkexError as error:
+                    self._explain(error, request.operation, len(parts), len(requests))
+                    raise
+            return PromisedWork(parts, combine)
+
+    def close(self) -> None:
+        """Refuse further submissions."""
+        self._closed = True
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ClientClosedError("this model was unloaded; create a new training client")
+        self._session.check()
+
+    def _send(self, request: Request, request_type: str, parse: Parse) -> Promise[Any] | Done[Any]:
+        transport = self._session.transport
+        began = transport.clock.now()
+        before, self._unsure = self._unsure, request.operation
+        try:
+            answer = transport.send(request)
+            roundtrip = transport.clock.now() - began
+            part = transport.parsed(
+                answer,
+                lambda content: _part(
+                    self._session, _json(content), request_type, parse, roundtrip
+                ),
+                request.operation,
+            )
+        except (TransportError, ServerError, RateLimitError):
+            raise
+        except ConflictError as error:
+            self._unsure = before
+            self._settle_conflict(request.operation, error)
+            raise
+        except ApiError:
+            # Refused: this one has not taken the number. One before it may have.
+            self._unsure = before
+            raise
+        self._next += 1
+        self._unsure = None
+        return part
+
+    def _explain(self, error: TinkexError, operation: str, accepted: int, parts: int) -> None:
+        error.session_id = error.session_id or self._session.id
+        if accepted:
+            error.message += (
+                f" — {accepted} of {parts} parts of this batch were accepted before it, and their "
+                "gradients stand; load your last checkpoint before you repeat the batch"
+            )
+        elif isinstance(error, TransportError | ServerError | RateLimitError):
+            error.message += (
+                f". It is not known whether this {operation} arrived: make the same call again, "
+                "and it is applied exactly once"
+            )
+
+    def _settle_conflict(self, operation: str, error: ApiError) -> None:
+        if self._unsure is None or not _is_about_number(operation, error):
+            return
+        error.message += (
+            f". The {self._unsure} before it, whose fate was unknown, did arrive and was applied; "
+            f"call {operation} again to go on after it"
+        )
+        log.warning("number %d was taken by the %s before", self._next, self._unsure)
+        self._next += 1
+        self._unsure = None
+
+
+def _is_about_number(operation: str, error: ApiError) -> bool:
+    """Tell a number that is taken from a name that is, and from whatever else is a conflict."""
+    return operation in _NAMELESS or "seq" in error.body.lower()
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return loads(content)
+    except ValueError:
+        raise ParseError("", f"is no JSON ({len(content)} bytes)") from None

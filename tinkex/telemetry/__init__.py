@@ -1,0 +1,5 @@
+"""What a session tells its server about itself: only when asked to, and only what is listed here."""
+
+from tinkex.telemetry.reporter import TelemetryReporter
+
+__all__ = ["TelemetryReporter"]

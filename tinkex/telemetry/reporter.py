@@ -1,0 +1,195 @@
+"""Send a session's events to its server, without ever being in the way."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from tinkex_generated.api.telemetry import send_telemetry
+from tinkex_generated.models import TelemetrySendRequest
+
+from tinkex._version import SDK_VERSION
+from tinkex.errors import TinkexError
+from tinkex.telemetry import events
+from tinkex.telemetry.events import Event, Severity
+from tinkex.transport import Transport
+
+log_ = logging.getLogger("tinkex.telemetry")
+
+PROCESS_UUID = str(uuid4())
+SEND_TIMEOUT = 5.0
+SEND_ATTEMPTS = 3
+
+
+class TelemetryReporter:
+    """Queue events and send them in batches from one daemon thread.
+
+    >>> with ServiceClient(telemetry=True) as service:
+    ...     service.telemetry.log("epoch_done", {"epoch": 3, "loss": 1.25})
+
+    Nothing here raises, blocks on the network, or slows a training step: a full queue drops the
+    event, and a batch that cannot be sent is dropped after three attempts.
+
+    Args:
+        transport: The way to the server.
+        session_id: The session that the events belong to.
+        queue_size: Events that may wait; more are dropped.
+        batch_size: Most events in one request.
+        flush_interval: Seconds between sends.
+        flush_threshold: Waiting events that cause a send at once.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        session_id: str,
+        *,
+        queue_size: int = 10_000,
+        batch_size: int = 100,
+        flush_interval: float = 10.0,
+        flush_threshold: int = 100,
+    ) -> None:
+        self._transport = transport
+        self._session_id = session_id
+        self._queue_size = queue_size
+        self._batch_size = batch_size
+        self._interval = flush_interval
+        self._threshold = flush_threshold
+        self._queue: deque[Event] = deque()
+        self._index = 0
+        self._accepted = 0
+        self._settled = 0
+        self._wanted = 0
+        self._ended = False
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._began = transport.clock.now()
+        self._put(events.session_start)
+        self._thread = threading.Thread(target=self._run, name="tinkex-telemetry", daemon=True)
+        self._thread.start()
+
+    def log(
+        self, name: str, data: Mapping[str, Any] | None = None, severity: Severity = "INFO"
+    ) -> bool:
+        """Queue an event of your own; return whether there was room for it.
+
+        Args:
+            name: Few different names, such as "epoch_done".
+            data: Numbers, booleans, None and short strings; of anything else only its type is kept.
+            severity: "DEBUG", "INFO", "WARNING", "ERROR" or "CRITICAL".
+        """
+        return self._put(lambda index: events.generic(index, name, data, severity))
+
+    def log_exception(self, error: BaseException, severity: Severity = "ERROR") -> bool:
+        """Queue an error: its class, status and place, never its message."""
+        return self._put(lambda index: events.exception(index, error, severity))
+
+    def log_fatal_exception(self, error: BaseException, timeout: float = 5.0) -> bool:
+        """Queue an error that ends the session, and try to send everything before returning."""
+        queued = self._put(lambda index: events.exception(index, error, "CRITICAL"))
+        self._end()
+        return self.flush(timeout) and queued
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Send what is queued; return whether it is all sent or given up in time."""
+        with self._changed:
+            self._wanted = self._accepted
+            self._changed.notify_all()
+        return self.wait_until_drained(timeout)
+
+    def wait_until_drained(self, timeout: float = 30.0) -> bool:
+        """Wait until what was queued by now is sent or given up; return whether it is."""
+        with self._changed:
+            goal = self._accepted
+            return (
+                self._changed.wait_for(
+                    lambda: self._settled >= goal or not self._thread.is_alive(), timeout
+                )
+                and self._settled >= goal
+            )
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        """Send the session's end and what is queued, and end the thread; safe to call twice."""
+        self._end()
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _end(self) -> None:
+        with self._changed:
+            if self._ended:
+                return
+            self._ended = True
+        seconds = self._transport.clock.now() - self._began
+        self._put(lambda index: events.session_end(index, seconds))
+
+    def _put(self, make: Callable[[int], Event]) -> bool:
+        with self._changed:
+            if len(self._queue) >= self._queue_size or self._stopping:
+                log_.warning("a telemetry event was dropped: %d are waiting", len(self._queue))
+                return False
+            self._queue.append(make(self._index))
+            self._index += 1
+            self._accepted += 1
+            if len(self._queue) >= self._threshold:
+                self._wanted = self._accepted
+                self._changed.notify_all()
+        return True
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._stopping or self._settled < self._wanted, self._interval
+                )
+                stopping = self._stopping
+            self._send_all()
+            if stopping:
+                return
+
+    def _send_all(self) -> None:
+        while True:
+            with self._changed:
+                count = min(len(self._queue), self._batch_size)
+                batch = [self._queue.popleft() for _ in range(count)]
+            if not batch:
+                return
+            try:
+                self._send(batch)
+            finally:
+                with self._changed:
+                    self._settled += len(batch)
+                    self._changed.notify_all()
+
+    def _send(self, batch: list[Event]) -> None:
+        request = send_telemetry.build_request(
+            body=TelemetrySendRequest(
+                events=batch,
+                platform=platform.system() or "Unknown",
+                sdk_version=SDK_VERSION,
+                session_id=self._session_id,
+                process_uuid=PROCESS_UUID,
+            )
+        )
+        what = ""
+        for attempt in range(SEND_ATTEMPTS):
+            try:
+                outcome = self._transport.send_once(request, timeout=SEND_TIMEOUT)
+            except TinkexError as error:
+                log_.debug("telemetry ends: %s", error)
+                return
+            if isinstance(outcome, httpx.Response) and outcome.status_code < 500:
+                return
+            what = type(outcome).__name__
+            if attempt + 1 < SEND_ATTEMPTS and not self._stopping:
+                self._transport.clock.sleep(self._transport.jitter(2.0**attempt))
+        log_.warning("%d telemetry events could not be sent: %s", len(batch), what)

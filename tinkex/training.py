@@ -1,0 +1,375 @@
+"""The client that trains one model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tinkex_generated.api.models import get_info, unload_model
+from tinkex_generated.api.training import forward, forward_backward, optim_step
+from tinkex_generated.api.weights import load_weights, save_weights, save_weights_for_sampler
+from tinkex_generated.models import (
+    ForwardBackwardRequest,
+    ForwardRequest,
+    GetInfoRequest,
+    LoadWeightsRequest,
+    OptimStepRequest,
+    SaveWeightsForSamplerRequest,
+    SaveWeightsRequest,
+    UnloadModelRequest,
+)
+from tinkex_generated.types import Request
+
+from tinkex.checks import (
+    check_training_path,
+    checked_data,
+    checked_name,
+    checked_settings,
+    checked_ttl,
+)
+from tinkex.creation import create_model, outcome
+from tinkex.errors import DecodeError, TinkexError
+from tinkex.futures import Future
+from tinkex.sampling import RetryConfig, SamplingClient
+from tinkex.session import Session
+from tinkex.submission import SubmissionQueue, future
+from tinkex.types import (
+    AdamParams,
+    Datum,
+    ForwardBackwardOutput,
+    GetInfoResponse,
+    LoadWeightsResponse,
+    LoraConfig,
+    OptimStepResponse,
+    SaveWeightsForSamplerResponse,
+    SaveWeightsResponse,
+    UnloadModelResponse,
+)
+from tinkex.wire import decode, encode
+from tinkex.wire.chunking import chunk_data
+from tinkex.wire.combine import combine
+
+if TYPE_CHECKING:
+    from tinkex.tokenizer import Tokenizer
+
+
+class TrainingClient:
+    """Train one model: gradients in, optimizer steps, checkpoints out.
+
+    Made by `ServiceClient.create_lora_training_client`. Calls that the service answers later send
+    their request at once, in order, and return a `Future`; so a whole step can be on its way
+    before the first result is asked for:
+
+    >>> gradients = training.forward_backward(data, "cross_entropy")
+    >>> step = training.optim_step(AdamParams(learning_rate=1e-4))
+    >>> loss = gradients.result().loss
+
+    Attributes:
+        model_id: The server's name of the model; also the id of its training run.
+        base_model: The model that the adapter sits on.
+    """
+
+    def __init__(self, session: Session, model_id: str, base_model: str | None = None) -> None:
+        self._session = session
+        self._queue = SubmissionQueue(session)
+        self.model_id = model_id
+        self.base_model = base_model
+
+    @classmethod
+    def create(
+        cls,
+        session: Session,
+        base_model: str,
+        lora: LoraConfig,
+        user_metadata: Mapping[str, str] | None = None,
+    ) -> TrainingClient:
+        """Create the model on the server and wait until it is there."""
+        return cls(session, create_model(session, base_model, lora, user_metadata), base_model)
+
+    def forward(
+        self,
+        data: Sequence[Datum],
+        loss_fn: str,
+        loss_fn_config: Mapping[str, float] | None = None,
+    ) -> Future[ForwardBackwardOutput]:
+        """Compute the loss and log probabilities of data, without gradients.
+
+        Takes and raises what `forward_backward` does.
+        """
+        return self._submit_data("forward", data, loss_fn, loss_fn_config)
+
+    def forward_backward(
+        self,
+        data: Sequence[Datum],
+        loss_fn: str,
+        loss_fn_config: Mapping[str, float] | None = None,
+    ) -> Future[ForwardBackwardOutput]:
+        """Compute the gradients of a loss and add them to the model's accumulated gradients.
+
+        >>> training.forward_backward(data, "cross_entropy").result().metrics["loss:sum"]
+
+        A large batch is sent in parts; the result is the same as if it had been one. Losses are
+        sums over tokens and data, so gradients of several calls simply add up until `optim_step`.
+
+        Args:
+            data: At least one datum.
+            loss_fn: cross_entropy, importance_sampling, ppo, cispo, dro, gspo, ….
+            loss_fn_config: Numbers by name, such as ``{"clip_low_threshold": 0.8}``.
+
+        Raises:
+            ValidationError: The data or the loss cannot be right; nothing was sent.
+            ApiError: The server refused.
+            TransportError: No answer came; making the same call again is safe.
+        """
+        return self._submit_data("forward_backward", data, loss_fn, loss_fn_config)
+
+    def optim_step(self, adam_params: AdamParams | None = None) -> Future[OptimStepResponse]:
+        """Apply the accumulated gradients with AdamW, and clear them.
+
+        Args:
+            adam_params: The step's settings; None takes the defaults.
+        """
+        params = encode.adam_params(checked_settings(adam_params, AdamParams, "adam_params"))
+        return self._submit(
+            "optim_step",
+            "OptimStep",
+            lambda seq: optim_step.build_request(
+                body=OptimStepRequest(model_id=self.model_id, seq_id=seq, adam_params=params)
+            ),
+            OptimStepResponse.from_dict,
+        )
+
+    def train_step(
+        self,
+        data: Sequence[Datum],
+        loss_fn: str,
+        adam_params: AdamParams | None = None,
+        loss_fn_config: Mapping[str, float] | None = None,
+    ) -> tuple[Future[ForwardBackwardOutput], Future[OptimStepResponse]]:
+        """Send forward_backward and optim_step back to back, within one cycle of the service.
+
+        >>> output, step = training.train_step(data, "cross_entropy", AdamParams(learning_rate=1e-4))
+        >>> output.result().loss
+        """
+        return self.forward_backward(data, loss_fn, loss_fn_config), self.optim_step(adam_params)
+
+    def save_state(
+        self, name: str, ttl_seconds: int | None = None, overwrite: bool = False
+    ) -> Future[SaveWeightsResponse]:
+        """Save weights and optimizer, to go on from later.
+
+        >>> path = training.save_state("step-100").result().path
+
+        Args:
+            name: A name that the run does not have yet.
+            ttl_seconds: Seconds after which the server deletes it; None never.
+            overwrite: Whether a checkpoint of that name is replaced.
+        """
+        path, ttl = checked_name(name), checked_ttl(ttl_seconds)
+        return self._submit(
+            "save_state",
+            "SaveWeights",
+            lambda seq: save_weights.build_request(
+                body=SaveWeightsRequest(
+                    model_id=self.model_id,
+                    path=path,
+                    seq_id=seq,
+                    ttl_seconds=ttl,
+                    overwrite=overwrite,
+                )
+            ),
+            SaveWeightsResponse.from_dict,
+        )
+
+    def load_state(self, path: str) -> Future[LoadWeightsResponse]:
+        """Load a checkpoint's weights; the optimizer starts afresh and gradients are dropped.
+
+        Args:
+            path: ``tinker://<run>/weights/<name>``.
+        """
+        return self._load(path, optimizer=False)
+
+    def load_state_with_optimizer(self, path: str) -> Future[LoadWeightsResponse]:
+        """Load a checkpoint's weights and its optimizer state.
+
+        Args:
+            path: ``tinker://<run>/weights/<name>``.
+        """
+        return self._load(path, optimizer=True)
+
+    def save_weights_for_sampler(
+        self, name: str, ttl_seconds: int | None = None
+    ) -> Future[SaveWeightsForSamplerResponse]:
+        """Save weights to sample from and to download, under a name.
+
+        >>> path = training.save_weights_for_sampler("final").result().path
+
+        Args:
+            name: A name that the run does not have yet.
+            ttl_seconds: Seconds after which the server deletes it; None never.
+        """
+        return self._save_for_sampler(path=checked_name(name), ttl_seconds=checked_ttl(ttl_seconds))
+
+    def save_weights_and_get_sampling_client(
+        self, name: str | None = None, retry_config: RetryConfig | None = None
+    ) -> SamplingClient:
+        """Return a client that samples from the weights as they are now.
+
+        >>> sampler = training.save_weights_and_get_sampling_client()
+
+        Blocks until the server has the snapshot. Without a name the snapshot lives only as long as
+        the session.
+
+        Args:
+            name: Keeps the snapshot as a checkpoint of that name.
+            retry_config: How patient samples are.
+        """
+        if name is not None:
+            saved = self.save_weights_for_sampler(name).result()
+        else:
+            number = self._session.next_sampler_number()
+            saved = self._save_for_sampler(sampling_session_seq_id=number).result()
+        if saved.sampling_session_id:
+            return SamplingClient(
+                self._session,
+                saved.sampling_session_id,
+                base_model=self.base_model,
+                model_path=saved.path,
+                retry_config=retry_config,
+            )
+        if not saved.path:
+            raise DecodeError("save_weights_for_sampler gave neither a path nor a sampling session")
+        return self.create_sampling_client(saved.path, retry_config)
+
+    def create_sampling_client(
+        self, model_path: str, retry_config: RetryConfig | None = None
+    ) -> SamplingClient:
+        """Return a client that samples from saved weights.
+
+        Args:
+            model_path: ``tinker://<run>/sampler_weights/<name>``.
+            retry_config: How patient samples are.
+        """
+        return SamplingClient.create(
+            self._session, model_path=model_path, base_model=None, retry_config=retry_config
+        )
+
+    def get_info(self) -> GetInfoResponse:
+        """Return what the server knows about the model: base model, rank, tokenizer id."""
+        return self._session.transport.call(
+            get_info.build_request(body=GetInfoRequest(model_id=self.model_id)),
+            get_info.parse_response,
+        )
+
+    def get_tokenizer(self) -> Tokenizer:
+        """Return the tokenizer of the base model."""
+        from tinkex.tokenizer import get_tokenizer
+
+        info = self.get_info()
+        model = info.model_data.tokenizer_id or info.model_data.model_name or self.base_model
+        if not model:
+            raise TinkexError("the server names no model for this run, so its tokenizer is unknown")
+        return get_tokenizer(model, transport=self._session.transport)
+
+    def unload_model(self) -> Future[UnloadModelResponse]:
+        """Free the model on the server; what was not saved is gone, and so is this client."""
+        answer = self._session.transport.send(
+            unload_model.build_request(body=UnloadModelRequest(model_id=self.model_id))
+        )
+        self._queue.close()
+        unloaded: Future[UnloadModelResponse] = outcome(
+            self._session, answer, "unload_model", "UnloadModel", UnloadModelResponse.from_dict
+        )
+        return unloaded
+
+    def discard(self) -> None:
+        """Unload the model if the server can; failures do not matter."""
+        with contextlib.suppress(TinkexError):
+            self.unload_model()
+        self._queue.close()
+
+    def _submit_data(
+        self,
+        operation: str,
+        data: Sequence[Datum],
+        loss_fn: str,
+        loss_fn_config: Mapping[str, float] | None,
+    ) -> Future[ForwardBackwardOutput]:
+        config = encode.check_loss(loss_fn, loss_fn_config)
+        checked_data(data)
+        builders: list[Callable[[int], Request]] = []
+        first = 0
+        for chunk in chunk_data(data):
+            payload = encode.forward_backward_input(chunk, first, loss_fn, config)
+            builders.append(partial(self._data_request, operation, payload))
+            first += len(chunk)
+        work = self._queue.submit(
+            builders,
+            request_type="Forward" if operation == "forward" else "ForwardBackward",
+            parse=decode.forward_backward_output,
+            combine=combine,
+        )
+        return future(self._session, work, operation)
+
+    def _data_request(self, operation: str, payload: Any, seq: int) -> Request:
+        if operation == "forward":
+            return forward.build_request(
+                body=ForwardRequest(forward_input=payload, model_id=self.model_id, seq_id=seq)
+            )
+        return forward_backward.build_request(
+            body=ForwardBackwardRequest(
+                forward_backward_input=payload, model_id=self.model_id, seq_id=seq
+            )
+        )
+
+    def _load(self, path: str, *, optimizer: bool) -> Future[LoadWeightsResponse]:
+        check_training_path(path)
+        return self._submit(
+            "load_state",
+            "LoadWeights",
+            lambda seq: load_weights.build_request(
+                body=LoadWeightsRequest(
+                    path=path, optimizer=optimizer, model_id=self.model_id, seq_id=seq
+                )
+            ),
+            LoadWeightsResponse.from_dict,
+        )
+
+    def _save_for_sampler(
+        self,
+        path: str | None = None,
+        ttl_seconds: int | None = None,
+        sampling_session_seq_id: int | None = None,
+    ) -> Future[SaveWeightsForSamplerResponse]:
+        return self._submit(
+            "save_weights_for_sampler",
+            "SaveWeightsForSampler",
+            lambda seq: save_weights_for_sampler.build_request(
+                body=SaveWeightsForSamplerRequest(
+                    model_id=self.model_id,
+                    path=path,
+                    sampling_session_seq_id=sampling_session_seq_id,
+                    seq_id=seq,
+                    ttl_seconds=ttl_seconds,
+                )
+            ),
+            SaveWeightsForSamplerResponse.from_dict,
+        )
+
+    def _submit(
+        self,
+        operation: str,
+        request_type: str,
+        build: Callable[[int], Request],
+        parse: Callable[[Mapping[str, Any]], Any],
+    ) -> Future[Any]:
+        work = self._queue.submit([build], request_type=request_type, parse=parse)
+        return future(self._session, work, operation)
+
+    def __repr__(self) -> str:
+        return f"<TrainingClient {self.model_id} on {self.base_model or 'an unknown base model'}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a TrainingClient cannot be pickled: its requests are numbered in order")

@@ -1,0 +1,210 @@
+"""Turn what httpx and the server say into one of tinkex's errors."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import httpx
+import orjson
+
+from tinkex.errors import (
+    ApiError,
+    Category,
+    ConnectError,
+    DecodeError,
+    ProxyError,
+    ReadTimeoutError,
+    TLSError,
+    TransportError,
+    api_error_class,
+)
+from tinkex.transport.retry import retry_after_seconds
+
+RETRYABLE_STATUSES = frozenset({408, 425, 429})
+_SAFE_WITHOUT_KEY = frozenset({429, 503})
+
+_HINTS = {
+    400: "check the arguments against the message",
+    401: "check TINKER_API_KEY: it may be mistyped, revoked or another server's",
+    402: "look at the billing page of your account; nothing was retried",
+    403: "this API key may not use the object; check that both belong to the same organisation",
+    404: "check the id, and whether this server offers the route at all",
+    405: "this server does not offer the route",
+    409: "the name or number is taken already; choose another, or look at what is there",
+    410: "it existed and has expired",
+    413: "send less in one call",
+    422: "the server names the field that it refuses",
+    429: "slow down, or wait as long as the server asks",
+    501: "this server does not offer the route",
+}
+
+
+def transport_error(
+    error: httpx.HTTPError, where: str, redact: Callable[[str], str]
+) -> TransportError:
+    """Return the error for an exchange that brought no answer.
+
+    The httpx error is not kept as a cause: it holds the live request, and with it the API key.
+    """
+    text = redact(printable(str(error))) or type(error).__name__
+    causes = list(_causes(error))
+    if isinstance(error, httpx.ProxyError):
+        return ProxyError(
+            f"the proxy on the way to {where} failed: {text}; check TINKEX_PROXY or HTTPS_PROXY"
+        )
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return TLSError(
+            f"the certificate of {where} was not accepted: {text}; for a private authority pass "
+            "verify='/path/to/ca.pem' (TINKEX_CA_BUNDLE)"
+        )
+    if any(isinstance(cause, socket.gaierror) for cause in causes) or "Name or service" in text:
+        return ConnectError(
+            f"cannot resolve the host of {where}: {text}; check the name and your DNS"
+        )
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return ConnectError(
+            f"cannot connect to {where}: {text}; check that the address is right and the server is up"
+        )
+    if isinstance(error, httpx.TimeoutException):
+        return ReadTimeoutError(f"{where} did not answer in time ({type(error).__name__})")
+    if isinstance(error, httpx.DecodingError):
+        return DecodeError(f"{where} sent an answer that cannot be decompressed: {text}")
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return TransportError(f"the request to {where} cannot be sent: {text}", retryable=False)
+    return TransportError(f"the connection to {where} broke: {text}")
+
+
+def disarm(error: BaseException) -> None:
+    """Take the live request, and the frames that hold its headers, off an error and its causes."""
+    for cause in _causes(error):
+        cause.__traceback__ = None
+        if isinstance(cause, httpx.RequestError):
+            cause._request = None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        yield cause
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+
+
+def was_sent(error: httpx.HTTPError) -> bool:
+    """Tell whether the request may have reached the server before the exchange broke."""
+    return not isinstance(
+        error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
+    )
+
+
+def api_error(response: httpx.Response, what: str, redact: Callable[[str], str]) -> ApiError:
+    """Return the error for an answer with an error status."""
+    status = response.status_code
+    body = _decoded(response.content)
+    text = redact(response.content[:8000].decode("utf-8", "replace"))
+    said = redact(_bounded(message_of(body))) or _start(text) or response.reason_phrase
+    hint = _hint(status)
+    message = f"{what} was answered with HTTP {status}: {said}" + (f" — {hint}" if hint else "")
+    return api_error_class(status)(
+        message,
+        status_code=status,
+        body=text,
+        request_id=_request_id(body, response),
+        category=_category(body),
+        retryable=True if status in RETRYABLE_STATUSES else None,
+        retry_after=retry_after_seconds(response.headers),
+    )
+
+
+def decode_error(
+    content: bytes,
+    content_type: str,
+    what: str,
+    why: str,
+    redact: Callable[[str], str] = str,
+) -> DecodeError:
+    """Return the error for a success status whose body is not what the API promises."""
+    start = _start(redact(content[:4000].decode("utf-8", "replace")))
+    kind = printable(redact(content_type))[:100] or "unknown"
+    return DecodeError(
+        f"{what}: the answer is not what the API promises ({redact(_bounded(why))}); content type "
+        f"{kind!r}, it begins {start!r}. Is base_url a Tinker server?"
+    )
+
+
+def is_retryable_status(response: httpx.Response, *, idempotent: bool) -> bool:
+    """Decide by status, and by the server's own word, whether the same bytes may be sent again."""
+    verdict = response.headers.get("x-should-retry", "").lower()
+    if verdict in {"true", "false"}:
+        return bool(verdict == "true")
+    status = response.status_code
+    if not idempotent:
+        return status in _SAFE_WITHOUT_KEY
+    return status in RETRYABLE_STATUSES or (status >= 500 and status != 501)
+
+
+def _decoded(content: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def message_of(body: Mapping[str, Any]) -> str:
+    """Return what an error body says in words, in any of the forms that servers use."""
+    for key in ("message", "error", "detail"):
+        said = body.get(key)
+        if isinstance(said, str) and said:
+            return said
+        if isinstance(said, dict) and isinstance(said.get("message"), str):
+            return str(said["message"])
+        if isinstance(said, list) and said:
+            return "; ".join(_field_problem(item) for item in said[:5])
+    return ""
+
+
+def _field_problem(item: object) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    parts = item.get("loc")
+    known = parts if isinstance(parts, list) else []
+    place = ".".join(str(part) for part in known if part != "body")
+    return f"{place}: {item.get('msg', 'invalid')}" if place else str(item.get("msg", "invalid"))
+
+
+def printable(text: str) -> str:
+    """Return the text without what would move a terminal's cursor; line ends stay."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _bounded(text: str) -> str:
+    text = printable(text)
+    return text if len(text) <= 2000 else text[:1999] + "…"
+
+
+def _start(text: str) -> str:
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= 200 else line[:199] + "…"
+
+
+def _hint(status: int) -> str:
+    if 300 <= status < 400:
+        return "redirects are not followed, for they could carry the API key away; check base_url"
+    if status >= 500 and status not in _HINTS:
+        return "the server failed; the call was repeated as far as that is safe"
+    return _HINTS.get(status, "")
+
+
+def _request_id(body: dict[str, Any], response: httpx.Response) -> str | None:
+    value = body.get("request_id") or response.headers.get("x-request-id")
+    return str(value) if value else None
+
+
+def _category(body: dict[str, Any]) -> Category | None:
+    value = str(body.get("category", "")).lower()
+    return value if value in {"user", "server"} else None  # type: ignore[return-value]

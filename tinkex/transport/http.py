@@ -1,0 +1,338 @@
+"""Send one request to the server, as often as it is right to."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NoReturn, TypeVar
+
+import backoff
+import httpx
+from attrs import frozen
+from tinkex_generated.errors import ParseError
+from tinkex_generated.types import Request
+
+from tinkex.clock import SYSTEM_CLOCK, Clock
+from tinkex.config import Config, redact_headers
+from tinkex.errors import (
+    ApiError,
+    ClientClosedError,
+    ConnectError,
+    DecodeError,
+    ReadTimeoutError,
+    TransportError,
+)
+from tinkex.transport.classes import RequestClass, request_class
+from tinkex.transport.connection import KeyAuth, open_client
+from tinkex.transport.connection import timeout as limits
+from tinkex.transport.failures import (
+    api_error,
+    decode_error,
+    disarm,
+    is_retryable_status,
+    transport_error,
+    was_sent,
+)
+from tinkex.transport.retry import Retries, RetryBudget, RetryPolicy, retry_after_seconds
+
+T = TypeVar("T")
+
+log = logging.getLogger("tinkex.transport")
+
+# Before anything ever answered, a wrong address is likelier than an outage.
+ATTEMPTS_BEFORE_FIRST_CONTACT = 3
+
+
+@frozen
+class Answer:
+    """Hold a finished answer: status, headers and the whole body."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Transport:
+    """Own the connections to one server and every rule about using them.
+
+    Args:
+        config: Where to, with which key, how patiently.
+        clock: Where time comes from.
+        budget: The retry budget that all calls share.
+        http_transport: A replacement for the network, such as `httpx.MockTransport`.
+        jitter: Draws each wait from its upper end.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        budget: RetryBudget | None = None,
+        http_transport: httpx.BaseTransport | None = None,
+        jitter: Callable[[float], float] = backoff.full_jitter,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.budget = budget or RetryBudget()
+        self.policy = RetryPolicy(max_attempts=config.max_retries + 1)
+        self.jitter = jitter
+        self._auth = KeyAuth(config)
+        self._had_contact = False
+        self._closed = False
+        self._process = os.getpid()
+        self._client = open_client(config, self._auth, http_transport)
+
+    def call(
+        self,
+        request: Request,
+        parse: Callable[[bytes], T],
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> T:
+        """Send a request and read its answer.
+
+        Raises:
+            TransportError: No usable answer came.
+            ApiError: The server answered with an error status.
+        """
+        answer = self.send(request, headers=headers, timeout=timeout)
+        return self.parsed(answer, parse, request.operation)
+
+    def parsed(self, answer: Answer, parse: Callable[[bytes], T], operation: str) -> T:
+        """Read an answer by the given parser; a `DecodeError` says what does not fit."""
+        try:
+            return parse(answer.content)
+        except ParseError as error:
+            why = str(error)
+        raise self.decode_error(answer, operation, why)
+
+    def send(
+        self,
+        request: Request,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        policy: RetryPolicy | None = None,
+        accept: Container[int] = (),
+    ) -> Answer:
+        """Send a request, repeating it where that is safe, and return the answer.
+
+        Each attempt carries the same bytes and the same idempotency key. Statuses in `accept` are
+        answers like any 2xx.
+        """
+        kind = request_class(request.operation)
+        retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
+        content = request.encode()
+        sent_headers = self._headers(request, headers, timeout)
+        history: list[str] = []
+        while True:
+            sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
+            outcome = self._attempt(request, content, sent_headers, timeout)
+            if isinstance(outcome, httpx.Response) and _is_fine(outcome, accept):
+                if retries.attempt > 1:
+                    log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
+                self.budget.earn()
+                return _answer(outcome)
+            error, may_repeat, retry_after = self._failure(outcome, request, kind)
+            history.append(f"{retries.elapsed:.1f} s: {_short(error)}")
+            wait = None
+            if may_repeat and not self._is_hopeless(error, retries):
+                wait = retries.next_wait(
+                    retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
+                )
+            if wait is None:
+                _raise(error, retries.refusal, history)
+            log.warning(
+                "%s: %s; attempt %d in %.1f s",
+                request.operation,
+                _short(error),
+                retries.attempt,
+                wait,
+            )
+            self.clock.sleep(wait)
+
+    def send_once(
+        self,
+        request: Request,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> httpx.Response | TransportError:
+        """Make one attempt and return what came of it, for callers with rules of their own."""
+        sent_headers = self._headers(request, headers, timeout)
+        sent_headers["x-stainless-retry-count"] = "0"
+        outcome = self._attempt(request, request.encode(), sent_headers, timeout)
+        if not isinstance(outcome, httpx.Response):
+            return self._transport_error(outcome)
+        if outcome.is_success:
+            self.budget.earn()
+        return outcome
+
+    @contextmanager
+    def stream(
+        self,
+        request: Request,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[httpx.Response]:
+        """Send a request and hand out its answer while it is still coming."""
+        sent_headers = self._headers(request, headers, timeout)
+        try:
+            with self._opened().stream(
+                request.method,
+                self._url(request),
+                params=request.params or None,
+                headers=sent_headers,
+                content=request.encode(),
+                timeout=limits(timeout) if timeout else httpx.USE_CLIENT_DEFAULT,
+            ) as response:
+                if not response.is_success:
+                    response.read()
+                    raise self.api_error(response, request.operation)
+                yield response
+        except httpx.HTTPError as error:
+            disarm(error)
+            raise self._transport_error(error) from None
+
+    def api_error(self, response: httpx.Response, operation: str) -> ApiError:
+        """Return the typed error of an answer with an error status."""
+        return api_error(response, operation, self._auth.redact)
+
+    def decode_error(
+        self, answer: Answer | httpx.Response, operation: str, why: str
+    ) -> DecodeError:
+        """Return the error of an answer that is not what the API promises."""
+        content_type = answer.headers.get("content-type", "")
+        error = decode_error(answer.content, content_type, operation, why, self._auth.redact)
+        error.status_code = answer.status_code
+        error.request_id = answer.headers.get("x-request-id")
+        return error
+
+    @property
+    def where(self) -> str:
+        """Return the server's address, for messages."""
+        return self.config.base_url
+
+    @property
+    def is_foreign(self) -> bool:
+        """Tell whether this process was forked from the one that the connections belong to."""
+        return os.getpid() != self._process
+
+    def close(self) -> None:
+        """Close every connection; calls after it raise `ClientClosedError`."""
+        self._closed = True
+        self._client.close()
+
+    def _opened(self) -> httpx.Client:
+        if self._closed:
+            raise ClientClosedError("this client was closed; create a new ServiceClient")
+        if self.is_foreign:
+            raise ClientClosedError(
+                "this client was made before the process forked, and its connections belong to the "
+                "parent; create a new ServiceClient in this process"
+            )
+        return self._client
+
+    def _attempt(
+        self,
+        request: Request,
+        content: bytes | None,
+        headers: httpx.Headers,
+        timeout: float | None,
+    ) -> httpx.Response | httpx.HTTPError:
+        client = self._opened()
+        if self.config.dump_headers:
+            self._dump(request, {**client.headers, **headers})
+        try:
+            response = client.request(
+                request.method,
+                self._url(request),
+                params=request.params or None,
+                headers=headers,
+                content=content,
+                timeout=limits(timeout) if timeout else httpx.USE_CLIENT_DEFAULT,
+            )
+        except (httpx.HTTPError, RuntimeError) as error:
+            if isinstance(error, httpx.HTTPError):
+                disarm(error)
+            # Another thread's close breaks what is under way, in one of several ways.
+            self._opened()
+            if isinstance(error, RuntimeError):
+                raise
+            return error
+        except BaseException as error:
+            # An interrupt goes on, without the frames below: they hold the headers that were sent.
+            disarm(error)
+            raise
+        self._had_contact = True
+        return response
+
+    def _dump(self, request: Request, headers: Mapping[str, str]) -> None:
+        secrets = dict.fromkeys(self._auth.header_names, "")
+        log.info("%s %s %s", request.method, request.path, redact_headers({**headers, **secrets}))
+
+    def _transport_error(self, error: httpx.HTTPError) -> TransportError:
+        proxy = self.config.proxy_address
+        where = f"{self.where} through the proxy {proxy}" if proxy else self.where
+        return transport_error(error, where, self._auth.redact)
+
+    def _failure(
+        self, outcome: httpx.Response | httpx.HTTPError, request: Request, kind: RequestClass
+    ) -> tuple[ApiError | TransportError, bool, float | None]:
+        """Return the error, whether the request may be repeated, and how long the server asks."""
+        if isinstance(outcome, httpx.Response):
+            error = self.api_error(outcome, request.operation)
+            may_repeat = kind is not RequestClass.BACKGROUND and is_retryable_status(
+                outcome, idempotent=kind.is_idempotent
+            )
+            return error, may_repeat, retry_after_seconds(outcome.headers)
+        broken = self._transport_error(outcome)
+        safe = kind.is_idempotent or (kind is RequestClass.UNKEYED and not was_sent(outcome))
+        return broken, safe and broken.retryable, None
+
+    def _is_hopeless(self, error: ApiError | TransportError, retries: Retries) -> bool:
+        return (
+            isinstance(error, ConnectError)
+            and not self._had_contact
+            and retries.attempt >= ATTEMPTS_BEFORE_FIRST_CONTACT
+        )
+
+    def _headers(
+        self, request: Request, extra: Mapping[str, str] | None, timeout: float | None
+    ) -> httpx.Headers:
+        headers = httpx.Headers(request.headers)
+        if request.content_type:
+            headers["Content-Type"] = request.content_type
+        if request.method != "GET":
+            headers["X-Idempotency-Key"] = uuid.uuid4().hex
+        headers["x-stainless-read-timeout"] = f"{timeout or self.config.timeout:.3f}"
+        headers.update(extra)
+        return headers
+
+    def _url(self, request: Request) -> str:
+        return self.config.base_url + request.path
+
+
+def _is_fine(response: httpx.Response, accept: Container[int]) -> bool:
+    return response.is_success or response.status_code in accept
+
+
+def _answer(response: httpx.Response) -> Answer:
+    return Answer(response.status_code, response.headers, response.content)
+
+
+def _short(error: ApiError | TransportError) -> str:
+    return f"HTTP {error.status_code}" if isinstance(error, ApiError) else type(error).__name__
+
+
+def _raise(error: ApiError | TransportError, refusal: str, history: list[str]) -> NoReturn:
+    if refusal:
+        error.message += f"; {refusal}"
+    error.attempts = tuple(history)
+    raise error

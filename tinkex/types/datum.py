@@ -1,0 +1,103 @@
+"""One training example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from tinkex.errors import ValidationError
+from tinkex.types.model_input import ModelInput
+from tinkex.types.tensor import TensorData, TensorDtype, to_array
+
+# The dtype that the service expects under each name of a built-in loss.
+INPUT_DTYPES: Mapping[str, TensorDtype] = {
+    "target_tokens": "int64",
+    "weights": "float32",
+    "advantages": "float32",
+    "logprobs": "float32",
+    "sequence_ratio_mask": "float32",
+    "clip_low_threshold": "float32",
+    "clip_high_threshold": "float32",
+}
+
+# These hold one value (or one row) for each position of the input.
+_PER_POSITION = frozenset(
+    {"target_tokens", "weights", "advantages", "logprobs", "sequence_ratio_mask"}
+)
+
+
+def _inputs(value: Mapping[str, Any]) -> dict[str, TensorData]:
+    if not isinstance(value, Mapping):
+        raise ValidationError("must be a dict of tensors", path="loss_fn_inputs")
+    return {_name(name): _tensor(name, item) for name, item in value.items()}
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ValidationError(f"the names must be strings, not {name!r}", path="loss_fn_inputs")
+    return name
+
+
+def _tensor(name: str, value: Any) -> TensorData:
+    path = f"loss_fn_inputs[{name!r}]"
+    dtype = INPUT_DTYPES.get(name)
+    if dtype is None and isinstance(value, list | tuple):
+        raise ValidationError(
+            "is a list under a name of your own, so its dtype is unknown: give an array or a "
+            "TensorData",
+            path=path,
+        )
+    return TensorData(to_array(value, dtype, path))
+
+
+@frozen
+class Datum:
+    """Hold one training example: what the model reads, and what its loss needs.
+
+    >>> datum = Datum(
+    ...     model_input=ModelInput.from_ints([5, 6, 7]),
+    ...     loss_fn_inputs={"target_tokens": [6, 7, 8], "weights": [0.0, 1.0, 1.0]},
+    ... )
+    >>> datum.loss_fn_inputs["weights"].dtype
+    'float32'
+
+    Targets are shifted by the caller: position i of `target_tokens` is what should follow position
+    i of the input.
+
+    Attributes:
+        model_input: N tokens.
+        loss_fn_inputs: Tensors by name, each of shape [N] (`cross_entropy` also takes [N, K]):
+            lists, numpy arrays, torch or jax tensors, or `TensorData`. `target_tokens` is int64;
+            `weights`, `advantages` and `logprobs` are float32.
+
+    Raises:
+        ValidationError: A tensor is ragged, not finite, of a wrong kind, or as long as something
+            else than the input; the path names it.
+    """
+
+    model_input: ModelInput
+    loss_fn_inputs: dict[str, TensorData] = field(converter=_inputs, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.model_input, ModelInput):
+            raise ValidationError(
+                f"must be a ModelInput, not a {type(self.model_input).__name__}; "
+                "for token ids use ModelInput.from_ints",
+                path="model_input",
+            )
+        length = self.model_input.known_length()
+        for name in _PER_POSITION & self.loss_fn_inputs.keys():
+            shape = self.loss_fn_inputs[name].shape
+            if length is not None and (not shape or shape[0] != length):
+                raise ValidationError(
+                    f"has shape {shape}, and the input has {length} tokens; the first dimension "
+                    "must be the same",
+                    path=f"loss_fn_inputs[{name!r}]",
+                )
+
+    def __hash__(self) -> int:
+        return hash(
+            (self.model_input, tuple(sorted(self.loss_fn_inputs.items(), key=lambda i: i[0])))
+        )

@@ -1,0 +1,296 @@
+"""What a model reads: chunks of token ids and images."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, cast
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from attrs import field, frozen
+
+from tinkex.errors import ValidationError
+from tinkex.types.tensor import on_the_host
+
+ImageFormat = Literal["png", "jpeg"]
+
+
+def _image_bytes(value: bytes | bytearray | memoryview | str) -> bytes:
+    """Take what people have: the file's bytes, or base64 text as the wire writes it."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if not isinstance(value, str):
+        raise ValidationError(f"must be the bytes of a file, not {value!r:.50}", path="data")
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        raise ValidationError("is text, and no base64", path="data") from None
+
+
+_same_array = attrs.cmp_using(eq=np.array_equal)
+
+
+@frozen(repr=False, init=False, hash=False)
+class EncodedTextChunk:
+    """Hold a run of token ids.
+
+    >>> EncodedTextChunk(tokens=[1, 2, 3])
+    EncodedTextChunk([1, 2, 3])
+
+    Args:
+        tokens: Token ids: a list, tuple or integer array.
+
+    Raises:
+        ValidationError: An id is no integer, or is negative.
+    """
+
+    _array: npt.NDArray[np.int64] = field(eq=_same_array)
+
+    def __init__(
+        self,
+        tokens: Sequence[int] | npt.NDArray[Any],
+        type: str = "encoded_text",  # noqa: A002 - the wire's name
+    ) -> None:
+        _check_type(type, "encoded_text")
+        self.__attrs_init__(_token_array(tokens))
+
+    @property
+    def type(self) -> Literal["encoded_text"]:
+        """Return the tag of the chunk on the wire."""
+        return "encoded_text"
+
+    @property
+    def tokens(self) -> list[int]:
+        """Return the token ids as a list."""
+        return cast("list[int]", self._array.tolist())
+
+    def numpy(self) -> npt.NDArray[np.int64]:
+        """Return the token ids as an int64 array of shape [N]; it is read-only."""
+        return self._array
+
+    @property
+    def length(self) -> int:
+        """Return the number of tokens."""
+        return len(self._array)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __hash__(self) -> int:
+        return hash(self._array.tobytes())
+
+    def __repr__(self) -> str:
+        shown = ", ".join(str(token) for token in self._array[:8].tolist())
+        more = f", … {len(self._array)} tokens" if len(self._array) > 8 else ""
+        return f"EncodedTextChunk([{shown}{more}])"
+
+
+@frozen(repr=False)
+class ImageChunk:
+    """Hold an image's bytes.
+
+    >>> ImageChunk(data=b"...", format="png", expected_tokens=64).length
+    64
+
+    Attributes:
+        data: The encoded image file.
+        format: "png" or "jpeg".
+        expected_tokens: How many tokens the image takes; the server checks it.
+    """
+
+    data: bytes = field(converter=_image_bytes)
+    format: ImageFormat
+    expected_tokens: int | None = None
+    type: Literal["image"] = "image"
+
+    def __attrs_post_init__(self) -> None:
+        _check_type(self.type, "image")
+        if not self.data:
+            raise ValidationError("must not be empty", path="data")
+        _check_image(self.format, self.expected_tokens)
+
+    @property
+    def length(self) -> int:
+        """Return the number of tokens that the image takes."""
+        return _expected(self.expected_tokens)
+
+    def __repr__(self) -> str:
+        return f"ImageChunk({self.format}, {len(self.data)} bytes, expected_tokens={self.expected_tokens})"
+
+
+@frozen
+class ImageAssetPointerChunk:
+    """Point to an image that the service can read itself.
+
+    Attributes:
+        location: Path or URL of the image.
+        format: "png" or "jpeg".
+        expected_tokens: How many tokens the image takes; the server checks it.
+    """
+
+    location: str
+    format: ImageFormat
+    expected_tokens: int | None = None
+    type: Literal["image_asset_pointer"] = "image_asset_pointer"
+
+    def __attrs_post_init__(self) -> None:
+        _check_type(self.type, "image_asset_pointer")
+        if not isinstance(self.location, str) or not self.location:
+            raise ValidationError("must be a path or URL", path="location")
+        _check_image(self.format, self.expected_tokens)
+
+    @property
+    def length(self) -> int:
+        """Return the number of tokens that the image takes."""
+        return _expected(self.expected_tokens)
+
+
+ModelInputChunk = EncodedTextChunk | ImageChunk | ImageAssetPointerChunk
+
+
+def _chunks(value: Iterable[ModelInputChunk]) -> tuple[ModelInputChunk, ...]:
+    chunks = tuple(value)
+    for index, chunk in enumerate(chunks):
+        if not isinstance(chunk, ModelInputChunk):
+            raise ValidationError(
+                f"is a {type(chunk).__name__}; for token ids use ModelInput.from_ints",
+                path=f"chunks[{index}]",
+            )
+    return chunks
+
+
+@frozen
+class ModelInput:
+    """Hold what a model reads, in order.
+
+    >>> prompt = ModelInput.from_ints([1, 2, 3])
+    >>> prompt.append_int(4).to_ints()
+    [1, 2, 3, 4]
+
+    Attributes:
+        chunks: Chunks of token ids and images.
+    """
+
+    chunks: tuple[ModelInputChunk, ...] = field(converter=_chunks, factory=tuple)
+
+    @classmethod
+    def from_ints(cls, tokens: Sequence[int] | npt.NDArray[Any]) -> ModelInput:
+        """Make an input of token ids alone.
+
+        Raises:
+            ValidationError: An id is no integer, or is negative.
+        """
+        return cls((EncodedTextChunk(tokens),))
+
+    @classmethod
+    def empty(cls) -> ModelInput:
+        """Make an input without any chunk, to append to."""
+        return cls()
+
+    def append(self, chunk: ModelInputChunk) -> ModelInput:
+        """Return a new input with one more chunk."""
+        return ModelInput((*self.chunks, chunk))
+
+    def append_int(self, token: int) -> ModelInput:
+        """Return a new input with one more token id at its end."""
+        last = self.chunks[-1] if self.chunks else None
+        if isinstance(last, EncodedTextChunk):
+            longer = EncodedTextChunk(np.append(last.numpy(), _token_array([token])))
+            return ModelInput((*self.chunks[:-1], longer))
+        return self.append(EncodedTextChunk([token]))
+
+    def to_ints(self) -> list[int]:
+        """Return all token ids.
+
+        Raises:
+            ValidationError: There is an image, which has no token ids.
+        """
+        return cast("list[int]", self.numpy().tolist())
+
+    def numpy(self) -> npt.NDArray[np.int64]:
+        """Return all token ids as an int64 array of shape [N].
+
+        Raises:
+            ValidationError: There is an image, which has no token ids.
+        """
+        arrays = []
+        for index, chunk in enumerate(self.chunks):
+            if not isinstance(chunk, EncodedTextChunk):
+                raise ValidationError(
+                    "is an image, which has no token ids", path=f"chunks[{index}]"
+                )
+            arrays.append(chunk.numpy())
+        return np.concatenate(arrays) if arrays else np.empty(0, np.int64)
+
+    @property
+    def length(self) -> int:
+        """Return the number of tokens.
+
+        Raises:
+            ValidationError: An image does not say how many tokens it takes.
+        """
+        return sum(chunk.length for chunk in self.chunks)
+
+    def known_length(self) -> int | None:
+        """Return the number of tokens, or None if an image does not say how many it takes."""
+        images = (chunk for chunk in self.chunks if not isinstance(chunk, EncodedTextChunk))
+        return None if any(image.expected_tokens is None for image in images) else self.length
+
+    def __len__(self) -> int:
+        return self.length
+
+
+def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return token ids as a read-only int64 array of their own.
+
+    Samples are sent by another thread, so the caller's array may change before they are.
+    """
+    if isinstance(tokens, str | bytes):
+        raise ValidationError(
+            "must be token ids; encode text with a tokenizer first", path="tokens"
+        )
+    try:
+        array = np.asarray(on_the_host(tokens))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValidationError(f"must be a flat list of integers: {error}", path="tokens") from None
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ValidationError(
+            f"must be a flat list of integers, not {array.dtype} of shape {array.shape}",
+            path="tokens",
+        )
+    if array.size and array.min() < 0:
+        raise ValidationError("holds a negative id", path=f"tokens[{int(array.argmin())}]")
+    if array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValidationError("is no token id", path=f"tokens[{int(array.argmax())}]")
+    owned = np.array(array, np.int64)
+    owned.flags.writeable = False
+    return owned
+
+
+def _check_type(given: str, expected: str) -> None:
+    if given != expected:
+        raise ValidationError(f"must be {expected!r}, not {given!r}", path="type")
+
+
+def _check_image(image_format: str, expected_tokens: int | None) -> None:
+    if image_format not in ("png", "jpeg"):
+        raise ValidationError(f"must be 'png' or 'jpeg', not {image_format!r}", path="format")
+    if expected_tokens is None:
+        return
+    if isinstance(expected_tokens, bool) or not isinstance(expected_tokens, int):
+        raise ValidationError(
+            f"must be an integer, not {expected_tokens!r}", path="expected_tokens"
+        )
+    if expected_tokens < 0:
+        raise ValidationError("must not be negative", path="expected_tokens")
+
+
+def _expected(expected_tokens: int | None) -> int:
+    if expected_tokens is None:
+        raise ValidationError(
+            "is not set, so the length of this input is unknown before the server has seen it",
+            path="expected_tokens",
+        )
+    return expected_tokens

@@ -1,0 +1,229 @@
+"""Numbers on their way to and from the service: one numpy array with a wire dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from attrs import field, frozen
+
+from tinkex.errors import ValidationError
+
+if TYPE_CHECKING:
+    import torch
+
+TensorDtype = Literal["float32", "int64"]
+
+_NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "int64": np.dtype(np.int64),
+}
+_INT64 = np.iinfo(np.int64)
+
+
+def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    # An answer may hold NaN where a number is undefined; it is still the same answer.
+    return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+
+@frozen(repr=False, init=False, hash=False)
+class TensorData:
+    """Wrap one array of float32 or int64, the only kinds that travel.
+
+    >>> TensorData(data=[0.0, 1.0, 1.0], dtype="float32")
+    TensorData(float32, shape=(3,), [0.0, 1.0, 1.0])
+    >>> TensorData.from_numpy(np.arange(4).reshape(2, 2)).shape
+    (2, 2)
+
+    Lists, numpy arrays and torch and jax tensors are converted once, here: floats of any width to
+    float32, integers to int64.
+
+    Args:
+        data: The values; a nested list gives its own shape.
+        dtype: "float32" or "int64"; without it, what the values are.
+        shape: The shape of flat row-major values.
+
+    Raises:
+        ValidationError: The values are ragged, boolean, not finite, too large, or do not fill the
+            shape.
+    """
+
+    _array: npt.NDArray[Any] = field(eq=attrs.cmp_using(eq=_same))
+
+    def __init__(
+        self,
+        data: Any,
+        dtype: TensorDtype | None = None,
+        shape: Sequence[int] | None = None,
+    ) -> None:
+        array = to_array(data, dtype)
+        if shape is not None:
+            try:
+                array = array.reshape(tuple(shape))
+            except (ValueError, TypeError):
+                raise ValidationError(
+                    f"{array.size} values do not fill the shape {shape!r}", path="shape"
+                ) from None
+        self.__attrs_init__(_read_only(array))
+
+    @classmethod
+    def from_numpy(cls, array: npt.NDArray[Any]) -> TensorData:
+        """Wrap a numpy array; one that is float32 or int64 already is not copied."""
+        return cls(array)
+
+    @classmethod
+    def from_torch(cls, tensor: torch.Tensor) -> TensorData:
+        """Wrap a torch tensor of any float or integer dtype, detached and on the CPU."""
+        return cls(tensor)
+
+    @classmethod
+    def from_answer(cls, array: npt.NDArray[Any]) -> TensorData:
+        """Wrap a float32 or int64 array that came from the server, where NaN means undefined."""
+        tensor = cls.__new__(cls)
+        tensor.__attrs_init__(_read_only(array))
+        return tensor
+
+    @property
+    def dtype(self) -> TensorDtype:
+        """Return "float32" or "int64"."""
+        return cast("TensorDtype", self._array.dtype.name)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape."""
+        return self._array.shape
+
+    @property
+    def data(self) -> list[float] | list[int]:
+        """Return the values as a flat list, in row-major order."""
+        return cast("list[float] | list[int]", self._array.reshape(-1).tolist())
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """Return the array itself, of dtype float32 or int64; it is read-only."""
+        return self._array
+
+    to_numpy = numpy
+
+    def to_torch(self) -> torch.Tensor:
+        """Return a torch tensor that owns its memory."""
+        import torch
+
+        return torch.from_numpy(self._array.copy())
+
+    def tolist(self) -> list[Any]:
+        """Return the values as nested lists."""
+        return cast("list[Any]", self._array.tolist())
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
+        if copy:
+            return np.array(self._array, dtype=dtype)
+        return np.asarray(self._array, dtype=dtype)
+
+    def __hash__(self) -> int:
+        # Equal values may differ in their bytes: -0.0 and 0.0, and the many kinds of NaN.
+        values = self._array + 0
+        if values.dtype.kind == "f":
+            values = np.nan_to_num(values, nan=0.0)
+        return hash((self.dtype, self.shape, values.tobytes()))
+
+    def __repr__(self) -> str:
+        flat = self._array.reshape(-1)
+        shown = ", ".join(str(value) for value in flat[:4].tolist())
+        more = ", …" if flat.size > 4 else ""
+        return f"TensorData({self.dtype}, shape={self.shape}, [{shown}{more}])"
+
+
+def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -> npt.NDArray[Any]:
+    """Return a C-contiguous float32 or int64 array of any array-like value.
+
+    Raises:
+        ValidationError: The value is no rectangular array of finite numbers; `path` names it.
+    """
+    if isinstance(value, TensorData):
+        return to_array(value.numpy(), dtype, path)
+    if dtype is not None and dtype not in _NUMPY_DTYPES:
+        raise ValidationError(f"must be 'float32' or 'int64', not {dtype!r}", path="dtype")
+    try:
+        array = np.asarray(on_the_host(value))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValidationError(f"no rectangular array of numbers: {error}", path=path) from None
+    target = _NUMPY_DTYPES[dtype or _wire_dtype(array, path)]
+    return np.ascontiguousarray(_converted(array, target, path)).reshape(array.shape)
+
+
+def on_the_host(value: Any) -> Any:
+    """Return a torch tensor as a numpy array, and anything else as it is."""
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().cpu()
+    # numpy has no bfloat16.
+    return tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+
+
+def check_finite(array: npt.NDArray[Any], path: str) -> None:
+    """Refuse NaN and infinity, which no JSON server could read, naming the first place.
+
+    Raises:
+        ValidationError: With a path such as ``data[3].loss_fn_inputs['weights'][17]``.
+    """
+    if array.dtype.kind != "f" or bool(np.isfinite(array).all()):
+        return
+    place, value = _first(array, ~np.isfinite(array))
+    raise ValidationError(f"is {value}; only finite numbers can be sent", path=f"{path}{place}")
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _first(array: npt.NDArray[Any], where: npt.NDArray[np.bool_]) -> tuple[str, Any]:
+    index = tuple(np.argwhere(where)[0].tolist())
+    return "".join(f"[{i}]" for i in index), array[index]
+
+
+def _wire_dtype(array: npt.NDArray[Any], path: str) -> TensorDtype:
+    if array.dtype.kind == "f":
+        return "float32"
+    if array.dtype.kind in "iu":
+        return "int64"
+    raise ValidationError(
+        f"values of kind {array.dtype} cannot be sent; convert them to float32 or int64", path=path
+    )
+
+
+def _converted(array: npt.NDArray[Any], target: np.dtype[Any], path: str) -> npt.NDArray[Any]:
+    if array.dtype.kind not in "fiu":
+        raise ValidationError(
+            f"values of kind {array.dtype} cannot be sent; convert them to {target}", path=path
+        )
+    if target.kind == "i":
+        _check_fits_int64(array, path)
+        return array.astype(target, copy=False)
+    with np.errstate(over="ignore"):
+        converted = array.astype(target, copy=False)
+    check_finite(converted, path)
+    return converted
+
+
+def _check_fits_int64(array: npt.NDArray[Any], path: str) -> None:
+    if array.dtype.kind == "i":
+        return
+    check_finite(array, path)
+    if array.dtype.kind == "f" and not bool((array == np.trunc(array)).all()):
+        place, value = _first(array, array != np.trunc(array))
+        raise ValidationError(f"is {value}, and int64 was asked for", path=f"{path}{place}")
+    # As a float, the largest int64 is rounded up to 2**63, which does not fit any more.
+    beyond = array > _INT64.max if array.dtype.kind == "u" else np.abs(array) >= 2.0**63
+    if bool(beyond.any()):
+        place, value = _first(array, beyond)
+        raise ValidationError(f"is {value}, which int64 cannot hold", path=f"{path}{place}")

@@ -1,0 +1,61 @@
+"""Cut a batch into requests of a bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tinkex.types.datum import Datum
+from tinkex.types.model_input import EncodedTextChunk, ImageChunk, ModelInput
+
+MAX_CHUNK_LEN = 1024
+MAX_CHUNK_BYTES = 5_000_000
+
+# What one number costs as text, on average, in the JSON form.
+BYTES_PER_NUMBER = 10
+
+
+def estimate_input_bytes(value: ModelInput) -> int:
+    """Estimate the size of an input on the wire, in bytes."""
+    total = 0
+    for chunk in value.chunks:
+        if isinstance(chunk, EncodedTextChunk):
+            total += BYTES_PER_NUMBER * len(chunk)
+        else:
+            total += len(chunk.data) if isinstance(chunk, ImageChunk) else len(chunk.location)
+    return total
+
+
+def estimate_bytes(datum: Datum) -> int:
+    """Estimate the size of a datum on the wire, in bytes."""
+    numbers = sum(tensor.numpy().size for tensor in datum.loss_fn_inputs.values())
+    return estimate_input_bytes(datum.model_input) + BYTES_PER_NUMBER * numbers
+
+
+def chunk_data(
+    data: Sequence[Datum], max_len: int = MAX_CHUNK_LEN, max_bytes: int = MAX_CHUNK_BYTES
+) -> list[list[Datum]]:
+    """Cut data into runs of at most `max_len` data and about `max_bytes` estimated bytes.
+
+    The order is kept and no run is empty; a datum that is larger than the limit is a run of its
+    own.
+
+    >>> from tinkex.types import Datum, ModelInput
+    >>> data = [Datum(ModelInput.from_ints([i])) for i in range(1025)]
+    >>> [len(chunk) for chunk in chunk_data(data)]
+    [1024, 1]
+    """
+    return list(_runs(data, max_len, max_bytes))
+
+
+def _runs(data: Sequence[Datum], max_len: int, max_bytes: int) -> Iterator[list[Datum]]:
+    run: list[Datum] = []
+    run_bytes = 0
+    for datum in data:
+        size = estimate_bytes(datum)
+        if run and (len(run) >= max_len or run_bytes + size > max_bytes):
+            yield run
+            run, run_bytes = [], 0
+        run.append(datum)
+        run_bytes += size
+    if run:
+        yield run

@@ -1,0 +1,90 @@
+"""Fold the results of a batch's chunks into one result, as if it had been one request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from tinkex.types.outputs import ForwardBackwardOutput
+
+
+def combine(results: Sequence[ForwardBackwardOutput]) -> ForwardBackwardOutput:
+    """Join the outputs in order and reduce each metric by the rule after its colon.
+
+    A metric is kept if every chunk has it. A chunk weighs as many as its outputs are.
+
+    Args:
+        results: At least one result, in the order of the chunks.
+    """
+    if len(results) == 1:
+        return results[0]
+    return ForwardBackwardOutput(
+        loss_fn_output_type=results[0].loss_fn_output_type,
+        loss_fn_outputs=[output for result in results for output in result.loss_fn_outputs],
+        metrics=reduce_metrics(
+            [result.metrics for result in results],
+            [len(result.loss_fn_outputs) for result in results],
+        ),
+    )
+
+
+def reduce_metrics(
+    metrics: Sequence[Mapping[str, float]], weights: Sequence[float]
+) -> dict[str, float]:
+    """Reduce the metrics of several chunks to one dict.
+
+    >>> reduce_metrics([{"loss:sum": 1.0}, {"loss:sum": 3.0}], [1, 1])
+    {'loss:sum': 4.0}
+    """
+    reduced: dict[str, float] = {}
+    for key in metrics[0]:
+        if not all(key in chunk for chunk in metrics):
+            continue
+        values = [chunk[key] for chunk in metrics]
+        name, _, reduction = key.rpartition(":")
+        if reduction == "unique" and name:
+            reduced.update(_unique(key, values))
+        else:
+            # A name without a known reduction is a mean: the only one that never leaves the
+            # range of its values.
+            reduce = _REDUCTIONS.get(reduction, _mean) if name else _mean
+            reduced[key] = reduce(values, weights)
+    return reduced
+
+
+def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    total = sum(weights)
+    if total <= 0:
+        return 0.0
+    return sum(value * weight for value, weight in zip(values, weights, strict=True)) / total
+
+
+def _slack(values: Sequence[float], weights: Sequence[float]) -> float:
+    return max(values) - _mean(values, weights) if sum(weights) > 0 else 0.0
+
+
+def _hash2(values: Sequence[float], _: Sequence[float]) -> float:
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    return sum(int(value) % 2**64 for value in values) % 2**64
+
+
+def _hash_unordered(values: Sequence[float], _: Sequence[float]) -> float:
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    return hash(tuple(sorted(int(value) for value in values)))
+
+
+def _unique(key: str, values: Sequence[float]) -> dict[str, float]:
+    return {key if i == 0 else f"{key}_{i}": value for i, value in enumerate(values)}
+
+
+_REDUCTIONS: dict[str, Callable[[Sequence[float], Sequence[float]], float]] = {
+    "sum": lambda values, _: sum(values),
+    "min": lambda values, _: min(values),
+    "max": lambda values, _: max(values),
+    "mean": _mean,
+    "slack": _slack,
+    "hash2": _hash2,
+    "hash_unordered": _hash_unordered,
+}

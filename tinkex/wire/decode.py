@@ -1,0 +1,133 @@
+"""Read answers straight into the public types."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from tinkex_generated.errors import ParseError
+
+from tinkex.types.outputs import ForwardBackwardOutput, SampledSequence, SampleResponse
+from tinkex.types.tensor import TensorData
+
+
+def forward_backward_output(body: Any) -> ForwardBackwardOutput:
+    """Read the result of a forward or forward_backward call.
+
+    Raises:
+        ParseError: Something that the API promises is missing or of another kind.
+    """
+    body = _object(body, "")
+    return ForwardBackwardOutput(
+        loss_fn_output_type=str(body.get("loss_fn_output_type", "")),
+        loss_fn_outputs=[
+            {
+                str(name): _tensor(tensor, f"loss_fn_outputs[{i}].{name}")
+                for name, tensor in _object(output, f"loss_fn_outputs[{i}]").items()
+            }
+            for i, output in enumerate(_list(body.get("loss_fn_outputs"), "loss_fn_outputs"))
+        ],
+        metrics={
+            str(key): _metric(value, f"metrics[{key!r}]")
+            for key, value in _object(body.get("metrics") or {}, "metrics").items()
+        },
+    )
+
+
+def sample_response(body: Any) -> SampleResponse:
+    """Read the result of a sample call.
+
+    Raises:
+        ParseError: Something that the API promises is missing or of another kind.
+    """
+    body = _object(body, "")
+    return SampleResponse(
+        sequences=[
+            _sequence(_object(sequence, f"sequences[{i}]"), f"sequences[{i}]")
+            for i, sequence in enumerate(_list(body.get("sequences"), "sequences"))
+        ],
+        prompt_logprobs=_optional_list(body.get("prompt_logprobs"), "prompt_logprobs"),
+        topk_prompt_logprobs=_topk(body.get("topk_prompt_logprobs"), "topk_prompt_logprobs"),
+    )
+
+
+def _sequence(sequence: Mapping[str, Any], path: str) -> SampledSequence:
+    return SampledSequence(
+        tokens=_list(sequence.get("tokens"), f"{path}.tokens"),
+        logprobs=_optional_list(sequence.get("logprobs"), f"{path}.logprobs"),
+        stop_reason=str(sequence.get("stop_reason") or "length"),
+    )
+
+
+def _topk(rows: Any, path: str) -> list[list[tuple[int, float]] | None] | None:
+    if rows is None:
+        return None
+    return [
+        None
+        if row is None
+        else [_pair(item, f"{path}[{i}]") for item in _list(row, f"{path}[{i}]")]
+        for i, row in enumerate(_list(rows, path))
+    ]
+
+
+def _pair(item: Any, path: str) -> tuple[int, float]:
+    try:
+        token, logprob = (item["token_id"], item["logprob"]) if isinstance(item, Mapping) else item
+        return int(token), _number(logprob)
+    except (KeyError, TypeError, ValueError):
+        raise ParseError(path, f"holds {item!r}, which is no token and log probability") from None
+
+
+def _metric(value: Any, path: str) -> float:
+    try:
+        return _number(value)
+    except TypeError:
+        raise ParseError(path, f"is {value!r}, which is no number") from None
+
+
+def _number(value: Any) -> float:
+    """Return a number as it is; JSON has no NaN, so servers write null for one."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return value
+
+
+def _tensor(value: Any, path: str) -> TensorData:
+    if isinstance(value, list):
+        value = {"data": value}
+    if not isinstance(value, Mapping) or not isinstance(value.get("data"), list):
+        raise ParseError(path, "is no tensor")
+    if value.get("sparse_crow_indices") is not None:
+        raise ParseError(path, "is a sparse tensor, which no output of a loss is")
+    dtype: type[np.int64 | np.float32] = (
+        np.int64 if str(value.get("dtype")).startswith("int") else np.float32
+    )
+    try:
+        # A server writes an undefined number as null; as float64, numpy reads it as NaN.
+        numbers = np.array(value["data"], np.float64 if dtype is np.float32 else dtype)
+        with np.errstate(over="ignore"):
+            array = numbers.astype(dtype, copy=False)
+        shape = value.get("shape")
+        return TensorData.from_answer(array if shape is None else array.reshape(shape))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ParseError(path, str(error)) from None
+
+
+def _object(value: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ParseError(path, "must be an object")
+    return value
+
+
+def _list(value: Any, path: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ParseError(path, "must be a list")
+    return value
+
+
+def _optional_list(value: Any, path: str) -> list[Any] | None:
+    return None if value is None else _list(value, path)

@@ -1,0 +1,169 @@
+"""Turn public types into the generated models that are sent.
+
+Arrays are handed over as they are: the JSON writer reads them straight from memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import tinkex_generated.models as wire
+
+from tinkex.errors import ValidationError
+from tinkex.types.datum import Datum
+from tinkex.types.model_input import (
+    EncodedTextChunk,
+    ImageChunk,
+    ModelInput,
+    ModelInputChunk,
+)
+from tinkex.types.params import AdamParams, LoraConfig, SamplingParams
+from tinkex.types.tensor import TensorData, check_finite
+
+# The name of an uploaded loss is the one setting that is no number.
+_TEXT_SETTINGS = frozenset({"loss_id"})
+
+LOSSES = (
+    "cross_entropy",
+    "importance_sampling",
+    "ppo",
+    "cispo",
+    "dro",
+    "gspo",
+    "stable_reinforce",
+    "custom",
+)
+
+
+def model_input(value: ModelInput) -> wire.ModelInput:
+    """Return the wire form of an input."""
+    return wire.ModelInput(chunks=[_chunk(chunk) for chunk in value.chunks])
+
+
+def datum(value: Datum, path: str) -> wire.Datum:
+    """Return the wire form of a datum; `path` names it in errors.
+
+    Raises:
+        ValidationError: A tensor holds NaN or infinity.
+    """
+    return wire.Datum(
+        model_input=model_input(value.model_input),
+        loss_fn_inputs={
+            name: _tensor(tensor, f"{path}.loss_fn_inputs[{name!r}]")
+            for name, tensor in value.loss_fn_inputs.items()
+        },
+    )
+
+
+def forward_backward_input(
+    data: Sequence[Datum],
+    first_index: int,
+    loss_fn: str,
+    loss_fn_config: Mapping[str, float | str] | None,
+) -> wire.ForwardBackwardInput:
+    """Return the wire form of a chunk of data; `first_index` is its place in the whole batch."""
+    return wire.ForwardBackwardInput(
+        data=[datum(item, f"data[{first_index + i}]") for i, item in enumerate(data)],
+        loss_fn=cast("Any", loss_fn),
+        loss_fn_config=cast("Any", loss_fn_config),
+    )
+
+
+def adam_params(value: AdamParams) -> wire.AdamParams:
+    """Return the wire form of optimizer settings."""
+    return wire.AdamParams(
+        learning_rate=value.learning_rate,
+        beta1=value.beta1,
+        beta2=value.beta2,
+        eps=value.eps,
+        weight_decay=value.weight_decay,
+        grad_clip_norm=value.grad_clip_norm,
+    )
+
+
+def lora_config(value: LoraConfig) -> wire.LoraConfig:
+    """Return the wire form of an adapter's settings."""
+    return wire.LoraConfig(
+        rank=value.rank,
+        seed=value.seed,
+        train_unembed=value.train_unembed,
+        train_mlp=value.train_mlp,
+        train_attn=value.train_attn,
+    )
+
+
+def sampling_params(value: SamplingParams) -> wire.SamplingParams:
+    """Return the wire form of sampling settings."""
+    stop = value.stop
+    return wire.SamplingParams(
+        max_tokens=value.max_tokens,
+        seed=value.seed,
+        stop=cast("Any", stop if stop is None or isinstance(stop, str) else list(stop)),
+        temperature=float(value.temperature),
+        top_k=value.top_k,
+        top_p=float(value.top_p),
+    )
+
+
+def check_loss(
+    loss_fn: str, loss_fn_config: Mapping[str, Any] | None
+) -> dict[str, float | str] | None:
+    """Check a loss and its settings, and return the settings as they are sent.
+
+    Raises:
+        ValidationError: The loss is unknown, or a setting is no number.
+    """
+    if loss_fn not in LOSSES:
+        raise ValidationError(
+            f"must be one of {', '.join(LOSSES)}, not {loss_fn!r}", path="loss_fn"
+        )
+    if loss_fn_config is None:
+        return None
+    if not isinstance(loss_fn_config, Mapping):
+        raise ValidationError("must be a dict of numbers", path="loss_fn_config")
+    return {
+        str(name): str(value) if name in _TEXT_SETTINGS else _setting(name, value)
+        for name, value in loss_fn_config.items()
+    }
+
+
+def _setting(name: object, value: Any) -> float:
+    path = f"loss_fn_config[{name!r}]"
+    try:
+        if isinstance(value, bool):
+            raise ValueError  # noqa: TRY004 - joins the refusals below
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValidationError(f"must be a number, not {value!r}", path=path) from None
+    if not math.isfinite(number):
+        raise ValidationError(f"is {number}; only finite numbers can be sent", path=path)
+    return number
+
+
+def _chunk(
+    chunk: ModelInputChunk,
+) -> wire.EncodedTextChunk | wire.ImageChunk | wire.ImageAssetPointerChunk:
+    if isinstance(chunk, EncodedTextChunk):
+        return wire.EncodedTextChunk(tokens=cast("Any", chunk.numpy()))
+    if isinstance(chunk, ImageChunk):
+        return wire.ImageChunk(
+            data=base64.b64encode(chunk.data).decode("ascii"),
+            format_=chunk.format,
+            expected_tokens=chunk.expected_tokens,
+        )
+    return wire.ImageAssetPointerChunk(
+        location=chunk.location,
+        format_=chunk.format,
+        expected_tokens=chunk.expected_tokens,
+    )
+
+
+def _tensor(tensor: TensorData, path: str) -> wire.TensorData:
+    array = tensor.numpy()
+    check_finite(array, path)
+    return wire.TensorData(
+        data=cast("Any", array.reshape(-1)), dtype=tensor.dtype, shape=list(tensor.shape)
+    )
