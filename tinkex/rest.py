@@ -25,6 +25,7 @@ from tinkex_generated.api.weights import weights_info
 from tinkex_generated.models import CheckpointTtlRequest, WeightsInfoRequest
 from tinkex_generated.types import Request
 
+from tinkex.account import AccountCalls
 from tinkex.checks import checked_id, checked_ttl
 from tinkex.clock import Clock
 from tinkex.config import Config
@@ -56,7 +57,7 @@ ARCHIVE_PATIENCE = 1800.0
 ARCHIVE_LIFETIME = timedelta(minutes=15)
 
 
-class RestClient:
+class RestClient(AccountCalls):
     """Look at and manage training runs, checkpoints and sessions.
 
     Made by `ServiceClient.create_rest_client`; it needs no session.
@@ -248,6 +249,9 @@ class RestClient:
                 if wait is None:
                     error.message += f"; {retries.refusal}"
                     raise
+            except httpx.InvalidURL:
+                # httpx reads a redirect's target even where it is not to be followed.
+                raise _no_url(None) from None
             transport.clock.sleep(wait)
 
     def _location(self, request: Request, answer: Answer) -> str:
@@ -257,11 +261,15 @@ class RestClient:
         except httpx.InvalidURL:
             url = httpx.URL()
         if not location or url.scheme not in {"http", "https"} or not url.host:
-            raise DecodeError("the archive's redirect names no URL", status_code=answer.status_code)
+            raise _no_url(answer.status_code)
         return str(url)
 
     def __repr__(self) -> str:
         return f"<RestClient {self._transport.where}>"
+
+
+def _no_url(status_code: int | None) -> DecodeError:
+    return DecodeError("the archive's redirect names no URL", status_code=status_code)
 
 
 def _parts(tinker_path: str) -> dict[str, Any]:

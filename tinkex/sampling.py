@@ -70,6 +70,7 @@ class SamplingClient:
             raise ValidationError("either model_path or base_model must be given")
         if model_path:
             check_sampling_path(model_path)
+        checked_settings(retry_config, RetryConfig, "retry_config")
         session.check()
         answer = session.transport.call(
             create_sampling_session.build_request(

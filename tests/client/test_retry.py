@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from email.utils import format_datetime
 from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
@@ -161,12 +161,11 @@ def test_every_form_of_retry_after_is_read(headers: dict[str, str], seconds: flo
 @pytest.mark.parametrize(
     "value",
     ["0", "-1", "nan", "inf", "-inf", "1e999", "", "soon", "Tue, 24 Nov 2026 11:59:59 GMT",
-     "Tue, 99 Nov 2026 12:00:00 GMT", "Mon, 01 Jan 0000 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359"],
+     "Tue, 99 Nov 2026 12:00:00 GMT", "Mon, 01 Jan 0000 00:00:00 GMT"],
 )  # fmt: skip
 def test_what_is_past_or_garbage_counts_as_nothing_said(value: str) -> None:
     """A header that makes no sense leaves the wait to us (F13)."""
-    assert asked(value) is None or asked(value) > 120
-    assert asked(value) is None or "9999" in value
+    assert asked(value) is None
     assert asked(value, "retry-after-ms") is None
 
 
@@ -175,7 +174,7 @@ def test_what_is_past_or_garbage_counts_as_nothing_said(value: str) -> None:
         st.text(max_size=40),
         st.floats().map(str),
         st.integers().map(str),
-        st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(UTC)).map(
+        st.datetimes(min_value=NOW.replace(year=1900, tzinfo=None), timezones=st.just(UTC)).map(
             lambda moment: format_datetime(moment, usegmt=True)
         ),
     ),

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from support.fake_clock import FakeClock
+from support.clock import FakeClock
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import RetryConfig, SamplingClient, ServiceClient
@@ -22,11 +22,15 @@ from tinkex.errors import (
     ServerError,
     ValidationError,
 )
+from tinkex.limits import SAMPLES_IN_FLIGHT
 from tinkex.types import ImageChunk, ModelInput, SamplingParams
 
 PROMPT = ModelInput.from_ints([1, 2, 3])
 PARAMS = SamplingParams(max_tokens=4)
-SAMPLE = {"type": "sample", "sequences": [{"tokens": [5], "logprobs": [-0.1], "stop_reason": "stop"}]}
+SAMPLE = {
+    "type": "sample",
+    "sequences": [{"tokens": [5], "logprobs": [-0.1], "stop_reason": "stop"}],
+}
 
 
 @pytest.fixture
@@ -146,7 +150,8 @@ def test_a_429_holds_all_samplers_for_as_long_as_the_server_asks(
         # Two clients of one server and key; futures of the second must wait for the first's 429.
         first, second = sampler(service), sampler(service)
         sampled = first.sample(PROMPT)
-        wait_until(lambda: service.session.limiter.quiet_for(clock) > 0)
+        sampled.step()
+        clock.run_until(lambda: service.session.limiter.quiet_for(clock) > 0, step=0.0)
         other = second.sample(PROMPT)
         other.step()
         assert len(script.sent("asample")) == 1
@@ -157,16 +162,6 @@ def test_a_429_holds_all_samplers_for_as_long_as_the_server_asks(
     sent = script.sent("asample")
     assert sent[0].content in {got.content for got in sent[1:]}
     assert len(sent) == 3
-
-
-def wait_until(true: Any) -> None:
-    """Give the background threads their turn until something holds."""
-    event = threading.Event()
-    for _ in range(2000):
-        if true():
-            return
-        event.wait(0.005)
-    raise AssertionError("it never came to hold")
 
 
 @pytest.mark.parametrize(("tokens", "seconds"), [(3, 1.0), (15_000, 5.0)])
@@ -267,30 +262,29 @@ def test_logprobs_that_were_asked_for_and_did_not_come_are_an_error(script: Scri
         sampler(service).compute_logprobs(PROMPT).result()
 
 
-def test_only_so_many_samples_are_in_flight(script: Script) -> None:
+def test_only_so_many_samples_are_in_flight(script: Script, clock: FakeClock) -> None:
     """With two places, the third sample is sent when one of the first has its result."""
-    arrived: list[str] = []
+    polls: list[str] = []
     release = threading.Event()
 
     def poll(request: httpx.Request) -> Any:
-        arrived.append("poll")
+        polls.append("poll")
         return SAMPLE if release.is_set() else (408, {"queue_state": "active"})
 
     script.on("POST retrieve_future", poll)
-    with scripted_service(script) as service:
+    with scripted_service(script, clock) as service:
         client = sampler(service, max_connections=2)
         futures = [client.sample(PROMPT) for _ in range(6)]
-        wait_until(lambda: len(arrived) > 20)
+        clock.run_until(lambda: len(polls) > 20)
         assert len(script.sent("asample")) == 2
         release.set()
-        for future in futures:
-            future.result()
+        clock.run_until(lambda: all(future.settled for future in futures))
     assert len(script.sent("asample")) == 6
 
 
-def test_places_come_back_whatever_becomes_of_a_sample(script: Script) -> None:
-    """A sample that failed, and one that nobody waits for any more, free their place."""
-    with scripted_service(script) as service:
+def test_places_come_back_whatever_becomes_of_a_sample(script: Script, clock: FakeClock) -> None:
+    """A sample that failed, and one whose session was closed meanwhile, free their place."""
+    with scripted_service(script, clock) as service:
         client = sampler(service, max_connections=1)
         script.on("POST asample", 400, 400, {"request_id": "asample-0"})
         for _ in range(2):
@@ -298,15 +292,26 @@ def test_places_come_back_whatever_becomes_of_a_sample(script: Script) -> None:
                 client.sample(PROMPT).result()
         client.sample(PROMPT).result()
         limiter = service.session.limiter
+        assert limiter._free == SAMPLES_IN_FLIGHT
         script.on("POST retrieve_future", (408, {}))
-        forgotten = client.sample(PROMPT)
-        wait_until(lambda: forgotten.request_id)
+        waiting = client.sample(PROMPT)
+        clock.run_until(lambda: waiting.request_id is not None)
+        assert limiter._free == SAMPLES_IN_FLIGHT - 1
+    clock.run_until(lambda: limiter._free == SAMPLES_IN_FLIGHT)
+
+
+def test_a_forgotten_sample_gives_its_place_back(script: Script) -> None:
+    """A sample that is neither waited for nor watched any more does not hold its place for ever."""
+    script.on("POST asample", {"request_id": "asample-0"})
+    with scripted_service(script) as service:
+        limiter = service.session.limiter
         service.session.background.close()
-        wait_until(lambda: service.session.background.threads == 0)
-        taken = limiter._free
+        forgotten = sampler(service).sample(PROMPT)
+        forgotten.step()
+        assert limiter._free == SAMPLES_IN_FLIGHT - 1
         del forgotten
         gc.collect()
-        assert limiter._free == taken + 1
+        assert limiter._free == SAMPLES_IN_FLIGHT
 
 
 @pytest.mark.parametrize("setting", [{"max_connections": 0}, {"resubmissions": -1}])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinkex.config import _SETTINGS
+from tinkex.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -78,7 +78,7 @@ def test_every_setting_is_on_the_configuration_page() -> None:
     """The table names each setting with its environment variable, and no other."""
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| (?:`(\w+)`|–) \|", text, re.MULTILINE))
-    assert rows == {name: setting.env or "" for name, setting in _SETTINGS.items()}
+    assert rows == {name: setting.env or "" for name, setting in SETTINGS.items()}
 
 
 def test_make_commands_in_the_docs_exist() -> None:

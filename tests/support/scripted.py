@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
-from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 from attrs import frozen
-from support.fake_clock import FakeClock
+from support.clock import FakeClock
 
 from tinkex import Config, ServiceClient
 from tinkex.transport import Transport
 
 BASE_URL = "http://127.0.0.1:9/prefix"
+# Clients of one server share its limits, so each scripted server has an address of its own.
+_ports = itertools.count(1)
 
 
 @frozen
@@ -43,6 +45,7 @@ class Script:
     """
 
     def __init__(self) -> None:
+        self.base_url = f"http://127.0.0.1:{next(_ports)}/prefix"
         self._answers: dict[str, list[Answer]] = {}
         self._lock = threading.Lock()
         self.received: list[Received] = []
@@ -73,9 +76,7 @@ class Script:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         route = f"{request.method} {request.url.raw_path.decode().partition('?')[0]}"
         with self._lock:
-            self.received.append(
-                Received(route, str(request.url), request.headers, request.read())
-            )
+            self.received.append(Received(route, str(request.url), request.headers, request.read()))
             answers = self._answers.get(route)
             if answers is None:
                 return httpx.Response(501, json={"detail": f"no script for {route}"})
@@ -102,7 +103,8 @@ def _response(answer: Answer, request: httpx.Request) -> httpx.Response:
 @contextmanager
 def scripted_service(script: Script, clock: FakeClock | None = None, **settings: Any):
     """Yield a ServiceClient whose every request goes to the script."""
-    config = Config.resolve(base_url=BASE_URL, environ={}, **settings)
+    settings.setdefault("base_url", script.base_url)
+    config = Config.resolve(environ={}, **settings)
     transport = Transport(
         config,
         clock=clock or FakeClock(),

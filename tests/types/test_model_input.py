@@ -40,7 +40,9 @@ def test_token_ids_come_back(tokens: list[int]) -> None:
     value = ModelInput.from_ints(tokens)
     assert value.to_ints() == tokens
     assert value.length == len(tokens)
-    assert value == ModelInput.from_ints(tuple(tokens)) == ModelInput.from_ints(np.array(tokens, int))
+    assert (
+        value == ModelInput.from_ints(tuple(tokens)) == ModelInput.from_ints(np.array(tokens, int))
+    )
 
 
 def test_tokens_are_taken_by_value() -> None:

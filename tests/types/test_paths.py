@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from tinkex.errors import ValidationError
 from tinkex.types import CheckpointPath
 
-NAMES = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/?#\\"), min_size=1)
+NAMES = st.text(
+    st.characters(exclude_categories=["C", "Z"], exclude_characters="/?#\\"), min_size=1
+)
 KINDS = {"weights": "training", "sampler_weights": "sampler", "external_weights": "external"}
 
 

@@ -225,9 +225,7 @@ def test_lists_under_other_names_are_refused() -> None:
     with pytest.raises(ValidationError) as caught:
         Datum(ModelInput.from_ints([1]), {"mine": [1]})
     assert caught.value.path == "loss_fn_inputs['mine']"
-    datum = Datum(
-        ModelInput.from_ints([1]), {"mine": np.array([1]), "yours": TensorData([1.0])}
-    )
+    datum = Datum(ModelInput.from_ints([1]), {"mine": np.array([1]), "yours": TensorData([1.0])})
     assert datum.loss_fn_inputs["mine"].dtype == "int64"
 
 

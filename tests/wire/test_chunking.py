@@ -50,9 +50,7 @@ def test_sizes_are_estimated_without_expected_tokens() -> None:
     assert estimate_bytes(text(3)) == 30
 
 
-@given(
-    st.lists(st.integers(0, 60), max_size=40), st.integers(1, 8), st.integers(1, 400)
-)
+@given(st.lists(st.integers(0, 60), max_size=40), st.integers(1, 8), st.integers(1, 400))
 def test_chunks_are_the_batch_in_order_and_within_the_limits(
     lengths: list[int], max_len: int, max_bytes: int
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def test_a_stream_is_read_as_the_standard_has_it() -> None:
 def test_the_cuts_do_not_matter(cuts: list[int]) -> None:
     """Cut anywhere, also inside a character or a line end, the events are the same."""
     edges = [0, *sorted(cuts), len(STREAM)]
-    pieces = [STREAM[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [STREAM[a:b] for a, b in itertools.pairwise(edges)]
     assert decode(pieces) == EVENTS
 
 

@@ -30,7 +30,10 @@ OUTPUT = {
     "loss_fn_outputs": [{"logprobs": {"data": [-1.5], "dtype": "float32", "shape": [1]}}],
     "metrics": {"loss:sum": 1.5},
 }
-SAMPLE = {"type": "sample", "sequences": [{"tokens": [5], "logprobs": [-0.1], "stop_reason": "stop"}]}
+SAMPLE = {
+    "type": "sample",
+    "sequences": [{"tokens": [5], "logprobs": [-0.1], "stop_reason": "stop"}],
+}
 
 
 def server() -> Script:
@@ -340,7 +343,9 @@ def test_a_loss_that_cannot_be_is_refused(loss_fn: Any, config: Any, path: str) 
 
 def test_optimizer_settings_are_all_sent() -> None:
     """Every field of the optimizer is written, as floats, whatever kind of number it was."""
-    sent = encode.adam_params(AdamParams(learning_rate=1, weight_decay=1, grad_clip_norm=2)).to_dict()
+    sent = encode.adam_params(
+        AdamParams(learning_rate=1, weight_decay=1, grad_clip_norm=2)
+    ).to_dict()
     assert sent == {
         "learning_rate": 1.0,
         "beta1": 0.9,
@@ -354,7 +359,12 @@ def test_optimizer_settings_are_all_sent() -> None:
 def test_the_same_request_is_the_same_bytes() -> None:
     """A retried training request repeats its bytes, its number and its idempotency key."""
     script = server()
-    script.on("POST forward_backward", 503, httpx.ConnectError("gone"), {"request_id": "forward_backward-0"})
+    script.on(
+        "POST forward_backward",
+        503,
+        httpx.ConnectError("gone"),
+        {"request_id": "forward_backward-0"},
+    )
     with scripted_service(script) as service:
         training = service.create_lora_training_client("B")
         training.forward_backward([datum()], "cross_entropy").result()

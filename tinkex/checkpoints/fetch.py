@@ -19,7 +19,6 @@ from tinkex.rest import REDIRECTS, RestClient
 
 Progress = Callable[[int, int | None], None]
 
-CHUNK_BYTES = 1024 * 1024
 TIMEOUT = 60.0
 ATTEMPTS = 5
 FIRST_PAUSE = 0.5
@@ -55,6 +54,8 @@ def fetch(rest: RestClient, path: str, archive: Path, progress: Progress | None)
         try:
             with _answer(rest.config, url, partial) as response:
                 _take(response, partial, progress)
+        except httpx.InvalidURL:
+            raise CheckpointError("the archive's host redirects to no URL") from None
         except (httpx.HTTPError, DownloadIncompleteError) as error:
             if attempt == ATTEMPTS:
                 # httpx puts no URL into its messages, and the URL's signature is secret.
@@ -85,10 +86,7 @@ def _answer(config: Config, url: str, partial: _Partial) -> Iterator[httpx.Respo
                 _check_status(response, url, partial)
                 yield response
                 return
-            try:
-                url = str(httpx.URL(url).join(response.headers.get("location", "")))
-            except httpx.InvalidURL:
-                raise CheckpointError("the archive's host redirects to no URL") from None
+            url = str(httpx.URL(url).join(response.headers.get("location", "")))
     raise CheckpointError(f"the archive's host redirects more than {MOST_REDIRECTS} times")
 
 
@@ -115,7 +113,8 @@ def _take(response: httpx.Response, partial: _Partial, progress: Progress | None
     _check_space(partial.file.parent, have, total)
     with partial.file.open("ab" if have else "wb") as file:
         # As it is sent: a gzipped archive is unpacked later, and its length counts packed bytes.
-        for chunk in response.iter_raw(CHUNK_BYTES):
+        # In pieces as they come: gathered into larger ones, a cut would lose the last.
+        for chunk in response.iter_raw():
             file.write(chunk)
             have += len(chunk)
             if progress is not None:
@@ -166,13 +165,14 @@ def _check_space(folder: Path, have: int, total: int | None) -> None:
 def _check_url(url: str, *, encrypted: bool) -> bool:
     """Refuse a URL that is none, or one less safe than the way so far; return whether it is https."""
     try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        parts = httpx.URL()
-    if parts.scheme not in {"http", "https"} or not parts.host:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        scheme, host = "", None
+    if scheme not in {"http", "https"} or not host:
         raise CheckpointError("the server's archive is at no http(s) URL")
-    if encrypted and parts.scheme == "http" and not is_loopback_host(parts.host):
+    if encrypted and scheme == "http" and not is_loopback_host(host):
         raise CheckpointError(
-            f"the server points to {parts.host} without encryption for the archive; refused"
+            f"the server points to {host} without encryption for the archive; refused"
         )
-    return parts.scheme == "https"
+    return scheme == "https"

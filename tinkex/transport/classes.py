@@ -34,6 +34,7 @@ _CLASSES: dict[RequestClass, frozenset[str]] = {
     RequestClass.SEQUENCED: frozenset(
         {
             "forward_backward",
+            "forward_backward_binary",
             "forward",
             "optim_step",
             "save_weights",

@@ -68,7 +68,8 @@ def open_client(
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,
             verify=_verification(config.verify),
-            proxy=_proxy(config),
+            # httpx would go through the proxy all the same.
+            proxy=None if http_transport else _proxy(config),
             # A proxy for the outside world would only break the way to this machine itself.
             trust_env=not config.is_loopback,
             transport=http_transport,

@@ -129,9 +129,11 @@ def decode_error(
 ) -> DecodeError:
     """Return the error for a success status whose body is not what the API promises."""
     start = _start(redact(content[:4000].decode("utf-8", "replace")))
+    # The generated parsers quote the beginning too; once is enough.
+    why = redact(_bounded(why.partition("; it begins ")[0]))
     kind = printable(redact(content_type))[:100] or "unknown"
     return DecodeError(
-        f"{what}: the answer is not what the API promises ({redact(_bounded(why))}); content type "
+        f"{what}: the answer is not what the API promises ({why}); content type "
         f"{kind!r}, it begins {start!r}. Is base_url a Tinker server?"
     )
 

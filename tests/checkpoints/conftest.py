@@ -1,0 +1,5 @@
+"""The embedded server for the tests of downloads."""
+
+from support.nano import nano_service
+
+__all__ = ["nano_service"]

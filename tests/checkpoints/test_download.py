@@ -1,0 +1,405 @@
+"""Downloads arrive whole under their name, or leave nothing behind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.archive_host import ArchiveHost, archive_host
+from support.archives import FILES, checkpoint, special, tar
+from support.clock import FakeClock
+from support.nano import NANO
+from support.scripted import Script, scripted_service
+
+from tinkex import RestClient, ServiceClient
+from tinkex.checkpoints import download
+from tinkex.errors import (
+    CheckpointError,
+    DownloadIncompleteError,
+    NotFoundError,
+    UnsafeArchiveError,
+    ValidationError,
+)
+
+PATH = "tinker://S:train:0/sampler_weights/final"
+NAME = "S:train:0_sampler_weights_final"
+ARCHIVE = "GET training_runs/S:train:0/checkpoints/sampler_weights/final/archive"
+WHOLE = checkpoint()
+
+
+@pytest.fixture
+def host() -> Iterator[ArchiveHost]:
+    with archive_host(WHOLE) as host:
+        yield host
+
+
+@pytest.fixture
+def script(host: ArchiveHost) -> Script:
+    signatures = iter(range(100))
+
+    def sign(request: Any) -> Any:
+        return 302, b"", {"Location": f"{host.url}/archive?signature=secret-{next(signatures)}"}
+
+    return Script().on(ARCHIVE, sign)
+
+
+@pytest.fixture
+def rest(script: Script, monkeypatch: pytest.MonkeyPatch) -> Iterator[RestClient]:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with scripted_service(script, FakeClock(), api_key="tml-secret-key") as service:
+        yield service.create_rest_client()
+
+
+def assert_whole(folder: Path) -> None:
+    found = {path.name: path.read_bytes() for path in folder.iterdir() if path.name[0] != "."}
+    assert found == FILES
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_checkpoint_arrives_in_a_folder_of_its_own(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """The folder is called after the path, and the result says what is in it."""
+    done = download(rest, PATH, tmp_path / "new")
+    assert done.folder == tmp_path / "new" / NAME
+    assert [file.name for file in done.files] == sorted(FILES)
+    assert done.size_bytes == sum(map(len, FILES.values()))
+    assert_whole(done.folder)
+    assert left_in(tmp_path / "new") == [NAME]
+    assert len(host.requests) == 1
+
+
+def test_progress_counts_up_to_the_whole(rest: RestClient, tmp_path: Path) -> None:
+    """The callback hears how much there is of how much."""
+    heard: list[tuple[int, int | None]] = []
+    download(rest, PATH, tmp_path, progress=lambda have, total: heard.append((have, total)))
+    assert heard[-1] == (len(WHOLE), len(WHOLE))
+    assert [have for have, _ in heard] == sorted({have for have, _ in heard})
+
+
+def test_a_gzipped_archive_is_unpacked_whatever_it_is_called(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """Packed by itself or by the transfer, the archive is the same."""
+    host.content = checkpoint(packed=True)
+    for encoding in (None, "gzip"):
+        host.encoding = encoding
+        assert_whole(download(rest, PATH, tmp_path / str(encoding)).folder)
+
+
+def test_the_archives_host_learns_nothing_but_the_signature(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """No key, no authorization, no cookie goes to the archive's host, on no attempt."""
+    host.cuts = [1000]
+    download(rest, PATH, tmp_path)
+    for _, headers in host.requests:
+        assert not {"x-api-key", "authorization", "cookie", "x-idempotency-key"} & set(headers)
+        assert "tml-secret-key" not in str(headers)
+
+
+def test_a_cut_connection_is_taken_up_where_it_broke(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """Each attempt asks for the missing part of the same version, under a new signature."""
+    host.cuts = [20_000, 30_000]
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("range") == [None, "bytes=20000-", "bytes=50000-"]
+    assert host.headers("if-range") == [None, host.etag, host.etag]
+    assert len({path for path, _ in host.requests}) == 3
+
+
+def test_a_host_without_ranges_starts_over(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """The whole archive in answer to a range replaces what was there."""
+    host.ranges, host.cuts = False, [20_000]
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("range") == [None, "bytes=20000-"]
+
+
+@pytest.mark.parametrize("etag", [None, 'W/"weak"'])
+def test_without_a_strong_etag_no_part_is_built_upon(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path, etag: str | None
+) -> None:
+    """Bytes whose version is not known are fetched again."""
+    host.etag, host.cuts = etag, [20_000]
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("range") == [None, None]
+
+
+def test_an_archive_that_changed_meanwhile_is_not_spliced(
+    rest: RestClient, host: ArchiveHost, script: Script, tmp_path: Path
+) -> None:
+    """With another ETag, the new version is fetched from its beginning."""
+    host.content, host.etag, host.cuts = checkpoint({"old": b"o" * 50_000}), '"old"', [20_000]
+
+    def sign(request: Any) -> Any:
+        if host.requests:
+            host.content, host.etag = WHOLE, '"new"'
+        return 302, b"", {"Location": f"{host.url}/archive"}
+
+    script.on(ARCHIVE, sign)
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("if-range") == [None, '"old"']
+
+
+def test_a_part_from_elsewhere_is_not_spliced(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """A Content-Range that is not what was asked for counts as a broken download."""
+    host.cuts, host.wrong_range = [20_000], True
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("range") == [None, "bytes=20000-", None]
+
+
+def test_an_expired_signature_is_signed_anew(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """403 in the middle asks the server for another URL and goes on with it."""
+    host.cuts, host.statuses = [20_000], [None, 403]
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("range") == [None, "bytes=20000-", "bytes=20000-"]
+    assert [path.rpartition("-")[2] for path, _ in host.requests] == ["0", "1", "2"]
+
+
+def test_a_range_that_does_not_fit_any_more_starts_over(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """416 throws away what was there."""
+    host.cuts, host.statuses = [20_000], [None, 416]
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("range") == [None, "bytes=20000-", None]
+
+
+def test_a_redirect_of_the_host_is_followed(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """The archive may have moved, relative to where it was."""
+    host.statuses, host.location = [302], "../elsewhere/archive"
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert [path.partition("?")[0] for path, _ in host.requests] == [
+        "/archive",
+        "/elsewhere/archive",
+    ]
+
+
+@pytest.mark.parametrize("location", ["ftp://store/x", "javascript:1", "http://[::1"])
+def test_a_redirect_to_no_web_page_is_refused(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path, location: str
+) -> None:
+    """Only http and https are followed."""
+    host.statuses, host.location = [302] * 9, location
+    with pytest.raises(CheckpointError):
+        download(rest, PATH, tmp_path)
+    assert left_in(tmp_path) == []
+
+
+def test_redirects_in_a_circle_end(rest: RestClient, host: ArchiveHost, tmp_path: Path) -> None:
+    """After a few redirects it is enough."""
+    host.statuses = [302] * 20
+    with pytest.raises(CheckpointError, match="redirects more than"):
+        download(rest, PATH, tmp_path)
+    assert len(host.requests) == 6
+
+
+@pytest.mark.parametrize(
+    ("announce", "cuts"),
+    [(len(WHOLE) + 10, []), ("honest", [0] * 9), ("none", [1536] * 9), ("none", [20_000] * 9)],
+    ids=["more was promised", "nothing comes", "cut between members", "cut inside a member"],
+)
+def test_a_length_that_is_wrong_is_never_a_success(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path, announce: str | int, cuts: list[int]
+) -> None:
+    """Too few bytes, promised or not, end in an error and no folder."""
+    host.announce, host.cuts, host.etag = announce, cuts, None
+    with pytest.raises(DownloadIncompleteError):
+        download(rest, PATH, tmp_path)
+    assert left_in(tmp_path) == []
+
+
+def test_a_download_that_breaks_each_time_gives_up(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """After five attempts the error says how the last one ended, and shows no signature."""
+    host.statuses = [500] * 9
+    with pytest.raises(DownloadIncompleteError, match=r"broke 5 times.*HTTP 500") as caught:
+        download(rest, PATH, tmp_path)
+    assert len(host.requests) == 5
+    assert rest.clock.slept == [0.5, 1.0, 2.0, 4.0]
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert left_in(tmp_path) == []
+
+
+def test_an_archive_that_is_gone_is_not_asked_for_again(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """404 of the host is final."""
+    host.statuses = [404]
+    with pytest.raises(CheckpointError, match="HTTP 404") as caught:
+        download(rest, PATH, tmp_path)
+    assert caught.value.status_code == 404
+    assert len(host.requests) == 1
+    assert left_in(tmp_path) == []
+
+
+def test_a_refusal_of_the_server_comes_through(
+    rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """A checkpoint that does not exist is the API's own error."""
+    script.on(ARCHIVE, (404, {"detail": "no such checkpoint"}))
+    with pytest.raises(NotFoundError, match="no such checkpoint"):
+        download(rest, PATH, tmp_path)
+    assert host.requests == []
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ["https://S/weights/a", "tinker://S/final", ""])
+def test_a_path_that_is_none_sends_nothing(
+    rest: RestClient, script: Script, tmp_path: Path, path: str
+) -> None:
+    """What is no checkpoint's path is refused before anything else."""
+    with pytest.raises(ValidationError):
+        download(rest, path, tmp_path)
+    assert script.received == []
+
+
+def test_a_target_that_exists_is_left_alone(
+    rest: RestClient, script: Script, tmp_path: Path
+) -> None:
+    """Without force nothing is asked of the server; the error says how to go on."""
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(CheckpointError, match="force=True"):
+        download(rest, PATH, tmp_path)
+    assert script.received == []
+
+
+def test_force_replaces_an_earlier_download(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """What a download made, a download may replace, as a whole."""
+    folder = download(rest, PATH, tmp_path).folder
+    (folder / "left over").write_text("x")
+    host.content = checkpoint({"new": b"new"})
+    done = download(rest, PATH, tmp_path, force=True)
+    assert [file.name for file in done.files] == ["new"]
+    assert left_in(tmp_path) == [NAME]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_force_never_replaces_somebodys_work(rest: RestClient, tmp_path: Path, kind: str) -> None:
+    """A folder, file or link that no download made stays, whatever is asked."""
+    target = tmp_path / "out" / NAME
+    target.parent.mkdir()
+    if kind == "folder":
+        target.mkdir()
+        (target / "thesis.txt").write_text("x")
+    elif kind == "file":
+        target.write_text("x")
+    else:
+        target.symlink_to(tmp_path)
+    with pytest.raises(CheckpointError, match="not made by a download"):
+        download(rest, PATH, tmp_path / "out", force=True)
+    assert target.is_symlink() == (kind == "link")
+    assert kind != "folder" or (target / "thesis.txt").read_text() == "x"
+
+
+def test_a_failed_replacement_keeps_the_old_download(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """The old folder goes only when the new one is whole."""
+    folder = download(rest, PATH, tmp_path).folder
+    host.content = tar(special("l", b"2", "/etc"))
+    with pytest.raises(UnsafeArchiveError):
+        download(rest, PATH, tmp_path, force=True)
+    assert_whole(folder)
+    assert left_in(tmp_path) == [NAME]
+
+
+def test_two_downloads_at_once_do_not_mix(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """The one that comes second finds the first one's folder and leaves it as it is."""
+
+    def other(have: int, total: int | None) -> None:
+        if not (tmp_path / NAME).exists():
+            (tmp_path / NAME).mkdir()
+            (tmp_path / NAME / "theirs").write_text("x")
+
+    with pytest.raises(CheckpointError, match="exists already"):
+        download(rest, PATH, tmp_path, progress=other)
+    assert left_in(tmp_path / NAME) == ["theirs"]
+    assert left_in(tmp_path) == [NAME]
+
+
+def test_a_callback_that_raises_leaves_nothing(rest: RestClient, tmp_path: Path) -> None:
+    """Interrupted by Ctrl-C or by its own progress bar, a download cleans up."""
+
+    def interrupt(have: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download(rest, PATH, tmp_path, progress=interrupt)
+    assert left_in(tmp_path) == []
+
+
+def test_a_disk_that_is_too_small_is_noticed_before_writing(
+    rest: RestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says how much is needed and how much is free."""
+    usage = SimpleNamespace(total=10**6, used=10**6 - 1000, free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(CheckpointError, match="1000 free"):
+        download(rest, PATH, tmp_path)
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("answered", ["redirect", "body"])
+def test_an_encrypted_server_cannot_send_us_to_an_open_one(tmp_path: Path, answered: str) -> None:
+    """https to http is refused before anything is fetched."""
+    url = "http://store.example/archive?signature=secret"
+    body = {"url": url, "expires": "2027-01-01T00:00:00Z"}
+    script = Script().on(ARCHIVE, (302, b"", {"Location": url}) if answered == "redirect" else body)
+    with (
+        scripted_service(
+            script, base_url="https://tinker.example/prefix", api_key="tml-x"
+        ) as service,
+        pytest.raises(CheckpointError, match="without encryption") as caught,
+    ):
+        download(service.create_rest_client(), PATH, tmp_path)
+    assert "secret" not in str(caught.value)
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://store/x", "file:///etc/passwd", "", "http://[", "/relative"]
+)
+def test_an_url_that_is_none_is_refused(
+    rest: RestClient, script: Script, tmp_path: Path, url: str
+) -> None:
+    """An answer with an unusable URL is an error of ours, not of a library."""
+    script.on(ARCHIVE, {"url": url, "expires": "2027-01-01T00:00:00Z"})
+    with pytest.raises(CheckpointError, match="no http"):
+        download(rest, PATH, tmp_path)
+    assert left_in(tmp_path) == []
+
+
+def test_a_checkpoint_of_the_local_server_comes_home(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """Sampler and training checkpoints are downloaded with what they hold."""
+    training = nano_service.create_lora_training_client(NANO, rank=2)
+    rest = nano_service.create_rest_client()
+    sampler = download(rest, training.save_weights_for_sampler("s").result().path, tmp_path)
+    state = download(rest, training.save_state("t").result().path, tmp_path)
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= {f.name for f in sampler.files}
+    assert len(state.files) > len(sampler.files)
+    assert len(left_in(tmp_path)) == 2

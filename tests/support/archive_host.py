@@ -1,0 +1,115 @@
+"""A host of signed archives on loopback that can be told to misbehave."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from attrs import define, field
+
+_RANGE = re.compile(r"bytes=(\d+)-")
+
+
+@define
+class ArchiveHost:
+    """Serve one archive, with ranges and an ETag.
+
+    Attributes:
+        content: The archive.
+        cuts: For each coming answer, after how many bytes it is cut; None and beyond: not at all.
+        ranges: Whether Range is understood.
+        etag: Sent with each answer; None sends none.
+        announce: What Content-Length says; "honest", "none", or a number.
+        statuses: For each coming request, a status to answer it with instead; None for the archive.
+        location: Where redirects among the statuses point.
+        wrong_range: Whether a part is sent from elsewhere than was asked for.
+    """
+
+    content: bytes
+    cuts: list[int | None] = field(factory=list)
+    ranges: bool = True
+    etag: str | None = None
+    announce: str | int = "honest"
+    statuses: list[int | None] = field(factory=list)
+    location: str = "/moved"
+    wrong_range: bool = False
+    encoding: str | None = None
+    url: str = ""
+    requests: list[tuple[str, dict[str, str]]] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.etag = f'"{hashlib.sha256(self.content).hexdigest()[:16]}"'
+
+    def headers(self, name: str) -> list[str | None]:
+        """Return a header of each request, in order."""
+        return [headers.get(name) for _, headers in self.requests]
+
+    def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        self.requests.append((handler.path, headers))
+        status = self.statuses.pop(0) if self.statuses else None
+        if status is not None:
+            handler.send_response(status)
+            if 300 <= status < 400:
+                handler.send_header("Location", self.location)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return
+        asked = _RANGE.fullmatch(headers.get("range", "")) if self.ranges else None
+        fits = asked is not None and headers.get("if-range", self.etag) == self.etag
+        first = int(asked[1]) if asked and fits else 0
+        self._send(handler, 206 if fits else 200, first)
+
+    def _send(self, handler: http.server.BaseHTTPRequestHandler, status: int, first: int) -> None:
+        body = self.content[first:]
+        handler.send_response(status)
+        if status == 206:
+            said = first + 1 if self.wrong_range else first
+            handler.send_header(
+                "Content-Range", f"bytes {said}-{len(self.content) - 1}/{len(self.content)}"
+            )
+        if self.etag:
+            handler.send_header("ETag", self.etag)
+        if self.encoding:
+            handler.send_header("Content-Encoding", self.encoding)
+        if self.announce != "none":
+            length = len(body) if self.announce == "honest" else self.announce
+            handler.send_header("Content-Length", str(length))
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        cut = self.cuts.pop(0) if self.cuts else None
+        handler.wfile.write(body[:cut] if cut is not None else body)
+        handler.close_connection = True
+
+
+@contextmanager
+def archive_host(content: bytes) -> Iterator[ArchiveHost]:
+    """Serve an archive on loopback as long as the block runs."""
+    host = ArchiveHost(content)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            host.answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    host.url = f"http://127.0.0.1:{server.server_port}"
+    assert urlsplit(host.url).port
+    try:
+        yield host
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
