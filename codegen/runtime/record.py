@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Self
 
 import attrs
 
 _ITEMS = 8
 _CHARACTERS = 200
+_ROWS = 100
 
 
 class Record:
@@ -47,6 +50,42 @@ class Record:
             if field.repr
         )
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: of the objects in the record's one list, or of its fields."""
+        lists = [
+            value
+            for value in _values(self)
+            if isinstance(value, list) and value and all(isinstance(v, Record) for v in value)
+        ]
+        if len(lists) == 1:
+            names = [field.name for field in _fields(lists[0][0]) if field.repr]
+            return _table(names, [[getattr(item, name) for name in names] for item in lists[0]])
+        fields = [field.name for field in _fields(self) if field.repr]
+        return _table(["field", "value"], [[name, getattr(self, name)] for name in fields])
+
+
+def _table(names: list[str], rows: list[list[Any]]) -> str:
+    """Write an HTML table; everything in it comes from a server, so everything is escaped."""
+    head = "".join(f"<th>{_cell(name)}</th>" for name in names)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row)}</tr>" for row in rows[:_ROWS]
+    )
+    more = f"<p>and {len(rows) - _ROWS} more</p>" if len(rows) > _ROWS else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            text = ""
+        case str():
+            text = value[:_CHARACTERS]
+        case datetime():
+            text = value.isoformat(sep=" ", timespec="seconds")
+        case _:
+            text = _shown(value)
+    return html.escape(text)
 
 
 def _fields(record: Any) -> tuple[attrs.Attribute[Any], ...]:

@@ -1,34 +1,14 @@
 """The value types of the public API.
 
-What users build (data, inputs, parameters) is written by hand and checks itself; what the server
-answers is, where nothing has to be added, the class generated from openapi.yaml.
+What users build (data, inputs, parameters) is written by hand and checks itself. What the server
+answers is, where nothing has to be added, the class generated from openapi.yaml; so are the request
+bodies, for those who want to look at what travels. Generated classes load when they are first used.
 """
 
-from tinkex_generated.models import (
-    Checkpoint,
-    CheckpointArchiveUrlResponse,
-    CheckpointsListResponse,
-    Cursor,
-    GetInfoResponse,
-    GetSamplerResponse,
-    GetServerCapabilitiesResponse,
-    GetSessionResponse,
-    HealthResponse,
-    ListSessionsResponse,
-    LoadWeightsResponse,
-    ModelData,
-    OptimStepResponse,
-    SampleStreamChunk,
-    SaveWeightsResponse,
-    SupportedModel,
-    TrainingRun,
-    TrainingRunsResponse,
-    UnloadModelResponse,
-    WeightsInfoResponse,
-)
-from tinkex_generated.models import (
-    SaveWeightsForSamplerResponseInternal as SaveWeightsForSamplerResponse,
-)
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import (
@@ -43,16 +23,132 @@ from tinkex.types.params import AdamParams, LoraConfig, SamplingParams
 from tinkex.types.paths import CheckpointPath
 from tinkex.types.tensor import TensorData, TensorDtype
 
+if TYPE_CHECKING:
+    from tinkex_generated.models import AuditLogEntry as AuditLogEntry
+    from tinkex_generated.models import AuditLogResponse as AuditLogResponse
+    from tinkex_generated.models import BillingUsageEvent as BillingUsageEvent
+    from tinkex_generated.models import BillingUsageResponse as BillingUsageResponse
+    from tinkex_generated.models import Checkpoint as Checkpoint
+    from tinkex_generated.models import CheckpointArchiveUrlResponse as CheckpointArchiveUrlResponse
+    from tinkex_generated.models import CheckpointsListResponse as CheckpointsListResponse
+    from tinkex_generated.models import CheckpointTtlRequest as CheckpointTtlRequest
+    from tinkex_generated.models import ClientConfigResponse as ClientConfigResponse
+    from tinkex_generated.models import CopyWeightsRequest as CopyWeightsRequest
+    from tinkex_generated.models import CopyWeightsResponse as CopyWeightsResponse
+    from tinkex_generated.models import CreateModelRequest as CreateModelRequest
+    from tinkex_generated.models import CreateModelResponse as CreateModelResponse
+    from tinkex_generated.models import CreateSamplingSessionRequest as CreateSamplingSessionRequest
+    from tinkex_generated.models import (
+        CreateSamplingSessionResponse as CreateSamplingSessionResponse,
+    )
+    from tinkex_generated.models import CreateSessionRequest as CreateSessionRequest
+    from tinkex_generated.models import CreateSessionResponse as CreateSessionResponse
+    from tinkex_generated.models import (
+        CurrentCheckpointStorageUsageResponse as CurrentCheckpointStorageUsageResponse,
+    )
+    from tinkex_generated.models import Cursor as Cursor
+    from tinkex_generated.models import ExternalWeightsUrlsResponse as ExternalWeightsUrlsResponse
+    from tinkex_generated.models import FinishSessionRequest as FinishSessionRequest
+    from tinkex_generated.models import ForwardBackwardInput as ForwardBackwardInput
+    from tinkex_generated.models import ForwardBackwardRequest as ForwardBackwardRequest
+    from tinkex_generated.models import ForwardRequest as ForwardRequest
+    from tinkex_generated.models import FutureMetadataResponse as FutureMetadataResponse
+    from tinkex_generated.models import FutureRetrieveRequest as FutureRetrieveRequest
+    from tinkex_generated.models import FuturesRetrieveRequest as FuturesRetrieveRequest
+    from tinkex_generated.models import FuturesRetrieveResponse as FuturesRetrieveResponse
+    from tinkex_generated.models import GenericEvent as GenericEvent
+    from tinkex_generated.models import GetInfoRequest as GetInfoRequest
+    from tinkex_generated.models import GetInfoResponse as GetInfoResponse
+    from tinkex_generated.models import GetSamplerResponse as GetSamplerResponse
+    from tinkex_generated.models import (
+        GetServerCapabilitiesResponse as GetServerCapabilitiesResponse,
+    )
+    from tinkex_generated.models import GetSessionResponse as GetSessionResponse
+    from tinkex_generated.models import HealthResponse as HealthResponse
+    from tinkex_generated.models import ListSessionsResponse as ListSessionsResponse
+    from tinkex_generated.models import LoadWeightsRequest as LoadWeightsRequest
+    from tinkex_generated.models import LoadWeightsResponse as LoadWeightsResponse
+    from tinkex_generated.models import LossFnType as LossFnType
+    from tinkex_generated.models import ModelData as ModelData
+    from tinkex_generated.models import OptimizerConfig as OptimizerConfig
+    from tinkex_generated.models import OptimStepRequest as OptimStepRequest
+    from tinkex_generated.models import OptimStepResponse as OptimStepResponse
+    from tinkex_generated.models import QueueState as QueueState
+    from tinkex_generated.models import RequestErrorCategory as RequestErrorCategory
+    from tinkex_generated.models import RequestFailedResponse as RequestFailedResponse
+    from tinkex_generated.models import SampleRequest as SampleRequest
+    from tinkex_generated.models import SampleStreamChunk as SampleStreamChunk
+    from tinkex_generated.models import SaveWeightsForSamplerRequest as SaveWeightsForSamplerRequest
+    from tinkex_generated.models import (
+        SaveWeightsForSamplerResponseInternal as SaveWeightsForSamplerResponse,
+    )
+    from tinkex_generated.models import SaveWeightsRequest as SaveWeightsRequest
+    from tinkex_generated.models import SaveWeightsResponse as SaveWeightsResponse
+    from tinkex_generated.models import SelfApiKeyResponse as SelfApiKeyResponse
+    from tinkex_generated.models import SessionEndEvent as SessionEndEvent
+    from tinkex_generated.models import SessionHeartbeatRequest as SessionHeartbeatRequest
+    from tinkex_generated.models import SessionHeartbeatResponse as SessionHeartbeatResponse
+    from tinkex_generated.models import SessionSearchRequest as SessionSearchRequest
+    from tinkex_generated.models import SessionSearchResponse as SessionSearchResponse
+    from tinkex_generated.models import SessionStartEvent as SessionStartEvent
+    from tinkex_generated.models import SessionSummary as SessionSummary
+    from tinkex_generated.models import (
+        SessionTraceExportPollResponse as SessionTraceExportPollResponse,
+    )
+    from tinkex_generated.models import Severity as Severity
+    from tinkex_generated.models import StopReason as StopReason
+    from tinkex_generated.models import SupportedModel as SupportedModel
+    from tinkex_generated.models import TelemetryResponse as TelemetryResponse
+    from tinkex_generated.models import TelemetrySendRequest as TelemetrySendRequest
+    from tinkex_generated.models import TrainingRun as TrainingRun
+    from tinkex_generated.models import TrainingRunsResponse as TrainingRunsResponse
+    from tinkex_generated.models import TryAgainResponse as TryAgainResponse
+    from tinkex_generated.models import UnhandledExceptionEvent as UnhandledExceptionEvent
+    from tinkex_generated.models import UnloadModelRequest as UnloadModelRequest
+    from tinkex_generated.models import UnloadModelResponse as UnloadModelResponse
+    from tinkex_generated.models import UntypedAPIFuture as UntypedAPIFuture
+    from tinkex_generated.models import WeightsInfoRequest as WeightsInfoRequest
+    from tinkex_generated.models import WeightsInfoResponse as WeightsInfoResponse
+
+# The API's own name says that it is internal; users of the official SDK know the short one.
+_RENAMED = {"SaveWeightsForSamplerResponse": "SaveWeightsForSamplerResponseInternal"}
+
 __all__ = [
     "AdamParams",
+    "AuditLogEntry",
+    "AuditLogResponse",
+    "BillingUsageEvent",
+    "BillingUsageResponse",
     "Checkpoint",
     "CheckpointArchiveUrlResponse",
     "CheckpointPath",
+    "CheckpointTtlRequest",
     "CheckpointsListResponse",
+    "ClientConfigResponse",
+    "CopyWeightsRequest",
+    "CopyWeightsResponse",
+    "CreateModelRequest",
+    "CreateModelResponse",
+    "CreateSamplingSessionRequest",
+    "CreateSamplingSessionResponse",
+    "CreateSessionRequest",
+    "CreateSessionResponse",
+    "CurrentCheckpointStorageUsageResponse",
     "Cursor",
     "Datum",
     "EncodedTextChunk",
+    "ExternalWeightsUrlsResponse",
+    "FinishSessionRequest",
+    "ForwardBackwardInput",
     "ForwardBackwardOutput",
+    "ForwardBackwardRequest",
+    "ForwardRequest",
+    "FutureMetadataResponse",
+    "FutureRetrieveRequest",
+    "FuturesRetrieveRequest",
+    "FuturesRetrieveResponse",
+    "GenericEvent",
+    "GetInfoRequest",
     "GetInfoResponse",
     "GetSamplerResponse",
     "GetServerCapabilitiesResponse",
@@ -61,23 +157,63 @@ __all__ = [
     "ImageAssetPointerChunk",
     "ImageChunk",
     "ListSessionsResponse",
+    "LoadWeightsRequest",
     "LoadWeightsResponse",
     "LoraConfig",
+    "LossFnType",
     "ModelData",
     "ModelInput",
     "ModelInputChunk",
+    "OptimStepRequest",
     "OptimStepResponse",
+    "OptimizerConfig",
+    "QueueState",
+    "RequestErrorCategory",
+    "RequestFailedResponse",
+    "SampleRequest",
     "SampleResponse",
     "SampleStreamChunk",
     "SampledSequence",
     "SamplingParams",
+    "SaveWeightsForSamplerRequest",
     "SaveWeightsForSamplerResponse",
+    "SaveWeightsRequest",
     "SaveWeightsResponse",
+    "SelfApiKeyResponse",
+    "SessionEndEvent",
+    "SessionHeartbeatRequest",
+    "SessionHeartbeatResponse",
+    "SessionSearchRequest",
+    "SessionSearchResponse",
+    "SessionStartEvent",
+    "SessionSummary",
+    "SessionTraceExportPollResponse",
+    "Severity",
+    "StopReason",
     "SupportedModel",
+    "TelemetryResponse",
+    "TelemetrySendRequest",
     "TensorData",
     "TensorDtype",
     "TrainingRun",
     "TrainingRunsResponse",
+    "TryAgainResponse",
+    "UnhandledExceptionEvent",
+    "UnloadModelRequest",
     "UnloadModelResponse",
+    "UntypedAPIFuture",
+    "WeightsInfoRequest",
     "WeightsInfoResponse",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'tinkex.types' has no attribute {name!r}")
+    value = getattr(importlib.import_module("tinkex_generated.models"), _RENAMED.get(name, name))
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
