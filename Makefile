@@ -24,15 +24,18 @@ lint: $(DEV)
 
 types: $(DEV)
 	$(PY) -m mypy
+	$(VENV)/bin/basedpyright --level error
 
 check-generated: $(DEV)  ## fail if generated/ is not what openapi.yaml gives
 	$(PY) codegen/generate.py --check
+	$(PY) tools/api_page.py --check
 
 tests: $(DEV)
 	$(PY) -m pytest
 
-generate: $(DEV)  ## make generated/ anew from openapi.yaml
+generate: $(DEV)  ## make generated/ anew from openapi.yaml, and docs/api.md from the code
 	$(PY) codegen/generate.py
+	$(PY) tools/api_page.py
 
 examples: $(RUNTIME)  ## run the examples against the local server (or, with TINKER_API_KEY, the service)
 	@for example in sampling_basic training_loop save_weights_and_sample checkpoint_download; do \

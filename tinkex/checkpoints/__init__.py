@@ -1,6 +1,6 @@
 """Bring checkpoints home."""
 
-from tinkex.checkpoints.download import download
+from tinkex.checkpoints.download import Download, download
 from tinkex.checkpoints.extract import Limits, extract
 
-__all__ = ["Limits", "download", "extract"]
+__all__ = ["Download", "Limits", "download", "extract"]

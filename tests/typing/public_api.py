@@ -1,0 +1,154 @@
+"""Every public method, used as a user would, for the type checkers; never executed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import assert_type
+
+import numpy as np
+
+import tinkex
+from tinkex import (
+    AdamParams,
+    Config,
+    Datum,
+    Future,
+    ModelInput,
+    RestClient,
+    RetryConfig,
+    SamplingClient,
+    SamplingParams,
+    ServiceClient,
+    TensorData,
+    Tokenizer,
+    TrainingClient,
+    types,
+)
+from tinkex.checkpoints import Download, download
+from tinkex.local import LocalServer
+
+
+def settings() -> None:
+    config = Config.resolve(base_url="local", timeout=30.0)
+    assert_type(config.base_url, str)
+    assert_type(config.describe(), list[tuple[str, str, str]])
+    tinkex.enable_logging("info")
+
+
+def service() -> None:
+    with ServiceClient(base_url="local", tags=["a"], user_metadata={"team": "b"}) as client:
+        assert_type(client, ServiceClient)
+        assert_type(client.base_url, str)
+        assert_type(client.get_server_capabilities(), types.GetServerCapabilitiesResponse)
+        assert_type(client.health_check().status, str)
+        assert_type(client.create_lora_training_client("m", rank=8, seed=1), TrainingClient)
+        assert_type(
+            client.create_training_client_from_state("tinker://r/weights/a"), TrainingClient
+        )
+        assert_type(
+            client.create_training_client_from_state_with_optimizer("tinker://r/weights/a"),
+            TrainingClient,
+        )
+        assert_type(
+            client.create_sampling_client(base_model="m", retry_config=RetryConfig()),
+            SamplingClient,
+        )
+        assert_type(client.create_rest_client(), RestClient)
+        client.close()
+
+
+def inputs() -> Datum:
+    prompt = ModelInput.from_ints([1, 2]).append_int(3)
+    assert_type(prompt.to_ints(), list[int])
+    assert_type(prompt.length, int)
+    tensor = TensorData(data=[1.0, 2.0, 3.0], dtype="float32", shape=[3])
+    assert_type(tensor.shape, tuple[int, ...])
+    return Datum(
+        model_input=prompt,
+        loss_fn_inputs={"target_tokens": np.array([2, 3, 4]), "weights": tensor},
+    )
+
+
+def training(client: TrainingClient) -> None:
+    data = [inputs()]
+    forward = client.forward(data, "cross_entropy")
+    assert_type(forward, Future[types.ForwardBackwardOutput])
+    gradients = client.forward_backward(data, "ppo", {"clip_low_threshold": 0.8})
+    assert_type(gradients.result(timeout=60).loss, float)
+    assert_type(gradients.request_id, str | None)
+    assert_type(client.optim_step(AdamParams(learning_rate=1e-4)), Future[types.OptimStepResponse])
+    output, step = client.train_step(data, "cross_entropy", AdamParams())
+    assert_type(output.done(), bool)
+    assert_type(step.exception(), BaseException | None)
+    assert_type(client.save_state("a", ttl_seconds=3600).result().path, str)
+    assert_type(client.load_state("tinker://r/weights/a").result(), types.LoadWeightsResponse)
+    client.load_state_with_optimizer("tinker://r/weights/a").result()
+    assert_type(client.save_weights_for_sampler("a").result().path, str | None)
+    assert_type(client.save_weights_and_get_sampling_client(), SamplingClient)
+    assert_type(client.create_sampling_client("tinker://r/sampler_weights/a"), SamplingClient)
+    assert_type(client.get_info().model_id, str)
+    assert_type(client.get_tokenizer(), Tokenizer)
+    assert_type(client.unload_model().result(), types.UnloadModelResponse)
+    done, pending = tinkex.wait([output])
+    assert_type(done, set[Future[types.ForwardBackwardOutput]])
+    assert_type(pending, set[Future[types.ForwardBackwardOutput]])
+    for finished in tinkex.as_completed([output]):
+        assert_type(finished.result().metrics.get("loss:sum"), float | None)
+
+
+def sampling(client: SamplingClient, tokenizer: Tokenizer) -> None:
+    prompt = ModelInput.from_ints(tokenizer.encode("Hello"))
+    params = SamplingParams(max_tokens=8, stop=["\n"], seed=1)
+    response = client.sample(prompt, 2, params, include_prompt_logprobs=True).result()
+    assert_type(response, types.SampleResponse)
+    assert_type(response.sequences[0].tokens, list[int])
+    assert_type(response.prompt_logprobs, list[float | None] | None)
+    assert_type(client.compute_logprobs(prompt).result(), list[float | None])
+    stream = client.sample_stream(prompt, params)
+    assert_type(next(stream), types.SampleStreamChunk)
+    assert_type(client.get_base_model(), str)
+    assert_type(client.get_tokenizer(), Tokenizer)
+    assert_type(tokenizer.decode(response.sequences[0].tokens), str)
+
+
+def rest(client: RestClient) -> None:
+    path = "tinker://r/weights/a"
+    assert_type(client.get_training_run("r"), types.TrainingRun)
+    assert_type(client.get_training_run_by_tinker_path(path), types.TrainingRun)
+    assert_type(client.list_training_runs(limit=5), types.TrainingRunsResponse)
+    assert_type(client.iter_training_runs(), Iterator[types.TrainingRun])
+    assert_type(client.list_checkpoints("r"), types.CheckpointsListResponse)
+    assert_type(client.list_user_checkpoints(), types.CheckpointsListResponse)
+    assert_type(client.iter_user_checkpoints(), Iterator[types.Checkpoint])
+    assert_type(client.get_weights_info_by_tinker_path(path).lora_rank, int | None)
+    assert_type(client.get_checkpoint_archive_url(path).url, str)
+    client.delete_checkpoint(path)
+    client.publish_checkpoint(path)
+    client.unpublish_checkpoint(path)
+    client.set_checkpoint_ttl(path, 3600)
+    assert_type(client.get_session("s"), types.GetSessionResponse)
+    assert_type(client.list_sessions(), types.ListSessionsResponse)
+    assert_type(client.get_sampler("s"), types.GetSamplerResponse)
+    assert_type(client.get_server_capabilities(), types.GetServerCapabilitiesResponse)
+    assert_type(client.whoami(), types.SelfApiKeyResponse)
+    client.assign_session_project("s", "p")
+    assert_type(client.search_sessions(), types.SessionSearchResponse)
+    assert_type(client.iter_sessions({"team": "a"}), Iterator[types.SessionSummary])
+    assert_type(client.export_session_trace("s").url, str | None)
+    assert_type(client.copy_weights(path).tinker_path, str)
+    assert_type(client.get_external_weights_urls(path).urls, dict[str, str])
+    hour = datetime(2026, 1, 1, tzinfo=UTC)
+    assert_type(client.get_billing_usage(hour, hour), types.BillingUsageResponse)
+    assert_type(client.get_checkpoint_storage_usage(), types.CurrentCheckpointStorageUsageResponse)
+    assert_type(client.get_audit_log(), types.AuditLogResponse)
+    got = download(client, path, "folder", progress=lambda done, total: print(done, total))
+    assert_type(got, Download)
+    assert_type(got.folder, Path)
+
+
+def local() -> None:
+    with LocalServer(models={"mine": "folder"}) as server:
+        assert_type(server.base_url, str)
+        assert_type(server.model_names, list[str])

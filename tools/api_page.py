@@ -1,0 +1,113 @@
+"""Write docs/api.md: every public name with its signature and its first line.
+
+python tools/api_page.py            writes the page
+python tools/api_page.py --check    status 1 if the page is not what the code says
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import tinkex
+import tinkex.checkpoints
+import tinkex.errors
+import tinkex.local
+import tinkex.types
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
+TOP = """# API index
+
+Every public name, with its signature and what it does in a line; `help(name)` says more. Made by
+`tools/api_page.py` from the code: do not edit.
+"""
+SECTIONS = [
+    ("Clients", tinkex, ["ServiceClient", "TrainingClient", "SamplingClient", "RestClient"]),
+    ("Settings", tinkex, ["Config", "RetryConfig", "enable_logging"]),
+    ("Futures", tinkex, ["Future", "wait", "as_completed"]),
+    ("Text", tinkex, ["get_tokenizer", "Tokenizer"]),
+    ("Types: tinkex.types", tinkex.types, tinkex.types.__all__),
+    ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
+    ("The local server: tinkex.local", tinkex.local, tinkex.local.__all__),
+]
+
+
+def first_line(thing: Any) -> str:
+    """Return the first line of a docstring."""
+    return (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def signature(thing: Any) -> str:
+    """Return the parameters as they are called, without self."""
+    try:
+        shown = inspect.signature(thing)
+    except (TypeError, ValueError):
+        return "()"
+    parameters = [p for name, p in shown.parameters.items() if name not in ("self", "cls")]
+    return str(shown.replace(parameters=parameters)).replace("'", "").replace("tinkex.", "")
+
+
+def members(cls: type) -> Iterator[tuple[str, Any]]:
+    """Yield the public methods and properties that a class defines itself."""
+    for name, value in vars(cls).items():
+        if not name.startswith("_") and isinstance(
+            value, FunctionType | classmethod | staticmethod | property
+        ):
+            yield name, value
+
+
+def entry(name: str, thing: Any) -> Iterator[str]:
+    """Yield the lines about one name."""
+    if not inspect.isclass(thing):
+        call = f"{name}{signature(thing)}" if callable(thing) else name
+        yield f"- `{call}` — {first_line(thing) if callable(thing) else 'a union or literal type.'}"
+        return
+    yield f"### {name}\n"
+    yield f"{first_line(thing)}\n"
+    for member, value in members(thing):
+        if isinstance(value, property):
+            yield f"- `{member}` — {first_line(value.fget)}"
+        else:
+            function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+            yield f"- `{member}{signature(function)}` — {first_line(function)}"
+    yield ""
+
+
+def page() -> str:
+    """Return the whole page."""
+    lines = [TOP]
+    for title, module, names in SECTIONS:
+        lines.append(f"## {title}\n")
+        for name in names:
+            lines.extend(entry(name, getattr(module, name)))
+        lines.append("")
+    lines.append("## Errors: tinkex.errors\n")
+    tree = (tinkex.errors.__doc__ or "").split("The tree::\n\n")[1].split("\n\nEach message")[0]
+    lines += ["```", inspect.cleandoc("\n" + tree), "```", ""]
+    errors = [
+        value for value in vars(tinkex.errors).values()
+        if inspect.isclass(value) and issubclass(value, tinkex.TinkexError)
+    ]  # fmt: skip
+    lines += [f"- `{error.__name__}` — {first_line(error)}" for error in errors]
+    return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
+
+
+def main() -> int:
+    """Write the page, or compare it."""
+    text = page()
+    if "--check" in sys.argv:
+        current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+        if current != text:
+            print("docs/api.md is not what the code says: run python tools/api_page.py")
+            return 1
+        return 0
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
