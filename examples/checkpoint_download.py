@@ -36,7 +36,9 @@ def human(size: int) -> str:
 
 
 def show_progress(done: int, total: int | None) -> None:
-    """Rewrite one line as bytes come."""
+    """Rewrite one line as bytes come, on a terminal; elsewhere print only the last state."""
+    if not sys.stdout.isatty() and done != total:
+        return
     share = f"{100 * done / total:5.1f} % of {human(total)}" if total else "size unknown"
     print(f"\r  {human(done)}, {share}", end="", flush=True)
 

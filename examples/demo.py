@@ -34,7 +34,7 @@ from tinkex.checkpoints import download
 BATCH = 32
 RANK = 32
 LEARNING_RATE = 4e-3
-HELD_OUT = 8
+HELD_OUT = 16
 
 COLORS = ["red", "blue", "green", "black", "white", "yellow"]
 ITEMS = ["lamp", "chair", "book", "coat", "cup", "box", "hat", "clock"]
@@ -101,8 +101,9 @@ def show(title: str, orders: list[tuple[str, str]], answers: list[str]) -> None:
 
 
 def show_progress(done: int, total: int | None) -> None:
-    """Rewrite one line as bytes come."""
-    print(f"\r  {done:,} of {total or 0:,} bytes", end="", flush=True)
+    """Rewrite one line as bytes come, on a terminal; elsewhere print only the last state."""
+    if sys.stdout.isatty() or done == total:
+        print(f"\r  {done:,} of {total or 0:,} bytes", end="", flush=True)
 
 
 def main() -> None:
