@@ -1,0 +1,1 @@
+"""The recipe of the base model `tinkex/tiny-chat`: corpus, tokenizer, training, export."""
