@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinkex.local.database import Database
 from tinkex.local.engine import SampledTokens, SampleJob, SampleResult
 from tinkex.local.engine_thread import MOST_SEQUENCES, EngineThread, Job, SampleTicket
 from tinkex.local.futures import Promise, PromiseBook
 from tinkex.local.problem import Problem
+from tinkex.local.results import SCHEMA, ResultTable
 from tinkex.local.threads import WorkerPool
 from tinkex.local.turns import Turns
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[PromiseBook]:
+    file = Database(tmp_path / "results.sqlite3", SCHEMA)
+    results = ResultTable(file, lambda: 0.0, retention_s=3600.0, most_bytes=2**20)
+    yield PromiseBook(results, lambda: 0.0)
+    file.close()
 
 
 class Log:
@@ -159,29 +170,12 @@ def test_a_request_that_cannot_be_made_leaves_its_number_free() -> None:
     assert turns.submit(1, b"y", lambda: Job(promise("p"), lambda: None)) == "p"
 
 
-def test_sessionless_results_are_forgotten_after_an_hour(tmp_path: Path) -> None:
-    """Results that belong to no session do not pile up."""
-    now = [0.0]
-    book = PromiseBook(tmp_path / "spool", lambda: now[0])
-    done, pending = book.open(None), book.open(None)
-    book.settle(done, b"{}")
-    now[0] = 3599
-    book.forget_sessionless()
-    assert book.get(done.request_id) is done
-    now[0] = 3601
-    book.forget_sessionless()
-    with pytest.raises(Problem):
-        book.get(done.request_id)
-    assert book.get(pending.request_id) is pending
-
-
-def test_only_the_first_result_counts(tmp_path: Path) -> None:
+def test_only_the_first_result_counts(book: PromiseBook) -> None:
     """A promise that was given up keeps that end."""
-    book = PromiseBook(tmp_path, lambda: 0.0)
     one = book.open("s")
     assert book.settle(one, b"first", failed=True)
     assert not book.settle(one, b"second")
-    assert (one.read(), one.failed) == (b"first", True)
+    assert (book.read(one), one.failed) == (b"first", True)
 
 
 def test_worker_pool_hands_back_values_and_errors() -> None:

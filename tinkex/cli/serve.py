@@ -5,8 +5,12 @@ import signal
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from tinkex.testing import Fault
 
 
 @click.command("serve")
@@ -23,8 +27,22 @@ import click
     "--model",
     "models",
     multiple=True,
-    metavar="NAME=FOLDER",
-    help="A Hugging Face folder to serve as NAME, beside the shipped models. May be repeated.",
+    metavar="[NAME=]FOLDER",
+    help="A Hugging Face folder to serve beside the shipped models, as NAME or by the folder's own"
+    " name. May be repeated.",
+)
+@click.option(
+    "--faults",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Faults to play, in JSON or TOML; see docs/testing.md.",
+)
+@click.option(
+    "--latency",
+    type=click.FloatRange(min=0, max=600_000),
+    default=0.0,
+    metavar="MS",
+    help="Milliseconds that pass before any request is looked at.  [default: 0]",
 )
 @click.option(
     "--api-key",
@@ -38,6 +56,8 @@ def command(
     port: int,
     data_dir: Path | None,
     models: tuple[str, ...],
+    faults: Path | None,
+    latency: float,
     api_key: str | None,
     verbose: bool,
 ) -> None:
@@ -66,14 +86,16 @@ def command(
         from tinkex.local.datadir import default_data_dir
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from error
-    server = LocalServer(
-        data_dir=data_dir or default_data_dir(),
-        host=host,
-        port=port,
-        models=named,
-        api_key=api_key,
-    )
     try:
+        server = LocalServer(
+            data_dir=data_dir or default_data_dir(),
+            host=host,
+            port=port,
+            models=named,
+            api_key=api_key,
+            faults=_faults(faults),
+            latency=latency / 1e3,
+        )
         server.start()
     except (OSError, ValueError, RuntimeError) as error:
         raise click.ClickException(f"the local server cannot start: {error}") from error
@@ -92,8 +114,23 @@ def command(
     click.echo("stopped")
 
 
+def _faults(file: Path | None) -> "list[Fault]":
+    if file is None:
+        return []
+    from tinkex.testing import load_faults
+
+    return load_faults(file)
+
+
 def _named_folder(text: str) -> tuple[str, Path]:
+    """Return a model's name and folder; a folder without a name is served by its own."""
     name, separator, folder = text.partition("=")
-    if not (name and separator and folder):
-        raise click.BadParameter(f"{text!r} is not NAME=FOLDER", param_hint="--model")
-    return name, Path(folder)
+    # A folder's path may have a = in it.
+    if not separator or (Path(text).is_dir() and not Path(folder).is_dir()):
+        path = Path(text).expanduser()
+        name = path.resolve().name
+    else:
+        path = Path(folder).expanduser()
+    if not name or not path.name or not (separator or path.is_dir()):
+        raise click.BadParameter(f"{text!r} is not [NAME=]FOLDER", param_hint="--model")
+    return name, path

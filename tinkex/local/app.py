@@ -14,6 +14,7 @@ from starlette.routing import Route
 from tinkex_generated.errors import ParseError
 
 from tinkex.local.call import Call, is_light
+from tinkex.local.page import show
 from tinkex.local.problem import Problem
 from tinkex.local.routes import (
     futures,
@@ -63,6 +64,7 @@ def build_app(site: Site) -> Starlette:
         Route(path, _by_method(by_method), methods=list(by_method))
         for path, by_method in endpoints.items()
     ]
+    routes.append(Route("/", partial(show, site), methods=["GET"]))
     # A path with a fixed part comes before one that takes anything there.
     routes.sort(key=lambda route: route.path.count("{"))
     return Starlette(

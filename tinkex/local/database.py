@@ -78,9 +78,10 @@ PRAGMA user_version = 1;
 
 
 class Database:
-    """One connection to the server's database; every method may be called from any thread."""
+    """One connection to a database of the server; every method may be called from any thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, schema: str = _SCHEMA) -> None:
+        self._schema = schema
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, timeout=30.0
@@ -102,7 +103,7 @@ class Database:
                 f"{path} was written by a newer tinkex (layout {version}, expected 1)"
             )
         if version == 0:
-            self._connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
+            self._connection.executescript(f"BEGIN IMMEDIATE;{self._schema}COMMIT;")
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:

@@ -1,6 +1,7 @@
 """The folder in which the local server keeps its database, checkpoints and archives.
 
     <data_dir>/tinkex.sqlite3      sessions, runs, checkpoints, samplers
+    <data_dir>/results.sqlite3     results of promised requests, until they are evicted
     <data_dir>/checkpoints/<id>/   one folder per checkpoint, never changed once it is there
     <data_dir>/archives/<id>.tar   made when somebody asks for a download
     <data_dir>/staging/<server>/   what a running server is still writing

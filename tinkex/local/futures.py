@@ -1,21 +1,24 @@
 """Promises: what a request id stands for until, and after, its result is there.
 
-Results are kept as the bytes of the answer. They stay retrievable until their session ends; when
-many are waiting, the oldest are moved to files, so that a long run does not fill the memory.
+Results are kept as the bytes of the answer, on disk from the moment that they are there, and the
+newest in memory as well. They stay retrievable until they are evicted (410), also after their
+session has ended and by another server process on the same folder.
 """
 
 import asyncio
+import logging
+import sqlite3
 import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 
 from attrs import define, field
 
 from tinkex.local.problem import Problem
+from tinkex.local.results import ResultTable
 
-SESSIONLESS_LIFETIME_S = 3600.0
+logger = logging.getLogger("tinkex.local.futures")
 
 
 @define(eq=False)
@@ -24,6 +27,8 @@ class Promise:
 
     request_id: str
     session_id: str | None
+    # Whether the result is for later, and not only for whoever is waiting for it now.
+    kept: bool = True
     done: bool = False
     failed: bool = False
     size: int = 0
@@ -33,26 +38,16 @@ class Promise:
     on_done: Callable[["Promise"], None] | None = None
     cancel: Callable[[], None] | None = None
     payload: bytes | None = None
-    spooled: Path | None = None
     waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = field(factory=list)
-
-    def read(self) -> bytes:
-        """Return the answer's bytes, from memory or from the file they were moved to."""
-        payload, spooled = self.payload, self.spooled
-        if payload is not None:
-            return payload
-        if spooled is None:
-            raise RuntimeError(f"promise {self.request_id} has no result yet")
-        return spooled.read_bytes()
 
 
 class PromiseBook:
     """Every promise of the server, by request id; safe to use from any thread."""
 
     def __init__(
-        self, spool: Path, now: Callable[[], float], memory_bytes: int = 256 * 2**20
+        self, results: ResultTable, now: Callable[[], float], memory_bytes: int = 256 * 2**20
     ) -> None:
-        self._spool = spool
+        self._results = results
         self._now = now
         self._memory_bytes = memory_bytes
         self._lock = threading.Lock()
@@ -62,28 +57,63 @@ class PromiseBook:
         self._used_bytes = 0
         self.closing = False
 
-    def open(self, session_id: str | None) -> Promise:
-        """Make a new pending promise."""
-        promise = Promise(request_id=f"req-{uuid.uuid4().hex}", session_id=session_id)
+    def open(self, session_id: str | None, *, kept: bool = True) -> Promise:
+        """Make a new pending promise; one that is not kept has its result in memory only."""
+        promise = Promise(request_id=f"req-{uuid.uuid4().hex}", session_id=session_id, kept=kept)
         with self._lock:
             self._promises[promise.request_id] = promise
             self._of_session.setdefault(session_id, set()).add(promise.request_id)
         return promise
 
-    def get(self, request_id: str) -> Promise:
-        """Return a promise, or raise a 404 problem."""
+    def live(self, request_id: str) -> Promise | None:
+        """Return a promise that is in memory, or None."""
         with self._lock:
-            promise = self._promises.get(request_id)
-        if promise is None:
+            return self._promises.get(request_id)
+
+    def get(self, request_id: str) -> Promise:
+        """Return a promise from memory or disk; 410 if it was evicted, 404 if it never was."""
+        promise = self.live(request_id)
+        if promise is not None:
+            return promise
+        kept = self._results.get(request_id)
+        if kept is None:
             raise Problem(
                 404,
-                f"unknown request id {request_id!r}: it was never given out by this server"
-                " process, or its session has ended",
+                f"unknown request id {request_id!r}: it was never given out, or its server was"
+                " stopped before there was a result",
             )
-        return promise
+        if kept.payload is None:
+            raise Problem(410, f"the result of {request_id!r} is no longer kept: send it again")
+        return Promise(
+            request_id=request_id,
+            session_id=kept.session_id,
+            done=True,
+            failed=kept.failed,
+            size=kept.size,
+            finished_at=kept.finished_at,
+            payload=kept.payload,
+        )
+
+    def read(self, promise: Promise) -> bytes:
+        """Return the answer's bytes, from memory or from disk."""
+        payload = promise.payload
+        if payload is None:
+            payload = self.get(promise.request_id).payload
+        if payload is None:
+            kept = self._results.get(promise.request_id)
+            payload = None if kept is None else kept.payload
+        if payload is None:
+            raise Problem(410, f"the result of {promise.request_id!r} is no longer kept")
+        return payload
 
     def settle(self, promise: Promise, payload: bytes, *, failed: bool = False) -> bool:
         """Give a promise its result; return whether it was still without one."""
+        # What only says that the server stops is no result, and those who wait are to hear it now.
+        on_disk = (
+            promise.kept
+            and not (promise.done or self.closing)
+            and self._write(promise, payload, failed)
+        )
         with self._lock:
             if promise.done:
                 return False
@@ -93,12 +123,10 @@ class PromiseBook:
             promise.finished_at = self._now()
             promise.done = True
             waiters, promise.waiters = promise.waiters, []
-            if promise.request_id in self._promises:
+            if on_disk and promise.request_id in self._promises:
                 self._in_memory[promise.request_id] = len(payload)
                 self._used_bytes += len(payload)
-            to_spool = self._oldest_over_budget()
-        for moved in to_spool:
-            self._move_to_file(moved)
+            self._drop_oldest_over_budget()
         if promise.on_done is not None:
             promise.on_done(promise)
         for loop, event in waiters:
@@ -136,18 +164,15 @@ class PromiseBook:
         with self._lock:
             return self._forget(list(self._of_session.pop(session_id, ())))
 
-    def forget_sessionless(self) -> None:
-        """Forget the results that belong to no session and were finished an hour ago."""
-        before = self._now() - SESSIONLESS_LIFETIME_S
+    def evict(self) -> None:
+        """Let go of results that are too old or too many."""
+        gone = self._results.evict()
         with self._lock:
-            ids = self._of_session.get(None, set())
-            old = [
-                request_id
-                for request_id in ids
-                if (promise := self._promises[request_id]).done and promise.finished_at < before
-            ]
-            ids.difference_update(old)
-            self._forget(old)
+            for request_id in gone:
+                promise = self._promises.get(request_id)
+                if promise is not None:
+                    self._of_session.get(promise.session_id, set()).discard(request_id)
+                    self._forget([request_id])
 
     def close(self) -> list[Promise]:
         """Let nobody wait any more: the server stops. Return the pending promises."""
@@ -160,33 +185,24 @@ class PromiseBook:
         for request_id in request_ids:
             promise = self._promises.pop(request_id)
             self._used_bytes -= self._in_memory.pop(request_id, 0)
-            if promise.spooled is not None:
-                promise.spooled.unlink(missing_ok=True)
             if not promise.done:
                 pending.append(promise)
         return pending
 
-    def _oldest_over_budget(self) -> list[Promise]:
-        moved = []
+    def _drop_oldest_over_budget(self) -> None:
         while self._used_bytes > self._memory_bytes and len(self._in_memory) > 1:
             request_id, size = self._in_memory.popitem(last=False)
             self._used_bytes -= size
-            moved.append(self._promises[request_id])
-        return moved
+            self._promises[request_id].payload = None
 
-    def _move_to_file(self, promise: Promise) -> None:
-        payload = promise.payload
-        if payload is None:
-            return
-        self._spool.mkdir(mode=0o700, exist_ok=True)
-        file = self._spool / promise.request_id
-        file.write_bytes(payload)
-        with self._lock:
-            if promise.request_id in self._promises:
-                promise.spooled = file
-                promise.payload = None
-                return
-        file.unlink()
+    def _write(self, promise: Promise, payload: bytes, failed: bool) -> bool:
+        try:
+            self._results.keep(promise.request_id, promise.session_id, payload, failed=failed)
+        except sqlite3.Error:
+            # Better a result that a restart loses than none at all.
+            logger.exception("the result of %s cannot be kept on disk", promise.request_id)
+            return False
+        return True
 
 
 def wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

@@ -7,7 +7,7 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
@@ -17,8 +17,11 @@ from attrs import evolve
 
 from tinkex.local.app import build_app
 from tinkex.local.datadir import default_data_dir
+from tinkex.local.faults import Connections, FaultGate, check_operations
 from tinkex.local.gate import LOOPBACK_NAMES, Gate
 from tinkex.local.site import Options, Site
+from tinkex.local.spec import load_operations
+from tinkex.testing.faults import Fault, FaultPlan
 
 logger = logging.getLogger("tinkex.local.server")
 
@@ -39,15 +42,16 @@ class LocalServer:
     `data_dir` keeps runs and checkpoints; without it they live in a temporary folder that goes
     with the server. `port=0` takes a free one. `models` names Hugging Face folders beside the
     shipped models. With `api_key` only that key is let in, otherwise any. `host` is the loopback
-    interface unless the server shall be reachable from elsewhere. `options` has the finer
-    settings.
+    interface unless the server shall be reachable from elsewhere. `faults` are played at the
+    requests they are for, and `latency` seconds pass before any request is looked at; see
+    `tinkex.testing`. `options` has the finer settings.
 
     `start` returns when requests are answered; `stop` ends every thread, closes every file and may
     be called twice. A stopped server cannot be started again: make another one.
 
     Raises:
         OSError: the port is taken, or the data folder cannot be written.
-        ValueError: a folder in `models` is none.
+        ValueError: a folder in `models` is none, or a fault is for no operation of the spec.
     """
 
     def __init__(
@@ -58,8 +62,17 @@ class LocalServer:
         models: Mapping[str, str | Path] | None = None,
         api_key: str | None = None,
         *,
+        faults: Iterable[Fault] = (),
+        latency: float = 0.0,
         options: Options | None = None,
     ) -> None:
+        if not 0 <= latency < float("inf"):
+            raise ValueError(f"latency must be finite and not negative, got {latency!r}")
+        self._operations = load_operations()
+        self.faults = FaultPlan(faults)
+        check_operations(self.faults, self._operations)
+        self._latency_s = latency
+        self._connections = Connections()
         self._host = host
         self._port = port
         self._models = dict(models or {})
@@ -138,13 +151,14 @@ class LocalServer:
         self._socket = _listen(self._host, self._port)
         self._site = Site(root, self._models, self._options)
         self._site.start()
-        app = Gate(
+        gate = Gate(
             build_app(self._site),
             api_key=self._options.api_key,
             max_body_bytes=self._options.max_body_bytes,
             host_names=_host_names(self._host),
         )
-        self._uvicorn = _Server(_config(app), self._site)
+        app = FaultGate(gate, self.faults, self._connections, self._operations, self._latency_s)
+        self._uvicorn = _Server(_config(app, self._connections), self._site)
         self._thread = threading.Thread(
             target=self._uvicorn.serve_in_thread,
             args=(self._socket,),
@@ -256,9 +270,10 @@ def _host_names(host: str) -> frozenset[str] | None:
     return LOOPBACK_NAMES | {host} if loopback else None
 
 
-def _config(app: Any) -> uvicorn.Config:
+def _config(app: Any, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=connections.protocol(),
         loop="asyncio",
         ws="none",
         lifespan="off",

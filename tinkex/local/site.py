@@ -4,6 +4,7 @@ import hashlib
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,8 +24,11 @@ from tinkex.local.engine import EngineError, SampleResult
 from tinkex.local.engine_thread import EngineThread, SampleTicket
 from tinkex.local.futures import Promise, PromiseBook
 from tinkex.local.live import Directory, Keyed, LiveModel, LiveSampler
+from tinkex.local.losses import LossTable
 from tinkex.local.paths import parse_path
 from tinkex.local.problem import Problem
+from tinkex.local.results import SCHEMA as RESULT_SCHEMA
+from tinkex.local.results import ResultTable
 from tinkex.local.runs import RunRecord, RunTable
 from tinkex.local.sessions import SessionTable
 from tinkex.local.threads import WorkerPool
@@ -32,6 +36,7 @@ from tinkex.local.threads import WorkerPool
 logger = logging.getLogger("tinkex.local.site")
 
 DATABASE_NAME = "tinkex.sqlite3"
+RESULTS_NAME = "results.sqlite3"
 
 
 @frozen
@@ -42,7 +47,8 @@ class Options:
     there is nothing yet; results
     larger than `inline_bytes` are announced before they are sent, to clients that ask for it;
     larger request bodies than `max_body_bytes` are refused. A session that is silent for
-    `session_timeout_s` ends. `now` is the clock that expiry goes by, in seconds since 1970.
+    `session_timeout_s` ends. A result is kept for `result_retention_s`, all of them may take
+    `result_bytes` on disk. `now` is the clock that expiry goes by, in seconds since 1970.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -50,6 +56,8 @@ class Options:
     inline_bytes: int = 2**20
     max_body_bytes: int = 256 * 2**20
     session_timeout_s: float = 3600.0
+    result_retention_s: float = 86_400.0
+    result_bytes: int = 4 * 2**30
     now: Callable[[], float] = time.time
 
 
@@ -67,6 +75,8 @@ class Site:
             opened.callback(self.data.close)
             self.database = Database(data_dir / DATABASE_NAME)
             opened.callback(self.database.close)
+            self.result_file = Database(data_dir / RESULTS_NAME, RESULT_SCHEMA)
+            opened.callback(self.result_file.close)
             self.sessions = SessionTable(self.database, self.data.server_id, self.now)
             self.runs = RunTable(self.database, self.now)
             self.checkpoints = CheckpointTable(self.database, self.data, self.now)
@@ -79,7 +89,15 @@ class Site:
             # What was opened is closed in reverse, by `close` or by a failure up to here.
             self._opened = opened.pop_all()
         self.adapters = AdapterShelf(self.data.staging / "adapters")
-        self.promises = PromiseBook(self.data.staging / "results", self.now)
+        results = ResultTable(
+            self.result_file,
+            self.now,
+            retention_s=options.result_retention_s,
+            most_bytes=options.result_bytes,
+        )
+        self.promises = PromiseBook(results, self.now)
+        self.losses = LossTable(self.result_file)
+        self.errors: deque[tuple[float, str]] = deque(maxlen=30)
         self.models: Directory[LiveModel] = Directory("model")
         self.samplers: Directory[LiveSampler] = Directory("sampling session")
         self.keyed = Keyed()
@@ -102,7 +120,7 @@ class Site:
         """Do what is due from time to time: expiry of checkpoints, results and silent sessions."""
         self.runs.flush()
         self.checkpoints.remove_expired()
-        self.promises.forget_sessionless()
+        self.promises.evict()
         silent_since = self.now() - self.options.session_timeout_s
         for session_id, seen in list(self.last_seen.items()):
             if seen < silent_since:
@@ -178,6 +196,8 @@ class Site:
         except Exception as unexpected:
             logger.exception("the result of %s cannot be written", promise.request_id)
             payload, failed = encode(_failure(unexpected)), True
+        if error is not None:
+            self.errors.append((self.now(), f"{promise.request_id}: {error}"))
         self.promises.settle(promise, payload, failed=failed)
 
     def _sample(self, base: str, tickets: Sequence[SampleTicket]) -> Sequence[SampleResult]:

@@ -47,7 +47,7 @@ class TokenFeed:
             yield SampleStreamChunk(
                 token=text.add(token), token_id=token, index=sample, logprob=logprob
             )
-        answer = orjson.loads(item.read())
+        answer = orjson.loads(item.payload or b"{}")
         if item.failed:
             yield SampleStreamChunk(error=answer["error"])
             return

@@ -1,6 +1,7 @@
 """Waiting for promises, one by one or a sampling session at a time."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -12,7 +13,7 @@ from tinkex_generated.models import (
     TryAgainResponse,
 )
 
-from tinkex.local.call import Call, light
+from tinkex.local.call import Call
 from tinkex.local.futures import Promise
 from tinkex.local.problem import Problem
 from tinkex.local.site import Site, encode
@@ -20,14 +21,17 @@ from tinkex.local.site import Site, encode
 
 async def retrieve_future(site: Site, call: Call) -> Any:
     """Answer with the result of a promise, waiting for it as long as a poll may last."""
-    promise = site.promises.get(call.body.request_id)
+    request_id = call.body.request_id
+    promise = site.promises.live(request_id)
+    if promise is None:
+        promise = await site.pool.run(partial(site.promises.get, request_id))
     if not promise.done and not await site.promises.wait(promise, site.options.long_poll_s):
         return _json(encode(_pending(promise)), status=408)
     if call.body.allow_metadata_only and promise.size > site.options.inline_bytes:
         return FutureMetadataResponse(response_payload_size=promise.size)
     if promise.payload is None:
-        return _json(await site.pool.run(promise.read))
-    return _json(promise.read())
+        return _json(await site.pool.run(partial(site.promises.read, promise)))
+    return _json(promise.payload)
 
 
 async def retrieve_futures(site: Site, call: Call) -> FuturesRetrieveResponse:
@@ -51,13 +55,12 @@ async def retrieve_futures(site: Site, call: Call) -> FuturesRetrieveResponse:
     return FuturesRetrieveResponse(completions=[_completion(one) for one in found], cursor=cursor)
 
 
-@light
 def cancel_future(site: Site, call: Call) -> None:
     """Give up a sample; one that is already being computed is cut short."""
     promise = site.promises.get(call.body.request_id)
-    if promise.cancel is None:
+    if promise.cancel is None and not promise.done:
         raise Problem(400, "only samples can be cancelled")
-    if not promise.done:
+    if promise.cancel is not None and not promise.done:
         promise.cancel()
         site.fail(promise, Problem(400, "the request was cancelled"))
 

@@ -67,7 +67,7 @@ async def stream_sample(site: Site, call: Call) -> StreamingResponse:
     feed = TokenFeed(asyncio.get_running_loop())
     make_job = partial(read_job(body), on_token=feed.token)
     source = await find_source(site, body)
-    promise = site.promises.open(source.session_id)
+    promise = site.promises.open(source.session_id, kept=False)
     promise.on_done = feed.done
     ticket = ticket_for(source, body, promise, make_job)
     site.put_sample(source.base_model, ticket)

@@ -60,9 +60,14 @@ def forward_backward(site: Site, call: Call) -> UntypedAPIFuture:
     examples, loss_fn, config = read_examples(
         call.body.forward_backward_input, "forward_backward_input"
     )
-    return submit(
-        site, call, lambda trainer: loss_answer(trainer.forward_backward(examples, loss_fn, config))
-    )
+    tokens = sum(len(example.tokens) for example in examples)
+
+    def work(trainer: Trainer) -> ForwardBackwardOutput:
+        output = trainer.forward_backward(examples, loss_fn, config)
+        site.losses.add(call.body.model_id, output.metrics.get("loss:sum", 0.0), tokens)
+        return loss_answer(output)
+
+    return submit(site, call, work)
 
 
 def optim_step(site: Site, call: Call) -> UntypedAPIFuture:
@@ -70,7 +75,13 @@ def optim_step(site: Site, call: Call) -> UntypedAPIFuture:
     if call.body.optimizer_params is not None:
         raise Problem(400, "the dimuon optimizer is not available here: send adam_params")
     spec = _adam(call.body.adam_params or AdamParams())
-    return submit(site, call, lambda trainer: OptimStepResponse(metrics=trainer.optim_step(spec)))
+
+    def work(trainer: Trainer) -> OptimStepResponse:
+        metrics = trainer.optim_step(spec)
+        site.losses.step(call.body.model_id)
+        return OptimStepResponse(metrics=metrics)
+
+    return submit(site, call, work)
 
 
 def read_examples(

@@ -1,0 +1,87 @@
+"""kill -9 at random moments of a training loop that resumes from its last checkpoint.
+
+TINKEX_KILLS=50 python -m pytest tests/local/test_kill.py    # the long run
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from local.wire import Model, Wire, datum, serve_process
+from safetensors.numpy import load_file
+
+from tinkex.local.site import DATABASE_NAME
+
+KILLS = int(os.environ.get("TINKEX_KILLS", "8"))
+LORA = {"rank": 4, "seed": 11}
+
+
+def begin(wire: Wire, path: str | None) -> Model:
+    """Start training, from a checkpoint if there is one."""
+    session = wire.session()
+    if path is None:
+        return wire.model(session, lora_config=LORA)
+    body = {"session_id": session, "model_seq_id": 0, "path": path, "optimizer": True}
+    made = wire.result(wire.post("load_weights", **body))
+    return Model(wire, made["model_id"], session)
+
+
+def take(model: Model, step: int) -> str:
+    """Take one step on the step's own data and return the path of the checkpoint after it."""
+    tokens = np.random.default_rng(step).integers(1, 900, 12).tolist()
+    model.step([datum(tokens), datum(tokens[:5])])
+    return str(model.call("save_weights", path=f"step-{step}")["path"])
+
+
+def weights(data_dir: Path, path: str) -> dict[str, np.ndarray]:
+    """Return every tensor of a checkpoint, with the optimizer's."""
+    run_id, _, name = path.removeprefix("tinker://").split("/")
+    with sqlite3.connect(data_dir / DATABASE_NAME) as connection:
+        (folder,) = connection.execute(
+            "SELECT folder FROM checkpoints WHERE run_id = ? AND name = ?", (run_id, name)
+        ).fetchone()
+    connection.close()
+    files = sorted((data_dir / "checkpoints" / folder).glob("*.safetensors"))
+    assert len(files) == 2
+    return {f"{file.name}:{key}": value for file in files for key, value in load_file(file).items()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 15 * KILLS)
+def test_killed_training_ends_in_the_same_weights(tmp_path: Path) -> None:
+    """However often the server dies, resuming from the last checkpoint gives the undisturbed run."""
+    chance = random.Random(1)
+    path: str | None = None
+    steps = 0
+    for _ in range(KILLS):
+        with serve_process(tmp_path / "killed") as (process, wire):
+            killer = threading.Timer(chance.uniform(0.0, 1.2), process.kill)
+            killer.start()
+            try:
+                model = begin(wire, path)
+                while True:
+                    path = take(model, steps)
+                    steps += 1
+            except httpx.TransportError:
+                killer.join()
+    with serve_process(tmp_path / "killed") as (_, wire):
+        model = begin(wire, path)
+        for step in range(steps, steps + 2):
+            path = take(model, step)
+    with serve_process(tmp_path / "undisturbed") as (_, wire):
+        model = begin(wire, None)
+        for step in range(steps + 2):
+            expected = take(model, step)
+    print(f"{KILLS} kills, {steps + 2} steps")
+    assert path is not None
+    ours, theirs = weights(tmp_path / "killed", path), weights(tmp_path / "undisturbed", expected)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in theirs.items():
+        np.testing.assert_array_equal(ours[name], tensor, err_msg=name)

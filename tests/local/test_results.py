@@ -1,0 +1,58 @@
+"""Results on disk: across sessions and servers, and until they are evicted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from local.wire import Clock, loss_input, prompt, serve_process, served
+
+from tinkex.local.site import Options
+
+CLOCKLESS = {"prompt": prompt(5), "sampling_params": {"max_tokens": 2, "seed": 1}}
+
+
+def test_a_result_survives_kill_and_its_session(tmp_path: Path) -> None:
+    """What was computed before a kill -9 can be asked for from the next server."""
+    with serve_process(tmp_path) as (process, wire):
+        model = wire.model()
+        promises = [
+            model.submit("forward_backward", forward_backward_input=loss_input()),
+            model.submit("optim_step"),
+            wire.post("asample", base_model="tinkex/nano", **CLOCKLESS),
+        ]
+        results = [wire.result(promise) for promise in promises]
+        process.kill()
+        process.wait()
+    with serve_process(tmp_path) as (_, wire):
+        assert [wire.result(promise) for promise in promises] == results
+        assert wire.poll({"request_id": "req-0"}).status_code == 404
+
+
+def test_evicted_results_are_gone_and_unknown_ones_never_were() -> None:
+    """After the retention a poll is answered 410, for an unknown id still 404."""
+    clock = Clock()
+    options = Options(result_retention_s=100.0, now=clock)
+    with served(options=options) as (server, wire):
+        old = wire.post("asample", base_model="tinkex/nano", **CLOCKLESS)
+        wire.result(old)
+        clock.now += 60
+        new = wire.post("asample", base_model="tinkex/nano", **CLOCKLESS)
+        wire.result(new)
+        clock.now += 60
+        server._site.upkeep()
+        answer = wire.poll(old)
+        assert answer.status_code == 410
+        assert "no longer kept" in answer.json()["detail"]
+        assert wire.poll(new).status_code == 200
+        assert wire.poll({"request_id": "req-never"}).status_code == 404
+
+
+@pytest.mark.parametrize("room", [1, 10**6])
+def test_the_oldest_results_make_room(room: int) -> None:
+    """All results together take no more than they may."""
+    with served(options=Options(result_bytes=room)) as (server, wire):
+        promise = wire.post("asample", base_model="tinkex/nano", **CLOCKLESS)
+        wire.result(promise)
+        server._site.upkeep()
+        assert wire.poll(promise).status_code == (410 if room == 1 else 200)

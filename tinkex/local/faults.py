@@ -1,0 +1,231 @@
+"""Faults, played on the real connection: what `tinkex.testing` describes."""
+
+import asyncio
+import re
+import socket
+import struct
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from tinkex.local.spec import Operation
+from tinkex.testing.faults import ANY_OPERATION, Fault, FaultPlan
+
+_RST_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+_Address = tuple[str, int]
+
+
+class Connections:
+    """The open connections by the client's address, so that one can be cut or reset."""
+
+    def __init__(self) -> None:
+        self._open: dict[_Address, asyncio.Transport] = {}
+
+    def protocol(self) -> type[asyncio.Protocol]:
+        """Return uvicorn's protocol class, which enters its connections here."""
+        known = self._open
+
+        class Entered(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+            def connection_made(self, transport: asyncio.Transport) -> None:
+                self._address = _address(transport)
+                if self._address is not None:
+                    known[self._address] = transport
+                super().connection_made(transport)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                if self._address is not None:
+                    known.pop(self._address, None)
+                super().connection_lost(exc)
+
+        return Entered
+
+    def close(self, scope: Scope) -> None:
+        """Close a request's connection once what was written to it is sent."""
+        if (transport := self._of(scope)) is not None:
+            transport.close()
+
+    def reset(self, scope: Scope) -> None:
+        """Reset a request's connection: the client sees `connection reset by peer`."""
+        if (transport := self._of(scope)) is not None:
+            handle = transport.get_extra_info("socket")
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
+            transport.abort()
+
+    def _of(self, scope: Scope) -> asyncio.Transport | None:
+        client = scope.get("client")
+        return None if client is None else self._open.get((client[0], client[1]))
+
+
+class FaultGate:
+    """Let requests pass, unless a fault of the plan is due; add the latency that was asked for."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        plan: FaultPlan,
+        connections: Connections,
+        operations: Mapping[str, Operation],
+        latency_s: float = 0.0,
+    ) -> None:
+        self._app = app
+        self._plan = plan
+        self._connections = connections
+        self._latency_s = latency_s
+        self._patterns = [
+            (operation.method, _pattern(operation.path), operation.operation_id)
+            # A path with a fixed part comes before one that takes anything there.
+            for operation in sorted(operations.values(), key=lambda one: one.path.count("{"))
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, well or badly."""
+        if scope["type"] != "http" or not (self._latency_s or len(self._plan)):
+            await self._app(scope, receive, send)
+            return
+        method, path = scope["method"], scope["path"]
+        fault = self._plan.take(self._operation(method, path), method, path)
+        latency = self._latency_s + (0.0 if fault is None else fault.latency)
+        if latency:
+            await asyncio.sleep(latency)
+        if fault is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._play(fault, scope, receive, send)
+
+    def _operation(self, method: str, path: str) -> str:
+        for known, pattern, operation_id in self._patterns:
+            if known == method and pattern.fullmatch(path):
+                return operation_id
+        return ""
+
+    async def _play(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        if fault.cut_after is not None:
+            await self._cut(fault, scope, receive, send)
+            return
+        answer: list[Message] = []
+        body = await _whole(receive)
+        for _ in range(2 if fault.duplicate else 1 if fault.takes_effect else 0):
+            answer = await self._ask(scope, body)
+        if fault.hold:
+            await asyncio.sleep(fault.hold)
+        if fault.reset:
+            self._connections.reset(scope)
+            await _until_closed(receive)
+            return
+        if fault.status is not None:
+            answer = _made_up(fault)
+        elif fault.truncate is not None:
+            answer = _truncated(answer, fault.truncate)
+        for message in answer:
+            await send(message)
+
+    async def _ask(self, scope: Scope, body: bytes) -> list[Message]:
+        """Let the server take the request, and return its answer."""
+        given = False
+
+        async def receive() -> Message:
+            nonlocal given
+            if not given:
+                given = True
+                return {"type": "http.request", "body": body, "more_body": False}
+            return await asyncio.Future()
+
+        answer: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            answer.append(message)
+
+        await self._app(dict(scope), receive, keep)
+        return answer
+
+    async def _cut(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        left = fault.cut_after or 0
+        cut = False
+
+        async def some(message: Message) -> None:
+            nonlocal left, cut
+            if cut:
+                return
+            if message["type"] == "http.response.start" and fault.hold:
+                await asyncio.sleep(fault.hold)
+            body = message.get("body", b"")
+            if len(body) > left:
+                await send({**message, "body": body[:left], "more_body": True})
+                self._connections.close(scope)
+                cut = True
+                return
+            left -= len(body)
+            await send(message)
+
+        await self._app(scope, receive, some)
+        if cut:
+            await _until_closed(receive)
+
+
+async def _whole(receive: Receive) -> bytes:
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message["type"] == "http.request" and message.get("more_body", False)
+    return body
+
+
+async def _until_closed(receive: Receive) -> None:
+    """Wait until uvicorn knows that the connection is gone: it then asks for no answer."""
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+def _made_up(fault: Fault) -> list[Message]:
+    headers = {name.lower(): value for name, value in fault.headers.items()}
+    if isinstance(fault.body, str):
+        body = fault.body.encode()
+        headers.setdefault("content-type", "text/plain; charset=utf-8")
+    else:
+        said = {"detail": "a fault of tinkex.testing"} if fault.body is None else fault.body
+        body = orjson.dumps(said)
+        headers.setdefault("content-type", "application/json")
+    if fault.status in (204, 304):
+        body = b""
+    else:
+        headers.setdefault("content-length", str(len(body)))
+    return [
+        {
+            "type": "http.response.start",
+            "status": fault.status,
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        },
+        {"type": "http.response.body", "body": body},
+    ]
+
+
+def _truncated(answer: list[Message], length: int) -> list[Message]:
+    body = b"".join(message.get("body", b"") for message in answer[1:])[:length]
+    start = dict(answer[0])
+    kept = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+    start["headers"] = [*kept, (b"content-length", str(len(body)).encode())]
+    return [start, {"type": "http.response.body", "body": body}]
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path))
+
+
+def _address(transport: asyncio.Transport) -> _Address | None:
+    peer: Any = transport.get_extra_info("peername")
+    return (str(peer[0]), int(peer[1])) if isinstance(peer, (tuple, list)) else None
+
+
+def check_operations(plan: FaultPlan, operations: Mapping[str, Operation]) -> None:
+    """Raise a ValueError for a fault on an operation that the spec does not have."""
+    for fault in plan:
+        if fault.on != ANY_OPERATION and fault.on not in operations:
+            known = ", ".join(sorted(operations))
+            raise ValueError(f"on: there is no operation {fault.on!r}; there are: {known}")

@@ -1,0 +1,114 @@
+"""Results on disk: what a promise came to, for as long as results are kept.
+
+They live in a database file of their own, so that large results neither swell nor hold up the one
+with the records. A result that is let go leaves its id behind, so that asking for it later is
+answered with 410 (it was here) and not with 404 (it never was).
+"""
+
+import sqlite3
+from collections.abc import Callable
+
+from attrs import frozen
+
+from tinkex.local.database import Database
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS results (
+    request_id TEXT PRIMARY KEY,
+    session_id TEXT,
+    failed INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    finished_at REAL NOT NULL,
+    payload BLOB
+);
+CREATE INDEX IF NOT EXISTS results_by_time ON results (finished_at) WHERE payload IS NOT NULL;
+CREATE TABLE IF NOT EXISTS losses (
+    run_id TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    loss REAL NOT NULL,
+    PRIMARY KEY (run_id, step)
+);
+PRAGMA user_version = 1;
+"""
+
+TOMBSTONES_S = 30 * 86_400.0
+
+
+@frozen
+class KeptResult:
+    """A result as it was written; without a payload it was let go."""
+
+    request_id: str
+    session_id: str | None
+    failed: bool
+    size: int
+    finished_at: float
+    payload: bytes | None
+
+
+class ResultTable:
+    """The results of every server that used this data folder.
+
+    `retention_s` is how long a result is kept after it was computed; `most_bytes` is how much all
+    of them may take, the oldest go first.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        now: Callable[[], float],
+        *,
+        retention_s: float,
+        most_bytes: int,
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._retention_s = retention_s
+        self._most_bytes = most_bytes
+
+    def keep(
+        self, request_id: str, session_id: str | None, payload: bytes, *, failed: bool
+    ) -> None:
+        """Write a result."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)",
+            (request_id, session_id, failed, len(payload), self._now(), payload),
+        )
+
+    def get(self, request_id: str) -> KeptResult | None:
+        """Return a result, or None for an id that is not known."""
+        row = self._database.row("SELECT * FROM results WHERE request_id = ?", (request_id,))
+        return None if row is None else _kept(row)
+
+    def forget(self, request_id: str) -> None:
+        """Remove a result without a trace."""
+        self._database.execute("DELETE FROM results WHERE request_id = ?", (request_id,))
+
+    def evict(self) -> list[str]:
+        """Let go of results that are too old or too many; return their ids."""
+        now = self._now()
+        rows = self._database.rows(
+            "SELECT request_id, size, finished_at FROM results WHERE payload IS NOT NULL"
+            " ORDER BY finished_at DESC, rowid DESC"
+        )
+        total = 0
+        gone = []
+        for row in rows:
+            total += row["size"]
+            if total > self._most_bytes or row["finished_at"] < now - self._retention_s:
+                gone.append(row["request_id"])
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "UPDATE results SET payload = NULL WHERE request_id = ?", [(one,) for one in gone]
+            )
+            connection.execute(
+                "DELETE FROM results WHERE payload IS NULL AND finished_at < ?",
+                (now - self._retention_s - TOMBSTONES_S,),
+            )
+        return gone
+
+
+def _kept(row: sqlite3.Row) -> KeptResult:
+    values = {name: row[name] for name in KeptResult.__annotations__}
+    values["failed"] = bool(values["failed"])
+    return KeptResult(**values)

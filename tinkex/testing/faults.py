@@ -1,0 +1,232 @@
+"""Faults as data: what shall go wrong, at which request, and what has gone wrong so far."""
+
+import math
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import attrs
+from attrs import define, field, frozen
+
+ANY_OPERATION = "*"
+_EFFECTS = ("status", "cut_after", "truncate", "reset", "duplicate")
+
+
+class FaultError(ValueError):
+    """A fault that cannot be meant; the message names the field."""
+
+
+@frozen(kw_only=True, repr=False)
+class Fault:
+    """One thing that goes wrong at the requests it is for.
+
+    Example:
+        >>> from tinkex.testing import Fault
+        >>> Fault(on="optim_step", reset=True)
+        Fault(on='optim_step', reset=True)
+
+    Which requests: those of the operation `on` (an operation id of openapi.yaml, such as
+    `retrieve_future`; `"*"` for every one), from the `nth` on (counted from 1, from when the fault
+    was added), then each `every`-th after it, `times` times in all (None: without end).
+
+    What happens, at most one of:
+
+    - `status`, with `headers` and `body` (text, or anything JSON can say): answered instead of the
+      server. The request has no effect.
+    - `cut_after`: the answer announces its full length, and the connection is closed after so many
+      bytes of its body. An answer that is not longer goes through whole.
+    - `truncate`: the answer is whole to HTTP, but its body ends after so many bytes.
+    - `reset`: the connection is reset (TCP RST) instead of an answer.
+    - `duplicate`: the request is taken twice, as by a proxy that repeats; the second answer is sent.
+
+    `applied` says whether the request takes effect: by default not with `status`, else yes.
+    `latency` seconds pass before the request is looked at, `hold` seconds before its answer is
+    sent. They stand alone or beside any of the above.
+
+    Raises:
+        FaultError: the fields contradict each other or are out of range.
+    """
+
+    on: str = ANY_OPERATION
+    nth: int = 1
+    every: int = 1
+    times: int | None = 1
+    status: int | None = None
+    headers: Mapping[str, str] = field(factory=dict)
+    body: Any = None
+    cut_after: int | None = None
+    truncate: int | None = None
+    reset: bool = False
+    duplicate: bool = False
+    applied: bool | None = None
+    latency: float = 0.0
+    hold: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        _check(self)
+
+    def __repr__(self) -> str:
+        """Name the fields that differ from their defaults."""
+        said = ", ".join(
+            f"{entry.name}={getattr(self, entry.name)!r}"
+            for entry in attrs.fields(Fault)
+            if getattr(self, entry.name) != _default(entry)
+        )
+        return f"Fault({said})"
+
+    @property
+    def takes_effect(self) -> bool:
+        """Whether the request reaches the server."""
+        return self.status is None if self.applied is None else self.applied
+
+    def falls_on(self, number: int, played: int) -> bool:
+        """Say whether the fault is due at its `number`-th request, having been played `played` times."""
+        if self.times is not None and played >= self.times:
+            return False
+        return number >= self.nth and (number - self.nth) % self.every == 0
+
+
+@frozen
+class PlayedFault:
+    """An entry of the log: which fault was played, at which request."""
+
+    fault: Fault
+    operation: str
+    number: int
+    method: str
+    path: str
+
+
+@define(eq=False)
+class _Armed:
+    fault: Fault
+    seen: int = 0
+    played: int = 0
+
+
+class FaultPlan:
+    """The faults of a running server; every method may be called from any thread.
+
+    If several are due at one request, the one that was added first is played.
+    """
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._lock = threading.Lock()
+        self._armed: list[_Armed] = []
+        self._played: list[PlayedFault] = []
+        self.add(*faults)
+
+    def add(self, *faults: Fault) -> Self:
+        """Add faults; they count requests from now on."""
+        for fault in faults:
+            if not isinstance(fault, Fault):
+                raise FaultError(f"{fault!r} is not a Fault")
+        with self._lock:
+            self._armed.extend(_Armed(fault) for fault in faults)
+        return self
+
+    def clear(self) -> None:
+        """Let nothing go wrong any more; the log stays."""
+        with self._lock:
+            self._armed.clear()
+
+    @property
+    def played(self) -> list[PlayedFault]:
+        """What was played so far, in order."""
+        with self._lock:
+            return list(self._played)
+
+    @property
+    def waiting(self) -> list[Fault]:
+        """The faults that have not been played as often as they say."""
+        with self._lock:
+            return [
+                armed.fault
+                for armed in self._armed
+                if armed.fault.times is None or armed.played < armed.fault.times
+            ]
+
+    def __iter__(self) -> Iterator[Fault]:
+        with self._lock:
+            return iter([armed.fault for armed in self._armed])
+
+    def __len__(self) -> int:
+        return len(self._armed)
+
+    def take(self, operation: str, method: str, path: str) -> Fault | None:
+        """Count a request, and return and log the fault that it meets."""
+        with self._lock:
+            due: _Armed | None = None
+            for armed in self._armed:
+                if armed.fault.on not in (ANY_OPERATION, operation):
+                    continue
+                armed.seen += 1
+                if due is None and armed.fault.falls_on(armed.seen, armed.played):
+                    due = armed
+            if due is None:
+                return None
+            due.played += 1
+            self._played.append(PlayedFault(due.fault, operation, due.seen, method, path))
+            return due.fault
+
+
+def _default(entry: Any) -> Any:
+    return {} if isinstance(entry.default, attrs.Factory) else entry.default  # type: ignore[arg-type]
+
+
+def _check(fault: Fault) -> None:
+    if not isinstance(fault.on, str) or not fault.on:
+        raise FaultError(f"on: expected the id of an operation, got {fault.on!r}")
+    for name, least in (("nth", 1), ("every", 1), ("cut_after", 0), ("truncate", 0)):
+        _check_count(name, getattr(fault, name), least, optional=least == 0)
+    _check_count("times", fault.times, 1, optional=True)
+    for name in ("latency", "hold"):
+        seconds = getattr(fault, name)
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+            raise FaultError(f"{name}: expected seconds, got {seconds!r}")
+        if not 0 <= seconds < math.inf:
+            raise FaultError(f"{name}: must be finite and not negative, got {seconds!r}")
+    for name in ("reset", "duplicate"):
+        if not isinstance(getattr(fault, name), bool):
+            raise FaultError(f"{name}: expected true or false, got {getattr(fault, name)!r}")
+    if fault.applied is not None and not isinstance(fault.applied, bool):
+        raise FaultError(f"applied: expected true or false, got {fault.applied!r}")
+    _check_answer(fault)
+    _check_together(fault)
+
+
+def _check_count(name: str, value: Any, least: int, *, optional: bool) -> None:
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FaultError(f"{name}: expected a whole number, got {value!r}")
+    if value < least:
+        raise FaultError(f"{name}: must be at least {least}, got {value}")
+
+
+def _check_answer(fault: Fault) -> None:
+    status = fault.status
+    if status is not None:
+        if isinstance(status, bool) or not isinstance(status, int):
+            raise FaultError(f"status: expected a whole number, got {status!r}")
+        if not 200 <= status <= 599:
+            raise FaultError(f"status: must be from 200 to 599, got {status}")
+    if not isinstance(fault.headers, Mapping):
+        raise FaultError(f"headers: expected names and values, got {fault.headers!r}")
+    for name, value in fault.headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise FaultError(f"headers: expected text, got {name!r}: {value!r}")
+        if not (name.isascii() and value.isascii() and (name + value).isprintable()):
+            raise FaultError(f"headers: cannot be sent: {name!r}: {value!r}")
+    if status is None and (fault.headers or fault.body is not None):
+        raise FaultError("status: is needed beside headers or body")
+
+
+def _check_together(fault: Fault) -> None:
+    chosen = [name for name in _EFFECTS if getattr(fault, name) not in (None, False)]
+    if len(chosen) > 1:
+        raise FaultError(f"{chosen[1]}: cannot be combined with {chosen[0]}")
+    if not chosen and not fault.latency and not fault.hold:
+        raise FaultError(f"nothing goes wrong: give one of {', '.join(_EFFECTS)}, latency or hold")
+    if fault.applied is False and not (chosen and chosen[0] in ("status", "reset")):
+        raise FaultError("applied: may be false only with status or reset")
