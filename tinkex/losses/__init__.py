@@ -1,0 +1,42 @@
+"""Losses of your own, and data for the losses that the service has.
+
+>>> from tinkex import losses
+>>> datum = losses.cross_entropy_datum([5, 6, 7, 8], weights=[0, 0, 1, 1])
+
+A loss of your own is a function from data and log probabilities to a number; give it to
+`TrainingClient.forward_backward_custom`. Terms to add to it are in `tinkex.regularizers`.
+"""
+
+from tinkex.losses.data import (
+    cispo_datum,
+    completion_datum,
+    cross_entropy_datum,
+    custom_datum,
+    dro_datum,
+    gspo_datum,
+    importance_sampling_datum,
+    ppo_datum,
+    soft_target_datum,
+)
+from tinkex.losses.gradients import Backend, Evaluation, LossFunction, detect_backend, evaluate
+from tinkex.losses.outputs import BaseLossOutput, CustomLossOutput, RegularizerOutput
+
+__all__ = [
+    "Backend",
+    "BaseLossOutput",
+    "CustomLossOutput",
+    "Evaluation",
+    "LossFunction",
+    "RegularizerOutput",
+    "cispo_datum",
+    "completion_datum",
+    "cross_entropy_datum",
+    "custom_datum",
+    "detect_backend",
+    "dro_datum",
+    "evaluate",
+    "gspo_datum",
+    "importance_sampling_datum",
+    "ppo_datum",
+    "soft_target_datum",
+]

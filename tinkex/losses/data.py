@@ -1,0 +1,265 @@
+"""Data for each built-in loss, with the one-token shift and the padding done.
+
+The service wants targets shifted by the caller: position i of every tensor is about the token that
+follows position i of the input. Here everything is given aligned with the tokens as you have
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinkex.errors import ValidationError
+from tinkex.types.datum import Datum
+from tinkex.types.model_input import EncodedTextChunk, ModelInput
+from tinkex.types.tensor import TensorData, TensorDtype, to_array
+
+Array = npt.NDArray[Any]
+Tokens = Sequence[int] | Array
+Numbers = Sequence[float] | Array | TensorData
+
+
+def cross_entropy_datum(tokens: Tokens, weights: Numbers | None = None) -> Datum:
+    """Make an example for ``cross_entropy`` of a whole text.
+
+    >>> cross_entropy_datum([5, 6, 7], weights=[0, 0, 1]).loss_fn_inputs["target_tokens"].data
+    [6, 7]
+
+    Args:
+        tokens: N + 1 token ids, at least two.
+        weights: For each token, how much predicting it counts, float32 [N + 1]; without them each
+            counts 1. Nothing precedes the first token, so its weight is not used.
+
+    Raises:
+        ValidationError: There are fewer than two tokens, or not as many weights as tokens.
+    """
+    ids = _ids(tokens, "tokens", least=2)
+    counted = np.ones(len(ids)) if weights is None else _along(weights, ids, "weights")
+    return _shifted(ids, {"weights": counted})
+
+
+def completion_datum(prompt: Tokens | ModelInput, completion: Tokens) -> Datum:
+    """Make an example for ``cross_entropy`` whose loss counts the completion alone.
+
+    >>> completion_datum(prompt=[5, 6], completion=[7, 8]).loss_fn_inputs["weights"].data
+    [0.0, 1.0, 1.0]
+
+    Args:
+        prompt: At least one token; a `ModelInput` may hold images.
+        completion: At least one token.
+    """
+    return _continued(prompt, completion, "completion", {"weights": 1.0})
+
+
+def soft_target_datum(tokens: Tokens, candidates: Array, probabilities: Array) -> Datum:
+    """Make an example for ``cross_entropy`` with K weighted targets at each position.
+
+    That is the loss of distillation from a teacher's K likeliest tokens:
+    -Σ probability · log p(candidate).
+
+    Args:
+        tokens: N + 1 token ids, which the model reads.
+        candidates: int64 [N + 1, K]; row i holds what might stand in place of token i. The first
+            row is not used.
+        probabilities: float32 [N + 1, K]; rows of zeros do not count.
+    """
+    ids = _ids(tokens, "tokens", least=2)
+    rivals = _along(candidates, ids, "candidates", "int64", rank=2)
+    chances = _along(probabilities, ids, "probabilities", rank=2)
+    if rivals.shape != chances.shape:
+        raise ValidationError(
+            f"has shape {chances.shape}, and candidates have {rivals.shape}", path="probabilities"
+        )
+    return Datum(
+        model_input=ModelInput.from_ints(ids[:-1]),
+        loss_fn_inputs={"target_tokens": rivals[1:], "weights": chances[1:]},
+    )
+
+
+def importance_sampling_datum(
+    prompt: Tokens | ModelInput,
+    sampled: Tokens,
+    logprobs: Numbers,
+    advantages: float | Numbers,
+) -> Datum:
+    """Make an example for ``importance_sampling`` of a prompt and what was sampled after it.
+
+    >>> datum = importance_sampling_datum([5, 6], [7, 8], logprobs=[-0.1, -0.7], advantages=0.5)
+    >>> datum.loss_fn_inputs["advantages"].data
+    [0.0, 0.5, 0.5]
+
+    The prompt's tokens have advantage 0 and count nothing.
+
+    Args:
+        prompt: At least one token; a `ModelInput` may hold images.
+        sampled: The M sampled tokens, such as ``sequence.tokens``.
+        logprobs: Their log probabilities when they were sampled, float32 [M], such as
+            ``sequence.logprobs``; none is above 0.
+        advantages: One number for all of them, or float32 [M].
+
+    Raises:
+        ValidationError: The lengths differ, or a log probability is above 0.
+    """
+    return _sampled(prompt, sampled, logprobs, advantages)
+
+
+def ppo_datum(
+    prompt: Tokens | ModelInput,
+    sampled: Tokens,
+    logprobs: Numbers,
+    advantages: float | Numbers,
+) -> Datum:
+    """Make an example for ``ppo``; takes what `importance_sampling_datum` does."""
+    return _sampled(prompt, sampled, logprobs, advantages)
+
+
+def cispo_datum(
+    prompt: Tokens | ModelInput,
+    sampled: Tokens,
+    logprobs: Numbers,
+    advantages: float | Numbers,
+) -> Datum:
+    """Make an example for ``cispo``; takes what `importance_sampling_datum` does."""
+    return _sampled(prompt, sampled, logprobs, advantages)
+
+
+def dro_datum(
+    prompt: Tokens | ModelInput,
+    sampled: Tokens,
+    logprobs: Numbers,
+    advantages: float | Numbers,
+    prompt_logprobs: Sequence[float | None] | Array | None = None,
+) -> Datum:
+    """Make an example for ``dro``; takes what `importance_sampling_datum` does, and one more.
+
+    Its term ½β(p − q)² counts at every position, whatever the advantage. With q = 0 along the
+    prompt it would pull the prompt's tokens towards probability 1, so their q is needed too.
+
+    Args:
+        prompt: At least one token; a `ModelInput` may hold images.
+        sampled: The M sampled tokens.
+        logprobs: Their log probabilities when they were sampled, float32 [M].
+        advantages: One number for all of them, or float32 [M].
+        prompt_logprobs: One for each prompt token, as `SampleResponse.prompt_logprobs` has them;
+            the first is not used. A prompt of one token needs none.
+    """
+    datum = _sampled(prompt, sampled, logprobs, advantages)
+    length = prompt.length if isinstance(prompt, ModelInput) else len(prompt)
+    if length == 1:
+        return datum
+    if prompt_logprobs is None or len(prompt_logprobs) != length:
+        raise ValidationError(
+            f"must hold one log probability for each of the {length} prompt tokens: sample with "
+            "include_prompt_logprobs=True",
+            path="prompt_logprobs",
+        )
+    whole = datum.loss_fn_inputs["logprobs"].numpy().copy()
+    whole[: length - 1] = to_array(list(prompt_logprobs[1:]), "float32", "prompt_logprobs")
+    return Datum(datum.model_input, {**datum.loss_fn_inputs, "logprobs": whole})
+
+
+def gspo_datum(
+    prompt: Tokens | ModelInput,
+    sampled: Tokens,
+    logprobs: Numbers,
+    advantages: float | Numbers,
+) -> Datum:
+    """Make an example for ``gspo``; takes what `importance_sampling_datum` does.
+
+    The sequence's ratio is taken over the sampled tokens alone.
+    """
+    return _sampled(prompt, sampled, logprobs, advantages, {"sequence_ratio_mask": 1.0})
+
+
+def custom_datum(tokens: Tokens, **inputs: Any) -> Datum:
+    """Make an example for a loss of your own, with tensors that you name.
+
+    >>> datum = custom_datum([5, 6, 7], reward=np.array([0.0, 0.5, 1.0]))
+    >>> datum.loss_fn_inputs["reward"].data
+    [0.5, 1.0]
+
+    Args:
+        tokens: N + 1 token ids, at least two.
+        **inputs: Arrays with one value, or one row, for each token; the first is dropped. They
+            stay here: only the gradients of your loss are sent.
+    """
+    ids = _ids(tokens, "tokens", least=2)
+    return _shifted(ids, {name: _along(value, ids, name, None) for name, value in inputs.items()})
+
+
+def _sampled(
+    prompt: Tokens | ModelInput,
+    sampled: Tokens,
+    logprobs: Numbers,
+    advantages: float | Numbers,
+    more: dict[str, Any] | None = None,
+) -> Datum:
+    if logprobs is None:
+        raise ValidationError("is None: the server gave none with this sample", path="logprobs")
+    given = to_array(logprobs, "float32", "logprobs")
+    if bool((given > 1e-6).any()):
+        index = int(np.argmax(given))
+        raise ValidationError(
+            f"is {given.reshape(-1)[index]}, and no log probability is above 0",
+            path=f"logprobs[{index}]",
+        )
+    inputs = {"logprobs": given, "advantages": advantages, **(more or {})}
+    return _continued(prompt, sampled, "sampled", inputs)
+
+
+def _continued(
+    prompt: Tokens | ModelInput, more: Tokens, path: str, inputs: dict[str, Any]
+) -> Datum:
+    """Make an example of a prompt and tokens after it, with zeros along the prompt."""
+    before = prompt if isinstance(prompt, ModelInput) else ModelInput.from_ints(prompt)
+    length = before.length
+    if length < 1:
+        raise ValidationError("is empty; a model has to read something first", path="prompt")
+    after = _ids(more, path, least=1)
+    targets = np.zeros(length - 1 + len(after), np.int64)
+    if all(isinstance(chunk, EncodedTextChunk) for chunk in before.chunks):
+        targets[: length - 1] = before.numpy()[1:]
+    targets[length - 1 :] = after
+    padded: dict[str, Any] = {"target_tokens": targets}
+    for name, value in inputs.items():
+        row = np.zeros(len(targets), np.float32)
+        same = isinstance(value, int | float)
+        row[length - 1 :] = value if same else _along(value, after, name)
+        padded[name] = row
+    read = before.append(EncodedTextChunk(after[:-1])) if len(after) > 1 else before
+    if not isinstance(prompt, ModelInput):
+        read = ModelInput.from_ints(read.numpy())
+    return Datum(model_input=read, loss_fn_inputs=padded)
+
+
+def _shifted(ids: Array, along: dict[str, Array]) -> Datum:
+    inputs: dict[str, Any] = {"target_tokens": ids[1:]}
+    inputs |= {name: values[1:] for name, values in along.items()}
+    return Datum(model_input=ModelInput.from_ints(ids[:-1]), loss_fn_inputs=inputs)
+
+
+def _ids(tokens: Tokens, path: str, least: int) -> Array:
+    try:
+        ids = ModelInput.from_ints(tokens).numpy()
+    except ValidationError as error:
+        raise ValidationError(error.message, path=path) from None
+    if len(ids) < least:
+        raise ValidationError(f"must hold at least {least} token ids, not {len(ids)}", path=path)
+    return ids
+
+
+def _along(
+    value: Any, ids: Array, path: str, dtype: TensorDtype | None = "float32", rank: int = 0
+) -> Array:
+    array = to_array(value, dtype, path)
+    if array.ndim == 0 or len(array) != len(ids) or (rank and array.ndim != rank):
+        raise ValidationError(
+            f"has shape {array.shape}; it needs one {'row' if rank == 2 else 'value'} for each of "
+            f"the {len(ids)} tokens",
+            path=path,
+        )
+    return array

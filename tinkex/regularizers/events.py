@@ -1,0 +1,51 @@
+"""What a pipeline tells an observer while it works."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Observer = Callable[[str, Mapping[str, Any], Mapping[str, Any]], None]
+"""A function of (event, measurements, metadata).
+
+The events: ``custom_loss.start``, ``.stop`` (duration, loss_total, regularizer_total),
+``.exception``; and for each regularizer ``regularizer.compute.start``, ``.stop`` (duration, value,
+contribution, grad_norm), ``.exception``. Durations are seconds.
+"""
+
+log = logging.getLogger("tinkex.regularizers")
+
+
+def tell(
+    observer: Observer | None,
+    event: str,
+    measurements: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Tell an observer; its own failure does not stop the training."""
+    if observer is None:
+        return
+    try:
+        observer(event, measurements, metadata)
+    except Exception:
+        log.warning("the observer of %s failed", event, exc_info=True)
+
+
+def log_events(level: int = logging.INFO) -> Observer:
+    """Make an observer that writes a line for each event to the log "tinkex.regularizers".
+
+    >>> pipeline = Pipeline([RegularizerSpec(L1(), 0.01)], observer=log_events())
+    """
+
+    def observe(event: str, measurements: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+        numbers = " ".join(
+            f"{name}={value:.4f}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in measurements.items()
+            if value is not None
+        )
+        name = metadata.get("regularizer_name", "")
+        reason = metadata.get("reason", "")
+        log.log(level, "%s", " ".join(str(part) for part in (event, name, numbers, reason) if part))
+
+    return observe
