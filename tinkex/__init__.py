@@ -17,6 +17,8 @@ from tinkex._version import __version__
 
 if TYPE_CHECKING:
     from tinkex import errors as errors
+    from tinkex import losses as losses
+    from tinkex import regularizers as regularizers
     from tinkex import types as types
     from tinkex.config import Config as Config
     from tinkex.errors import TinkexError as TinkexError
@@ -67,7 +69,7 @@ _HOMES = {
     "SamplingParams": "tinkex.types",
     "TensorData": "tinkex.types",
 }
-_MODULES = frozenset({"checkpoints", "errors", "local", "types"})
+_MODULES = frozenset({"checkpoints", "errors", "local", "losses", "regularizers", "types"})
 
 __all__ = [
     "AdamParams",
@@ -94,6 +96,8 @@ __all__ = [
     "enable_logging",
     "errors",
     "get_tokenizer",
+    "losses",
+    "regularizers",
     "types",
     "wait",
 ]

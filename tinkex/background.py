@@ -47,6 +47,7 @@ class FuturePool:
         self._watched: set[Future[Any]] = set()
         self._order = itertools.count()
         self._threads = 0
+        self._stepping = 0
         self._idle: list[threading.Event] = []
         self._closed = False
 
@@ -94,6 +95,7 @@ class FuturePool:
             # A callback raised what nobody catches; the pool goes on with one thread less.
             with self._lock:
                 self._threads -= 1
+                self._stepping -= 1
             raise
 
     def _take_turns(self) -> None:
@@ -102,6 +104,7 @@ class FuturePool:
             pause = future.step(patience)
             settled = future.settled
             with self._lock:
+                self._stepping -= 1
                 if settled:
                     self._watched.discard(future)
                 elif not self._closed:
@@ -134,9 +137,9 @@ class FuturePool:
 
     def _pop(self, now: float) -> tuple[Future[Any], float]:
         future = heapq.heappop(self._turns)[2]
-        if not self._turns:
-            return future, PATIENT
-        if not self._idle:
+        self._stepping += 1
+        if self._turns and self._threads == self._stepping:
             self._start_thread()
-        is_crowded = self._turns[0][0] <= now and self._threads >= self._max_threads
-        return future, CROWDED_PATIENCE if is_crowded and not self._idle else PATIENT
+        free = self._threads - self._stepping
+        is_crowded = len(self._turns) > free and self._turns[0][0] <= now
+        return future, CROWDED_PATIENCE if is_crowded else PATIENT

@@ -20,6 +20,7 @@ The tree::
     │   └─ ServerError 5xx
     ├─ RequestFailedError             (the job was accepted and then failed)
     ├─ FutureTimeoutError             (also a TimeoutError; the future stays valid)
+    ├─ RegularizerTimeoutError        (also a TimeoutError)
     ├─ FutureLostError                (the server no longer knows the result)
     ├─ SessionLostError
     ├─ ClientClosedError
@@ -268,6 +269,12 @@ class FutureTimeoutError(TinkexError, TimeoutError):
     """
 
     default_retryable = True
+
+
+class RegularizerTimeoutError(TinkexError, TimeoutError):
+    """Report a regularizer that took longer than its pipeline waits."""
+
+    default_category = "user"
 
 
 class FutureLostError(TinkexError):

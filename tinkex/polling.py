@@ -201,7 +201,7 @@ class Promise(Generic[T]):
 
     def _note_queue(self, state: str, reason: Any) -> None:
         self.last_heard = f"pending, {state}"
-        reason = str(reason) if reason else None
+        reason = self._redacted(reason) if reason else None
         if (state, reason) == (self.queue_state, self.queue_state_reason):
             return
         self.queue_state, self.queue_state_reason = state, reason
@@ -306,11 +306,14 @@ class Promise(Generic[T]):
             said = message_of({"error": said}) or said
         known: Category = {"user": "user", "server": "server"}.get(str(category).lower(), "unknown")  # type: ignore[assignment]
         return RequestFailedError(
-            f"{self.request_type} failed: {printable(str(said or 'the server gave no reason'))}",
+            f"{self.request_type} failed: {self._redacted(said) or 'the server gave no reason'}",
             request_id=self.request_id,
             category=known,
             retryable=known == "server",
         )
+
+    def _redacted(self, said: Any) -> str:
+        return self.transport.redact(printable(str(said or "")))
 
     def _lost(self, why: str, status: int) -> FutureLostError:
         advice = (

@@ -23,6 +23,7 @@ from tinkex.background import FuturePool
 from tinkex.errors import SessionLostError, TinkexError
 from tinkex.limits import SampleLimiter, sample_limiter
 from tinkex.transport import Transport
+from tinkex.transport.failures import printable
 
 log = logging.getLogger("tinkex.session")
 
@@ -97,7 +98,7 @@ class Session:
             (logging.ERROR, answer.error_message),
         ):
             if message:
-                log.log(level, "the server says: %s", message)
+                log.log(level, "the server says: %s", transport.redact(printable(message)))
         self.heartbeat = HeartbeatState(transport.clock.now())
         self._thread = threading.Thread(target=self._beat_on, name="tinkex-heartbeat", daemon=True)
         self._thread.start()

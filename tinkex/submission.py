@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tinkex_generated.errors import ParseError
@@ -146,6 +147,12 @@ class SubmissionQueue:
                     self._explain(error, request.operation, len(parts), len(requests))
                     raise
             return PromisedWork(parts, combine)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep other threads' requests out while several calls are submitted as one."""
+        with self._turn:
+            yield
 
     def close(self) -> None:
         """Refuse further submissions."""

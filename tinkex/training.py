@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tinkex_generated.api.models import get_info, unload_model
-from tinkex_generated.api.training import forward, forward_backward, optim_step
+from tinkex_generated.api.training import optim_step
 from tinkex_generated.api.weights import load_weights, save_weights, save_weights_for_sampler
 from tinkex_generated.models import (
-    ForwardBackwardRequest,
-    ForwardRequest,
     GetInfoRequest,
     LoadWeightsRequest,
     OptimStepRequest,
@@ -22,9 +19,9 @@ from tinkex_generated.models import (
 )
 from tinkex_generated.types import Request
 
+from tinkex.batches import Operation, submit_batch
 from tinkex.checks import (
     check_training_path,
-    checked_data,
     checked_name,
     checked_settings,
     checked_ttl,
@@ -47,11 +44,11 @@ from tinkex.types import (
     SaveWeightsResponse,
     UnloadModelResponse,
 )
-from tinkex.wire import decode, encode
-from tinkex.wire.chunking import chunk_data
-from tinkex.wire.combine import combine
+from tinkex.wire import encode
 
 if TYPE_CHECKING:
+    from tinkex.losses import Backend, LossFunction
+    from tinkex.regularizers import RegularizerSpec
     from tinkex.tokenizer import Tokenizer
 
 
@@ -124,6 +121,54 @@ class TrainingClient:
             TransportError: No answer came; making the same call again is safe.
         """
         return self._submit_data("forward_backward", data, loss_fn, loss_fn_config)
+
+    def forward_backward_custom(
+        self,
+        data: Sequence[Datum],
+        loss_fn: LossFunction,
+        regularizers: Sequence[RegularizerSpec] = (),
+        backend: Backend | None = None,
+    ) -> Future[ForwardBackwardOutput]:
+        """Compute the gradients of a loss of your own and add them to the accumulated gradients.
+
+        >>> def nll(data, logprobs):
+        ...     loss = -sum(lp.sum() for lp in logprobs)
+        ...     return loss, {"nll": loss}
+        >>> gradients = training.forward_backward_custom(data, nll)
+
+        Unlike the other calls it blocks: for a forward pass, and for the loss. The backward pass is
+        then on its way, so an optim_step that is submitted next is applied after it. Meanwhile
+        other threads' calls on this client wait, so the loss must not wait for one.
+
+        Args:
+            data: Each with `target_tokens`; whatever else it holds is for the loss alone.
+            loss_fn: From data and log probabilities (an array for each datum, of the shape of its
+                targets) to ``(loss, metrics)`` or ``(loss, metrics, gradients)``.
+            regularizers: Terms to add to the loss.
+            backend: "torch", "jax", "autograd" or "explicit": where the gradient comes from. None
+                looks at the code; see `tinkex.losses.evaluate`.
+
+        Returns:
+            The backward pass's result. Its ``loss:sum`` is the loss, the server's own is
+            ``surrogate_loss:sum``, and the loss's metrics take precedence.
+
+        Raises:
+            ValidationError: The data, the loss or its gradients cannot be right; the path names
+                the datum, and no backward pass was sent.
+            TinkexError: As `forward_backward`.
+        """
+        from tinkex.losses.custom import CustomStep, SurrogateWork
+
+        step = CustomStep.of(data, loss_fn, regularizers, backend)
+        with self._queue.turn():
+            result = self.forward(step.forward_data(), "cross_entropy").result()
+            surrogate = step.backward(result)
+            work = submit_batch(
+                self._queue, self.model_id, "forward_backward", surrogate.data, "cross_entropy"
+            )
+        return future(
+            self._session, SurrogateWork(work, surrogate), operation="forward_backward_custom"
+        )
 
     def optim_step(self, adam_params: AdamParams | None = None) -> Future[OptimStepResponse]:
         """Apply the accumulated gradients with AdamW, and clear them.
@@ -292,37 +337,13 @@ class TrainingClient:
 
     def _submit_data(
         self,
-        operation: str,
+        operation: Operation,
         data: Sequence[Datum],
         loss_fn: str,
         loss_fn_config: Mapping[str, float] | None,
     ) -> Future[ForwardBackwardOutput]:
-        config = encode.check_loss(loss_fn, loss_fn_config)
-        checked_data(data)
-        builders: list[Callable[[int], Request]] = []
-        first = 0
-        for chunk in chunk_data(data):
-            payload = encode.forward_backward_input(chunk, first, loss_fn, config)
-            builders.append(partial(self._data_request, operation, payload))
-            first += len(chunk)
-        work = self._queue.submit(
-            builders,
-            request_type="Forward" if operation == "forward" else "ForwardBackward",
-            parse=decode.forward_backward_output,
-            combine=combine,
-        )
+        work = submit_batch(self._queue, self.model_id, operation, data, loss_fn, loss_fn_config)
         return future(self._session, work, operation)
-
-    def _data_request(self, operation: str, payload: Any, seq: int) -> Request:
-        if operation == "forward":
-            return forward.build_request(
-                body=ForwardRequest(forward_input=payload, model_id=self.model_id, seq_id=seq)
-            )
-        return forward_backward.build_request(
-            body=ForwardBackwardRequest(
-                forward_backward_input=payload, model_id=self.model_id, seq_id=seq
-            )
-        )
 
     def _load(self, path: str, *, optimizer: bool) -> Future[LoadWeightsResponse]:
         check_training_path(path)

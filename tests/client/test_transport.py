@@ -496,7 +496,9 @@ def test_a_body_that_cannot_be_unpacked_is_a_decode_error(transport, script: Scr
     """Broken gzip is the server's fault, not a connection's."""
     script.on(
         CAPABILITIES,
-        lambda _: httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([b"x"])),
+        lambda _: httpx.Response(
+            200, headers={"content-encoding": "gzip"}, content=iter([b"this is no gzip"])
+        ),
     )
     with pytest.raises(DecodeError, match="cannot be decompressed"):
         transport.send(calls.read())

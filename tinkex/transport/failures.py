@@ -26,6 +26,8 @@ from tinkex.transport.retry import retry_after_seconds
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
 _SAFE_WITHOUT_KEY = frozenset({429, 503})
 
+_HTTP_PACKAGES = frozenset({"httpx", "httpcore", "h11"})
+
 _HINTS = {
     400: "check the arguments against the message",
     401: "check TINKER_API_KEY: it may be mistyped, revoked or another server's",
@@ -78,11 +80,13 @@ def transport_error(
 
 
 def disarm(error: BaseException) -> None:
-    """Take the live request, and the frames that hold its headers, off an error and its causes."""
+    """Take off an error and its causes what may hold or repeat the headers that were sent."""
     for cause in _causes(error):
         cause.__traceback__ = None
         if isinstance(cause, httpx.RequestError):
             cause._request = None
+        if type(cause).__module__.partition(".")[0] in _HTTP_PACKAGES:
+            cause.args = ()
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

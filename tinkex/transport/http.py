@@ -11,7 +11,7 @@ from typing import NoReturn, TypeVar
 
 import backoff
 import httpx
-from attrs import frozen
+from attrs import field, frozen
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request
 
@@ -51,8 +51,19 @@ class Answer:
     """Hold a finished answer: status, headers and the whole body."""
 
     status_code: int
-    headers: Mapping[str, str]
-    content: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+@frozen
+class _Broken:
+    """Hold what came of an attempt without an answer.
+
+    The httpx error is not kept: its text may repeat a header that was sent.
+    """
+
+    error: TransportError
+    was_sent: bool
 
 
 class Transport:
@@ -167,8 +178,8 @@ class Transport:
         sent_headers = self._headers(request, headers, timeout)
         sent_headers["x-stainless-retry-count"] = "0"
         outcome = self._attempt(request, request.encode(), sent_headers, timeout)
-        if not isinstance(outcome, httpx.Response):
-            return self._transport_error(outcome)
+        if isinstance(outcome, _Broken):
+            return outcome.error
         if outcome.is_success:
             self.budget.earn()
         return outcome
@@ -197,12 +208,18 @@ class Transport:
                     raise self.api_error(response, request.operation)
                 yield response
         except httpx.HTTPError as error:
+            failure = self._transport_error(error)
+            # If the caller was reading, it hangs on our error as its context, whatever we do.
             disarm(error)
-            raise self._transport_error(error) from None
+            raise failure from None
 
     def api_error(self, response: httpx.Response, operation: str) -> ApiError:
         """Return the typed error of an answer with an error status."""
         return api_error(response, operation, self._auth.redact)
+
+    def redact(self, text: str) -> str:
+        """Return a server's text without the secrets that it may repeat."""
+        return self._auth.redact(text)
 
     def decode_error(
         self, answer: Answer | httpx.Response, operation: str, why: str
@@ -245,7 +262,7 @@ class Transport:
         content: bytes | None,
         headers: httpx.Headers,
         timeout: float | None,
-    ) -> httpx.Response | httpx.HTTPError:
+    ) -> httpx.Response | _Broken:
         client = self._opened()
         if self.config.dump_headers:
             self._dump(request, {**client.headers, **headers})
@@ -258,20 +275,22 @@ class Transport:
                 content=content,
                 timeout=limits(timeout) if timeout else httpx.USE_CLIENT_DEFAULT,
             )
-        except (httpx.HTTPError, RuntimeError) as error:
-            if isinstance(error, httpx.HTTPError):
-                disarm(error)
-            # Another thread's close breaks what is under way, in one of several ways.
+        except httpx.HTTPError as error:
+            broken = _Broken(self._transport_error(error), was_sent(error))
+        except RuntimeError:
+            # What httpx says when another thread has closed it meanwhile.
             self._opened()
-            if isinstance(error, RuntimeError):
-                raise
-            return error
+            raise
         except BaseException as error:
             # An interrupt goes on, without the frames below: they hold the headers that were sent.
             disarm(error)
             raise
-        self._had_contact = True
-        return response
+        else:
+            self._had_contact = True
+            return response
+        # Another thread's close breaks what is under way, in one way or another.
+        self._opened()
+        return broken
 
     def _dump(self, request: Request, headers: Mapping[str, str]) -> None:
         secrets = dict.fromkeys(self._auth.header_names, "")
@@ -283,7 +302,7 @@ class Transport:
         return transport_error(error, where, self._auth.redact)
 
     def _failure(
-        self, outcome: httpx.Response | httpx.HTTPError, request: Request, kind: RequestClass
+        self, outcome: httpx.Response | _Broken, request: Request, kind: RequestClass
     ) -> tuple[ApiError | TransportError, bool, float | None]:
         """Return the error, whether the request may be repeated, and how long the server asks."""
         if isinstance(outcome, httpx.Response):
@@ -292,9 +311,8 @@ class Transport:
                 outcome, idempotent=kind.is_idempotent
             )
             return error, may_repeat, retry_after_seconds(outcome.headers)
-        broken = self._transport_error(outcome)
-        safe = kind.is_idempotent or (kind is RequestClass.UNKEYED and not was_sent(outcome))
-        return broken, safe and broken.retryable, None
+        safe = kind.is_idempotent or (kind is RequestClass.UNKEYED and not outcome.was_sent)
+        return outcome.error, safe and outcome.error.retryable, None
 
     def _is_hopeless(self, error: ApiError | TransportError, retries: Retries) -> bool:
         return (

@@ -1,0 +1,543 @@
+"""Following a promise: every answer that servers in the field give, and every way they fail."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.calls import held
+from support.clock import FakeClock
+from support.scripted import Script
+from tinkex_generated.models import OptimStepResponse
+
+from tinkex.errors import (
+    AuthenticationError,
+    BadRequestError,
+    BillingError,
+    ConnectError,
+    DecodeError,
+    FutureLostError,
+    PermissionDeniedError,
+    RequestFailedError,
+    ServerError,
+    TinkexError,
+    UnprocessableError,
+)
+from tinkex.limits import ByteBudget
+from tinkex.polling import Done, Promise
+from tinkex.transport import RetryBudget, Transport
+
+POLL = "POST retrieve_future"
+RESULT = {"metrics": {"loss:sum": 1.5}}
+TRY_AGAIN = {"type": "try_again", "request_id": "r-1", "queue_state": "active"}
+REFUSED = httpx.ConnectError("Connection refused")
+
+Follow = Callable[..., Any]
+
+
+def promise(transport: Transport, **settings: Any) -> Promise[Any]:
+    arguments = {"parse": OptimStepResponse.from_dict, "response_bytes": ByteBudget(), **settings}
+    return Promise(transport=transport, request_id="r-1", request_type="OptimStep", **arguments)
+
+
+@pytest.fixture
+def follow(transport: Transport, clock: FakeClock) -> Follow:
+    """Return a function that polls until the result is there, as a patient caller does."""
+
+    def follow(promised: Promise[Any] | None = None) -> Any:
+        promised = promised or promise(transport)
+        for _ in range(5000):
+            outcome = promised.step(3600)
+            if isinstance(outcome, Done):
+                return outcome.value
+            clock.sleep(outcome)
+        raise AssertionError("it never ends")
+
+    return follow
+
+
+# Good answers
+
+
+def test_a_result_is_read(follow: Follow, script: Script) -> None:
+    """A body that says nothing else is the result itself."""
+    script.on(POLL, RESULT)
+    assert follow().metrics == {"loss:sum": 1.5}
+    assert script.bodies("retrieve_future") == [{"request_id": "r-1", "allow_metadata_only": True}]
+
+
+def test_each_poll_says_which_it_is(transport: Transport, follow: Follow, script: Script) -> None:
+    """The server sees type, number and, the first time, how long the submission took."""
+    script.on(POLL, TRY_AGAIN, 500, RESULT)
+    follow(promise(transport, roundtrip=0.25))
+    headers = [got.headers for got in script.sent("retrieve_future")]
+    assert [got["x-tinker-request-iteration"] for got in headers] == ["0", "1", "2"]
+    assert {got["x-tinker-request-type"] for got in headers} == {"OptimStep"}
+    assert headers[0]["x-tinker-create-promise-roundtrip-time"] == "0.250000"
+    assert "x-tinker-create-promise-roundtrip-time" not in headers[1]
+    assert headers[0]["x-stainless-read-timeout"] == "45.000"
+
+
+@pytest.mark.parametrize(
+    "pending", [TRY_AGAIN, {"status": "pending"}, (408, b""), (408, TRY_AGAIN), (408, [])]
+)
+def test_a_held_poll_without_a_result_is_asked_again_at_once(
+    follow: Follow, script: Script, clock: FakeClock, pending: Any
+) -> None:
+    """The server held the poll, so there is nothing to wait for (C21, C22, wire 3.10)."""
+    script.on(POLL, *[held(clock, 30, pending)] * 3, RESULT)
+    follow()
+    assert clock.slept == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("pending", [TRY_AGAIN, {"status": "pending"}, (408, b"")])
+def test_a_server_that_does_not_hold_polls_is_asked_ever_more_rarely(
+    follow: Follow, script: Script, clock: FakeClock, pending: Any
+) -> None:
+    """Answers that come at once do not make a storm of polls (F11; C21 would wait 1 s)."""
+    script.on(POLL, *[pending] * 60, RESULT)
+    follow()
+    assert clock.slept[:4] == [0.04, 0.08, 0.16, 0.32]
+    assert set(clock.slept[8:]) == {2.0}
+
+
+def test_holding_once_shows_that_the_server_holds(follow, script: Script, clock: FakeClock) -> None:
+    """After a held poll the waits begin again from the shortest."""
+    script.on(POLL, *[TRY_AGAIN] * 5, held(clock, 5, TRY_AGAIN), TRY_AGAIN, RESULT)
+    follow()
+    assert clock.slept[4:] == [0.64, 0.0, 0.04]
+
+
+@pytest.mark.parametrize(
+    ("answer", "waited"),
+    [
+        ({**TRY_AGAIN, "retry_after_ms": 1500}, 1.5),
+        ({**TRY_AGAIN, "retry_after_ms": 0.001}, 0.02),
+        ({**TRY_AGAIN, "retry_after_ms": 10**12}, 120.0),
+        ({**TRY_AGAIN, "retry_after_ms": 0}, 0.04),
+        ({**TRY_AGAIN, "retry_after_ms": -5}, 0.04),
+        ({**TRY_AGAIN, "retry_after_ms": "1500"}, 0.04),
+        ({**TRY_AGAIN, "retry_after_ms": True}, 0.04),
+        ({**TRY_AGAIN, "retry_after_ms": None, "queue_state": "paused_rate_limit"}, 0.04),
+        ((408, b"", {"retry-after": "7"}), 7.0),
+    ],
+)
+def test_the_server_may_say_when_to_ask_again(
+    follow: Follow, script: Script, clock: FakeClock, answer: Any, waited: float
+) -> None:
+    """retry_after_ms and Retry-After are honoured within reason (C29)."""
+    script.on(POLL, answer, RESULT)
+    follow()
+    assert clock.slept == [waited]
+
+
+@pytest.mark.parametrize("failure", [httpx.ReadTimeout("timed out"), httpx.ReadTimeout("")])
+def test_a_server_that_holds_longer_than_we_do_is_no_trouble(
+    follow: Follow, script: Script, clock: FakeClock, failure: Exception
+) -> None:
+    """Some servers hold a poll for five minutes; we hang up after 45 s and ask again, for ever."""
+    script.on(POLL, *[held(clock, 45, failure)] * 50, RESULT)
+    assert follow().metrics
+    assert set(clock.slept) == {0.0}
+
+
+def test_an_impatient_caller_gets_a_short_poll(transport: Transport, script: Script, clock) -> None:
+    """The poll is cut where the caller's patience ends, and that is no trouble either."""
+    script.on(POLL, held(clock, 3, httpx.ConnectTimeout("")))
+    promised = promise(transport)
+    assert promised.step(3.0) == 0.0
+    assert script.received[-1].headers["x-stainless-read-timeout"] == "3.000"
+    assert transport.budget.tokens == 500
+
+
+def test_a_connection_that_never_comes_is_trouble(transport, script: Script, clock) -> None:
+    """A time-out of the connection says that the server is away, however long it took."""
+    script.on(POLL, held(clock, 45, httpx.ConnectTimeout("")))
+    assert promise(transport).step(3600) == 0.5
+    assert transport.budget.tokens < 500
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        {"status": "completed", "result": RESULT},
+        {"status": "completed", **RESULT},
+        {**RESULT, "error": None},
+    ],
+)
+def test_results_come_in_wrappings_too(follow: Follow, script: Script, wrapped: Any) -> None:
+    """What other servers and SDKs put around a result is taken off (C21, C32)."""
+    script.on(POLL, wrapped)
+    assert follow().metrics == {"loss:sum": 1.5}
+
+
+def test_a_body_without_a_status_is_the_result(transport, follow: Follow, script: Script) -> None:
+    """A loss_fn_output_type or any other type marks a result (C32)."""
+    script.on(POLL, {"loss_fn_output_type": "x", "type": "forward_backward"})
+    assert follow(promise(transport, parse=dict))["loss_fn_output_type"] == "x"
+
+
+# Queue states
+
+
+def test_a_pause_is_told_once_per_change(
+    transport: Transport, follow: Follow, script: Script, caplog
+) -> None:
+    """Each new state or reason is one line; repetitions are none (C29, C30, F23)."""
+    paused = {**TRY_AGAIN, "queue_state": "paused_capacity", "queue_state_reason": "short"}
+    script.on(
+        POLL, TRY_AGAIN, paused, paused, (408, {**paused, "queue_state_reason": "shorter"}),
+        TRY_AGAIN, {**TRY_AGAIN, "queue_state": "paused_rate_limit"}, RESULT,
+    )  # fmt: skip
+    seen = []
+    promised = promise(transport)
+    with caplog.at_level(logging.WARNING):
+        while not isinstance(promised.step(3600), Done):
+            seen.append((promised.queue_state, promised.queue_state_reason))
+    assert seen == [
+        ("active", None), ("paused_capacity", "short"), ("paused_capacity", "short"), ("paused_capacity", "shorter"),
+        ("active", None), ("paused_rate_limit", None),
+    ]  # fmt: skip
+    assert caplog.messages == [
+        "OptimStep r-1 is paused (paused_capacity): short",
+        "OptimStep r-1 is paused (paused_capacity): shorter",
+        "OptimStep r-1 is paused (paused_rate_limit): no reason given",
+    ]
+
+
+# Large results
+
+
+def metadata(size: Any) -> dict[str, Any]:
+    return {"status": "complete_metadata", "response_payload_size": size}
+
+
+def test_a_large_result_is_fetched_once_its_bytes_are_free(transport, script: Script) -> None:
+    """The size comes first; then the payload is asked for, holding that many bytes (C28, F22)."""
+    bytes_ = ByteBudget(100)
+    left_while_fetching: list[int] = []
+
+    def payload(request: httpx.Request) -> Any:
+        left_while_fetching.append(bytes_._left)
+        return RESULT
+
+    script.on(POLL, metadata(80), payload)
+    promised = promise(transport, response_bytes=bytes_)
+    assert promised.step(3600) == 0.0
+    assert bytes_._left == 100
+    assert isinstance(promised.step(3600), Done)
+    assert left_while_fetching == [20]
+    assert bytes_._left == 100
+    assert [body["allow_metadata_only"] for body in script.bodies("retrieve_future")] == [
+        True,
+        False,
+    ]
+
+
+def test_large_results_wait_for_one_another(transport, script: Script) -> None:
+    """One taker may overshoot, and the next waits until the budget is no longer overdrawn (F22)."""
+    script.on(POLL, metadata(10**9), RESULT)
+    bytes_ = ByteBudget(100)
+    promised = promise(transport, response_bytes=bytes_)
+    promised.step(3600)
+    assert bytes_.try_take(101)
+    polls = len(script.received)
+    assert promised.step(3600) > 0
+    assert len(script.received) == polls
+    bytes_.give_back(101)
+    assert isinstance(promised.step(3600), Done)
+    assert bytes_._left == 100
+
+
+@pytest.mark.parametrize("failure", [500, REFUSED, (200, b"<html>"), TRY_AGAIN])
+def test_bytes_are_given_back_whatever_happens(transport, script: Script, failure: Any) -> None:
+    """A failed fetch leaves the budget as it was (F22)."""
+    script.on(POLL, metadata(80), failure)
+    bytes_ = ByteBudget(100)
+    promised = promise(transport, response_bytes=bytes_)
+    promised.step(3600)
+    with contextlib.suppress(DecodeError):
+        promised.step(3600)
+    assert bytes_._left == 100
+
+
+def test_metadata_in_place_of_the_payload_is_an_error(follow: Follow, script: Script) -> None:
+    """A server that never sends the payload is not asked for ever (C28)."""
+    script.on(POLL, metadata(80))
+    with pytest.raises(DecodeError, match="metadata instead of the payload"):
+        follow()
+    assert len(script.received) == 2
+
+
+@pytest.mark.parametrize("size", [None, "80", -1, 0])
+def test_an_odd_size_does_not_matter(follow: Follow, script: Script, size: Any) -> None:
+    """The size only paces; the payload is what counts."""
+    script.on(POLL, metadata(size), RESULT)
+    assert follow().metrics
+
+
+# Failed jobs
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "category"),
+    [
+        ({"error": "out of memory", "category": "server"}, "out of memory", "server"),
+        ({"error": "bad data", "category": "USER"}, "bad data", "user"),
+        ({"error": "odd"}, "odd", "unknown"),
+        ({"error": "odd", "category": "other"}, "odd", "unknown"),
+        ({"status": "failed", "error": {"message": "inner", "category": "user"}}, "inner", "user"),
+        (
+            {"status": "failed", "error": {"message": "inner", "category": "server"}},
+            "inner",
+            "server",
+        ),
+        ({"status": "failed"}, "the server gave no reason", "unknown"),
+        ({"status": "failed", "error": {}}, "the server gave no reason", "unknown"),
+        ((400, {"detail": "rank is too high"}), "rank is too high", "unknown"),
+        ((400, {"detail": [{"msg": "a"}, {"msg": "b"}], "category": "user"}), "a; b", "user"),
+    ],
+)
+def test_a_failed_job_ends_the_wait(
+    follow: Follow, script: Script, body: Any, said: str, category: str
+) -> None:
+    """Message and category are the server's, in each of the known forms (F21; C25 goes on polling)."""
+    script.on(POLL, body)
+    with pytest.raises(RequestFailedError) as caught:
+        follow()
+    error = caught.value
+    assert error.message == f"OptimStep failed: {said}"
+    assert (error.category, error.request_id) == (category, "r-1")
+    assert error.retryable == (category == "server")
+    assert len(script.received) == 1
+
+
+# Trouble
+
+
+@pytest.mark.parametrize(
+    "trouble", [500, 502, 503, 429, 425, REFUSED, httpx.ReadError("reset")], ids=str
+)
+def test_passing_trouble_is_waited_out(
+    follow: Follow, script: Script, clock: FakeClock, trouble: Any
+) -> None:
+    """Growing waits, then the result (C31, F4; 5xx too, unlike the reference)."""
+    script.on(POLL, trouble, trouble, trouble, RESULT)
+    assert follow().metrics
+    assert clock.slept == [0.5, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_poll_waits_as_told(
+    follow: Follow, script: Script, clock: FakeClock, status: int
+) -> None:
+    """Retry-After counts for polls as for everything else (F9)."""
+    script.on(POLL, (status, {}, {"retry-after": "11"}), RESULT)
+    follow()
+    assert clock.slept == [11.0]
+
+
+@pytest.mark.parametrize("trouble", [(500, {"detail": "boom"}), REFUSED], ids=["500", "refused"])
+def test_endless_trouble_ends_with_its_history(
+    follow: Follow, script: Script, clock: FakeClock, trouble: Any
+) -> None:
+    """After five minutes the error tells every poll; no poll came sooner than its wait (F10, C23)."""
+    script.on(POLL, trouble)
+    with pytest.raises((ServerError, ConnectError)) as caught:
+        follow()
+    error = caught.value
+    assert 240 < sum(clock.slept) <= 300
+    assert len(script.received) == len(clock.slept) + 1 < 30
+    assert len(error.attempts) == len(script.received)
+    assert error.attempts[1] in {"0.5 s: HTTP 500", "0.5 s: ConnectError"}
+    assert f"gave up after {len(script.received)} attempts" in str(error)
+    assert "may go on at the server" in str(error)
+    assert error.request_id == "r-1"
+
+
+def test_trouble_of_changing_kinds_ends_too(follow: Follow, script: Script) -> None:
+    """A server that answers 404 and 500 in turns is not polled for ever."""
+    script.on(POLL, *[500, 404] * 500)
+    with pytest.raises(TinkexError):
+        follow()
+    assert len(script.received) < 60
+
+
+def test_a_good_answer_ends_trouble(
+    follow: Follow, script: Script, clock: FakeClock, caplog
+) -> None:
+    """Old trouble neither counts nor lengthens the waits of new one, and its end is told."""
+    script.on(POLL, 500, 500, TRY_AGAIN, 500, RESULT)
+    with caplog.at_level(logging.INFO, logger="tinkex"):
+        follow()
+    assert clock.slept == [0.5, 1.0, 0.04, 0.5]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING", "INFO"]
+
+
+def test_an_empty_retry_budget_slows_polls_down_and_fails_none(
+    make_transport, script, clock
+) -> None:
+    """Work that the server has accepted is not given up because other calls fail (F44)."""
+    transport = make_transport(budget=RetryBudget(0))
+    script.on(POLL, 503, 503, RESULT)
+    promised = promise(transport)
+    assert [promised.step(3600), promised.step(3600)] == [20.0, 20.0]
+    assert isinstance(promised.step(3600), Done)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, AuthenticationError), (402, BillingError), (403, PermissionDeniedError), (422, UnprocessableError),
+     (501, TinkexError)],
+)  # fmt: skip
+def test_what_will_not_pass_ends_the_wait_at_once(
+    follow: Follow, script: Script, clock: FakeClock, status: int, error: type[TinkexError]
+) -> None:
+    """Typed errors with the request's id (F14, F16)."""
+    script.on(POLL, (status, {"detail": "no"}))
+    with pytest.raises(error) as caught:
+        follow()
+    assert caught.value.request_id == "r-1"
+    assert clock.slept == []
+    assert len(script.received) == 1
+
+
+def test_the_server_may_forbid_further_polls(follow: Follow, script: Script) -> None:
+    """x-should-retry counts here too."""
+    script.on(POLL, (503, {}, {"x-should-retry": "false"}))
+    with pytest.raises(ServerError):
+        follow()
+    assert len(script.received) == 1
+
+
+def test_a_promise_that_is_unknown_for_a_moment_is_waited_for(
+    follow: Follow, script: Script
+) -> None:
+    """A 404 from a replica that lags behind is no loss (F17)."""
+    script.on(POLL, 404, 404, RESULT)
+    assert follow().metrics
+
+
+@pytest.mark.parametrize(
+    ("resubmittable", "advice"), [(True, "can be sent again"), (False, "look at the model")]
+)
+def test_a_promise_that_stays_unknown_is_lost(
+    transport, follow: Follow, script: Script, clock: FakeClock, resubmittable: bool, advice: str
+) -> None:
+    """After two minutes the error says whether sending the work again is safe (F18)."""
+    script.on(POLL, 404)
+    with pytest.raises(FutureLostError, match=advice) as caught:
+        follow(promise(transport, resubmittable=resubmittable))
+    assert caught.value.resubmittable is resubmittable
+    assert (caught.value.status_code, caught.value.request_id) == (404, "r-1")
+    assert 90 < sum(clock.slept) <= 120
+
+
+def test_a_promise_that_has_expired_is_lost_at_once(follow: Follow, script: Script) -> None:
+    """410 is one request and an error that says so (C27, F19)."""
+    script.on(POLL, (410, {"category": "user"}))
+    with pytest.raises(FutureLostError, match="expired") as caught:
+        follow()
+    assert (caught.value.status_code, caught.value.category) == (410, "server")
+    assert len(script.received) == 1
+
+
+@pytest.mark.parametrize(
+    "bare", [b"", b"{}", b" {}\n", b"null", b'{"message": ""}', b'{"error": null}']
+)
+def test_a_bare_400_is_a_proxys_and_passes(follow: Follow, script: Script, bare: bytes) -> None:
+    """A rejection that says nothing is asked again, three times in a row (C26, wire 4.4)."""
+    script.on(
+        POLL, (400, bare), (400, bare), TRY_AGAIN, (400, bare), (400, bare), (400, bare), RESULT
+    )
+    assert follow().metrics
+    script.on(POLL, (400, bare))
+    script.received.clear()
+    with pytest.raises(BadRequestError):
+        follow()
+    assert len(script.received) == 4
+
+
+@pytest.mark.parametrize(
+    "body", [{"message": "malformed"}, {"error": "malformed"}, b"<html>Bad Request</html>"]
+)
+def test_a_400_that_says_something_else_ends_the_wait(
+    follow: Follow, script: Script, body: Any
+) -> None:
+    """The request itself is wrong (C26)."""
+    script.on(POLL, (400, body))
+    with pytest.raises(BadRequestError):
+        follow()
+    assert len(script.received) == 1
+
+
+# Answers that are none
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"7",
+        b"<html>",
+        b"\xff\x00",
+        b'{"status": "completed", "result": 5}',
+        b'{"metrics": 5}',
+    ],
+)
+def test_a_success_with_the_wrong_body_is_a_decode_error(
+    follow: Follow, script: Script, body: bytes
+) -> None:
+    """A proxy's page is not taken for a result (F20)."""
+    script.on(POLL, (200, body))
+    with pytest.raises(DecodeError, match="polling OptimStep") as caught:
+        follow()
+    assert caught.value.request_id == "r-1"
+
+
+def test_a_parser_that_stumbles_is_a_decode_error(
+    transport, follow: Follow, script: Script
+) -> None:
+    """No bare KeyError comes out of a remote problem."""
+    script.on(POLL, RESULT)
+    for parse in (
+        lambda body: body["absent"],
+        lambda body: body.absent,
+        lambda body: int("x"),
+        lambda body: 1 + body,
+    ):
+        with pytest.raises(DecodeError):
+            follow(promise(transport, parse=parse))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    status=st.sampled_from([200, 400, 404, 408, 410, 429, 500]),
+    body=st.dictionaries(
+        st.sampled_from(["type", "status", "error", "category", "result", "queue_state", "queue_state_reason",
+                         "retry_after_ms", "response_payload_size", "metrics", "detail"]),
+        st.none() | st.booleans() | st.integers() | st.sampled_from(
+            ["try_again", "pending", "completed", "failed", "complete_metadata", "", "x"]
+        ) | st.lists(st.none(), max_size=1) | st.dictionaries(st.sampled_from(["message", "category"]), st.text(max_size=3), max_size=2),
+        max_size=5,
+    ),
+)  # fmt: skip
+def test_any_answer_is_a_wait_a_result_or_one_of_our_errors(
+    transport, script: Script, status, body
+) -> None:
+    """No combination of fields makes anything else, and no wait is negative or endless (F20)."""
+    script.on(POLL, (status, body))
+    promised = promise(transport)
+    try:
+        outcome = promised.step(3600)
+    except TinkexError:
+        return
+    assert isinstance(outcome, Done) or 0 <= outcome <= 120
