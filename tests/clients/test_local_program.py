@@ -113,7 +113,7 @@ def test_a_batch_of_several_chunks_gives_one_batchs_gradients(
     ]
     results = []
     for most in (1024, 2):
-        monkeypatch.setattr("tinkex.training.chunk_data.__defaults__", (most, 5_000_000))
+        monkeypatch.setattr("tinkex.batches.chunk_data.__defaults__", (most, 5_000_000))
         training = nano_service.create_lora_training_client(NANO, rank=2, seed=7)
         output, step = training.train_step(data, "cross_entropy", types.AdamParams(1e-2))
         step.result()
