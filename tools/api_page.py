@@ -17,6 +17,9 @@ import tinkex
 import tinkex.checkpoints
 import tinkex.errors
 import tinkex.local
+import tinkex.losses
+import tinkex.regularizers
+import tinkex.testing
 import tinkex.types
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
@@ -31,8 +34,11 @@ SECTIONS = [
     ("Futures", tinkex, ["Future", "wait", "as_completed"]),
     ("Text", tinkex, ["get_tokenizer", "Tokenizer"]),
     ("Types: tinkex.types", tinkex.types, tinkex.types.__all__),
+    ("Losses: tinkex.losses", tinkex.losses, tinkex.losses.__all__),
+    ("Regularizers: tinkex.regularizers", tinkex.regularizers, tinkex.regularizers.__all__),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
     ("The local server: tinkex.local", tinkex.local, tinkex.local.__all__),
+    ("Faults: tinkex.testing", tinkex.testing, tinkex.testing.__all__),
 ]
 
 
