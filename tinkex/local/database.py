@@ -102,8 +102,8 @@ class Database:
             raise RuntimeError(
                 f"{path} was written by a newer tinkex (layout {version}, expected 1)"
             )
-        if version == 0:
-            self._connection.executescript(f"BEGIN IMMEDIATE;{self._schema}COMMIT;")
+        # Every statement makes only what is missing, so a file of an earlier build is completed.
+        self._connection.executescript(f"BEGIN IMMEDIATE;{self._schema}COMMIT;")
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
