@@ -2,7 +2,8 @@
 
 Each step samples some answers to a few prompts, rewards each by the share of the letter among its
 letters, and raises the probability of what did better than its group. The local server does it in
-about a minute; the reward is drawn to rl_importance_sampling.svg.
+about a minute; the reward is drawn to rl_importance_sampling.svg. Towards the end the model writes
+little but the letter: it has found what the reward asks for, which is not what anybody wants to read.
 """
 
 from __future__ import annotations
