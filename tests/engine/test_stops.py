@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinkex.local.engine.stops import StopFinder
@@ -19,6 +19,8 @@ TEXT = "naïve café — 日本語 🙂 end"
         lambda a: st.integers(a + 1, min(len(TEXT), a + 6)).map(lambda b: TEXT[a:b])
     ),
 )
+# Four tokens in a row that each end inside a character, though never in the same one.
+@example(cuts=[3, 14, 15, 18], stop="fé — 日")
 def test_stop_strings_are_found_however_text_is_cut(cuts: list[int], stop: str) -> None:
     """Tokens may cut characters in the middle; the stop is seen with the byte that completes it."""
     raw = TEXT.encode()

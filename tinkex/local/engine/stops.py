@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 Decode = Callable[[Sequence[int]], str]
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-# A character of UTF-8 has at most four bytes, so at most three tokens can be waiting for more;
-# beyond that the bytes are simply not valid and count as decoded.
-_MAX_PENDING = 4
+# A character of UTF-8 has at most four bytes, so at most three tokens in a row can add nothing to the
+# text that is complete; beyond that the bytes are simply not valid and count as decoded.
+_MAX_WAITING = 4
 
 
 class StopFinder:
@@ -33,6 +33,8 @@ class StopFinder:
         self._context: list[int] = []
         self._pending: list[int] = []
         self._tail = ""
+        self._complete = 0
+        self._waiting = 0
 
     def feed(self, token: int) -> bool:
         """Add a token; return whether a stop string now stands complete in the text."""
@@ -40,11 +42,15 @@ class StopFinder:
         known = self._decode(self._context) if self._context else ""
         text = self._decode(self._context + self._pending)
         piece = text[len(known) :]
-        whole = not piece.endswith(_REPLACEMENT) or len(self._pending) >= _MAX_PENDING
-        seen = self._tail + (piece if whole else piece.rstrip(_REPLACEMENT))
+        complete = piece.rstrip(_REPLACEMENT)
+        self._waiting = 1 if len(complete) > self._complete else self._waiting + 1
+        self._complete = len(complete)
+        whole = complete == piece or self._waiting >= _MAX_WAITING
+        seen = self._tail + (piece if whole else complete)
         if any(stop in seen for stop in self._stops):
             return True
         if whole and piece:
             self._tail = seen[-self._keep :] if self._keep else ""
             self._context, self._pending = self._pending, []
+            self._complete = self._waiting = 0
         return False
