@@ -16,6 +16,7 @@ from tinkex.creation import lora_of
 from tinkex.errors import ClientClosedError, MissingDependencyError, ValidationError
 from tinkex.rest import RestClient
 from tinkex.sampling import RetryConfig, SamplingClient
+from tinkex.secret import Secret
 from tinkex.session import Session
 from tinkex.training import TrainingClient
 from tinkex.transport import Transport
@@ -60,7 +61,7 @@ class ServiceClient:
         project_id: str | None = None,
         *,
         base_url: str | None = None,
-        api_key: str | None = None,
+        api_key: str | Secret | None = None,
         tags: Sequence[str] | None = None,
         timeout: float | timedelta | None = None,
         max_retries: int | None = None,
@@ -68,6 +69,10 @@ class ServiceClient:
         transport: Transport | None = None,
         **settings: Any,
     ) -> None:
+        # As a plain string it would stand in the locals of every traceback through here.
+        api_key = (
+            Secret(api_key.strip()) if isinstance(api_key, str) and api_key.strip() else api_key
+        )
         if config is None:
             config = Config.resolve(
                 user_metadata=user_metadata,
