@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinkex_generated.api.models import create_model as operation
-from tinkex_generated.errors import ParseError
 from tinkex_generated.models import CreateModelRequest, CreateModelResponse
-from tinkex_generated.types import loads
 
 from tinkex.session import Session
-from tinkex.submission import future, work_from_answer
+from tinkex.submission import decoded, future, work_from_answer
 from tinkex.transport import Answer
 from tinkex.types import LoraConfig, WeightsInfoResponse
 from tinkex.wire import encode
@@ -50,7 +48,7 @@ def outcome(session: Session, answer: Answer, name: str, request_type: str, pars
     """Return the future of what a request outside a model's order was answered with."""
     work = session.transport.parsed(
         answer,
-        lambda content: work_from_answer(session, _json(content), request_type, parse),
+        lambda content: work_from_answer(session, decoded(content), request_type, parse),
         name,
     )
     return future(session, work, name)
@@ -64,10 +62,3 @@ def lora_of(info: WeightsInfoResponse) -> LoraConfig:
         train_attn=info.train_attn is not False,
         train_unembed=info.train_unembed is not False,
     )
-
-
-def _json(content: bytes) -> Any:
-    try:
-        return loads(content)
-    except ValueError:
-        raise ParseError("", "is no JSON") from None

@@ -18,7 +18,7 @@ from tinkex.limits import LARGE_PROMPT_BYTES, SampleLimiter
 from tinkex.polling import Done, Promise
 from tinkex.session import Session
 from tinkex.submission import promise
-from tinkex.transport.failures import decode_error, is_retryable_status
+from tinkex.transport.failures import is_retryable_status
 from tinkex.transport.retry import Retries, RetryPolicy
 from tinkex.types.model_input import ModelInput
 from tinkex.wire import decode
@@ -166,11 +166,10 @@ class SampleWork:
             if "request_id" not in body:
                 return Done(self.read(body))
         except ValueError as error:
-            content_type = response.headers.get("content-type", "")
             why = str(error)
         else:
             return self._follow(body, roundtrip)
-        raise decode_error(response.content, content_type, "asample", why)
+        raise self._session.transport.decode_error(response, "asample", why)
 
     def _follow(self, body: dict[str, Any], roundtrip: float) -> float:
         self.promise = promise(

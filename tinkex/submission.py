@@ -173,7 +173,7 @@ class SubmissionQueue:
             part = transport.parsed(
                 answer,
                 lambda content: _part(
-                    self._session, _json(content), request_type, parse, roundtrip
+                    self._session, decoded(content), request_type, parse, roundtrip
                 ),
                 request.operation,
             )
@@ -221,7 +221,8 @@ def _is_about_number(operation: str, error: ApiError) -> bool:
     return operation in _NAMELESS or "seq" in error.body.lower()
 
 
-def _json(content: bytes) -> Any:
+def decoded(content: bytes) -> Any:
+    """Return the JSON of a body; a ParseError says that it is none."""
     try:
         return loads(content)
     except ValueError:

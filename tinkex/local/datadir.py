@@ -19,6 +19,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
+from tinkex.local.engine.tensors import sync_folder
+
 
 def default_data_dir() -> Path:
     """Return TINKEX_LOCAL_DIR, or else the user's data folder for the local server."""
@@ -124,17 +126,6 @@ def sync_tree(folder: Path) -> int:
             total += os.fstat(handle.fileno()).st_size
     sync_folder(folder)
     return total
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk, where the system can do that."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _try_lock(handle: IO[bytes]) -> bool:
