@@ -340,3 +340,15 @@ def test_a_prompt_is_sent_as_it_was_when_it_was_given(script: Script) -> None:
         tokens[:] = 9
         future.result()
     assert script.bodies("asample")[-1]["prompt"]["chunks"][0]["tokens"] == [1, 2, 3]
+
+
+def test_an_unreadable_answer_does_not_repeat_the_key() -> None:
+    """A proxy's page that echoes the request is quoted in the error without the API key."""
+    key = "tml-canary-0123456789"
+    script = Script().on("POST create_sampling_session", {"sampling_session_id": "SS"})
+    script.on("POST asample", (200, f"<html>you sent {key}</html>".encode()))
+    with scripted_service(script, api_key=key) as service:
+        sampler = service.create_sampling_client(base_model="B")
+        with pytest.raises(DecodeError, match="you sent") as caught:
+            sampler.sample(ModelInput.from_ints([1])).result()
+    assert key not in str(caught.value)
