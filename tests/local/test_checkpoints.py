@@ -71,8 +71,8 @@ def test_deleted_checkpoint_is_gone_with_its_files(wire: Wire, server: Any) -> N
     model.call("save_weights", path="a")
 
 
-def test_kinds_that_are_not_kept_are_told_apart(wire: Wire) -> None:
-    """An invented kind is a 422; external weights, which nobody can save here, a 404."""
+def test_unknown_kinds_and_unknown_exports_are_told_apart(wire: Wire) -> None:
+    """An invented kind is a 422; an export that was never made, a 404."""
     model = wire.model()
     assert wire.http.delete(route(model, "other/a")).status_code == 422
     assert wire.http.delete(route(model, "external_weights/a")).status_code == 404
