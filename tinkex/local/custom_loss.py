@@ -39,7 +39,7 @@ class CustomLoss:
         """
         from autograd import make_vjp
 
-        from tinkex.local.loss_ops import detached
+        from tinkex.local.loss_ops import detached, traced
 
         metrics: dict[str, float] = {}
         logprobs, *others = (
@@ -53,7 +53,7 @@ class CustomLoss:
                 raise ValueError(
                     f"the loss has shape {np.shape(detached(loss))}, not that of a number"
                 )
-            return loss * 1.0
+            return traced(loss, logprobs)
 
         with np.errstate(all="ignore"):
             backward, loss = make_vjp(loss_of)(logprobs)

@@ -17,8 +17,9 @@ from tinkex.local.problem import Problem
 
 logger = logging.getLogger("tinkex.local.gate")
 
-_DOWNLOAD = re.compile(
-    r"/api/v1/training_runs/[^/]+/checkpoints/[^/]+/[^/]+/(download|files/[^/]+)"
+_OPEN = re.compile(
+    r"/api/v1/healthz"
+    r"|/api/v1/training_runs/[^/]+/checkpoints/[^/]+/[^/]+/(download|files/[^/]+)"
     r"|/api/v1/sessions/[^/]+/trace_export/download"
 )
 
@@ -92,7 +93,7 @@ class Gate:
             origin = headers.get("origin")
             if origin is not None and _host_name(origin) not in self._host_names:
                 raise Problem(403, f"requests from {origin!r} are not answered")
-        if not _is_signed(scope):
+        if not _is_open(scope):
             self._keys.check(headers.get("x-api-key", ""))
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self._max_body_bytes:
@@ -116,9 +117,9 @@ class Gate:
         return Problem(413, f"the request body is larger than {self._max_body_bytes} bytes")
 
 
-def _is_signed(scope: Scope) -> bool:
-    """Say whether a request is a download, which is let in by the signature in its URL."""
-    return scope["method"] in ("GET", "HEAD") and _DOWNLOAD.fullmatch(scope["path"]) is not None
+def _is_open(scope: Scope) -> bool:
+    """Say whether a request needs no key: a look at the health, or a download with a signed URL."""
+    return scope["method"] in ("GET", "HEAD") and _OPEN.fullmatch(scope["path"]) is not None
 
 
 def _host_name(url: str) -> Any:
