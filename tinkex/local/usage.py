@@ -69,6 +69,12 @@ class UsageTable:
                 for key, count in counts.items():
                     self._counts[key] = self._counts.get(key, 0) + count
 
+    def totals(self) -> dict[str, int]:
+        """Return how much was ever used of each kind."""
+        self.flush()
+        rows = self._database.rows("SELECT kind, SUM(count) AS total FROM usage GROUP BY kind")
+        return {row["kind"]: row["total"] for row in rows}
+
     def window(self, start: float, end: float) -> list[UsageRow]:
         """Return what was used from `start` until before `end` (full hours, seconds since 1970).
 
