@@ -62,7 +62,7 @@ def test_page_shows_what_there_is() -> None:
         html = httpx.get(server.base_url).text
         seen = text_of(html)
         for text in (
-            "a <fine> run", run_id, "4 steps", "in memory", "demo",
+            "a <fine> run", run_id, "4 steps", "in memory tinkex/nano", "demo",
             f"tinker://{run_id}/weights/kept", "training state", "in 2 hours",
             "sampler-", "open", "prompt[0] is 9999", "24 tokens trained", "1 training runs",
         ):  # fmt: skip

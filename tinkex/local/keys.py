@@ -18,6 +18,7 @@ from tinkex.local.problem import Problem
 TOKEN_LIFETIME_S = 3600
 TOKEN_START = "eyJ"  # noqa: S105 - how every JWT begins, base64 of '{"'
 _HEADER = {"alg": "HS256", "typ": "JWT"}
+NO_KEY = 0
 _CHALLENGE = 'ApiKey realm="tinkex"'
 
 
@@ -70,12 +71,15 @@ class KeyRing:
         return f"{signed.decode()}.{_encode(self._sign(signed)).decode()}"
 
     def number(self, given: str) -> int:
-        """Return the number of a key, or of the key that a token was exchanged for."""
+        """Return the number of a key, or of the key that a token was exchanged for.
+
+        Where no key is needed, having none has the number 0.
+        """
         claims = self._claims(given)
         if claims is not None:
             return int(claims["key_id"])
         if not given:
-            raise _refusal("no API key was presented in X-API-Key")
+            return NO_KEY
         digest = self._digest(given)
         self._database.execute("INSERT OR IGNORE INTO api_keys (digest) VALUES (?)", (digest,))
         return self._database.count("SELECT key_id FROM api_keys WHERE digest = ?", (digest,))
@@ -90,6 +94,8 @@ class KeyRing:
                 "the key that this server was started with cannot be deleted: start the server"
                 " with another one",
             )
+        if not given:
+            raise _refusal("no API key was presented in X-API-Key")
         number = self.number(given)
         self._database.execute(
             "UPDATE api_keys SET deleted_at = ? WHERE key_id = ?", (self._now(), number)

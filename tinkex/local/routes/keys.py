@@ -9,6 +9,7 @@ from tinkex_generated.models import (
 )
 
 from tinkex.local.call import Call
+from tinkex.local.keys import NO_KEY
 from tinkex.local.site import Site
 
 
@@ -19,10 +20,11 @@ def auth_token(site: Site, call: Call) -> AuthTokenResponse:
 
 def get_own_api_key(site: Site, call: Call) -> SelfApiKeyResponse:
     """Say which key was presented: its number; here keys have no names and owners of their own."""
+    number = site.keys.number(call.credential)
     return SelfApiKeyResponse(
-        key_id=site.keys.number(call.credential),
-        name="local",
-        note="a key of the embedded local server",
+        key_id=number,
+        name="none" if number == NO_KEY else f"key {number}",
+        note="this local server lets in whoever reaches it" if number == NO_KEY else "",
         details=ApiKeyDetails(
             org_details=ApiKeyOrganization(name="local"),
             user_details=ApiKeyUser(email="nobody@localhost"),
