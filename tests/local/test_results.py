@@ -67,6 +67,24 @@ def test_a_loss_curve_that_cannot_be_written_fails_no_step(
         assert "loss curve" in caplog.text
 
 
+def test_bookkeeping_that_cannot_be_written_fails_no_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without audit log, usage and journal, training and sampling go on; it is logged."""
+    with served() as (server, wire):
+        model = wire.model()
+        path = model.call("save_weights", path="a")["path"]
+        for table in ("audit", "usage"):
+            server._site.database.execute(f"DROP TABLE {table}")
+        server._site.result_file.execute("DROP TABLE journal")
+        model.call("load_weights", path=path, optimizer=True)
+        assert model.step() > 0
+        wire.result(wire.post("asample", base_model="tinkex/nano", **CLOCKLESS))
+        server._site.upkeep()
+        for said in ("audit log lacks", "usage cannot be written", "journal are lost"):
+            assert said in caplog.text
+
+
 def test_evicted_results_are_gone_and_unknown_ones_never_were() -> None:
     """After the retention a poll is answered 410, for an unknown id still 404."""
     clock = Clock()

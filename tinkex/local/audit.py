@@ -4,6 +4,7 @@ An entry about a change is written in the change's own transaction, so the log h
 and nothing else.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,8 @@ from typing import Any
 from attrs import frozen
 
 from tinkex.local.database import Database, from_json, to_json
+
+logger = logging.getLogger("tinkex.local.audit")
 
 MOST_ENTRIES = 100_000
 # What each kind of event is about; `None`: everything.
@@ -42,9 +45,15 @@ class AuditLog:
         self._now = now
 
     def add(self, resource: str, action: str, **details: Any) -> None:
-        """Write an entry about something that changed no row."""
-        with self._database.transaction() as connection:
-            self.add_within(connection, resource, action, **details)
+        """Write an entry about something that changed no row.
+
+        What was done stays done if the entry cannot be written.
+        """
+        try:
+            with self._database.transaction() as connection:
+                self.add_within(connection, resource, action, **details)
+        except sqlite3.Error:
+            logger.exception("the audit log lacks an entry: %s_%s", resource, action)
 
     def add_within(
         self, connection: sqlite3.Connection, resource: str, action: str, **details: Any

@@ -157,8 +157,8 @@ class SessionTable:
         found = (
             "FROM telemetry, json_each(telemetry.batch, '$.events') AS one"
             " WHERE (?1 IS NULL OR session_id = ?1)"
-            " AND (?2 IS NULL OR one.value ->> 'event' = ?2)"
-            " AND (?3 IS NULL OR one.value ->> 'severity' = ?3)"
+            " AND (?2 IS NULL OR json_extract(one.value, '$.event') = ?2)"
+            " AND (?3 IS NULL OR json_extract(one.value, '$.severity') = ?3)"
         )
         values = [session_id, event, severity]
         rows = self._database.rows(
