@@ -116,6 +116,20 @@ def test_checkpoints_expire() -> None:
         assert wire.post("weights_info", tinker_path=path)
 
 
+def test_expiry_goes_on_when_other_upkeep_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """One part of the upkeep that cannot be done keeps none of the others from being done."""
+    clock = Clock()
+    with served(options=Options(now=clock, session_timeout_s=60)) as (server, wire):
+        model = wire.model()
+        model.call("save_weights", path="a", ttl_seconds=3600)
+        clock.now += 3600
+        server._site.database.execute("DROP TABLE runs")
+        server._site.upkeep()
+        assert "a part of the upkeep failed" in caplog.text
+        assert not list(server._site.data.checkpoints.iterdir())
+        assert wire.send("session_heartbeat", session_id=model.session_id).status_code == 410
+
+
 def test_the_name_of_an_expired_checkpoint_is_free() -> None:
     """Nobody has to wait for the clean-up."""
     clock = Clock()

@@ -58,10 +58,6 @@ class Archives:
             built.set()
         return archive
 
-    def etag(self, record: CheckpointRecord) -> str:
-        """Return the entity tag of a checkpoint's archive: its folder never changes."""
-        return f'"{record.folder_id}"'
-
     def _build(self, record: CheckpointRecord, archive: Path) -> None:
         folder = self._data.checkpoints / record.folder_id
         partial = self._data.staging / f"{record.folder_id}.tar"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from tinkex_generated.models import (
     ExternalWeightsUrlsResponse,
     SaveWeightsExternalResponseInternal,
@@ -15,6 +15,7 @@ from tinkex.local.engine import Trainer
 from tinkex.local.live import LiveModel
 from tinkex.local.paths import TinkerPath
 from tinkex.local.problem import Problem
+from tinkex.local.routes.runs import send_file
 from tinkex.local.routes.weights import promised_path, submit_save
 from tinkex.local.site import Site
 
@@ -73,11 +74,7 @@ def download_external_weights(site: Site, call: Call) -> Response:
     file = site.checkpoints.folder(record) / name
     if name == COMPLETE_MARKER or not file.is_file():
         raise Problem(404, f"{path} has no file {name!r}")
-    headers = {"etag": f'"{record.folder_id}"', "accept-ranges": "bytes"}
-    if call.request.headers.get("if-none-match") == headers["etag"]:
-        return Response(status_code=304, headers=headers)
-    site.audit.add("checkpoint", "read", tinker_path=str(path), purpose="download")
-    return FileResponse(file, media_type="application/octet-stream", filename=name, headers=headers)
+    return send_file(site, call, record, file, name)
 
 
 def _subject(path: TinkerPath, name: str) -> str:

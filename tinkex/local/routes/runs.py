@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import FileResponse, Response
@@ -99,15 +100,19 @@ def download_checkpoint_archive(site: Site, call: Call) -> Response:
     call.verify_signature(site.signer, f"archive {path}")
     record = site.checkpoints.get(path)
     file = site.archives.ensure(record)
-    headers = {"etag": site.archives.etag(record), "accept-ranges": "bytes"}
+    return send_file(site, call, record, file, f"{path.run_id}_{path.name}.tar")
+
+
+def send_file(
+    site: Site, call: Call, record: CheckpointRecord, file: Path, filename: str
+) -> Response:
+    """Send a file made from a checkpoint, or a range of it; its folder never changes."""
+    headers = {"etag": f'"{record.folder_id}"', "accept-ranges": "bytes"}
     if call.request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
-    site.audit.add("checkpoint", "read", tinker_path=str(path), purpose="download")
+    site.audit.add("checkpoint", "read", tinker_path=str(record.path), purpose="download")
     return FileResponse(
-        file,
-        media_type="application/octet-stream",
-        filename=f"{path.run_id}_{path.name}.tar",
-        headers=headers,
+        file, media_type="application/octet-stream", filename=filename, headers=headers
     )
 
 
