@@ -251,5 +251,6 @@ FUNCTIONS: dict[str, Operation] = {
     "operator.pos": lambda x: x, "operator.getitem": _getitem,
     "operator.and_": _bounded(anp.logical_and), "operator.or_": _bounded(anp.logical_or),
     "operator.invert": anp.logical_not, "math.pow": _power,
+    "getattr": _getattr,
     "builtins.getattr": _getattr,
 }  # fmt: skip
