@@ -148,9 +148,9 @@ def _count_text(value: str) -> int:
 
 
 def _size(value: Any) -> int:
-    if _count(value) < 1:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError("must be a positive integer")
-    return int(value)
+    return value
 
 
 def _size_text(value: str) -> int:
