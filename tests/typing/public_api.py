@@ -135,7 +135,11 @@ def rest(client: RestClient) -> None:
     assert_type(client.whoami(), types.SelfApiKeyResponse)
     client.assign_session_project("s", "p")
     assert_type(client.search_sessions(), types.SessionSearchResponse)
-    assert_type(client.iter_sessions({"team": "a"}), Iterator[types.SessionSummary])
+    assert_type(client.iter_sessions("accessible"), Iterator[str])
+    assert_type(
+        client.iter_session_search(types.SessionSearchRequest(user_metadata={"team": "a"})),
+        Iterator[types.SessionSummary],
+    )
     assert_type(client.export_session_trace("s").url, str | None)
     assert_type(client.copy_weights(path).tinker_path, str)
     assert_type(client.get_external_weights_urls(path).urls, dict[str, str])
