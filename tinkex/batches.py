@@ -11,12 +11,12 @@ from tinkex_generated.models import ForwardBackwardRequest, ForwardRequest
 from tinkex_generated.types import Request
 
 from tinkex.checks import checked_data
-from tinkex.futures import Work
 from tinkex.submission import SubmissionQueue
 from tinkex.types import Datum, ForwardBackwardOutput
 from tinkex.wire import decode, encode
 from tinkex.wire.chunking import chunk_data
 from tinkex.wire.combine import combine
+from tinkex.work import Work
 
 Operation = Literal["forward", "forward_backward"]
 
@@ -27,7 +27,7 @@ def submit_batch(
     operation: Operation,
     data: Sequence[Datum],
     loss_fn: str,
-    loss_fn_config: Mapping[str, float] | None = None,
+    loss_fn_config: Mapping[str, float | str] | None = None,
 ) -> Work[ForwardBackwardOutput]:
     """Send a batch in as many requests as it takes, and return the work that is left.
 
@@ -40,7 +40,8 @@ def submit_batch(
     checked_data(data)
     builders: list[Callable[[int], Request]] = []
     first = 0
-    for chunk in chunk_data(data):
+    limits = queue.session.limits
+    for chunk in chunk_data(data, limits.chunk_len, limits.chunk_bytes):
         payload = encode.forward_backward_input(chunk, first, loss_fn, config)
         builders.append(partial(_request, operation, model_id, payload))
         first += len(chunk)

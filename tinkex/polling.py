@@ -88,12 +88,21 @@ class Promise(Generic[T]):
     queue_state: str = "unknown"
     queue_state_reason: str | None = None
     last_heard: str = "nothing yet"
+    _heard_at: float | None = None
     _iteration: int = 0
     _early_answers: int = 0
     _allow_metadata_only: bool = True
     _reserved_bytes: int = 0
     _spells: dict[_Trouble, _Spell] = field(factory=dict)
     _bare_400s: int = 0
+
+    def heard(self) -> str:
+        """Return what the last poll brought, why the queue lets it wait, and how long ago that was."""
+        if self._heard_at is None:
+            return self.last_heard
+        why = f" ({self.queue_state_reason})" if self.queue_state_reason else ""
+        ago = self.transport.clock.now() - self._heard_at
+        return f"{self.last_heard}{why}, {ago:.1f} s ago"
 
     def step(self, patience: float) -> float | Done[T]:
         """Ask once; return the result, or the seconds to wait before asking again.
@@ -131,7 +140,8 @@ class Promise(Generic[T]):
             timeout=timeout,
         )
         self._iteration += 1
-        held = clock.now() - began
+        self._heard_at = clock.now()
+        held = self._heard_at - began
         if isinstance(outcome, TransportError):
             return self._after_silence(outcome, held, timeout)
         self.last_heard = f"HTTP {outcome.status_code}"
@@ -201,18 +211,8 @@ class Promise(Generic[T]):
 
     def _note_queue(self, state: str, reason: Any) -> None:
         self.last_heard = f"pending, {state}"
-        reason = self._redacted(reason) if reason else None
-        if (state, reason) == (self.queue_state, self.queue_state_reason):
-            return
-        self.queue_state, self.queue_state_reason = state, reason
-        if state.startswith("paused"):
-            log.warning(
-                "%s %s is paused (%s): %s",
-                self.request_type,
-                self.request_id,
-                state,
-                reason or "no reason given",
-            )
+        self.queue_state = state
+        self.queue_state_reason = self._redacted(reason) if reason else None
 
     def _guard(self, held: float) -> float:
         """Ask again at once if the server held the poll, and ever later if it did not."""

@@ -6,7 +6,7 @@ import atexit
 import itertools
 import logging
 import threading
-from typing import Literal
+from collections.abc import Sequence
 
 import httpx
 from attrs import frozen
@@ -18,10 +18,14 @@ from tinkex_generated.models import (
     SessionHeartbeatRequest,
 )
 
-from tinkex._version import SDK_VERSION
+from tinkex import termination
 from tinkex.background import FuturePool
-from tinkex.errors import SessionLostError, TinkexError
-from tinkex.limits import SampleLimiter, sample_limiter
+from tinkex.cancellation import Cancellations
+from tinkex.errors import ClientClosedError, SessionLostError, TinkexError
+from tinkex.hints import ask_for_hints
+from tinkex.limits import Limits, SampleLimiter, sample_limiter
+from tinkex.queue_state import QueueObserver, QueueWatch
+from tinkex.telemetry import TelemetryReporter
 from tinkex.transport import Transport
 from tinkex.transport.failures import printable
 
@@ -30,12 +34,14 @@ log = logging.getLogger("tinkex.session")
 HEARTBEAT_INTERVAL = 10.0
 HEARTBEAT_TIMEOUT = 10.0
 FINISH_TIMEOUT = 2.0
+# By then another beat is missing; servers end sessions after some minutes without one.
+LATE = 20.0
 # One miss is a hiccup, two in a row are a state worth telling.
 MISSES_BEFORE_WARNING = 2
 # A single 404 may come from a proxy that lost its way.
 NOT_FOUND_BEFORE_LOST = 2
 
-FinishReason = Literal["success", "errored", "interrupted"]
+FinishReason = termination.ExitReason
 
 
 @frozen
@@ -47,12 +53,15 @@ class HeartbeatState:
         misses: Beats in a row that failed.
         unknown: How many of the latest ones in a row were answered with 404.
         lost: Why the server no longer has the session; None while it has.
+        late: Seconds by which the latest beat came later than it should, because this process was
+            suspended or did not let its threads run.
     """
 
     last_success: float
     misses: int = 0
     unknown: int = 0
     lost: str | None = None
+    late: float = 0.0
 
     @property
     def is_alive(self) -> bool:
@@ -66,17 +75,36 @@ class Session:
     Args:
         transport: The way to the server.
         heartbeat_interval: Seconds between beats.
+        observers: Functions that are called when the server's queue changes its mind.
+
+    Attributes:
+        id: The server's name of the session.
+        hints: What the server would like its clients to keep to.
+        limits: The sizes that this session keeps to, and where each came from.
+        heartbeat: How the heartbeat is doing.
+        telemetry: What tells the server about the session, if `Config.telemetry` asks for it.
     """
 
     def __init__(
-        self, transport: Transport, heartbeat_interval: float = HEARTBEAT_INTERVAL
+        self,
+        transport: Transport,
+        heartbeat_interval: float = HEARTBEAT_INTERVAL,
+        observers: Sequence[QueueObserver] = (),
     ) -> None:
         config = transport.config
         self.transport = transport
+        self.hints = ask_for_hints(transport)
+        self.limits: Limits = self.hints.limits(config)
         self.limiter: SampleLimiter = sample_limiter(config)
+        self.limiter.adopt(self.limits)
         self.background = FuturePool(clock=transport.clock)
+        self.cancellations = Cancellations(transport, self.background)
+        self.queue_watch = QueueWatch(transport.clock)
+        for observer in observers:
+            self.queue_watch.add(observer)
         self._model_numbers = itertools.count()
         self._sampler_numbers = itertools.count()
+        self._custom_loss_numbers = itertools.count()
         self._interval = heartbeat_interval
         self._stop = threading.Event()
         self._closing = threading.Lock()
@@ -85,8 +113,9 @@ class Session:
                 body=CreateSessionRequest(
                     tags=list(config.tags),
                     user_metadata=dict(config.user_metadata),
-                    sdk_version=SDK_VERSION,
+                    sdk_version=config.sdk_version,
                     project_id=config.project_id,
+                    display_name=config.display_name,
                 )
             ),
             create_session.parse_response,
@@ -102,7 +131,9 @@ class Session:
         self.heartbeat = HeartbeatState(transport.clock.now())
         self._thread = threading.Thread(target=self._beat_on, name="tinkex-heartbeat", daemon=True)
         self._thread.start()
-        atexit.register(self.close)
+        self.telemetry = TelemetryReporter(transport, self.id) if config.telemetry else None
+        atexit.register(self._close_at_exit)
+        termination.watch(self)
 
     def next_model_number(self) -> int:
         """Return the number of the session's next model, from 0."""
@@ -112,12 +143,24 @@ class Session:
         """Return the number of the session's next sampling session, from 0."""
         return next(self._sampler_numbers)
 
+    def next_custom_loss_number(self) -> int:
+        """Return the number of the session's next uploaded loss, from 0."""
+        return next(self._custom_loss_numbers)
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether the session was ended from this side."""
+        return self._stop.is_set()
+
     def check(self) -> None:
-        """Raise if the server has ended the session.
+        """Raise if the session has ended, from either side.
 
         Raises:
-            SessionLostError: It has; what was saved is safe, what was not is gone.
+            ClientClosedError: It was closed here.
+            SessionLostError: The server ended it; what was saved is safe, what was not is gone.
         """
+        if self.is_closed:
+            raise ClientClosedError("this session was closed; create a new ServiceClient")
         if self.heartbeat.lost is not None:
             raise SessionLostError(
                 f"the server ended this session ({self.heartbeat.lost}). Create a new "
@@ -125,8 +168,12 @@ class Session:
                 session_id=self.id,
             )
 
-    def beat(self) -> None:
-        """Send one heartbeat and note what came of it."""
+    def beat(self, late: float = 0.0) -> None:
+        """Send one heartbeat and note what came of it.
+
+        Args:
+            late: Seconds by which it comes later than it should.
+        """
         outcome = self.transport.send_once(
             session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id)),
             timeout=HEARTBEAT_TIMEOUT,
@@ -135,7 +182,7 @@ class Session:
         if isinstance(outcome, httpx.Response) and outcome.is_success:
             if self.heartbeat.misses >= MISSES_BEFORE_WARNING:
                 log.info("session %s: the heartbeat is taken again", self.id)
-            self.heartbeat = HeartbeatState(self.transport.clock.now())
+            self.heartbeat = HeartbeatState(self.transport.clock.now(), late=late)
             return
         what = f"HTTP {status}" if status else str(outcome)
         before = self.heartbeat
@@ -146,6 +193,7 @@ class Session:
             before.misses + 1,
             unknown,
             lost=f"heartbeat answered with {what}" if gone else None,
+            late=late,
         )
         self._tell(what)
 
@@ -163,10 +211,14 @@ class Session:
                 what,
             )
 
-    def close(self, reason: FinishReason = "success") -> None:
+    def close(self, reason: FinishReason = "success", detail: str | None = None) -> None:
         """End the session at the server, as far as it can be told, and stop the heartbeat.
 
         In a process forked from the one that began the session it does nothing.
+
+        Args:
+            reason: "success", "errored" or "interrupted".
+            detail: A sentence for whoever looks at the session later.
         """
         if self.transport.is_foreign:
             return
@@ -174,20 +226,29 @@ class Session:
             if self._stop.is_set():
                 return
             self._stop.set()
-        atexit.unregister(self.close)
+        atexit.unregister(self._close_at_exit)
+        termination.unwatch(self)
         self.background.close()
+        # Last events, farewell and a beat that is under way share one deadline.
+        until = self.transport.clock.now() + FINISH_TIMEOUT
+        if self.telemetry is not None:
+            self.telemetry.stop(FINISH_TIMEOUT / 2)
         if self.heartbeat.is_alive:
-            self._finish(reason)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(FINISH_TIMEOUT)
+            self._finish(reason, detail, max(0.1, until - self.transport.clock.now()))
+        left = until - self.transport.clock.now()
+        if threading.current_thread() is not self._thread and left > 0:
+            self._thread.join(left)
 
-    def _finish(self, reason: FinishReason) -> None:
+    def _close_at_exit(self) -> None:
+        self.close(termination.exit_reason())
+
+    def _finish(self, reason: FinishReason, detail: str | None, timeout: float) -> None:
         request = finish_session.build_request(
             session_id=self.id,
-            body=FinishSessionRequest(reason=SessionFinishReason(type_=reason), detail=None),
+            body=FinishSessionRequest(reason=SessionFinishReason(type_=reason), detail=detail),
         )
         try:
-            outcome = self.transport.send_once(request, timeout=FINISH_TIMEOUT)
+            outcome = self.transport.send_once(request, timeout=timeout)
         except TinkexError as error:
             log.debug("session %s was not told that it ends: %s", self.id, error)
             return
@@ -195,9 +256,22 @@ class Session:
         log.debug("session %s ended: %s", self.id, getattr(outcome, "status_code", outcome))
 
     def _beat_on(self) -> None:
-        while not self.transport.clock.wait(self._stop, self._interval):
+        clock = self.transport.clock
+        while True:
+            due = clock.now() + self._interval
+            if clock.wait(self._stop, self._interval):
+                return
+            late = max(0.0, clock.now() - due)
+            if late >= LATE:
+                log.warning(
+                    "session %s: a heartbeat is %.0f s late: the process was suspended, or busy "
+                    "without letting its threads run; the server may have ended the session",
+                    self.id,
+                    late,
+                )
             try:
-                self.beat()
+                self.beat(late)
+                self.cancellations.send()
             except TinkexError as error:
                 log.debug("session %s: heartbeat ends: %s", self.id, error)
                 return

@@ -19,10 +19,11 @@ from tinkex_generated.models import OptimStepResponse
 import tinkex
 from tinkex.background import FuturePool
 from tinkex.errors import FutureTimeoutError, RequestFailedError, TinkexError
-from tinkex.futures import Future, PromisedWork, as_completed, wait
+from tinkex.futures import Future, as_completed, wait
 from tinkex.limits import ByteBudget
 from tinkex.polling import Done, Promise
 from tinkex.transport import Transport
+from tinkex.work import PromisedWork
 
 POLL = "POST retrieve_future"
 RESULT = {"metrics": {"x": 1.0}}
@@ -240,7 +241,8 @@ def test_a_long_wait_is_told_at_growing_intervals(
     with caplog.at_level(logging.INFO, logger="tinkex.futures"):
         polled.result()
     assert [message.partition(" since ")[2] for message in caplog.messages] == [
-        f"{seconds} s; last heard: pending, active" for seconds in (5, 15, 60, 120, 180, 240)
+        f"{seconds} s; last heard: pending, active, 0.0 s ago"
+        for seconds in (5, 15, 60, 120, 180, 240)
     ]
     assert "optim_step r-1" in caplog.text
 

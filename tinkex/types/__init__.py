@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import (
+    DmelChunk,
     EncodedTextChunk,
     ImageAssetPointerChunk,
     ImageChunk,
@@ -19,7 +20,7 @@ from tinkex.types.model_input import (
     ModelInputChunk,
 )
 from tinkex.types.outputs import ForwardBackwardOutput, SampledSequence, SampleResponse
-from tinkex.types.params import AdamParams, LoraConfig, SamplingParams
+from tinkex.types.params import AdamParams, DimuonParams, LoraConfig, SamplingParams
 from tinkex.types.paths import CheckpointPath
 from tinkex.types.tensor import TensorData, TensorDtype
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tinkex_generated.models import ClientConfigResponse as ClientConfigResponse
     from tinkex_generated.models import CopyWeightsRequest as CopyWeightsRequest
     from tinkex_generated.models import CopyWeightsResponse as CopyWeightsResponse
+    from tinkex_generated.models import CreateCustomLossResponse as CreateCustomLossResponse
     from tinkex_generated.models import CreateModelRequest as CreateModelRequest
     from tinkex_generated.models import CreateModelResponse as CreateModelResponse
     from tinkex_generated.models import CreateSamplingSessionRequest as CreateSamplingSessionRequest
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
         CurrentCheckpointStorageUsageResponse as CurrentCheckpointStorageUsageResponse,
     )
     from tinkex_generated.models import Cursor as Cursor
+    from tinkex_generated.models import CustomLossGraph as CustomLossGraph
+    from tinkex_generated.models import CustomLossInput as CustomLossInput
+    from tinkex_generated.models import CustomLossNode as CustomLossNode
     from tinkex_generated.models import ExternalWeightsUrlsResponse as ExternalWeightsUrlsResponse
     from tinkex_generated.models import FinishSessionRequest as FinishSessionRequest
     from tinkex_generated.models import ForwardBackwardInput as ForwardBackwardInput
@@ -78,6 +83,9 @@ if TYPE_CHECKING:
     from tinkex_generated.models import RequestFailedResponse as RequestFailedResponse
     from tinkex_generated.models import SampleRequest as SampleRequest
     from tinkex_generated.models import SampleStreamChunk as SampleStreamChunk
+    from tinkex_generated.models import (
+        SaveWeightsExternalResponseInternal as SaveWeightsExternalResponse,
+    )
     from tinkex_generated.models import SaveWeightsForSamplerRequest as SaveWeightsForSamplerRequest
     from tinkex_generated.models import (
         SaveWeightsForSamplerResponseInternal as SaveWeightsForSamplerResponse,
@@ -110,8 +118,30 @@ if TYPE_CHECKING:
     from tinkex_generated.models import WeightsInfoRequest as WeightsInfoRequest
     from tinkex_generated.models import WeightsInfoResponse as WeightsInfoResponse
 
+    from tinkex.losses.outputs import CustomLossOutput as CustomLossOutput
+    from tinkex.losses.outputs import RegularizerOutput as RegularizerOutput
+    from tinkex.queue_state import QueueStateChange as QueueStateChange
+    from tinkex.raw import RawResponse as RawResponse
+    from tinkex.regularizers.spec import RegularizerSpec as RegularizerSpec
+    from tinkex.telemetry.events import Event as TelemetryEvent
+
+# The Elixir SDK's name for the same thing.
+ParsedCheckpointTinkerPath = CheckpointPath
+
+# Types of other parts of the package, by the module that has them.
+_ELSEWHERE = {
+    "CustomLossOutput": ("tinkex.losses.outputs", "CustomLossOutput"),
+    "QueueStateChange": ("tinkex.queue_state", "QueueStateChange"),
+    "RawResponse": ("tinkex.raw", "RawResponse"),
+    "RegularizerOutput": ("tinkex.losses.outputs", "RegularizerOutput"),
+    "RegularizerSpec": ("tinkex.regularizers.spec", "RegularizerSpec"),
+    "TelemetryEvent": ("tinkex.telemetry.events", "Event"),
+}
 # The API's own name says that it is internal; users of the official SDK know the short one.
-_RENAMED = {"SaveWeightsForSamplerResponse": "SaveWeightsForSamplerResponseInternal"}
+_RENAMED = {
+    "SaveWeightsExternalResponse": "SaveWeightsExternalResponseInternal",
+    "SaveWeightsForSamplerResponse": "SaveWeightsForSamplerResponseInternal",
+}
 
 __all__ = [
     "AdamParams",
@@ -127,6 +157,7 @@ __all__ = [
     "ClientConfigResponse",
     "CopyWeightsRequest",
     "CopyWeightsResponse",
+    "CreateCustomLossResponse",
     "CreateModelRequest",
     "CreateModelResponse",
     "CreateSamplingSessionRequest",
@@ -135,7 +166,13 @@ __all__ = [
     "CreateSessionResponse",
     "CurrentCheckpointStorageUsageResponse",
     "Cursor",
+    "CustomLossGraph",
+    "CustomLossInput",
+    "CustomLossNode",
+    "CustomLossOutput",
     "Datum",
+    "DimuonParams",
+    "DmelChunk",
     "EncodedTextChunk",
     "ExternalWeightsUrlsResponse",
     "FinishSessionRequest",
@@ -167,7 +204,12 @@ __all__ = [
     "OptimStepRequest",
     "OptimStepResponse",
     "OptimizerConfig",
+    "ParsedCheckpointTinkerPath",
     "QueueState",
+    "QueueStateChange",
+    "RawResponse",
+    "RegularizerOutput",
+    "RegularizerSpec",
     "RequestErrorCategory",
     "RequestFailedResponse",
     "SampleRequest",
@@ -175,6 +217,7 @@ __all__ = [
     "SampleStreamChunk",
     "SampledSequence",
     "SamplingParams",
+    "SaveWeightsExternalResponse",
     "SaveWeightsForSamplerRequest",
     "SaveWeightsForSamplerResponse",
     "SaveWeightsRequest",
@@ -191,6 +234,7 @@ __all__ = [
     "Severity",
     "StopReason",
     "SupportedModel",
+    "TelemetryEvent",
     "TelemetryResponse",
     "TelemetrySendRequest",
     "TensorData",
@@ -210,7 +254,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'tinkex.types' has no attribute {name!r}")
-    value = getattr(importlib.import_module("tinkex_generated.models"), _RENAMED.get(name, name))
+    module, known_as = _ELSEWHERE.get(name, ("tinkex_generated.models", _RENAMED.get(name, name)))
+    value = getattr(importlib.import_module(module), known_as)
     globals()[name] = value
     return value
 

@@ -15,12 +15,13 @@ import tinkex_generated.models as wire
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import (
+    DmelChunk,
     EncodedTextChunk,
     ImageChunk,
     ModelInput,
     ModelInputChunk,
 )
-from tinkex.types.params import AdamParams, LoraConfig, SamplingParams
+from tinkex.types.params import AdamParams, DimuonParams, LoraConfig, SamplingParams
 from tinkex.types.tensor import TensorData, check_finite
 
 # The name of an uploaded loss is the one setting that is no number.
@@ -52,7 +53,7 @@ def datum(value: Datum, path: str) -> wire.Datum:
     return wire.Datum(
         model_input=model_input(value.model_input),
         loss_fn_inputs={
-            name: _tensor(tensor, f"{path}.loss_fn_inputs[{name!r}]")
+            name: tensor_data(tensor, f"{path}.loss_fn_inputs[{name!r}]")
             for name, tensor in value.loss_fn_inputs.items()
         },
     )
@@ -81,6 +82,15 @@ def adam_params(value: AdamParams) -> wire.AdamParams:
         eps=value.eps,
         weight_decay=value.weight_decay,
         grad_clip_norm=value.grad_clip_norm,
+    )
+
+
+def dimuon_params(value: DimuonParams) -> wire.DimuonParams:
+    """Return the wire form of Dimuon's settings."""
+    return wire.DimuonParams(
+        learning_rate=value.learning_rate,
+        grad_clip_norm=value.grad_clip_norm,
+        beta1=value.beta1,
     )
 
 
@@ -145,7 +155,7 @@ def _setting(name: object, value: Any) -> float:
 
 def _chunk(
     chunk: ModelInputChunk,
-) -> wire.EncodedTextChunk | wire.ImageChunk | wire.ImageAssetPointerChunk:
+) -> wire.EncodedTextChunk | wire.ImageChunk | wire.ImageAssetPointerChunk | wire.DmelChunk:
     if isinstance(chunk, EncodedTextChunk):
         return wire.EncodedTextChunk(tokens=cast("Any", chunk.numpy()))
     if isinstance(chunk, ImageChunk):
@@ -154,6 +164,8 @@ def _chunk(
             format_=chunk.format,
             expected_tokens=chunk.expected_tokens,
         )
+    if isinstance(chunk, DmelChunk):
+        return wire.DmelChunk(dmel=base64.b64encode(chunk.dmel).decode("ascii"))
     return wire.ImageAssetPointerChunk(
         location=chunk.location,
         format_=chunk.format,
@@ -161,7 +173,12 @@ def _chunk(
     )
 
 
-def _tensor(tensor: TensorData, path: str) -> wire.TensorData:
+def tensor_data(tensor: TensorData, path: str) -> wire.TensorData:
+    """Return the wire form of a tensor; `path` names it in errors.
+
+    Raises:
+        ValidationError: It holds NaN or infinity.
+    """
     array = tensor.numpy()
     check_finite(array, path)
     return wire.TensorData(
