@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 from support.nano import nano_service
+from tinkex_generated.models import CustomLossGraph, CustomLossInput, CustomLossNode
 
 from tinkex import AdamParams, Datum, ModelInput, ServiceClient
 
@@ -36,3 +37,33 @@ def test_account_calls_are_answered_by_the_local_server(nano_service: ServiceCli
     assert url is not None
     names = [one["name"] for one in httpx.get(url).json()["traceEvents"]]
     assert {"forward_backward", "optim_step", "save_weights"} <= set(names)
+
+
+def test_an_uploaded_loss_trains_and_the_weights_are_exported(nano_service: ServiceClient) -> None:
+    """A traced loss is run by the server step by step; the export's files are there to download."""
+    nodes = [
+        CustomLossNode(op="placeholder", name="logprobs", target="logprobs"),
+        CustomLossNode(op="call_method", name="total", target="sum", args=[{"ref": "logprobs"}]),
+        CustomLossNode(
+            op="call_function", name="loss", target="operator.neg", args=[{"ref": "total"}]
+        ),
+        CustomLossNode(op="output", name="output", target="output", args=[{"ref": "loss"}]),
+    ]
+    training = nano_service.create_lora_training_client("tinkex/nano", rank=4, seed=0)
+    loss_id = nano_service.create_custom_loss(
+        "nll", [CustomLossInput(name="logprobs", rank=1)], CustomLossGraph(nodes=nodes)
+    )
+    data = [Datum(ModelInput.from_ints([1, 2, 3]), {"target_tokens": [2, 3, 4]})]
+    losses = []
+    for _ in range(3):
+        output, step = training.train_step(
+            data, "custom", AdamParams(learning_rate=1e-2), {"loss_id": loss_id}
+        )
+        losses.append(output.result().loss)
+        step.result()
+    assert losses[0] > losses[1] > losses[2]
+
+    path = training.save_weights_external("release").result().path
+    assert path is not None
+    urls = nano_service.create_rest_client().get_external_weights_urls(path).urls
+    assert httpx.get(urls["adapter_config.json"]).json()["r"] == 4
