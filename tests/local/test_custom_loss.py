@@ -198,6 +198,11 @@ def test_custom_losses_that_do_not_fit_fail_the_request_and_say_why(wire: Wire) 
     assert "loss_fn_config['loss_id'] is missing" in error(model, {})
     assert "has shape (2,)" in error(model, {"loss_id": shape})
     assert "not finite" in error(model, {"loss_id": nan})
+    for number, returned in enumerate(("text", None, {"tuple": [ref("logprobs")]}), start=3):
+        odd = graph(["logprobs"], call("loss", "torch.sum", ref("logprobs")))
+        odd[-1]["args"] = [returned]
+        made = create(wire, model.session_id, odd, [("logprobs", 1)], number).json()
+        assert "custom loss" in error(model, {"loss_id": wire.result(made)["loss_id"]})
 
 
 @pytest.mark.parametrize(
@@ -250,6 +255,13 @@ def test_what_would_not_fit_into_memory_is_refused() -> None:
     )
     with pytest.raises(ValueError, match="elements"):
         stacked.value_and_gradient([row])
+    many = loss_of(
+        call("grown0", "torch.stack", [ref("logprobs")] * 1000),
+        *[call(f"grown{n}", "torch.exp", ref("grown0")) for n in range(1, 20)],
+        call("loss", "torch.sum", ref("grown1")),
+    )
+    with pytest.raises(ValueError, match="in all"):
+        many.value_and_gradient([row])
     picked = loss_of(
         call("many", "operator.getitem", ref("logprobs"), [0] * 1000),
         call("loss", "torch.sum", ref("many")),

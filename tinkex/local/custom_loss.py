@@ -14,6 +14,8 @@ from attrs import field, frozen
 from tinkex.local.problem import Problem
 
 MOST_NODES = 1000
+# Of all results of a graph together: the gradient needs every one of them.
+MOST_ELEMENTS_IN_ALL = 2**25
 _MOST_NESTING = 8
 _METRIC = re.compile(r"custom/[a-z0-9_./-]{1,64}:(sum|mean)")
 _NUMBERS = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
@@ -36,6 +38,7 @@ class CustomLoss:
 
         Raises:
             ValueError: an operation does not fit its arguments, naming the node.
+            TypeError: what the graph returns is no number.
         """
         from autograd import make_vjp
 
@@ -57,15 +60,16 @@ class CustomLoss:
 
         with np.errstate(all="ignore"):
             backward, loss = make_vjp(loss_of)(logprobs)
-            gradient = np.asarray(backward(1.0), np.float64)
+            gradient = np.asarray(backward(1.0), np.float32)
         value = float(loss)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             raise ValueError("the loss or its gradient is not finite")
         return value, gradient, metrics
 
     def _run(self, arrays: Sequence[Any]) -> tuple[Any, Mapping[str, Any]]:
-        from tinkex.local.loss_ops import FUNCTIONS, METHODS
+        from tinkex.local.loss_ops import FUNCTIONS, METHODS, detached
 
+        elements = 0
         values: dict[str, Any] = {}
         inputs = iter(arrays)
         for node in self.nodes:
@@ -82,6 +86,11 @@ class CustomLoss:
                 values[node.name] = table[node.target](*arguments, **keywords)
             except Exception as error:
                 raise ValueError(f"node {node.name!r} ({node.target}): {error}") from error
+            elements += np.size(detached(values[node.name]))
+            if elements > MOST_ELEMENTS_IN_ALL:
+                raise ValueError(
+                    f"the results have more than {MOST_ELEMENTS_IN_ALL} elements in all"
+                )
         raise ValueError("the graph has no output")
 
 

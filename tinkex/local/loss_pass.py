@@ -72,10 +72,10 @@ class LossPass:
             arrays = [logprobs, *_inputs(loss, example, logprobs, f"data[{index}]")]
             try:
                 value, gradient, found = loss.value_and_gradient(arrays)
-            except ValueError as error:
+            except (ValueError, TypeError, NotImplementedError) as error:
                 raise Problem(400, f"data[{index}]: custom loss: {error}") from error
             total += value
-            weights.append(-gradient.astype(np.float32))
+            weights.append(-gradient)
             for key, metric in found.items():
                 share = len(self.examples) if key.endswith(":mean") else 1
                 metrics[key] = metrics.get(key, 0.0) + metric / share
