@@ -38,7 +38,7 @@ generate: $(DEV)  ## make generated/ anew from openapi.yaml, and docs/api.md fro
 	$(PY) tools/api_page.py
 
 examples: $(RUNTIME)  ## run the examples against the local server (or, with TINKER_API_KEY, the service)
-	@for example in sampling_basic training_loop save_weights_and_sample checkpoint_download \
+	@for example in sampling_basic training_loop save_weights_and_sample async_client_creation checkpoint_download \
 		custom_loss_training structured_regularizers structured_regularizers_live rl_importance_sampling; do \
 		printf '\n== %s\n' $$example; FORCE=true $(PY) examples/$$example.py || exit 1; done
 
