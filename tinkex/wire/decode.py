@@ -11,14 +11,20 @@ from tinkex_generated.errors import ParseError
 
 from tinkex.types.outputs import ForwardBackwardOutput, SampledSequence, SampleResponse
 from tinkex.types.tensor import TensorData
+from tinkex.wire import binary
 
 
 def forward_backward_output(body: Any) -> ForwardBackwardOutput:
     """Read the result of a forward or forward_backward call.
 
+    Args:
+        body: What its JSON holds, or the bytes of its binary form.
+
     Raises:
         ParseError: Something that the API promises is missing or of another kind.
     """
+    if isinstance(body, bytes):
+        return binary.forward_backward_output(body)
     body = _object(body, "")
     return ForwardBackwardOutput(
         loss_fn_output_type=str(body.get("loss_fn_output_type", "")),
@@ -39,9 +45,14 @@ def forward_backward_output(body: Any) -> ForwardBackwardOutput:
 def sample_response(body: Any) -> SampleResponse:
     """Read the result of a sample call.
 
+    Args:
+        body: What its JSON holds, or the bytes of its binary form.
+
     Raises:
         ParseError: Something that the API promises is missing or of another kind.
     """
+    if isinstance(body, bytes):
+        return binary.sample_response(body)
     body = _object(body, "")
     return SampleResponse(
         sequences=[
