@@ -77,8 +77,12 @@ def _describe(target: Any, text: str) -> None:
     if oneof:
         target.oneof_decl.add(name="value")
     for part, index in [(oneof, 0), (text or rest, None)]:
-        for number, name, kind in re.findall(r"(\d+) (\w+) ([^,]+(?:<[^>]*>)?)", _joined(part)):
-            _add_field(target, int(number), name, kind.strip(), index)
+        # The comma inside of a map's type is not the one between fields.
+        for field in filter(None, re.sub(r"<(\w+), ", r"<\1;", part).split(",")):
+            number, *words = field.split()
+            labels = {"optional", "repeated"} & set(words)
+            name, kind = (word for word in words if word not in labels)
+            _add_field(target, int(number), name, kind, labels, index)
     # Optional fields are one-member oneofs, which must stand behind the real ones.
     for field in target.field:
         if field.proto3_optional:
@@ -86,25 +90,21 @@ def _describe(target: Any, text: str) -> None:
             target.oneof_decl.add(name=f"_{field.name}")
 
 
-def _joined(text: str) -> str:
-    """Keep the comma inside of a map's type out of the way of the one between fields."""
-    return re.sub(r"map<(\w+), (\w+)>", r"map<\1 \2>", text)
-
-
-def _add_field(target: Any, number: int, name: str, kind: str, oneof: int | None) -> None:
+def _add_field(
+    target: Any, number: int, name: str, kind: str, labels: set[str], oneof: int | None = None
+) -> None:
     field = target.field.add(name=name, number=number, label=_KINDS.LABEL_OPTIONAL)
     if oneof is not None:
         field.oneof_index = oneof
-    if found := re.fullmatch(r"map<(\w+) (\w+)>", kind):
+    if found := re.fullmatch(r"map<(\w+);(\w+)>", kind):
         entry = target.nested_type.add(name="".join(map(str.title, name.split("_"))) + "Entry")
         entry.options.map_entry = True
-        _add_field(entry, 1, "key", found[1], None)
-        _add_field(entry, 2, "value", found[2], None)
+        _add_field(entry, 1, "key", found[1], set())
+        _add_field(entry, 2, "value", found[2], set())
         field.label = _KINDS.LABEL_REPEATED
         field.type = _KINDS.TYPE_MESSAGE
         field.type_name = f".{PACKAGE}.{target.name}.{entry.name}"
         return
-    *labels, kind = kind.split()
     if "repeated" in labels:
         field.label = _KINDS.LABEL_REPEATED
     field.proto3_optional = "optional" in labels

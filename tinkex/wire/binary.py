@@ -35,7 +35,7 @@ RESULTS = frozenset({"Sample", "Forward", "ForwardBackward"})
 
 _MOST_TOKEN = np.iinfo(np.int32).max
 # A few bytes must not stand for more outputs than any request has data.
-_MOST_DATUMS = 2**20
+_MOST_DATUMS = 2**17
 _STOP_REASONS = {0: "stop", 1: "length"}
 # What a server writes into the cells of a row that has fewer than k tokens.
 _NO_TOKEN, _NO_LOGPROB = 0, -99999.0
