@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import evolve, field, frozen
@@ -85,6 +85,7 @@ class Config:
         default_headers: Headers added to each request.
         default_query: Query parameters added to each request.
         verify: Whether certificates are checked, or the path of a CA bundle.
+        wire_format: How batches are sent: "protobuf", "json", or "auto" for what the server takes.
         allow_insecure: Whether plain http to another machine is allowed.
         sources: For each setting "argument", "environment NAME" or "default".
     """
@@ -107,6 +108,7 @@ class Config:
     default_headers: Mapping[str, str] = field(factory=dict, repr=_shown)
     default_query: Mapping[str, str] = field(factory=dict, repr=_shown)
     verify: bool | str = True
+    wire_format: Literal["auto", "protobuf", "json"] = "auto"
     allow_insecure: bool = False
     sources: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
 

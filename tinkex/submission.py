@@ -148,6 +148,16 @@ class SubmissionQueue:
                     raise
             return PromisedWork(parts, combine)
 
+    @property
+    def session(self) -> Session:
+        """Return the session that the model belongs to."""
+        return self._session
+
+    @property
+    def next_number(self) -> int:
+        """Return the number that the next accepted request takes."""
+        return self._next
+
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Keep other threads' requests out while several calls are submitted as one."""
