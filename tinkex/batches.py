@@ -13,7 +13,6 @@ from tinkex_generated.types import Request
 
 from tinkex.checks import checked_data
 from tinkex.compression import compressed, wants_compression
-from tinkex.futures import Work
 from tinkex.protobuf.fields import Writer
 from tinkex.submission import SubmissionQueue
 from tinkex.types import Datum, ForwardBackwardOutput
@@ -21,6 +20,7 @@ from tinkex.wire import binary, decode, encode
 from tinkex.wire.chunking import chunk_data
 from tinkex.wire.combine import combine
 from tinkex.wire_form import Form, Operation, server_form
+from tinkex.work import Work
 
 __all__ = ["Operation", "submit_batch"]
 
@@ -31,7 +31,7 @@ def submit_batch(
     operation: Operation,
     data: Sequence[Datum],
     loss_fn: str,
-    loss_fn_config: Mapping[str, float] | None = None,
+    loss_fn_config: Mapping[str, float | str] | None = None,
 ) -> Work[ForwardBackwardOutput]:
     """Send a batch in as many requests as it takes, and return the work that is left.
 
@@ -44,8 +44,9 @@ def submit_batch(
     """
     config = encode.check_loss(loss_fn, loss_fn_config)
     checked_data(data)
-    batch = _Batch(model_id, operation, chunk_data(data), loss_fn, config)
     session = queue.session
+    chunks = chunk_data(data, session.limits.chunk_len, session.limits.chunk_bytes)
+    batch = _Batch(model_id, operation, chunks, loss_fn, config)
     compress = wants_compression(session)
 
     def send(form: Form) -> Work[ForwardBackwardOutput]:

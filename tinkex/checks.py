@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from tinkex.errors import ValidationError
@@ -53,6 +53,27 @@ def checked_ttl(ttl_seconds: int | None) -> int | None:
     if ttl_seconds is None:
         return None
     return checked_count(ttl_seconds, "ttl_seconds", 1)
+
+
+def checked_metadata(
+    user_metadata: Mapping[str, str] | None, path: str = "user_metadata"
+) -> dict[str, str] | None:
+    """Return key-value pairs of strings, or None for none.
+
+    Numbers and booleans become the strings that JSON writes for them.
+    """
+    if user_metadata is None:
+        return None
+    if not isinstance(user_metadata, Mapping):
+        raise ValidationError('must be a dict such as {"team": "a"}', path=path)
+    pairs: dict[str, str] = {}
+    for name, value in user_metadata.items():
+        if not isinstance(name, str) or not isinstance(cast("Any", value), str | int | float):
+            raise ValidationError(
+                f"must map strings to strings, not {name!r} to {value!r:.80}", path=path
+            )
+        pairs[name] = str(value).lower() if isinstance(cast("Any", value), bool) else str(value)
+    return pairs
 
 
 def checked_name(name: str) -> str:

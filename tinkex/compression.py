@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tinkex.session import Session
@@ -19,8 +18,7 @@ _LEVEL = 1
 
 def wants_compression(session: Session) -> bool:
     """Tell whether the server asked for compressed batches and the package for it is there."""
-    hints: Mapping[str, Any] = getattr(session, "hints", None) or {}
-    return bool(hints.get("proto_compress_fwdbwd")) and _has_zstandard()
+    return session.hints.config.proto_compress_fwdbwd and _has_zstandard()
 
 
 def compressed(content: bytes) -> bytes:

@@ -72,10 +72,12 @@ class Config:
         project_id: The project that new sessions belong to.
         timeout: Seconds that one HTTP attempt may take to answer.
         max_retries: Attempts after the first one.
+        display_name: What people see as the name of new sessions.
         tags: Labels of new sessions.
         user_metadata: Key-value pairs stored with new sessions.
         feature_gates: Client-side switches; never sent.
-        telemetry: Whether a reporter may send events.
+        telemetry: Whether each session reports its beginning, its end and its errors to the server;
+            off unless asked for, and never on where DO_NOT_TRACK is set.
         log_level: Level that `tinkex.enable_logging` uses, or None.
         cf_access_client_id: Cloudflare Access id, sent with each request.
         cf_access_client_secret: Cloudflare Access secret, sent with each request.
@@ -87,6 +89,12 @@ class Config:
         verify: Whether certificates are checked, or the path of a CA bundle.
         wire_format: How batches are sent: "protobuf", "json", or "auto" for what the server takes.
         allow_insecure: Whether plain http to another machine is allowed.
+        chunk_len: Most data in one request of a batch; None takes the server's hint, else 1,024.
+        chunk_bytes: Estimated bytes in one request of a batch; None: the hint, else 5,000,000.
+        samples_in_flight: Most samples that the server works on at once, over all samplers of this
+            process for one server and key; None: the hint, else 1,000.
+        prompt_bytes: Estimated bytes of prompts being sent at once; None: the hint, else 10 MiB.
+        response_bytes: Bytes of large answers being fetched at once; None: the hint, else 50 MiB.
         sources: For each setting "argument", "environment NAME" or "default".
     """
 
@@ -95,10 +103,11 @@ class Config:
     project_id: str | None = None
     timeout: float = 60.0
     max_retries: int = 10
+    display_name: str | None = None
     tags: tuple[str, ...] = ()
     user_metadata: Mapping[str, str] = field(factory=dict)
     feature_gates: tuple[str, ...] = ("async_sampling",)
-    telemetry: bool = True
+    telemetry: bool = False
     log_level: str | None = None
     cf_access_client_id: str | None = None
     cf_access_client_secret: Secret | None = None
@@ -110,6 +119,11 @@ class Config:
     verify: bool | str = True
     wire_format: Literal["auto", "protobuf", "json"] = "auto"
     allow_insecure: bool = False
+    chunk_len: int | None = None
+    chunk_bytes: int | None = None
+    samples_in_flight: int | None = None
+    prompt_bytes: int | None = None
+    response_bytes: int | None = None
     sources: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
 
     @classmethod
@@ -185,6 +199,9 @@ def _read(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         sources[name] = source
         if found:
             values[name] = value
+    if values.get("telemetry") and environ.get("DO_NOT_TRACK", "").strip() not in {"", "0"}:
+        # What the person at the machine says stands above what a program asks for.
+        values["telemetry"], sources["telemetry"] = False, "environment DO_NOT_TRACK"
     return Config(**values, sources=sources)
 
 

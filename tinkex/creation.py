@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from tinkex_generated.api.models import create_model as operation
-from tinkex_generated.models import CreateModelRequest, CreateModelResponse
+from tinkex_generated.models import CreateModelRequest, CreateModelResponse, OptimizerConfig
 
+from tinkex.checks import checked_metadata
+from tinkex.errors import ValidationError
 from tinkex.session import Session
 from tinkex.submission import decoded, future, work_from_answer
 from tinkex.transport import Answer
@@ -17,11 +19,22 @@ from tinkex.wire import encode
 DEFAULT_RANK = 32
 
 
+class ExpectedAdapter(TypedDict, total=False):
+    """Name what a checkpoint has to be; what is left out, or None, may be anything."""
+
+    base_model: str | None
+    rank: int | None
+    train_mlp: bool | None
+    train_attn: bool | None
+    train_unembed: bool | None
+
+
 def create_model(
     session: Session,
     base_model: str,
     lora: LoraConfig,
     user_metadata: Mapping[str, str] | None = None,
+    optimizer: str | None = None,
 ) -> str:
     """Make a LoRA adapter on a base model, wait until it is there, and return its model id.
 
@@ -34,8 +47,9 @@ def create_model(
                 session_id=session.id,
                 model_seq_id=session.next_model_number(),
                 base_model=base_model,
-                user_metadata=None if user_metadata is None else dict(user_metadata),
+                user_metadata=checked_metadata(user_metadata),
                 lora_config=encode.lora_config(lora),
+                optimizer_config=None if optimizer is None else OptimizerConfig(type_=optimizer),
             )
         )
     )
@@ -44,14 +58,21 @@ def create_model(
     return model_id
 
 
-def outcome(session: Session, answer: Answer, name: str, request_type: str, parse: Any) -> Any:
+def outcome(
+    session: Session,
+    answer: Answer,
+    name: str,
+    request_type: str,
+    parse: Any,
+    subject: str | None = None,
+) -> Any:
     """Return the future of what a request outside a model's order was answered with."""
     work = session.transport.parsed(
         answer,
         lambda content: work_from_answer(session, decoded(content), request_type, parse),
         name,
     )
-    return future(session, work, name)
+    return future(session, work, name, subject)
 
 
 def lora_of(info: WeightsInfoResponse) -> LoraConfig:
@@ -62,3 +83,45 @@ def lora_of(info: WeightsInfoResponse) -> LoraConfig:
         train_attn=info.train_attn is not False,
         train_unembed=info.train_unembed is not False,
     )
+
+
+def check_restorable(path: str, info: WeightsInfoResponse, asked: Mapping[str, Any]) -> None:
+    """Refuse to restore a checkpoint as something that it is not.
+
+    Args:
+        path: The checkpoint.
+        info: What the server says of it.
+        asked: What the user wants it to be, by the names of `LoraConfig` or "base_model"; None
+            leaves it to the checkpoint.
+
+    Raises:
+        ValidationError: With a table of what differs.
+    """
+    unknown = sorted(set(asked) - set(_EXPECTED))
+    if unknown:
+        raise ValidationError(f"is none of {', '.join(_EXPECTED)}", path=unknown[0])
+    if not info.is_lora:
+        raise ValidationError(f"{path} holds full weights, and only LoRA adapters can be trained")
+    lora = lora_of(info)
+    there = {"base_model": info.base_model, **{name: getattr(lora, name) for name in _LORA}}
+    differing = [
+        (name, repr(value), repr(there[name]))
+        for name, value in asked.items()
+        if value is not None and value != there[name]
+    ]
+    if not differing:
+        return
+    rows = [("setting", "asked for", "checkpoint"), *differing]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    table = "\n".join(
+        "  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows
+    )  # fmt: skip
+    raise ValidationError(
+        f"{path} cannot be restored as asked:\n{table}\nLeave these arguments out to go on with "
+        "what the checkpoint holds, or create a new LoRA training client",
+        path=differing[0][0],
+    )
+
+
+_LORA = ("rank", "train_mlp", "train_attn", "train_unembed")
+_EXPECTED = tuple(ExpectedAdapter.__annotations__)

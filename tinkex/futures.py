@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
 from typing import Any, Protocol, TypeVar
 
 from tinkex.clock import Clock
-from tinkex.errors import FutureTimeoutError, TinkexError
-from tinkex.polling import Done, Promise
+from tinkex.errors import FutureTimeoutError
+from tinkex.polling import Done
+from tinkex.queue_state import QueueObserver, QueueStateChange, QueueWatch, kind_of, reason_of, tell
+from tinkex.work import Work
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 __all__ = [
     "ALL_COMPLETED",
@@ -32,23 +34,6 @@ PATIENT = 3600.0
 LOOK_AGAIN = 0.2
 # Seconds of waiting after which a line is logged; then one each minute.
 NARRATE_AT = (5.0, 15.0, 60.0)
-
-
-class Work(Protocol[T_co]):
-    """Do a call's remaining exchanges, one at a time, on whichever thread asks."""
-
-    @property
-    def promise(self) -> Promise[Any] | None:
-        """Return what is being polled now, if anything is."""
-        ...
-
-    def step(self, patience: float) -> float | Done[T_co]:
-        """Do one exchange; return the result, or the seconds to wait before the next."""
-        ...
-
-    def abandon(self) -> None:
-        """Free what is held for work that will not be stepped again."""
-        ...
 
 
 class Background(Protocol):
@@ -103,6 +88,8 @@ class Future(concurrent.futures.Future[T]):
         clock: Clock,
         background: Background,
         session_id: str | None = None,
+        subject: str | None = None,
+        queue_watch: QueueWatch | None = None,
     ) -> None:
         super().__init__()
         self._waiters: Any = _Waiters(self)
@@ -111,11 +98,17 @@ class Future(concurrent.futures.Future[T]):
         self._background = background
         self._stepping = threading.Lock()
         self._not_before = clock.now()
+        self._subject = subject
+        self._queue_watch = queue_watch
+        self._queue_callbacks: list[QueueObserver] = []
+        self._queue_heard: tuple[str, str | None] | None = None
         self.operation = operation
         self.session_id = session_id
         self.submitted_at = clock.now()
-        # Work at the server cannot be called back, so `cancel` has nothing to do.
-        self.set_running_or_notify_cancel()
+        self._cancel_work: Callable[[], None] | None = getattr(work, "cancel", None)
+        if self._cancel_work is None:
+            # It has its place in a model's order, so there is nothing to call back.
+            self.set_running_or_notify_cancel()
 
     @property
     def request_id(self) -> str | None:
@@ -167,6 +160,40 @@ class Future(concurrent.futures.Future[T]):
         super().add_done_callback(fn)
         self._watch()
 
+    def add_queue_state_callback(self, observer: QueueObserver) -> None:
+        """Call a function with a `QueueStateChange` whenever the server's queue changes its mind.
+
+        >>> future.add_queue_state_callback(lambda change: print(change.state, change.reason))
+
+        It is called at once if something was heard already, and then by whichever thread polls; so
+        it hears nothing while nobody waits. `ServiceClient(on_queue_state=...)` hears of all
+        requests.
+        """
+        self._queue_callbacks.append(observer)
+        if self._queue_heard is not None:
+            tell(observer, self._queue_change(*self._queue_heard))
+
+    def cancel(self) -> bool:
+        """Give up a sample that is not there yet; return whether it is given up.
+
+        The server is told, if it listens, and stops computing. Whoever waits gets a
+        `concurrent.futures.CancelledError`. A training request cannot be given up: it has its
+        place in the model's order, so the answer is False and nothing happens.
+        """
+        if self._cancel_work is None or not super().cancel():
+            return False
+        with self._condition:
+            is_first = self._state == "CANCELLED"
+            if is_first:
+                self.set_running_or_notify_cancel()
+        if is_first:
+            self._cancel_work()
+        return True
+
+    def running(self) -> bool:
+        """Tell whether the result is still to come."""
+        return not self.settled
+
     def step(self, patience: float = PATIENT) -> float | None:
         """Do one exchange, unless another thread is doing one or the server asked for a pause.
 
@@ -200,13 +227,41 @@ class Future(concurrent.futures.Future[T]):
         except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
             if self.session_id and getattr(error, "session_id", self.session_id) is None:
                 error.session_id = self.session_id  # type: ignore[attr-defined]
-            self.set_exception(error)
+            # Cancelled meanwhile: nobody asks any more.
+            with contextlib.suppress(concurrent.futures.InvalidStateError):
+                self.set_exception(error)
             return None
         if isinstance(outcome, Done):
-            self.set_result(outcome.value)
+            with contextlib.suppress(concurrent.futures.InvalidStateError):
+                self.set_result(outcome.value)
             return None
         self._not_before = self._clock.now() + outcome
+        self._note_queue()
         return outcome
+
+    def _note_queue(self) -> None:
+        promise = self._work.promise
+        if promise is None or promise.queue_state == "unknown":
+            return
+        heard = promise.queue_state, promise.queue_state_reason
+        if heard == self._queue_heard:
+            return
+        self._queue_heard = heard
+        change = self._queue_change(*heard)
+        if self._queue_watch is not None:
+            self._queue_watch.note(change)
+        for observer in list(self._queue_callbacks):
+            tell(observer, change)
+
+    def _queue_change(self, state: str, said: str | None) -> QueueStateChange:
+        return QueueStateChange(
+            state=state,
+            reason=reason_of(state, said, kind_of(self.operation)),
+            operation=self.operation,
+            request_id=self.request_id,
+            subject=self._subject,
+            session_id=self.session_id,
+        )
 
     def _watch(self) -> None:
         if not self.settled:
@@ -283,55 +338,6 @@ class _Narrator:
     def _at(self, line: int) -> float:
         beyond = line - len(NARRATE_AT) + 1
         return NARRATE_AT[line] if beyond <= 0 else NARRATE_AT[-1] + 60.0 * beyond
-
-
-class PromisedWork:
-    """Poll the promises of one call, in order, and combine their results.
-
-    A part whose result came at once stands among the promises as `Done`.
-    """
-
-    def __init__(
-        self,
-        parts: Sequence[Promise[Any] | Done[Any]],
-        combine: Callable[[list[Any]], Any],
-    ) -> None:
-        self._parts = parts
-        self._combine = combine
-        self._results: list[Any] = []
-
-    @property
-    def promise(self) -> Promise[Any] | None:
-        """Return the promise that is polled now, or the last one."""
-        promises = [part for part in self._parts if isinstance(part, Promise)]
-        for part in self._parts[len(self._results) :]:
-            if isinstance(part, Promise):
-                return part
-        return promises[-1] if promises else None
-
-    def step(self, patience: float) -> float | Done[Any]:
-        """Poll the first promise without a result."""
-        while len(self._results) < len(self._parts):
-            part = self._parts[len(self._results)]
-            outcome = part if isinstance(part, Done) else self._poll(part, patience)
-            if not isinstance(outcome, Done):
-                return outcome
-            self._results.append(outcome.value)
-            if isinstance(part, Promise) and len(self._results) < len(self._parts):
-                return 0.0
-        return Done(self._combine(self._results))
-
-    def _poll(self, promise: Promise[Any], patience: float) -> float | Done[Any]:
-        try:
-            return promise.step(patience)
-        except TinkexError as error:
-            if len(self._parts) > 1:
-                part = len(self._results) + 1
-                error.message = f"part {part} of {len(self._parts)} of the batch: {error.message}"
-            raise
-
-    def abandon(self) -> None:
-        """Hold nothing, so free nothing."""
 
 
 def wait(

@@ -221,18 +221,8 @@ class Promise(Generic[T]):
 
     def _note_queue(self, state: str, reason: Any) -> None:
         self.last_heard = f"pending, {state}"
-        reason = self._redacted(reason) if reason else None
-        if (state, reason) == (self.queue_state, self.queue_state_reason):
-            return
-        self.queue_state, self.queue_state_reason = state, reason
-        if state.startswith("paused"):
-            log.warning(
-                "%s %s is paused (%s): %s",
-                self.request_type,
-                self.request_id,
-                state,
-                reason or "no reason given",
-            )
+        self.queue_state = state
+        self.queue_state_reason = self._redacted(reason) if reason else None
 
     def _guard(self, held: float) -> float:
         """Ask again at once if the server held the poll, and ever later if it did not."""

@@ -14,11 +14,12 @@ from tinkex_generated.types import Request, loads
 
 from tinkex.checks import checked_count
 from tinkex.errors import ApiError, FutureLostError, RateLimitError, TransportError
-from tinkex.limits import LARGE_PROMPT_BYTES, SampleLimiter
+from tinkex.limits import LARGE_PROMPT_BYTES, Places, SampleLimiter
 from tinkex.polling import Done, Promise
+from tinkex.queue_state import QueueStateChange, reason_of
 from tinkex.session import Session
 from tinkex.submission import promise
-from tinkex.transport.failures import is_retryable_status
+from tinkex.transport.failures import is_retryable_status, printable
 from tinkex.transport.retry import Retries, RetryPolicy
 from tinkex.types.model_input import ModelInput
 from tinkex.wire import decode
@@ -41,16 +42,18 @@ class RetryConfig:
         deadline: Seconds of failures in a row after which a sample gives up.
         resubmissions: How often a sample whose result the server lost is sent anew.
         max_connections: Most samples of this client that the server works on at once; threads are
-            far fewer. All clients of a server and key together have 1000.
+            far fewer. None sets no limit of its own: all clients of a server and key together have
+            `Config.samples_in_flight`.
     """
 
     enabled: bool = True
     deadline: float = field(default=300.0)
     resubmissions: int = field(default=3)
-    max_connections: int = field(default=1000)
+    max_connections: int | None = field(default=None)
 
     def __attrs_post_init__(self) -> None:
-        checked_count(self.max_connections, "max_connections", 1)
+        if self.max_connections is not None:
+            checked_count(self.max_connections, "max_connections", 1)
         checked_count(self.resubmissions, "resubmissions", 0)
 
 
@@ -60,7 +63,8 @@ class SamplerState:
     def __init__(self, retry_config: RetryConfig) -> None:
         self.retry_config = retry_config
         self._numbers = itertools.count()
-        self._places = SampleLimiter(retry_config.max_connections)
+        most = retry_config.max_connections
+        self._places = None if most is None else Places(most)
 
     def next_number(self) -> int:
         """Return the number of the next sample, from 0."""
@@ -68,17 +72,20 @@ class SamplerState:
 
     def try_start(self, limiter: SampleLimiter) -> bool:
         """Take a place among this client's samples and one among those of all clients."""
-        if not self._places.try_start():
+        if self._places is None:
+            return limiter.in_flight.try_take()
+        if not self._places.try_take():
             return False
-        if limiter.try_start():
+        if limiter.in_flight.try_take():
             return True
-        self._places.finish()
+        self._places.give_back()
         return False
 
     def finish(self, limiter: SampleLimiter) -> None:
         """Give both places back."""
-        limiter.finish()
-        self._places.finish()
+        limiter.in_flight.give_back()
+        if self._places is not None:
+            self._places.give_back()
 
 
 class SampleWork:
@@ -93,8 +100,10 @@ class SampleWork:
         self._prompt = prompt
         self._request: Request | None = None
         self._retries: Retries | None = None
+        self._prompt_bytes = estimate_input_bytes(prompt)
         self._in_flight = False
-        self._refused_places = 0
+        self._is_unwanted = False
+        self._refusals = 0
         self._resubmissions = self._config.resubmissions if self._config.enabled else 0
         self.promise: Promise[Any] | None = None
 
@@ -106,7 +115,8 @@ class SampleWork:
         """Submit, or poll once."""
         try:
             outcome = self._poll(patience) if self.promise else self._submit()
-        except BaseException:
+        except Exception:
+            # An interrupt leaves the sample with the server, and so its place taken.
             self.abandon()
             raise
         if isinstance(outcome, Done):
@@ -119,10 +129,23 @@ class SampleWork:
             self._in_flight = False
             self._state.finish(self._session.limiter)
 
+    def cancel(self) -> None:
+        """Give up the sample, and tell the server if it has it."""
+        self._is_unwanted = True
+        self._call_off()
+        self._session.cancellations.send()
+
+    def _call_off(self) -> None:
+        was_in_flight = self._in_flight
+        self.abandon()
+        if was_in_flight and self.promise is not None:
+            self._session.cancellations.add(self.promise.request_id)
+
     def __del__(self) -> None:
-        # A sample that nobody steps any more must not keep its place for ever.
+        # Nobody steps it any more: it must not keep its place, and the server may stop. The next
+        # heartbeat tells the server, as nothing may be sent from wherever the collector runs.
         if getattr(self, "_in_flight", False):
-            self.abandon()
+            self._call_off()
 
     def read(self, body: Any) -> Any:
         """Read the server's answer."""
@@ -135,21 +158,30 @@ class SampleWork:
             return quiet
         if not self._in_flight:
             if not self._state.try_start(limiter):
-                self._refused_places += 1
-                pause = NO_PLACE_PAUSE * 1.5 ** min(self._refused_places, 10)
-                return min(pause, LONGEST_NO_PLACE_PAUSE)
+                return self._no_room()
             self._in_flight = True
-        self._session.check()
+        dispatch = limiter.try_dispatch(self._prompt_bytes, transport.clock)
+        if dispatch is None:
+            return self._no_room()
+        self._refusals = 0
         began = transport.clock.now()
-        outcome = transport.send_once(
-            self._numbered(), headers={"X-Tinker-Sampling-Backpressure": "1"}
-        )
+        try:
+            self._session.check()
+            outcome = transport.send_once(
+                self._numbered(), headers={"X-Tinker-Sampling-Backpressure": "1"}
+            )
+        finally:
+            limiter.end_dispatch(dispatch)
         if isinstance(outcome, TransportError):
             return self._pause(outcome, retryable=outcome.retryable)
         if not outcome.is_success:
             return self._after_error_status(outcome)
         self._retries = None
         return self._accept(outcome, transport.clock.now() - began)
+
+    def _no_room(self) -> float:
+        self._refusals += 1
+        return min(NO_PLACE_PAUSE * 1.5 ** min(self._refusals, 10), LONGEST_NO_PLACE_PAUSE)
 
     def _numbered(self) -> Request:
         """Return the request under its number; one that is sent again keeps both."""
@@ -175,6 +207,10 @@ class SampleWork:
         self.promise = promise(
             self._session, body["request_id"], "Sample", self.read, roundtrip, resubmittable=True
         )
+        if self._is_unwanted:
+            # It was given up while its request was on its way.
+            self._session.cancellations.add(self.promise.request_id)
+            self._session.cancellations.send()
         return 0.0
 
     def _poll(self, patience: float) -> float | Done[Any]:
@@ -198,13 +234,35 @@ class SampleWork:
             policy = transport.policy
             if (error.retry_after or 0.0) > policy.longest_retry_after:
                 raise error
-            large = estimate_input_bytes(self._prompt) > LARGE_PROMPT_BYTES
+            large = self._prompt_bytes > LARGE_PROMPT_BYTES
             quiet = error.retry_after or (QUIET_SECONDS_LARGE if large else QUIET_SECONDS)
             self._session.limiter.be_quiet(quiet, transport.clock)
+            self._note_queue(response)
             # The place is free for a sampler that the server does take.
             self.abandon()
             return quiet
         return self._pause(error, retryable=is_retryable_status(response, idempotent=True))
+
+    def _note_queue(self, response: httpx.Response) -> None:
+        """Pass on why the server wants no sample now, if it says so."""
+        try:
+            body = loads(response.content)
+        except ValueError:
+            return
+        state = body.get("queue_state") if isinstance(body, dict) else None
+        if not isinstance(state, str) or not state.startswith("paused"):
+            return
+        said = body.get("queue_state_reason")
+        reason = self._session.transport.redact(printable(said)) if isinstance(said, str) else None
+        self._session.queue_watch.note(
+            QueueStateChange(
+                state=state,
+                reason=reason_of(state, reason, "Sampling"),
+                operation="sample",
+                subject=self._body.sampling_session_id,
+                session_id=self._session.id,
+            )
+        )
 
     def _pause(self, error: ApiError | TransportError, *, retryable: bool) -> float:
         transport = self._session.transport

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from attrs import evolve
 from tinkex_generated.api.sampling import get_sampler
@@ -13,11 +13,19 @@ from tinkex_generated.models import CreateSamplingSessionRequest, SampleRequest
 from tinkex.checks import check_sampling_path, checked_count, checked_prompt, checked_settings
 from tinkex.errors import ValidationError
 from tinkex.futures import Future
+from tinkex.sample_many import sample_each
 from tinkex.sample_stream import stream
 from tinkex.sample_work import LogprobsWork, RetryConfig, SamplerState, SampleWork
 from tinkex.session import Session
 from tinkex.submission import future
-from tinkex.types import ModelInput, SampleResponse, SampleStreamChunk, SamplingParams
+from tinkex.types import (
+    ModelInput,
+    SampleResponse,
+    SampleStreamChunk,
+    SamplingParams,
+    TensorData,
+)
+from tinkex.types.tensor import to_array
 from tinkex.wire import encode
 
 if TYPE_CHECKING:
@@ -98,6 +106,12 @@ class SamplingClient:
         sampling_params: SamplingParams | None = None,
         include_prompt_logprobs: bool = False,
         topk_prompt_logprobs: int = 0,
+        *,
+        topk_sample_logprobs: int = 0,
+        target_prompt_logprobs: Any = None,
+        prompt_alt_tokens_k: int = 0,
+        prompt_logprobs_last_n: int | None = None,
+        record_stability_info: bool | None = None,
     ) -> Future[SampleResponse]:
         """Sample continuations of a prompt.
 
@@ -112,19 +126,108 @@ class SamplingClient:
             sampling_params: How tokens are drawn.
             include_prompt_logprobs: Also return the log probability of each prompt token.
             topk_prompt_logprobs: Also return this many likeliest tokens at each prompt position.
+            topk_sample_logprobs: Also return this many likeliest tokens at each sampled position.
+            target_prompt_logprobs: Token ids, int64 of shape [len(prompt) - 1, K], whose log
+                probabilities at each prompt position are returned too; -1 skips a cell.
+            prompt_alt_tokens_k: Also return this many alternatives at each prompt position.
+            prompt_logprobs_last_n: Return prompt log probabilities of the last tokens only.
+            record_stability_info: Let the server keep what `stable_reinforce` needs.
+
+        The arguments by keyword are newer than the others. A server that does not know them leaves
+        their results out, so they are None.
 
         Raises:
             ValidationError: The arguments cannot be right; nothing is sent.
         """
+        last_n = prompt_logprobs_last_n
+        if last_n is not None:
+            last_n = checked_count(last_n, "prompt_logprobs_last_n", 1)
+            if not include_prompt_logprobs:
+                raise ValidationError(
+                    "needs include_prompt_logprobs=True", path="prompt_logprobs_last_n"
+                )
         body = self._body(
             prompt,
             sampling_params,
             num_samples,
             prompt_logprobs=bool(include_prompt_logprobs),
             topk_prompt_logprobs=checked_count(topk_prompt_logprobs, "topk_prompt_logprobs", 0),
+            topk_sample_logprobs=checked_count(topk_sample_logprobs, "topk_sample_logprobs", 0),
+            target_prompt_logprobs=_targets(prompt, target_prompt_logprobs),
+            prompt_alt_tokens_k=checked_count(prompt_alt_tokens_k, "prompt_alt_tokens_k", 0),
+            prompt_logprobs_last_n=last_n,
+            record_stability_info=record_stability_info,
         )
         work = SampleWork(self._session, self._state, body, prompt)
-        return self._watched(future(self._session, work, "sample"))
+        return self._watched(work, "sample")
+
+    @overload
+    def sample_many(
+        self,
+        prompts: Iterable[ModelInput],
+        num_samples: int = ...,
+        sampling_params: SamplingParams | None = ...,
+        *,
+        max_in_flight: int | None = ...,
+        return_exceptions: Literal[False] = ...,
+        **asked: Any,
+    ) -> Generator[tuple[int, SampleResponse], None, None]: ...
+
+    @overload
+    def sample_many(
+        self,
+        prompts: Iterable[ModelInput],
+        num_samples: int = ...,
+        sampling_params: SamplingParams | None = ...,
+        *,
+        max_in_flight: int | None = ...,
+        return_exceptions: Literal[True],
+        **asked: Any,
+    ) -> Generator[tuple[int, SampleResponse | Exception], None, None]: ...
+
+    def sample_many(
+        self,
+        prompts: Iterable[ModelInput],
+        num_samples: int = 1,
+        sampling_params: SamplingParams | None = None,
+        *,
+        max_in_flight: int | None = None,
+        return_exceptions: bool = False,
+        **asked: Any,
+    ) -> Generator[tuple[int, Any], None, None]:
+        """Sample continuations of many prompts, and yield each result as soon as it is there.
+
+        >>> for index, response in sampler.sample_many(prompts, 4, SamplingParams(max_tokens=64)):
+        ...     print(prompts[index], response.sequences[0].tokens)
+
+        Prompts may be any iterable, also one without end: they are taken as places get free. When
+        the loop is left early (close the iterator, or let go of it), what is still under way is
+        cancelled, at the server too if it can.
+
+        Args:
+            prompts: What the model reads first, for each request.
+            num_samples: How many continuations of each.
+            sampling_params: How tokens are drawn.
+            max_in_flight: Most requests at a time; None takes as many as the server works on.
+            return_exceptions: Yield an error in place of a response and go on, instead of raising
+                it and cancelling the rest.
+            asked: Further arguments of `sample`.
+
+        Yields:
+            (index of the prompt, response), in the order in which they are done.
+
+        Raises:
+            ValidationError: The arguments cannot be right.
+            TinkexError: As `sample`, when the loop comes to that prompt's result.
+        """
+        most = self._session.limits.samples_in_flight if max_in_flight is None else max_in_flight
+        return sample_each(
+            self._session,
+            prompts,
+            lambda prompt: self.sample(prompt, num_samples, sampling_params, **asked),
+            checked_count(most, "max_in_flight", 1),
+            return_exceptions,
+        )
 
     def sample_stream(
         self,
@@ -166,7 +269,7 @@ class SamplingClient:
         """
         body = self._body(prompt, SamplingParams(max_tokens=1), 1, prompt_logprobs=True)
         work = LogprobsWork(self._session, self._state, body, prompt)
-        return self._watched(future(self._session, work, "compute_logprobs"))
+        return self._watched(work, "compute_logprobs")
 
     def _body(
         self,
@@ -187,7 +290,8 @@ class SamplingClient:
         self._session.check()
         return body
 
-    def _watched(self, sampled: Future[Any]) -> Future[Any]:
+    def _watched(self, work: SampleWork, operation: str) -> Future[Any]:
+        sampled = future(self._session, work, operation, self.sampling_session_id)
         self._session.background.watch(sampled)
         return sampled
 
@@ -214,3 +318,17 @@ class SamplingClient:
         raise TypeError(
             "a SamplingClient cannot be pickled; create one from its model_path instead"
         )
+
+
+def _targets(prompt: ModelInput, value: Any) -> Any:
+    """Return the wire form of token ids to look up at each position of a prompt."""
+    if value is None:
+        return None
+    path = "target_prompt_logprobs"
+    tensor = value if isinstance(value, TensorData) else TensorData(to_array(value, "int64", path))
+    length = checked_prompt(prompt).known_length()
+    if len(tensor.shape) != 2 or (length is not None and tensor.shape[0] != length - 1):
+        raise ValidationError(
+            f"must have the shape [len(prompt) - 1, K], not {list(tensor.shape)}", path=path
+        )
+    return encode.tensor_data(tensor, path)

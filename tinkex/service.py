@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future as StandardFuture
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
 from attrs import evolve
 from tinkex_generated.api.service import get_server_capabilities, healthz
 
 from tinkex.checks import check_training_path
 from tinkex.config import Config
-from tinkex.creation import lora_of
+from tinkex.creation import ExpectedAdapter, check_restorable, lora_of
+from tinkex.custom_loss import create_custom_loss
 from tinkex.errors import ClientClosedError, MissingDependencyError, ValidationError
+from tinkex.queue_state import QueueObserver
 from tinkex.rest import RestClient
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.secret import Secret
@@ -24,6 +28,15 @@ from tinkex.types import GetServerCapabilitiesResponse, HealthResponse, LoraConf
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from tinkex.telemetry import TelemetryReporter
+    from tinkex.types import CustomLossGraph, CustomLossInput
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Factories that wait for the server side by side.
+SIDE_BY_SIDE = 16
 
 
 class ServiceClient:
@@ -45,6 +58,9 @@ class ServiceClient:
         base_url: The server's URL, or "local".
         api_key: The credential.
         tags: Labels of the session.
+        display_name: What people see as the session's name.
+        on_queue_state: Called with a `QueueStateChange` when the server lets requests of this
+            client wait, and when they go on, by the thread that hears of it.
         timeout: Seconds that one HTTP attempt may take.
         max_retries: Attempts after the first one.
         config: All settings at once, instead of the arguments above.
@@ -63,6 +79,8 @@ class ServiceClient:
         base_url: str | None = None,
         api_key: str | Secret | None = None,
         tags: Sequence[str] | None = None,
+        display_name: str | None = None,
+        on_queue_state: QueueObserver | None = None,
         timeout: float | timedelta | None = None,
         max_retries: int | None = None,
         config: Config | None = None,
@@ -80,12 +98,15 @@ class ServiceClient:
                 base_url=base_url,
                 api_key=api_key,
                 tags=tags,
+                display_name=display_name,
                 timeout=timeout,
                 max_retries=max_retries,
                 **settings,
             )
         self.config = config
         self._transport = transport or Transport(_with_running_server(config))
+        self._observers = [on_queue_state] if on_queue_state else []
+        self._executor: ThreadPoolExecutor | None = None
         self._session: Session | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -102,8 +123,41 @@ class ServiceClient:
             if self._closed:
                 raise ClientClosedError("this ServiceClient was closed; create a new one")
             if self._session is None:
-                self._session = Session(self._transport)
+                self._session = Session(self._transport, observers=self._observers)
             return self._session
+
+    @property
+    def telemetry(self) -> TelemetryReporter | None:
+        """Return what reports on the session, beginning the session; None if nobody asked for it.
+
+        >>> with ServiceClient(base_url="local", telemetry=True) as service:
+        ...     service.telemetry.log("epoch_done", {"epoch": 3, "loss": 1.25})
+        """
+        return self.session.telemetry
+
+    def submit(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> StandardFuture[T]:
+        """Call a function of this client, or any other, in a thread of its own.
+
+        >>> a = service.submit(service.create_sampling_client, base_model="tinkex/nano")
+        >>> b = service.submit(service.create_lora_training_client, "tinkex/nano", rank=8)
+        >>> sampler, training = a.result(), b.result()
+
+        For calls that block, so that several wait side by side. Calls that return a `Future` need
+        none of it.
+
+        Args:
+            function: What to call; at most 16 run at a time.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
+        """
+        with self._lock:
+            if self._closed:
+                raise ClientClosedError("this ServiceClient was closed; create a new one")
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(SIDE_BY_SIDE, "tinkex-submit")
+            return self._executor.submit(function, *args, **kwargs)
 
     def create_lora_training_client(
         self,
@@ -114,6 +168,7 @@ class ServiceClient:
         train_attn: bool = True,
         train_unembed: bool = True,
         user_metadata: Mapping[str, str] | None = None,
+        optimizer: str | None = None,
     ) -> TrainingClient:
         """Create a LoRA adapter on a base model and return the client that trains it.
 
@@ -129,6 +184,7 @@ class ServiceClient:
             train_attn: Whether attention layers are adapted.
             train_unembed: Whether the unembedding is adapted.
             user_metadata: Key-value pairs stored with the training run.
+            optimizer: "adamw" or "dimuon", if the server has it; None is AdamW.
 
         Raises:
             ValidationError: The arguments cannot be right.
@@ -143,34 +199,49 @@ class ServiceClient:
             train_attn=train_attn,
             train_unembed=train_unembed,
         )
-        return TrainingClient.create(self.session, base_model, lora, user_metadata)
+        return TrainingClient.create(self.session, base_model, lora, user_metadata, optimizer)
 
     def create_training_client_from_state(
-        self, path: str, user_metadata: Mapping[str, str] | None = None
+        self,
+        path: str,
+        user_metadata: Mapping[str, str] | None = None,
+        weights_access_token: Secret | str | None = None,
+        **expected: Unpack[ExpectedAdapter],
     ) -> TrainingClient:
         """Create a training client with the weights of a checkpoint and a fresh optimizer.
 
         The adapter's rank and layers are read from the checkpoint. If loading fails, the model that
         was made for it is unloaded again.
 
+        >>> service.create_training_client_from_state("tinker://r/weights/a", rank=32)
+
         Args:
             path: ``tinker://<run>/weights/<name>``, from `TrainingClient.save_state`.
             user_metadata: Key-value pairs stored with the new training run.
+            weights_access_token: The credential of the account that owns the checkpoint, if it is
+                another one's.
+            expected: What the checkpoint has to be: `base_model`, `rank`, `train_mlp`, `train_attn`
+                or `train_unembed`.
 
         Raises:
-            ValidationError: The path names no training checkpoint.
+            ValidationError: The path names no training checkpoint, or the checkpoint is not what is
+                expected; the message shows what differs, and nothing was created.
             NotFoundError: The server does not have the checkpoint.
         """
-        return self._from_state(path, optimizer=False, user_metadata=user_metadata)
+        return self._from_state(path, False, user_metadata, weights_access_token, expected)
 
     def create_training_client_from_state_with_optimizer(
-        self, path: str, user_metadata: Mapping[str, str] | None = None
+        self,
+        path: str,
+        user_metadata: Mapping[str, str] | None = None,
+        weights_access_token: Secret | str | None = None,
+        **expected: Unpack[ExpectedAdapter],
     ) -> TrainingClient:
         """Create a training client that goes on exactly where a checkpoint stopped.
 
         As `create_training_client_from_state`, with the optimizer's moments and step count.
         """
-        return self._from_state(path, optimizer=True, user_metadata=user_metadata)
+        return self._from_state(path, True, user_metadata, weights_access_token, expected)
 
     def create_sampling_client(
         self,
@@ -208,30 +279,65 @@ class ServiceClient:
         """Ask the server whether it is well."""
         return self._transport.call(healthz.build_request(), healthz.parse_response)
 
-    def close(self) -> None:
-        """End the session and close every connection; the clients made here end with it."""
-        self._close("success")
+    def create_custom_loss(
+        self, name: str, inputs: Sequence[CustomLossInput], graph: CustomLossGraph
+    ) -> str:
+        """Upload a loss that was traced into a graph, and return its id.
 
-    def _close(self, reason: Any) -> None:
+        >>> loss_id = service.create_custom_loss("mine", inputs, graph)
+        >>> training.forward_backward(data, "custom", {"loss_id": loss_id})
+
+        Few servers have this route; `TrainingClient.forward_backward_custom` needs none.
+
+        Args:
+            name: What people see.
+            inputs: The graph's inputs, log probabilities first (`tinkex.types.CustomLossInput`).
+            graph: The operations in order (`tinkex.types.CustomLossGraph`).
+
+        Raises:
+            NotFoundError: The server does not offer the route.
+        """
+        return create_custom_loss(self.session, name, inputs, graph)
+
+    def close(
+        self,
+        status: Literal["success", "errored", "interrupted"] = "success",
+        detail: str | None = None,
+    ) -> None:
+        """End the session and close every connection; the clients made here end with it.
+
+        Args:
+            status: How the work went.
+            detail: A sentence for whoever looks at the session later.
+        """
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
         if self._session is not None:
-            self._session.close(reason)
+            self._session.close(status, detail)
         self._transport.close()
 
     def _from_state(
-        self, path: str, *, optimizer: bool, user_metadata: Mapping[str, str] | None
+        self,
+        path: str,
+        optimizer: bool,
+        user_metadata: Mapping[str, str] | None,
+        token: Secret | str | None,
+        expected: Mapping[str, Any],
     ) -> TrainingClient:
         check_training_path(path)
+        token = Secret(token) if isinstance(token, str) else token
         info = self.create_rest_client().get_weights_info_by_tinker_path(path)
+        check_restorable(path, info, expected)
         training = TrainingClient.create(
             self.session, info.base_model, lora_of(info), user_metadata
         )
         try:
             load = training.load_state_with_optimizer if optimizer else training.load_state
-            load(path).result()
+            load(path, token).result()
         except BaseException:
             training.discard()
             raise
@@ -247,10 +353,12 @@ class ServiceClient:
         traceback: TracebackType | None,
     ) -> None:
         if kind is None:
-            reason = "success"
-        else:
-            reason = "errored" if issubclass(kind, Exception) else "interrupted"
-        self._close(reason)
+            self.close()
+            return
+        is_error = issubclass(kind, Exception)
+        if self._session is not None and self._session.telemetry is not None and error is not None:
+            self._session.telemetry.log_exception(error, "CRITICAL")
+        self.close("errored" if is_error else "interrupted")
 
     def __repr__(self) -> str:
         session = self._session.id if self._session else "no session yet"

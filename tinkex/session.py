@@ -6,7 +6,7 @@ import atexit
 import itertools
 import logging
 import threading
-from typing import Literal
+from collections.abc import Sequence
 
 import httpx
 from attrs import frozen
@@ -18,10 +18,15 @@ from tinkex_generated.models import (
     SessionHeartbeatRequest,
 )
 
+from tinkex import termination
 from tinkex._version import SDK_VERSION
 from tinkex.background import FuturePool
-from tinkex.errors import SessionLostError, TinkexError
-from tinkex.limits import SampleLimiter, sample_limiter
+from tinkex.cancellation import Cancellations
+from tinkex.errors import ClientClosedError, SessionLostError, TinkexError
+from tinkex.hints import ask_for_hints
+from tinkex.limits import Limits, SampleLimiter, sample_limiter
+from tinkex.queue_state import QueueObserver, QueueWatch
+from tinkex.telemetry import TelemetryReporter
 from tinkex.transport import Transport
 from tinkex.transport.failures import printable
 
@@ -35,7 +40,7 @@ MISSES_BEFORE_WARNING = 2
 # A single 404 may come from a proxy that lost its way.
 NOT_FOUND_BEFORE_LOST = 2
 
-FinishReason = Literal["success", "errored", "interrupted"]
+FinishReason = termination.ExitReason
 
 
 @frozen
@@ -66,17 +71,36 @@ class Session:
     Args:
         transport: The way to the server.
         heartbeat_interval: Seconds between beats.
+        observers: Functions that are called when the server's queue changes its mind.
+
+    Attributes:
+        id: The server's name of the session.
+        hints: What the server would like its clients to keep to.
+        limits: The sizes that this session keeps to, and where each came from.
+        heartbeat: How the heartbeat is doing.
+        telemetry: What tells the server about the session, if `Config.telemetry` asks for it.
     """
 
     def __init__(
-        self, transport: Transport, heartbeat_interval: float = HEARTBEAT_INTERVAL
+        self,
+        transport: Transport,
+        heartbeat_interval: float = HEARTBEAT_INTERVAL,
+        observers: Sequence[QueueObserver] = (),
     ) -> None:
         config = transport.config
         self.transport = transport
+        self.hints = ask_for_hints(transport)
+        self.limits: Limits = self.hints.limits(config)
         self.limiter: SampleLimiter = sample_limiter(config)
+        self.limiter.adopt(self.limits)
         self.background = FuturePool(clock=transport.clock)
+        self.cancellations = Cancellations(transport, self.background)
+        self.queue_watch = QueueWatch(transport.clock)
+        for observer in observers:
+            self.queue_watch.add(observer)
         self._model_numbers = itertools.count()
         self._sampler_numbers = itertools.count()
+        self._custom_loss_numbers = itertools.count()
         self._interval = heartbeat_interval
         self._stop = threading.Event()
         self._closing = threading.Lock()
@@ -87,6 +111,7 @@ class Session:
                     user_metadata=dict(config.user_metadata),
                     sdk_version=SDK_VERSION,
                     project_id=config.project_id,
+                    display_name=config.display_name,
                 )
             ),
             create_session.parse_response,
@@ -102,7 +127,9 @@ class Session:
         self.heartbeat = HeartbeatState(transport.clock.now())
         self._thread = threading.Thread(target=self._beat_on, name="tinkex-heartbeat", daemon=True)
         self._thread.start()
-        atexit.register(self.close)
+        self.telemetry = TelemetryReporter(transport, self.id) if config.telemetry else None
+        atexit.register(self._close_at_exit)
+        termination.watch(self)
 
     def next_model_number(self) -> int:
         """Return the number of the session's next model, from 0."""
@@ -112,12 +139,24 @@ class Session:
         """Return the number of the session's next sampling session, from 0."""
         return next(self._sampler_numbers)
 
+    def next_custom_loss_number(self) -> int:
+        """Return the number of the session's next uploaded loss, from 0."""
+        return next(self._custom_loss_numbers)
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether the session was ended from this side."""
+        return self._stop.is_set()
+
     def check(self) -> None:
-        """Raise if the server has ended the session.
+        """Raise if the session has ended, from either side.
 
         Raises:
-            SessionLostError: It has; what was saved is safe, what was not is gone.
+            ClientClosedError: It was closed here.
+            SessionLostError: The server ended it; what was saved is safe, what was not is gone.
         """
+        if self.is_closed:
+            raise ClientClosedError("this session was closed; create a new ServiceClient")
         if self.heartbeat.lost is not None:
             raise SessionLostError(
                 f"the server ended this session ({self.heartbeat.lost}). Create a new "
@@ -163,10 +202,14 @@ class Session:
                 what,
             )
 
-    def close(self, reason: FinishReason = "success") -> None:
+    def close(self, reason: FinishReason = "success", detail: str | None = None) -> None:
         """End the session at the server, as far as it can be told, and stop the heartbeat.
 
         In a process forked from the one that began the session it does nothing.
+
+        Args:
+            reason: "success", "errored" or "interrupted".
+            detail: A sentence for whoever looks at the session later.
         """
         if self.transport.is_foreign:
             return
@@ -174,20 +217,29 @@ class Session:
             if self._stop.is_set():
                 return
             self._stop.set()
-        atexit.unregister(self.close)
+        atexit.unregister(self._close_at_exit)
+        termination.unwatch(self)
         self.background.close()
+        # Last events, farewell and a beat that is under way share one deadline.
+        until = self.transport.clock.now() + FINISH_TIMEOUT
+        if self.telemetry is not None:
+            self.telemetry.stop(FINISH_TIMEOUT / 2)
         if self.heartbeat.is_alive:
-            self._finish(reason)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(FINISH_TIMEOUT)
+            self._finish(reason, detail, max(0.1, until - self.transport.clock.now()))
+        left = until - self.transport.clock.now()
+        if threading.current_thread() is not self._thread and left > 0:
+            self._thread.join(left)
 
-    def _finish(self, reason: FinishReason) -> None:
+    def _close_at_exit(self) -> None:
+        self.close(termination.exit_reason())
+
+    def _finish(self, reason: FinishReason, detail: str | None, timeout: float) -> None:
         request = finish_session.build_request(
             session_id=self.id,
-            body=FinishSessionRequest(reason=SessionFinishReason(type_=reason), detail=None),
+            body=FinishSessionRequest(reason=SessionFinishReason(type_=reason), detail=detail),
         )
         try:
-            outcome = self.transport.send_once(request, timeout=FINISH_TIMEOUT)
+            outcome = self.transport.send_once(request, timeout=timeout)
         except TinkexError as error:
             log.debug("session %s was not told that it ends: %s", self.id, error)
             return
@@ -198,6 +250,7 @@ class Session:
         while not self.transport.clock.wait(self._stop, self._interval):
             try:
                 self.beat()
+                self.cancellations.send()
             except TinkexError as error:
                 log.debug("session %s: heartbeat ends: %s", self.id, error)
                 return

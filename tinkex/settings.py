@@ -148,6 +148,19 @@ def _count_text(value: str) -> int:
         raise ValueError("must be a non-negative integer") from None
 
 
+def _size(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("must be a positive integer")
+    return value
+
+
+def _size_text(value: str) -> int:
+    try:
+        return _size(int(value))
+    except ValueError:
+        raise ValueError("must be a positive integer") from None
+
+
 def _names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ValueError("must be a list of strings")  # noqa: TRY004 - one family
@@ -263,10 +276,11 @@ SETTINGS: dict[str, Setting] = {
     "project_id": _setting("TINKER_PROJECT_ID", _text),
     "timeout": _setting("TINKEX_TIMEOUT", _seconds, _seconds_text),
     "max_retries": _setting("TINKEX_MAX_RETRIES", _count, _count_text),
+    "display_name": _setting(None, _text),
     "tags": _setting("TINKER_TAGS", _names, _names_text),
     "user_metadata": _setting(None, _pairs),
     "feature_gates": _setting("TINKER_FEATURE_GATES", _names, _names_text),
-    "telemetry": _setting("TINKER_TELEMETRY", _boolean, _forgiving_boolean_text(default=True)),
+    "telemetry": _setting("TINKER_TELEMETRY", _boolean, _forgiving_boolean_text(default=False)),
     "log_level": _setting("TINKER_LOG", _log_level),
     "cf_access_client_id": _setting("CLOUDFLARE_ACCESS_CLIENT_ID", _header_text),
     "cf_access_client_secret": _setting("CLOUDFLARE_ACCESS_CLIENT_SECRET", _secret),
@@ -282,4 +296,9 @@ SETTINGS: dict[str, Setting] = {
         "TINKEX_WIRE_FORMAT", _wire_format, lambda text: _wire_format(text.lower())
     ),
     "allow_insecure": _setting("TINKEX_ALLOW_INSECURE", _boolean, _boolean_text),
+    "chunk_len": _setting("TINKEX_CHUNK_LEN", _size, _size_text),
+    "chunk_bytes": _setting("TINKEX_CHUNK_BYTES", _size, _size_text),
+    "samples_in_flight": _setting("TINKEX_SAMPLES_IN_FLIGHT", _size, _size_text),
+    "prompt_bytes": _setting("TINKEX_PROMPT_BYTES", _size, _size_text),
+    "response_bytes": _setting("TINKEX_RESPONSE_BYTES", _size, _size_text),
 }

@@ -15,14 +15,16 @@ from tinkex.errors import (
     ApiError,
     ClientClosedError,
     ConflictError,
+    DecodeError,
     RateLimitError,
     ServerError,
     TinkexError,
     TransportError,
 )
-from tinkex.futures import Future, PromisedWork, Work
+from tinkex.futures import Future
 from tinkex.polling import Done, Promise
 from tinkex.session import Session
+from tinkex.work import PromisedWork, Work
 
 T = TypeVar("T")
 Parse = Callable[[Mapping[str, Any]], Any]
@@ -79,14 +81,18 @@ def promise(
     )
 
 
-def future(session: Session, work: Work[T], operation: str) -> Future[T]:
-    """Return the future of a session's work."""
+def future(
+    session: Session, work: Work[T], operation: str, subject: str | None = None
+) -> Future[T]:
+    """Return the future of a session's work; `subject` is the model or sampler it belongs to."""
     return Future(
         work,
         operation=operation,
         clock=session.transport.clock,
         background=session.background,
         session_id=session.id,
+        subject=subject,
+        queue_watch=session.queue_watch,
     )
 
 
@@ -109,7 +115,7 @@ class SubmissionQueue:
     """
 
     def __init__(self, session: Session, first_number: int = 1) -> None:
-        self._session = session
+        self.session = session
         self._next = first_number
         self._unsure: str | None = None
         self._turn = threading.RLock()
@@ -149,11 +155,6 @@ class SubmissionQueue:
             return PromisedWork(parts, combine)
 
     @property
-    def session(self) -> Session:
-        """Return the session that the model belongs to."""
-        return self._session
-
-    @property
     def next_number(self) -> int:
         """Return the number that the next accepted request takes."""
         return self._next
@@ -171,10 +172,10 @@ class SubmissionQueue:
     def _check(self) -> None:
         if self._closed:
             raise ClientClosedError("this model was unloaded; create a new training client")
-        self._session.check()
+        self.session.check()
 
     def _send(self, request: Request, request_type: str, parse: Parse) -> Promise[Any] | Done[Any]:
-        transport = self._session.transport
+        transport = self.session.transport
         began = transport.clock.now()
         before, self._unsure = self._unsure, request.operation
         try:
@@ -183,7 +184,7 @@ class SubmissionQueue:
             part = transport.parsed(
                 answer,
                 lambda content: _part(
-                    self._session, decoded(content), request_type, parse, roundtrip
+                    self.session, decoded(content), request_type, parse, roundtrip
                 ),
                 request.operation,
             )
@@ -202,11 +203,16 @@ class SubmissionQueue:
         return part
 
     def _explain(self, error: TinkexError, operation: str, accepted: int, parts: int) -> None:
-        error.session_id = error.session_id or self._session.id
+        error.session_id = error.session_id or self.session.id
         if accepted:
             error.message += (
                 f" — {accepted} of {parts} parts of this batch were accepted before it, and their "
                 "gradients stand; load your last checkpoint before you repeat the batch"
+            )
+        elif isinstance(error, DecodeError) and error.status_code == 200:
+            error.message += (
+                f". The {operation} did arrive: make the same call again, and it is applied exactly "
+                "once"
             )
         elif isinstance(error, TransportError | ServerError | RateLimitError):
             error.message += (

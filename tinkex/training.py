@@ -8,40 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from tinkex_generated.api.models import get_info, unload_model
 from tinkex_generated.api.training import optim_step
-from tinkex_generated.api.weights import load_weights, save_weights, save_weights_for_sampler
-from tinkex_generated.models import (
-    GetInfoRequest,
-    LoadWeightsRequest,
-    OptimStepRequest,
-    SaveWeightsForSamplerRequest,
-    SaveWeightsRequest,
-    UnloadModelRequest,
-)
+from tinkex_generated.models import GetInfoRequest, OptimStepRequest, UnloadModelRequest
 from tinkex_generated.types import Request
 
 from tinkex.batches import Operation, submit_batch
-from tinkex.checks import (
-    check_training_path,
-    checked_name,
-    checked_settings,
-    checked_ttl,
-)
+from tinkex.checks import checked_settings
 from tinkex.creation import create_model, outcome
-from tinkex.errors import DecodeError, TinkexError
+from tinkex.errors import TinkexError
 from tinkex.futures import Future
-from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.session import Session
 from tinkex.submission import SubmissionQueue, future
+from tinkex.training_checkpoints import CheckpointCalls
 from tinkex.types import (
     AdamParams,
     Datum,
+    DimuonParams,
     ForwardBackwardOutput,
     GetInfoResponse,
-    LoadWeightsResponse,
     LoraConfig,
     OptimStepResponse,
-    SaveWeightsForSamplerResponse,
-    SaveWeightsResponse,
     UnloadModelResponse,
 )
 from tinkex.wire import encode
@@ -52,7 +37,7 @@ if TYPE_CHECKING:
     from tinkex.tokenizer import Tokenizer
 
 
-class TrainingClient:
+class TrainingClient(CheckpointCalls):
     """Train one model: gradients in, optimizer steps, checkpoints out.
 
     Made by `ServiceClient.create_lora_training_client`. Calls that the service answers later send
@@ -81,15 +66,17 @@ class TrainingClient:
         base_model: str,
         lora: LoraConfig,
         user_metadata: Mapping[str, str] | None = None,
+        optimizer: str | None = None,
     ) -> TrainingClient:
         """Create the model on the server and wait until it is there."""
-        return cls(session, create_model(session, base_model, lora, user_metadata), base_model)
+        model_id = create_model(session, base_model, lora, user_metadata, optimizer)
+        return cls(session, model_id, base_model)
 
     def forward(
         self,
         data: Sequence[Datum],
         loss_fn: str,
-        loss_fn_config: Mapping[str, float] | None = None,
+        loss_fn_config: Mapping[str, float | str] | None = None,
     ) -> Future[ForwardBackwardOutput]:
         """Compute the loss and log probabilities of data, without gradients.
 
@@ -101,7 +88,7 @@ class TrainingClient:
         self,
         data: Sequence[Datum],
         loss_fn: str,
-        loss_fn_config: Mapping[str, float] | None = None,
+        loss_fn_config: Mapping[str, float | str] | None = None,
     ) -> Future[ForwardBackwardOutput]:
         """Compute the gradients of a loss and add them to the model's accumulated gradients.
 
@@ -167,21 +154,33 @@ class TrainingClient:
                 self._queue, self.model_id, "forward_backward", surrogate.data, "cross_entropy"
             )
         return future(
-            self._session, SurrogateWork(work, surrogate), operation="forward_backward_custom"
+            self._session,
+            SurrogateWork(work, surrogate),
+            operation="forward_backward_custom",
+            subject=self.model_id,
         )
 
-    def optim_step(self, adam_params: AdamParams | None = None) -> Future[OptimStepResponse]:
-        """Apply the accumulated gradients with AdamW, and clear them.
+    def optim_step(
+        self, adam_params: AdamParams | DimuonParams | None = None
+    ) -> Future[OptimStepResponse]:
+        """Apply the accumulated gradients, and clear them.
+
+        >>> training.optim_step(AdamParams(learning_rate=1e-4, grad_clip_norm=1.0)).result().metrics
 
         Args:
-            adam_params: The step's settings; None takes the defaults.
+            adam_params: The step's settings; None takes AdamW's defaults. `DimuonParams` is for a
+                model that was created with ``optimizer="dimuon"``.
         """
-        params = encode.adam_params(checked_settings(adam_params, AdamParams, "adam_params"))
+        if isinstance(adam_params, DimuonParams):
+            settings: dict[str, Any] = {"optimizer_params": encode.dimuon_params(adam_params)}
+        else:
+            checked = checked_settings(adam_params, AdamParams, "adam_params")
+            settings = {"adam_params": encode.adam_params(checked)}
         return self._submit(
             "optim_step",
             "OptimStep",
             lambda seq: optim_step.build_request(
-                body=OptimStepRequest(model_id=self.model_id, seq_id=seq, adam_params=params)
+                body=OptimStepRequest(model_id=self.model_id, seq_id=seq, **settings)
             ),
             OptimStepResponse.from_dict,
         )
@@ -190,116 +189,33 @@ class TrainingClient:
         self,
         data: Sequence[Datum],
         loss_fn: str,
-        adam_params: AdamParams | None = None,
-        loss_fn_config: Mapping[str, float] | None = None,
+        adam_params: AdamParams | DimuonParams | None = None,
+        loss_fn_config: Mapping[str, float | str] | None = None,
     ) -> tuple[Future[ForwardBackwardOutput], Future[OptimStepResponse]]:
         """Send forward_backward and optim_step back to back, within one cycle of the service.
 
         >>> output, step = training.train_step(data, "cross_entropy", AdamParams(learning_rate=1e-4))
         >>> output.result().loss
+
+        No other thread's request on this client comes between the two.
+
+        Raises:
+            ValidationError: Data, loss or settings cannot be right; neither was sent.
+            TinkexError: As `forward_backward`. If only the optim_step fails, its error says so: the
+                gradients are accumulated, so call `optim_step` again.
         """
-        return self.forward_backward(data, loss_fn, loss_fn_config), self.optim_step(adam_params)
-
-    def save_state(
-        self, name: str, ttl_seconds: int | None = None, overwrite: bool = False
-    ) -> Future[SaveWeightsResponse]:
-        """Save weights and optimizer, to go on from later.
-
-        >>> path = training.save_state("step-100").result().path
-
-        Args:
-            name: A name that the run does not have yet.
-            ttl_seconds: Seconds after which the server deletes it; None never.
-            overwrite: Whether a checkpoint of that name is replaced.
-        """
-        path, ttl = checked_name(name), checked_ttl(ttl_seconds)
-        return self._submit(
-            "save_state",
-            "SaveWeights",
-            lambda seq: save_weights.build_request(
-                body=SaveWeightsRequest(
-                    model_id=self.model_id,
-                    path=path,
-                    seq_id=seq,
-                    ttl_seconds=ttl,
-                    overwrite=overwrite,
+        if not isinstance(adam_params, DimuonParams):
+            checked_settings(adam_params, AdamParams, "adam_params")
+        with self._queue.turn():
+            output = self.forward_backward(data, loss_fn, loss_fn_config)
+            try:
+                return output, self.optim_step(adam_params)
+            except TinkexError as error:
+                error.message += (
+                    ". The forward_backward before it was accepted and its gradients stand: call "
+                    "optim_step alone"
                 )
-            ),
-            SaveWeightsResponse.from_dict,
-        )
-
-    def load_state(self, path: str) -> Future[LoadWeightsResponse]:
-        """Load a checkpoint's weights; the optimizer starts afresh and gradients are dropped.
-
-        Args:
-            path: ``tinker://<run>/weights/<name>``.
-        """
-        return self._load(path, optimizer=False)
-
-    def load_state_with_optimizer(self, path: str) -> Future[LoadWeightsResponse]:
-        """Load a checkpoint's weights and its optimizer state.
-
-        Args:
-            path: ``tinker://<run>/weights/<name>``.
-        """
-        return self._load(path, optimizer=True)
-
-    def save_weights_for_sampler(
-        self, name: str, ttl_seconds: int | None = None
-    ) -> Future[SaveWeightsForSamplerResponse]:
-        """Save weights to sample from and to download, under a name.
-
-        >>> path = training.save_weights_for_sampler("final").result().path
-
-        Args:
-            name: A name that the run does not have yet.
-            ttl_seconds: Seconds after which the server deletes it; None never.
-        """
-        return self._save_for_sampler(path=checked_name(name), ttl_seconds=checked_ttl(ttl_seconds))
-
-    def save_weights_and_get_sampling_client(
-        self, name: str | None = None, retry_config: RetryConfig | None = None
-    ) -> SamplingClient:
-        """Return a client that samples from the weights as they are now.
-
-        >>> sampler = training.save_weights_and_get_sampling_client()
-
-        Blocks until the server has the snapshot. Without a name the snapshot lives only as long as
-        the session.
-
-        Args:
-            name: Keeps the snapshot as a checkpoint of that name.
-            retry_config: How patient samples are.
-        """
-        if name is not None:
-            saved = self.save_weights_for_sampler(name).result()
-        else:
-            number = self._session.next_sampler_number()
-            saved = self._save_for_sampler(sampling_session_seq_id=number).result()
-        if saved.sampling_session_id:
-            return SamplingClient(
-                self._session,
-                saved.sampling_session_id,
-                base_model=self.base_model,
-                model_path=saved.path,
-                retry_config=retry_config,
-            )
-        if not saved.path:
-            raise DecodeError("save_weights_for_sampler gave neither a path nor a sampling session")
-        return self.create_sampling_client(saved.path, retry_config)
-
-    def create_sampling_client(
-        self, model_path: str, retry_config: RetryConfig | None = None
-    ) -> SamplingClient:
-        """Return a client that samples from saved weights.
-
-        Args:
-            model_path: ``tinker://<run>/sampler_weights/<name>``.
-            retry_config: How patient samples are.
-        """
-        return SamplingClient.create(
-            self._session, model_path=model_path, base_model=None, retry_config=retry_config
-        )
+                raise
 
     def get_info(self) -> GetInfoResponse:
         """Return what the server knows about the model: base model, rank, tokenizer id."""
@@ -325,7 +241,12 @@ class TrainingClient:
         )
         self._queue.close()
         unloaded: Future[UnloadModelResponse] = outcome(
-            self._session, answer, "unload_model", "UnloadModel", UnloadModelResponse.from_dict
+            self._session,
+            answer,
+            "unload_model",
+            "UnloadModel",
+            UnloadModelResponse.from_dict,
+            self.model_id,
         )
         return unloaded
 
@@ -340,44 +261,10 @@ class TrainingClient:
         operation: Operation,
         data: Sequence[Datum],
         loss_fn: str,
-        loss_fn_config: Mapping[str, float] | None,
+        loss_fn_config: Mapping[str, float | str] | None,
     ) -> Future[ForwardBackwardOutput]:
         work = submit_batch(self._queue, self.model_id, operation, data, loss_fn, loss_fn_config)
-        return future(self._session, work, operation)
-
-    def _load(self, path: str, *, optimizer: bool) -> Future[LoadWeightsResponse]:
-        check_training_path(path)
-        return self._submit(
-            "load_state",
-            "LoadWeights",
-            lambda seq: load_weights.build_request(
-                body=LoadWeightsRequest(
-                    path=path, optimizer=optimizer, model_id=self.model_id, seq_id=seq
-                )
-            ),
-            LoadWeightsResponse.from_dict,
-        )
-
-    def _save_for_sampler(
-        self,
-        path: str | None = None,
-        ttl_seconds: int | None = None,
-        sampling_session_seq_id: int | None = None,
-    ) -> Future[SaveWeightsForSamplerResponse]:
-        return self._submit(
-            "save_weights_for_sampler",
-            "SaveWeightsForSampler",
-            lambda seq: save_weights_for_sampler.build_request(
-                body=SaveWeightsForSamplerRequest(
-                    model_id=self.model_id,
-                    path=path,
-                    sampling_session_seq_id=sampling_session_seq_id,
-                    seq_id=seq,
-                    ttl_seconds=ttl_seconds,
-                )
-            ),
-            SaveWeightsForSamplerResponse.from_dict,
-        )
+        return future(self._session, work, operation, self.model_id)
 
     def _submit(
         self,
@@ -387,7 +274,7 @@ class TrainingClient:
         parse: Callable[[Mapping[str, Any]], Any],
     ) -> Future[Any]:
         work = self._queue.submit([build], request_type=request_type, parse=parse)
-        return future(self._session, work, operation)
+        return future(self._session, work, operation, self.model_id)
 
     def __repr__(self) -> str:
         return f"<TrainingClient {self.model_id} on {self.base_model or 'an unknown base model'}>"

@@ -77,11 +77,28 @@ def test_a_blank_variable_counts_as_unset(blank: str) -> None:
 
 
 def test_switches_that_other_programs_read_too_forgive_what_they_do_not_know() -> None:
-    """TINKER_TELEMETRY=maybe leaves the default, as in the other SDKs (C5)."""
-    assert resolve({"TINKER_TELEMETRY": "maybe"}, **LOCAL).telemetry is True
+    """TINKER_TELEMETRY=maybe leaves the default, which is off until somebody asks (C5)."""
+    assert resolve({"TINKER_TELEMETRY": "maybe"}, **LOCAL).telemetry is False
+    assert resolve({"TINKER_TELEMETRY": "ON"}, **LOCAL).telemetry is True
     assert resolve({"TINKER_TELEMETRY": "OFF"}, **LOCAL).telemetry is False
     assert resolve({"TINKEX_DUMP_HEADERS": ""}, **LOCAL).dump_headers is False
     assert resolve({"TINKEX_DUMP_HEADERS": "Yes"}, **LOCAL).dump_headers is True
+
+
+@pytest.mark.parametrize("settings", [{"telemetry": True}, {}])
+def test_nothing_is_reported_where_nobody_wants_to_be_tracked(settings) -> None:
+    """DO_NOT_TRACK stands above the program's wish and the other variable, and says so."""
+    environ = {"DO_NOT_TRACK": "1", "TINKER_TELEMETRY": "1"}
+    config = resolve(environ, **LOCAL, **settings)
+    assert config.telemetry is False
+    assert config.sources["telemetry"] == "environment DO_NOT_TRACK"
+    assert resolve({"DO_NOT_TRACK": "0"}, **LOCAL, telemetry=True).telemetry is True
+
+
+def test_patience_has_one_set_of_defaults() -> None:
+    """Ten repetitions and sixty seconds; TINKEX_PARITY of the other SDK changes nothing (C7)."""
+    config = resolve({"TINKEX_PARITY": "beam"}, **LOCAL, timeout=5)
+    assert (config.timeout, config.max_retries) == (5.0, 10)
 
 
 def test_query_values_become_text_and_nulls_are_dropped() -> None:

@@ -19,10 +19,11 @@ from tinkex_generated.models import OptimStepResponse
 import tinkex
 from tinkex.background import FuturePool
 from tinkex.errors import FutureTimeoutError, RequestFailedError, TinkexError
-from tinkex.futures import Future, PromisedWork, as_completed, wait
+from tinkex.futures import Future, as_completed, wait
 from tinkex.limits import ByteBudget
 from tinkex.polling import Done, Promise
 from tinkex.transport import Transport
+from tinkex.work import PromisedWork
 
 POLL = "POST retrieve_future"
 RESULT = {"metrics": {"x": 1.0}}

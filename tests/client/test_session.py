@@ -247,7 +247,7 @@ def test_a_session_that_nobody_closes_is_closed_at_exit(
     gone: list[object] = []
     monkeypatch.setattr(atexit, "unregister", gone.append)
     session.close()
-    assert gone == [session.close]
+    assert gone == [session._close_at_exit]
 
 
 def test_a_forked_process_does_not_end_its_parents_session(

@@ -22,7 +22,6 @@ from tinkex.errors import (
     ServerError,
     ValidationError,
 )
-from tinkex.limits import SAMPLES_IN_FLIGHT
 from tinkex.types import ImageChunk, ModelInput, SamplingParams
 
 PROMPT = ModelInput.from_ints([1, 2, 3])
@@ -292,12 +291,12 @@ def test_places_come_back_whatever_becomes_of_a_sample(script: Script, clock: Fa
                 client.sample(PROMPT).result()
         client.sample(PROMPT).result()
         limiter = service.session.limiter
-        assert limiter._free == SAMPLES_IN_FLIGHT
+        assert limiter.in_flight.taken == 0
         script.on("POST retrieve_future", (408, {}))
         waiting = client.sample(PROMPT)
         clock.run_until(lambda: waiting.request_id is not None)
-        assert limiter._free == SAMPLES_IN_FLIGHT - 1
-    clock.run_until(lambda: limiter._free == SAMPLES_IN_FLIGHT)
+        assert limiter.in_flight.taken == 1
+    clock.run_until(lambda: limiter.in_flight.taken == 0)
 
 
 def test_a_forgotten_sample_gives_its_place_back(script: Script) -> None:
@@ -308,10 +307,10 @@ def test_a_forgotten_sample_gives_its_place_back(script: Script) -> None:
         service.session.background.close()
         forgotten = sampler(service).sample(PROMPT)
         forgotten.step()
-        assert limiter._free == SAMPLES_IN_FLIGHT - 1
+        assert limiter.in_flight.taken == 1
         del forgotten
         gc.collect()
-        assert limiter._free == SAMPLES_IN_FLIGHT
+        assert limiter.in_flight.taken == 0
 
 
 @pytest.mark.parametrize("setting", [{"max_connections": 0}, {"resubmissions": -1}])

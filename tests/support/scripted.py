@@ -70,7 +70,12 @@ class Script:
     def paths(self) -> list[str]:
         """Return the routes that were called, without those of the session itself."""
         routes = [got.route.replace("/prefix/api/v1/", "") for got in self.received]
-        quiet = {"POST create_session", "POST session_heartbeat", "POST sessions/S/finish"}
+        quiet = {
+            "POST client/config",
+            "POST create_session",
+            "POST session_heartbeat",
+            "POST sessions/S/finish",
+        }
         return [route for route in routes if route not in quiet]
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -104,6 +109,7 @@ def _response(answer: Answer, request: httpx.Request) -> httpx.Response:
 def scripted_service(script: Script, clock: FakeClock | None = None, **settings: Any):
     """Yield a ServiceClient whose every request goes to the script."""
     settings.setdefault("base_url", script.base_url)
+    on_queue_state = settings.pop("on_queue_state", None)
     config = Config.resolve(environ={}, **settings)
     transport = Transport(
         config,
@@ -111,7 +117,9 @@ def scripted_service(script: Script, clock: FakeClock | None = None, **settings:
         http_transport=httpx.MockTransport(script),
         jitter=lambda longest: longest,
     )
-    with ServiceClient(config=config, transport=transport) as service:
+    with ServiceClient(
+        config=config, transport=transport, on_queue_state=on_queue_state
+    ) as service:
         yield service
 
 

@@ -16,7 +16,6 @@ from attrs import frozen
 
 from tinkex.checks import checked_data
 from tinkex.errors import DecodeError, ValidationError
-from tinkex.futures import Work
 from tinkex.losses.gradients import Backend, FloatArray, LossFunction, backend_function
 from tinkex.polling import Done, Promise
 from tinkex.regularizers.events import Observer
@@ -24,6 +23,7 @@ from tinkex.regularizers.pipeline import Pipeline, metrics_of
 from tinkex.regularizers.spec import RegularizerSpec
 from tinkex.types.datum import Datum
 from tinkex.types.outputs import ForwardBackwardOutput
+from tinkex.work import Work
 
 
 @frozen

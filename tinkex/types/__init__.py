@@ -19,7 +19,7 @@ from tinkex.types.model_input import (
     ModelInputChunk,
 )
 from tinkex.types.outputs import ForwardBackwardOutput, SampledSequence, SampleResponse
-from tinkex.types.params import AdamParams, LoraConfig, SamplingParams
+from tinkex.types.params import AdamParams, DimuonParams, LoraConfig, SamplingParams
 from tinkex.types.paths import CheckpointPath
 from tinkex.types.tensor import TensorData, TensorDtype
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tinkex_generated.models import ClientConfigResponse as ClientConfigResponse
     from tinkex_generated.models import CopyWeightsRequest as CopyWeightsRequest
     from tinkex_generated.models import CopyWeightsResponse as CopyWeightsResponse
+    from tinkex_generated.models import CreateCustomLossResponse as CreateCustomLossResponse
     from tinkex_generated.models import CreateModelRequest as CreateModelRequest
     from tinkex_generated.models import CreateModelResponse as CreateModelResponse
     from tinkex_generated.models import CreateSamplingSessionRequest as CreateSamplingSessionRequest
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
         CurrentCheckpointStorageUsageResponse as CurrentCheckpointStorageUsageResponse,
     )
     from tinkex_generated.models import Cursor as Cursor
+    from tinkex_generated.models import CustomLossGraph as CustomLossGraph
+    from tinkex_generated.models import CustomLossInput as CustomLossInput
+    from tinkex_generated.models import CustomLossNode as CustomLossNode
     from tinkex_generated.models import ExternalWeightsUrlsResponse as ExternalWeightsUrlsResponse
     from tinkex_generated.models import FinishSessionRequest as FinishSessionRequest
     from tinkex_generated.models import ForwardBackwardInput as ForwardBackwardInput
@@ -78,6 +82,9 @@ if TYPE_CHECKING:
     from tinkex_generated.models import RequestFailedResponse as RequestFailedResponse
     from tinkex_generated.models import SampleRequest as SampleRequest
     from tinkex_generated.models import SampleStreamChunk as SampleStreamChunk
+    from tinkex_generated.models import (
+        SaveWeightsExternalResponseInternal as SaveWeightsExternalResponse,
+    )
     from tinkex_generated.models import SaveWeightsForSamplerRequest as SaveWeightsForSamplerRequest
     from tinkex_generated.models import (
         SaveWeightsForSamplerResponseInternal as SaveWeightsForSamplerResponse,
@@ -111,7 +118,10 @@ if TYPE_CHECKING:
     from tinkex_generated.models import WeightsInfoResponse as WeightsInfoResponse
 
 # The API's own name says that it is internal; users of the official SDK know the short one.
-_RENAMED = {"SaveWeightsForSamplerResponse": "SaveWeightsForSamplerResponseInternal"}
+_RENAMED = {
+    "SaveWeightsExternalResponse": "SaveWeightsExternalResponseInternal",
+    "SaveWeightsForSamplerResponse": "SaveWeightsForSamplerResponseInternal",
+}
 
 __all__ = [
     "AdamParams",
@@ -127,6 +137,7 @@ __all__ = [
     "ClientConfigResponse",
     "CopyWeightsRequest",
     "CopyWeightsResponse",
+    "CreateCustomLossResponse",
     "CreateModelRequest",
     "CreateModelResponse",
     "CreateSamplingSessionRequest",
@@ -135,7 +146,11 @@ __all__ = [
     "CreateSessionResponse",
     "CurrentCheckpointStorageUsageResponse",
     "Cursor",
+    "CustomLossGraph",
+    "CustomLossInput",
+    "CustomLossNode",
     "Datum",
+    "DimuonParams",
     "EncodedTextChunk",
     "ExternalWeightsUrlsResponse",
     "FinishSessionRequest",
@@ -175,6 +190,7 @@ __all__ = [
     "SampleStreamChunk",
     "SampledSequence",
     "SamplingParams",
+    "SaveWeightsExternalResponse",
     "SaveWeightsForSamplerRequest",
     "SaveWeightsForSamplerResponse",
     "SaveWeightsRequest",

@@ -28,9 +28,16 @@ def _plain_int(value: Any) -> Any:
 
 
 def _float(
-    default: float, *, least: float = -math.inf, below: float = math.inf, above: float = -math.inf
+    default: float | None,
+    *,
+    least: float = -math.inf,
+    below: float = math.inf,
+    above: float = -math.inf,
 ) -> Any:
-    """Make a field for a finite number with least <= x < below and x > above."""
+    """Make a field for a finite number with least <= x < below and x > above.
+
+    Without a default it has to be given.
+    """
 
     def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         if not isinstance(value, float) or not math.isfinite(value):
@@ -45,7 +52,8 @@ def _float(
                 f"must be {' and '.join(filter(None, bounds))}, not {value!r}", path=attribute.name
             )
 
-    return field(default=default, converter=_plain_float, validator=check)
+    given = attrs.NOTHING if default is None else default
+    return field(default=given, converter=_plain_float, validator=check)
 
 
 def _integer(default: int | None, *, least: int, below: int | None = None) -> Any:
@@ -91,6 +99,24 @@ class AdamParams:
     eps: float = _float(1e-12, above=0)
     weight_decay: float = _float(0.0, least=0)
     grad_clip_norm: float = _float(0.0, least=0)
+
+
+@frozen
+class DimuonParams:
+    """Set one step of Dimuon, for a model that was created with ``optimizer="dimuon"``.
+
+    >>> DimuonParams(learning_rate=1e-3).beta1
+    0.9
+
+    Attributes:
+        learning_rate: Step size.
+        grad_clip_norm: Largest global L2 norm of the gradient; 0 does not clip.
+        beta1: Decay of the first moment.
+    """
+
+    learning_rate: float = _float(None, least=0)
+    grad_clip_norm: float = _float(0.0, least=0)
+    beta1: float = _float(0.9, least=0, below=1)
 
 
 @frozen

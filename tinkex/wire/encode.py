@@ -20,7 +20,7 @@ from tinkex.types.model_input import (
     ModelInput,
     ModelInputChunk,
 )
-from tinkex.types.params import AdamParams, LoraConfig, SamplingParams
+from tinkex.types.params import AdamParams, DimuonParams, LoraConfig, SamplingParams
 from tinkex.types.tensor import TensorData, check_finite
 
 # The name of an uploaded loss is the one setting that is no number.
@@ -52,7 +52,7 @@ def datum(value: Datum, path: str) -> wire.Datum:
     return wire.Datum(
         model_input=model_input(value.model_input),
         loss_fn_inputs={
-            name: _tensor(tensor, f"{path}.loss_fn_inputs[{name!r}]")
+            name: tensor_data(tensor, f"{path}.loss_fn_inputs[{name!r}]")
             for name, tensor in value.loss_fn_inputs.items()
         },
     )
@@ -81,6 +81,15 @@ def adam_params(value: AdamParams) -> wire.AdamParams:
         eps=value.eps,
         weight_decay=value.weight_decay,
         grad_clip_norm=value.grad_clip_norm,
+    )
+
+
+def dimuon_params(value: DimuonParams) -> wire.DimuonParams:
+    """Return the wire form of Dimuon's settings."""
+    return wire.DimuonParams(
+        learning_rate=value.learning_rate,
+        grad_clip_norm=value.grad_clip_norm,
+        beta1=value.beta1,
     )
 
 
@@ -161,7 +170,12 @@ def _chunk(
     )
 
 
-def _tensor(tensor: TensorData, path: str) -> wire.TensorData:
+def tensor_data(tensor: TensorData, path: str) -> wire.TensorData:
+    """Return the wire form of a tensor; `path` names it in errors.
+
+    Raises:
+        ValidationError: It holds NaN or infinity.
+    """
     array = tensor.numpy()
     check_finite(array, path)
     return wire.TensorData(

@@ -1,0 +1,106 @@
+"""What the server would like its clients to keep to, if it says so."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import httpx
+from attrs import field, frozen
+from tinkex_generated.api.service import client_config, client_dynamic_config
+from tinkex_generated.errors import ParseError
+from tinkex_generated.models import (
+    ClientConfigRequest,
+    ClientConfigResponse,
+    ClientDynamicConfigResponse,
+)
+from tinkex_generated.types import Request, loads
+
+from tinkex._version import SDK_VERSION
+from tinkex.config import Config
+from tinkex.limits import Limits
+from tinkex.transport import Transport
+
+T = TypeVar("T")
+
+log = logging.getLogger("tinkex.session")
+
+# Nobody waits long for advice.
+HINTS_TIMEOUT = 5.0
+
+# The server's word for each of our limits.
+_HINTED = {
+    "chunk_len": "fwdbwd_max_chunk_len",
+    "chunk_bytes": "fwdbwd_max_chunk_bytes_count",
+    "samples_in_flight": "sample_max_concurrent_requests",
+    "prompt_bytes": "sample_dispatch_bytes_semaphore_size",
+    "response_bytes": "inflight_response_bytes_semaphore_size",
+}
+
+
+@frozen
+class ServerHints:
+    """Hold the switches and sizes that a server sent, or nothing.
+
+    Attributes:
+        config: The server's answer, with the API's defaults for what it left out.
+        said: The names that the server did send.
+    """
+
+    config: ClientConfigResponse = field(factory=ClientConfigResponse)
+    said: frozenset[str] = frozenset()
+
+    def limits(self, config: Config) -> Limits:
+        """Return the limits to keep to: the user's, else the server's, else the defaults.
+
+        A hint that cannot be right (zero, negative) is not followed.
+        """
+        values: dict[str, int] = {}
+        sources: dict[str, str] = {}
+        for name, hinted in _HINTED.items():
+            mine = getattr(config, name)
+            theirs = getattr(self.config, hinted)
+            if mine is not None:
+                values[name], sources[name] = mine, config.sources.get(name, "argument")
+            elif hinted in self.said and theirs > 0:
+                values[name], sources[name] = theirs, "server"
+            else:
+                sources[name] = "default"
+        return Limits(**values, sources=sources)
+
+
+def ask_for_hints(transport: Transport) -> ServerHints:
+    """Ask the server for its switches; whatever goes wrong means that it has none.
+
+    No session may fail for want of advice: a server without the route answers 404, 405 or 501.
+    """
+    request = client_config.build_request(body=ClientConfigRequest(sdk_version=SDK_VERSION))
+    answer = _ask(transport, request, loads)
+    if not isinstance(answer, Mapping):
+        return ServerHints()
+    try:
+        return ServerHints(ClientConfigResponse.from_dict(answer), frozenset(answer))
+    except ParseError as error:
+        log.debug("the server's switches cannot be read: %s", error)
+        return ServerHints()
+
+
+def ask_for_dynamic_hints(transport: Transport) -> ClientDynamicConfigResponse:
+    """Ask for the switches that may change while a session lasts; the defaults if there are none."""
+    request = client_dynamic_config.build_request(body=ClientConfigRequest(sdk_version=SDK_VERSION))
+    answer = _ask(transport, request, client_dynamic_config.parse_response)
+    return answer or ClientDynamicConfigResponse()
+
+
+def _ask(transport: Transport, request: Request, parse: Callable[[bytes], T]) -> T | None:
+    outcome: Any = transport.send_once(request, timeout=HINTS_TIMEOUT)
+    if not isinstance(outcome, httpx.Response) or not outcome.is_success:
+        said = getattr(outcome, "status_code", None) or outcome
+        log.debug("%s: %s; the defaults are used", request.operation, said)
+        return None
+    try:
+        return parse(outcome.content)
+    except ValueError as error:
+        log.debug("%s cannot be read: %s", request.operation, error)
+        return None

@@ -1,0 +1,85 @@
+"""End open sessions when the process is told to end (SIGTERM)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Literal, NoReturn
+from weakref import WeakSet
+
+log = logging.getLogger("tinkex.session")
+
+ExitReason = Literal["success", "errored", "interrupted"]
+
+_open: WeakSet[object] = WeakSet()
+_lock = threading.Lock()
+_installed_in: int | None = None
+_is_told_to_end = False
+
+
+def watch(session: object) -> None:
+    """Let SIGTERM unwind the program while this session is open.
+
+    By default SIGTERM ends Python on the spot, and the server would go on with the session until it
+    misses heartbeats. While a session is open it raises `SystemExit(143)` in the main thread
+    instead: ``with`` and ``finally`` blocks run, sessions end as interrupted, and a second SIGTERM
+    ends the process at once. A program with a handler of its own keeps it, and so does one whose
+    sessions all begin outside the main thread, where Python allows no handlers.
+    """
+    global _installed_in
+    with _lock:
+        _open.add(session)
+        if (
+            _installed_in == os.getpid()
+            or threading.current_thread() is not threading.main_thread()
+        ):
+            return
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            return
+        try:
+            signal.signal(signal.SIGTERM, _unwind)
+        except ValueError:
+            # A main thread of a sub-interpreter is none to signals.
+            return
+        _installed_in = os.getpid()
+
+
+def unwatch(session: object) -> None:
+    """Forget a session; with the last one SIGTERM is as it was."""
+    with _lock:
+        _open.discard(session)
+        if not _open:
+            _restore()
+
+
+def exit_reason() -> ExitReason:
+    """Return how the program ends, for a session that is still open when it does."""
+    if _is_told_to_end:
+        return "interrupted"
+    unhandled = getattr(sys, "last_value", None)
+    if unhandled is None:
+        return "success"
+    return "errored" if isinstance(unhandled, Exception) else "interrupted"
+
+
+def _restore() -> None:
+    global _installed_in
+    if _installed_in != os.getpid() or threading.current_thread() is not threading.main_thread():
+        return
+    _installed_in = None
+    # Somebody else's handler that came after ours stays.
+    if signal.getsignal(signal.SIGTERM) is _unwind:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _unwind(signum: int, frame: FrameType | None) -> NoReturn:
+    global _is_told_to_end
+    del frame
+    _is_told_to_end = True
+    signal.signal(signum, signal.SIG_DFL)
+    log.warning("SIGTERM: the program ends, and its sessions with it")
+    raise SystemExit(128 + signum)
