@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,11 +13,12 @@ from tinkex_generated.types import Request
 
 from tinkex.checks import checked_data
 from tinkex.compression import compressed, wants_compression
+from tinkex.limits import Limits
 from tinkex.protobuf.fields import Writer
 from tinkex.submission import SubmissionQueue
 from tinkex.types import Datum, ForwardBackwardOutput
 from tinkex.wire import binary, decode, encode
-from tinkex.wire.chunking import chunk_data
+from tinkex.wire.chunking import binary_bytes, chunk_data, estimate_bytes
 from tinkex.wire.combine import combine
 from tinkex.wire_form import Form, Operation, server_form
 from tinkex.work import Work
@@ -45,8 +46,7 @@ def submit_batch(
     config = encode.check_loss(loss_fn, loss_fn_config)
     checked_data(data)
     session = queue.session
-    chunks = chunk_data(data, session.limits.chunk_len, session.limits.chunk_bytes)
-    batch = _Batch(model_id, operation, chunks, loss_fn, config)
+    batch = _Batch(model_id, operation, data, loss_fn, config, session.limits)
     compress = wants_compression(session)
 
     def send(form: Form) -> Work[ForwardBackwardOutput]:
@@ -71,29 +71,27 @@ def submit_batch(
 
 @attrs.frozen
 class _Batch:
-    """Hold one call's data, cut into chunks."""
+    """Hold one call, and cut it into requests of the size that they have in each form."""
 
     model_id: str
     operation: Operation
-    chunks: Sequence[Sequence[Datum]]
+    data: Sequence[Datum]
     loss_fn: str
     config: dict[str, float | str] | None
+    limits: Limits
 
     def as_json(self) -> list[Callable[[int], Request]]:
         """Return for each chunk a function from its number to its request."""
-        first = 0
         builders: list[Callable[[int], Request]] = []
-        for chunk in self.chunks:
+        for first, chunk in self._chunks(estimate_bytes):
             payload = encode.forward_backward_input(chunk, first, self.loss_fn, self.config)
             builders.append(partial(self._json_request, payload))
-            first += len(chunk)
         return builders
 
     def as_protobuf(self, *, compress: bool) -> list[Callable[[int], Request]]:
         """Return for each chunk a function from its number to its request in the binary form."""
-        first = 0
         builders: list[Callable[[int], Request]] = []
-        for chunk in self.chunks:
+        for first, chunk in self._chunks(binary_bytes):
             body = binary.forward_backward_body(
                 chunk,
                 first,
@@ -102,8 +100,14 @@ class _Batch:
                 forward_only=self.operation == "forward",
             )
             builders.append(partial(self._binary_request, body, compress))
-            first += len(chunk)
         return builders
+
+    def _chunks(self, size_of: Callable[[Datum], int]) -> Iterator[tuple[int, list[Datum]]]:
+        """Yield each chunk with the place of its first datum in the whole batch."""
+        first = 0
+        for chunk in chunk_data(self.data, self.limits.chunk_len, self.limits.chunk_bytes, size_of):
+            yield first, chunk
+            first += len(chunk)
 
     def _json_request(self, payload: Any, seq: int) -> Request:
         if self.operation == "forward":

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import zstandard
 from support.messages import fill_map, message
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import ServiceClient, TrainingClient
+from tinkex.compression import _has_zstandard
 from tinkex.errors import ApiError, BadRequestError, DecodeError, NotFoundError, UnprocessableError
 from tinkex.types import Datum, ImageAssetPointerChunk, ModelInput
 
@@ -278,6 +281,26 @@ def test_a_batch_of_which_a_part_was_accepted_is_not_sent_again(script: Script) 
         with pytest.raises(ApiError, match="1 of 2 parts of this batch were accepted"):
             client.forward_backward([datum()] * 1025, "cross_entropy")
     assert forms(script) == ["x-protobuf", "x-protobuf"]
+
+
+@pytest.mark.parametrize("has_package", [True, False])
+def test_batches_are_compressed_when_the_server_asks(
+    script: Script, monkeypatch: pytest.MonkeyPatch, has_package: bool
+) -> None:
+    """The body is then a zstd frame, unless the package is missing, which costs nothing else."""
+    _has_zstandard.cache_clear()
+    if not has_package:
+        monkeypatch.setitem(sys.modules, "zstandard", None)
+    script.on("POST client/config", {"proto_compress_fwdbwd": True}).on(BATCH, accepted())
+    with scripted_service(script) as service:
+        training(service).forward_backward([datum()], "cross_entropy").result()
+    _has_zstandard.cache_clear()
+    (got,) = script.sent("forward_backward")
+    content = got.content
+    if has_package:
+        assert got.headers["content-encoding"] == "zstd"
+        content = zstandard.ZstdDecompressor().decompress(content)
+    assert parsed(content).seq_id == 1
 
 
 @pytest.mark.parametrize("form", ["json", "protobuf"])

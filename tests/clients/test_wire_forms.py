@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrs import evolve
 from support.nano import NANO, nano_url
+from tinkex_generated.models import ClientConfigResponse
 
 from tinkex import ServiceClient
+from tinkex.hints import ServerHints
 from tinkex.transport.http import Transport
 from tinkex.types import AdamParams, Datum, ModelInput, SamplingParams
 
@@ -90,6 +93,11 @@ def test_both_forms_give_the_same_to_the_last_bit(monkeypatch: pytest.MonkeyPatc
     assert "application/x-protobuf" in kinds["protobuf"]
     assert "application/x-protobuf" not in kinds["json"]
     assert binary["step 0"].metrics["loss:sum"] != binary["step 2"].metrics["loss:sum"]
+    names = {one.sequence_id for found in (binary, json) for one in found["sample"].sequences}
+    assert len(names - {None}) == 6
+    for found in (binary, json):
+        nameless = [evolve(one, sequence_id=None) for one in found["sample"].sequences]
+        found["sample"] = evolve(found["sample"], sequences=nameless)
     for name, output in binary.items():
         assert output == json[name], name
 
@@ -138,10 +146,11 @@ def test_compressed_batches_are_the_same_batches(monkeypatch: pytest.MonkeyPatch
         return send(self, request, **more)
 
     monkeypatch.setattr(Transport, "send", watch)
-    for hints in ({}, {"proto_compress_fwdbwd": True}):
+    for wanted in (False, True):
+        hints = ServerHints(ClientConfigResponse(proto_compress_fwdbwd=wanted))
         with service("auto") as client:
             training = client.create_lora_training_client(NANO, rank=4, seed=1)
-            monkeypatch.setattr(training._session, "hints", hints, raising=False)
+            monkeypatch.setattr(training._session, "hints", hints)
             results.append(training.forward(data(weights=ones) * 20, "cross_entropy").result())
     assert results[0] == results[1]
     assert set(sizes) == {None, "zstd"}

@@ -18,7 +18,12 @@ from tinkex.types.model_input import (
     ModelInput,
     ModelInputChunk,
 )
-from tinkex.types.outputs import ForwardBackwardOutput, SampledSequence, SampleResponse
+from tinkex.types.outputs import (
+    ForwardBackwardOutput,
+    PromptAltTokens,
+    SampledSequence,
+    SampleResponse,
+)
 from tinkex.types.params import AdamParams, DimuonParams, LoraConfig, SamplingParams
 from tinkex.types.paths import CheckpointPath
 from tinkex.types.tensor import TensorData, TensorDtype
@@ -182,6 +187,7 @@ __all__ = [
     "OptimStepRequest",
     "OptimStepResponse",
     "OptimizerConfig",
+    "PromptAltTokens",
     "QueueState",
     "RequestErrorCategory",
     "RequestFailedResponse",

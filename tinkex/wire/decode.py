@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from attrs import evolve
 from tinkex_generated.errors import ParseError
 
 from tinkex.types.outputs import ForwardBackwardOutput, SampledSequence, SampleResponse
@@ -61,6 +62,22 @@ def sample_response(body: Any) -> SampleResponse:
         ],
         prompt_logprobs=_optional_list(body.get("prompt_logprobs"), "prompt_logprobs"),
         topk_prompt_logprobs=_topk(body.get("topk_prompt_logprobs"), "topk_prompt_logprobs"),
+    )
+
+
+def with_sequence_ids(response: SampleResponse, ids: Any) -> SampleResponse:
+    """Give each sequence the name that the promise gave it; a result does not hold them itself.
+
+    A list that does not fit the sequences names none of them.
+    """
+    if not isinstance(ids, list) or len(ids) != len(response.sequences):
+        return response
+    return evolve(
+        response,
+        sequences=[
+            evolve(sequence, sequence_id=str(name))
+            for sequence, name in zip(response.sequences, ids, strict=True)
+        ],
     )
 
 
