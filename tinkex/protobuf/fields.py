@@ -233,6 +233,8 @@ def _split(view: memoryview, path: str) -> dict[int, list[int | Bytes]]:
 
 
 def _read_varint(view: memoryview, at: int, path: str) -> tuple[int, int]:
+    if at < len(view) and view[at] < 0x80:
+        return view[at], at + 1
     result = shift = 0
     for position in range(at, min(at + _MOST_VARINT_BYTES, len(view))):
         byte = view[position]
