@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from typing import TypeVar
 
+from attrs import evolve
 from tinkex_generated.api.billing import (
     get_audit_log,
     get_billing_usage,
     get_checkpoint_storage_usage,
 )
 from tinkex_generated.api.checkpoints import get_external_weights_urls
-from tinkex_generated.api.service import get_own_api_key
+from tinkex_generated.api.service import delete_own_api_key, get_own_api_key
 from tinkex_generated.api.sessions import (
     assign_session_project,
     export_session_trace,
@@ -60,6 +61,10 @@ class AccountCalls:
         """Return the name and owner of the API key in use."""
         return self._optional(get_own_api_key.build_request(), get_own_api_key.parse_response)
 
+    def delete_own_api_key(self) -> None:
+        """Delete the API key in use, for good; every later call with it is refused."""
+        self._optional(delete_own_api_key.build_request(), delete_own_api_key.parse_response)
+
     def assign_session_project(self, session_id: str, project_id: str) -> None:
         """Move a session to a project."""
         if not project_id:
@@ -85,19 +90,24 @@ class AccountCalls:
             search_sessions.parse_response,
         )
 
-    def iter_sessions(
-        self, user_metadata: Mapping[str, str] | None = None
+    def iter_session_search(
+        self, request: SessionSearchRequest | None = None
     ) -> Iterator[SessionSummary]:
-        """Yield all sessions that have all these key-value pairs, newest first, page by page."""
-        cursor = None
+        """Yield all sessions that match, newest first, page by page.
+
+        >>> request = SessionSearchRequest(user_metadata={"team": "a"})
+        >>> [found.session_id for found in rest.iter_session_search(request)]
+
+        Args:
+            request: What to look for; all if not given.
+        """
+        request = request or SessionSearchRequest()
         while True:
-            page = self.search_sessions(
-                SessionSearchRequest(user_metadata=dict(user_metadata or {}), cursor=cursor)
-            )
+            page = self.search_sessions(request)
             yield from page.sessions
-            cursor = page.next_cursor
-            if cursor is None:
+            if page.next_cursor is None:
                 return
+            request = evolve(request, cursor=page.next_cursor)
 
     def export_session_trace(
         self, session_id: str, patience: float = TRACE_PATIENCE
@@ -150,7 +160,6 @@ class AccountCalls:
         CheckpointPath.parse(source_path)
         if (session_id is None) != (model_seq_id is None):
             raise ValidationError("session_id and model_seq_id go together")
-        token = weights_access_token
         return self._optional(
             copy_weights.build_request(
                 body=CopyWeightsRequest(
@@ -160,9 +169,7 @@ class AccountCalls:
                     destination_project_id=destination_project_id,
                     ttl_seconds=ttl_seconds,
                 ),
-                x_tinker_weights_access_token=token.reveal()
-                if isinstance(token, Secret)
-                else token,
+                x_tinker_weights_access_token=self._transport.revealed(weights_access_token),
             ),
             copy_weights.parse_response,
         )
@@ -227,7 +234,8 @@ class AccountCalls:
             error.message += (
                 f". {request.operation} is optional: this server may not offer it at all"
             )
-            raise
+            # The frames of sending it tell the user nothing.
+            raise error.with_traceback(None) from None
 
 
 def _one_of(value: str, allowed: Sequence[str], path: str) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from attrs import evolve, field, frozen
 
+from tinkex._version import SDK_VERSION
 from tinkex.errors import ConfigurationError, MissingCredentialsError
 from tinkex.secret import Secret
 from tinkex.settings import SETTINGS, split_url
@@ -89,6 +90,7 @@ class Config:
         verify: Whether certificates are checked, or the path of a CA bundle.
         wire_format: How batches are sent: "protobuf", "json", or "auto" for what the server takes.
         allow_insecure: Whether plain http to another machine is allowed.
+        sdk_version: The version of the protocol that servers are told.
         chunk_len: Most data in one request of a batch; None takes the server's hint, else 1,024.
         chunk_bytes: Estimated bytes in one request of a batch; None: the hint, else 5,000,000.
         samples_in_flight: Most samples that the server works on at once, over all samplers of this
@@ -119,6 +121,7 @@ class Config:
     verify: bool | str = True
     wire_format: Literal["auto", "protobuf", "json"] = "auto"
     allow_insecure: bool = False
+    sdk_version: str = SDK_VERSION
     chunk_len: int | None = None
     chunk_bytes: int | None = None
     samples_in_flight: int | None = None

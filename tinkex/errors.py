@@ -13,7 +13,9 @@ The tree::
     │   ├─ ReadTimeoutError
     │   └─ DecodeError
     ├─ ApiError                       (the server answered with an error status)
-    │   ├─ BadRequestError 400 · AuthenticationError 401 · BillingError 402
+    │   ├─ BadRequestError 400
+    │   │   └─ VersionNotSupportedError
+    │   ├─ AuthenticationError 401 · BillingError 402
     │   ├─ PermissionDeniedError 403 · NotFoundError 404 · ConflictError 409
     │   ├─ GoneError 410 · PayloadTooLargeError 413 · UnprocessableError 422
     │   ├─ RateLimitError 429
@@ -192,6 +194,10 @@ class BadRequestError(ApiError):
     """Report a request that the server did not understand (400)."""
 
     default_category = "user"
+
+
+class VersionNotSupportedError(BadRequestError):
+    """Report a server that no longer talks to the SDK version that was reported."""
 
 
 class AuthenticationError(ApiError):

@@ -11,7 +11,7 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
 from typing import Any, Protocol, TypeVar
 
 from tinkex.clock import Clock
-from tinkex.errors import FutureTimeoutError
+from tinkex.errors import FutureTimeoutError, TinkexError
 from tinkex.polling import Done
 from tinkex.queue_state import QueueObserver, QueueStateChange, QueueWatch, kind_of, reason_of, tell
 from tinkex.work import Work
@@ -227,6 +227,9 @@ class Future(concurrent.futures.Future[T]):
         except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
             if self.session_id and getattr(error, "session_id", self.session_id) is None:
                 error.session_id = self.session_id  # type: ignore[attr-defined]
+            if isinstance(error, TinkexError):
+                # Which of our lines noticed it tells the user nothing; a mistake of ours keeps them.
+                error.__traceback__ = None
             # Cancelled meanwhile: nobody asks any more.
             with contextlib.suppress(concurrent.futures.InvalidStateError):
                 self.set_exception(error)
@@ -289,7 +292,7 @@ class Future(concurrent.futures.Future[T]):
 
     def _timeout_error(self, timeout: float) -> FutureTimeoutError:
         promise = self._work.promise
-        heard = f"; last heard from the server: {promise.last_heard}" if promise else ""
+        heard = f"; last heard from the server: {promise.heard()}" if promise else ""
         return FutureTimeoutError(
             f"waited {timeout:g} s for {self.operation}{heard}. The future is still valid: call "
             ".result() again to go on waiting",
@@ -323,7 +326,7 @@ class _Narrator:
             self._future.operation,
             self._future.request_id or "(not sent yet)",
             waited,
-            promise.last_heard if promise else "nothing yet",
+            promise.heard() if promise else "nothing yet",
         )
 
     def silence(self, waited: float) -> float:

@@ -17,7 +17,6 @@ from tinkex_generated.models import (
 )
 from tinkex_generated.types import Request, loads
 
-from tinkex._version import SDK_VERSION
 from tinkex.config import Config
 from tinkex.limits import Limits
 from tinkex.transport import Transport
@@ -75,7 +74,9 @@ def ask_for_hints(transport: Transport) -> ServerHints:
 
     No session may fail for want of advice: a server without the route answers 404, 405 or 501.
     """
-    request = client_config.build_request(body=ClientConfigRequest(sdk_version=SDK_VERSION))
+    request = client_config.build_request(
+        body=ClientConfigRequest(sdk_version=transport.config.sdk_version)
+    )
     answer = _ask(transport, request, loads)
     if not isinstance(answer, Mapping):
         return ServerHints()
@@ -88,7 +89,9 @@ def ask_for_hints(transport: Transport) -> ServerHints:
 
 def ask_for_dynamic_hints(transport: Transport) -> ClientDynamicConfigResponse:
     """Ask for the switches that may change while a session lasts; the defaults if there are none."""
-    request = client_dynamic_config.build_request(body=ClientConfigRequest(sdk_version=SDK_VERSION))
+    request = client_dynamic_config.build_request(
+        body=ClientConfigRequest(sdk_version=transport.config.sdk_version)
+    )
     answer = _ask(transport, request, client_dynamic_config.parse_response)
     return answer or ClientDynamicConfigResponse()
 

@@ -90,12 +90,21 @@ class Promise(Generic[T]):
     queue_state: str = "unknown"
     queue_state_reason: str | None = None
     last_heard: str = "nothing yet"
+    _heard_at: float | None = None
     _iteration: int = 0
     _early_answers: int = 0
     _allow_metadata_only: bool = True
     _reserved_bytes: int = 0
     _spells: dict[_Trouble, _Spell] = field(factory=dict)
     _bare_400s: int = 0
+
+    def heard(self) -> str:
+        """Return what the last poll brought, why the queue lets it wait, and how long ago that was."""
+        if self._heard_at is None:
+            return self.last_heard
+        why = f" ({self.queue_state_reason})" if self.queue_state_reason else ""
+        ago = self.transport.clock.now() - self._heard_at
+        return f"{self.last_heard}{why}, {ago:.1f} s ago"
 
     def step(self, patience: float) -> float | Done[T]:
         """Ask once; return the result, or the seconds to wait before asking again.
@@ -134,7 +143,8 @@ class Promise(Generic[T]):
             timeout=timeout,
         )
         self._iteration += 1
-        held = clock.now() - began
+        self._heard_at = clock.now()
+        held = self._heard_at - began
         if isinstance(outcome, TransportError):
             return self._after_silence(outcome, held, timeout)
         self.last_heard = f"HTTP {outcome.status_code}"

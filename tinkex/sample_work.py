@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+import logging
+import math
+from datetime import timedelta
+from typing import Any, Literal
 
 import httpx
 from attrs import evolve, field, frozen
@@ -13,17 +16,25 @@ from tinkex_generated.models import SampleRequest
 from tinkex_generated.types import Request, loads
 
 from tinkex.checks import checked_count
-from tinkex.errors import ApiError, FutureLostError, RateLimitError, TransportError
+from tinkex.errors import (
+    ApiError,
+    FutureLostError,
+    RateLimitError,
+    TransportError,
+    ValidationError,
+)
 from tinkex.limits import LARGE_PROMPT_BYTES, Places, SampleLimiter
 from tinkex.polling import Done, Promise
 from tinkex.queue_state import QueueStateChange, reason_of
 from tinkex.session import Session
 from tinkex.submission import promise
-from tinkex.transport.failures import is_retryable_status, printable
+from tinkex.transport.failures import is_retryable_status, printable, short
 from tinkex.transport.retry import Retries, RetryPolicy
 from tinkex.types.model_input import ModelInput
 from tinkex.wire import decode
 from tinkex.wire.chunking import estimate_input_bytes
+
+log = logging.getLogger("tinkex.sampling")
 
 # How long all samplers hold back when the server says 429 and not for how long.
 QUIET_SECONDS = 1.0
@@ -33,25 +44,42 @@ NO_PLACE_PAUSE = 0.05
 LONGEST_NO_PLACE_PAUSE = 1.0
 
 
+def _seconds(value: float | timedelta) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 < seconds < math.inf:
+        raise ValidationError(
+            f"must be a positive number of seconds, not {value!r}", path="deadline"
+        )
+    return float(seconds)
+
+
 @frozen(kw_only=True)
 class RetryConfig:
     """Set how patient samples are, and how many are under way at once.
 
     Attributes:
         enabled: Whether a sample is tried again after a failure that may pass.
-        deadline: Seconds of failures in a row after which a sample gives up.
+        deadline: Seconds (or a timedelta) of failures in a row after which a sample gives up.
         resubmissions: How often a sample whose result the server lost is sent anew.
         max_connections: Most samples of this client that the server works on at once; threads are
             far fewer. None sets no limit of its own: all clients of a server and key together have
             `Config.samples_in_flight`.
+        on_limit: What a 429 means. "wait": hold all samplers of the server for as long as it asks,
+            and send the sample again; "raise": the sample fails with a `RateLimitError`.
     """
 
     enabled: bool = True
-    deadline: float = field(default=300.0)
+    deadline: float = field(default=300.0, converter=_seconds)
     resubmissions: int = field(default=3)
     max_connections: int | None = field(default=None)
+    on_limit: Literal["wait", "raise"] = "wait"
 
     def __attrs_post_init__(self) -> None:
+        if self.on_limit not in ("wait", "raise"):
+            raise ValidationError(
+                f"must be 'wait' or 'raise', not {self.on_limit!r}", path="on_limit"
+            )
         if self.max_connections is not None:
             checked_count(self.max_connections, "max_connections", 1)
         checked_count(self.resubmissions, "resubmissions", 0)
@@ -101,6 +129,7 @@ class SampleWork:
         self._request: Request | None = None
         self._sequence_ids: Any = None
         self._retries: Retries | None = None
+        self._history: list[str] = []
         self._prompt_bytes = estimate_input_bytes(prompt)
         self._in_flight = False
         self._is_unwanted = False
@@ -178,6 +207,7 @@ class SampleWork:
         if not outcome.is_success:
             return self._after_error_status(outcome)
         self._retries = None
+        self._history.clear()
         return self._accept(outcome, transport.clock.now() - began)
 
     def _no_room(self) -> float:
@@ -232,18 +262,28 @@ class SampleWork:
         transport = self._session.transport
         error = transport.api_error(response, "asample")
         error.session_id = self._session.id
-        if isinstance(error, RateLimitError) and self._config.enabled:
+        waits = self._config.enabled and self._config.on_limit == "wait"
+        if isinstance(error, RateLimitError) and not waits:
+            raise error
+        if isinstance(error, RateLimitError):
             policy = transport.policy
             if (error.retry_after or 0.0) > policy.longest_retry_after:
                 raise error
             large = self._prompt_bytes > LARGE_PROMPT_BYTES
             quiet = error.retry_after or (QUIET_SECONDS_LARGE if large else QUIET_SECONDS)
-            self._session.limiter.be_quiet(quiet, transport.clock)
+            self._hold_all(quiet)
             self._note_queue(response)
             # The place is free for a sampler that the server does take.
             self.abandon()
             return quiet
         return self._pause(error, retryable=is_retryable_status(response, idempotent=True))
+
+    def _hold_all(self, quiet: float) -> None:
+        limiter, clock = self._session.limiter, self._session.transport.clock
+        # One line for each pause, not for each of the samples that run into it.
+        if limiter.quiet_for(clock) <= 0:
+            log.info("the server is full (HTTP 429): no samples are sent for %.1f s", quiet)
+        limiter.be_quiet(quiet, clock)
 
     def _note_queue(self, response: httpx.Response) -> None:
         """Pass on why the server wants no sample now, if it says so."""
@@ -275,6 +315,8 @@ class SampleWork:
                 max_attempts=transport.policy.max_attempts, deadline=self._config.deadline
             )
             self._retries = Retries(policy, transport.budget, transport.clock, transport.jitter)
+        self._history.append(f"{self._retries.elapsed:.1f} s: {short(error)}")
+        error.attempts = tuple(self._history)
         wait = self._retries.next_wait(retry_after=error.retry_after)
         if wait is None:
             error.message += f"; {self._retries.refusal}"

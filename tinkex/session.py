@@ -19,7 +19,6 @@ from tinkex_generated.models import (
 )
 
 from tinkex import termination
-from tinkex._version import SDK_VERSION
 from tinkex.background import FuturePool
 from tinkex.cancellation import Cancellations
 from tinkex.errors import ClientClosedError, SessionLostError, TinkexError
@@ -35,6 +34,8 @@ log = logging.getLogger("tinkex.session")
 HEARTBEAT_INTERVAL = 10.0
 HEARTBEAT_TIMEOUT = 10.0
 FINISH_TIMEOUT = 2.0
+# By then another beat is missing; servers end sessions after some minutes without one.
+LATE = 20.0
 # One miss is a hiccup, two in a row are a state worth telling.
 MISSES_BEFORE_WARNING = 2
 # A single 404 may come from a proxy that lost its way.
@@ -52,12 +53,15 @@ class HeartbeatState:
         misses: Beats in a row that failed.
         unknown: How many of the latest ones in a row were answered with 404.
         lost: Why the server no longer has the session; None while it has.
+        late: Seconds by which the latest beat came later than it should, because this process was
+            suspended or did not let its threads run.
     """
 
     last_success: float
     misses: int = 0
     unknown: int = 0
     lost: str | None = None
+    late: float = 0.0
 
     @property
     def is_alive(self) -> bool:
@@ -109,7 +113,7 @@ class Session:
                 body=CreateSessionRequest(
                     tags=list(config.tags),
                     user_metadata=dict(config.user_metadata),
-                    sdk_version=SDK_VERSION,
+                    sdk_version=config.sdk_version,
                     project_id=config.project_id,
                     display_name=config.display_name,
                 )
@@ -164,8 +168,12 @@ class Session:
                 session_id=self.id,
             )
 
-    def beat(self) -> None:
-        """Send one heartbeat and note what came of it."""
+    def beat(self, late: float = 0.0) -> None:
+        """Send one heartbeat and note what came of it.
+
+        Args:
+            late: Seconds by which it comes later than it should.
+        """
         outcome = self.transport.send_once(
             session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id)),
             timeout=HEARTBEAT_TIMEOUT,
@@ -174,7 +182,7 @@ class Session:
         if isinstance(outcome, httpx.Response) and outcome.is_success:
             if self.heartbeat.misses >= MISSES_BEFORE_WARNING:
                 log.info("session %s: the heartbeat is taken again", self.id)
-            self.heartbeat = HeartbeatState(self.transport.clock.now())
+            self.heartbeat = HeartbeatState(self.transport.clock.now(), late=late)
             return
         what = f"HTTP {status}" if status else str(outcome)
         before = self.heartbeat
@@ -185,6 +193,7 @@ class Session:
             before.misses + 1,
             unknown,
             lost=f"heartbeat answered with {what}" if gone else None,
+            late=late,
         )
         self._tell(what)
 
@@ -247,9 +256,21 @@ class Session:
         log.debug("session %s ended: %s", self.id, getattr(outcome, "status_code", outcome))
 
     def _beat_on(self) -> None:
-        while not self.transport.clock.wait(self._stop, self._interval):
+        clock = self.transport.clock
+        while True:
+            due = clock.now() + self._interval
+            if clock.wait(self._stop, self._interval):
+                return
+            late = max(0.0, clock.now() - due)
+            if late >= LATE:
+                log.warning(
+                    "session %s: a heartbeat is %.0f s late: the process was suspended, or busy "
+                    "without letting its threads run; the server may have ended the session",
+                    self.id,
+                    late,
+                )
             try:
-                self.beat()
+                self.beat(late)
                 self.cancellations.send()
             except TinkexError as error:
                 log.debug("session %s: heartbeat ends: %s", self.id, error)

@@ -296,6 +296,7 @@ SETTINGS: dict[str, Setting] = {
         "TINKEX_WIRE_FORMAT", _wire_format, lambda text: _wire_format(text.lower())
     ),
     "allow_insecure": _setting("TINKEX_ALLOW_INSECURE", _boolean, _boolean_text),
+    "sdk_version": _setting("TINKEX_SDK_VERSION", _header_text),
     "chunk_len": _setting("TINKEX_CHUNK_LEN", _size, _size_text),
     "chunk_bytes": _setting("TINKEX_CHUNK_BYTES", _size, _size_text),
     "samples_in_flight": _setting("TINKEX_SAMPLES_IN_FLIGHT", _size, _size_text),

@@ -263,7 +263,13 @@ class TrainingClient(CheckpointCalls):
         loss_fn: str,
         loss_fn_config: Mapping[str, float | str] | None,
     ) -> Future[ForwardBackwardOutput]:
-        work = submit_batch(self._queue, self.model_id, operation, data, loss_fn, loss_fn_config)
+        try:
+            work = submit_batch(
+                self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
+            )
+        except TinkexError as error:
+            # The frames of cutting and sending it tell the user nothing.
+            raise error.with_traceback(None) from None
         return future(self._session, work, operation, self.model_id)
 
     def _submit(
@@ -273,7 +279,10 @@ class TrainingClient(CheckpointCalls):
         build: Callable[[int], Request],
         parse: Callable[[Mapping[str, Any]], Any],
     ) -> Future[Any]:
-        work = self._queue.submit([build], request_type=request_type, parse=parse)
+        try:
+            work = self._queue.submit([build], request_type=request_type, parse=parse)
+        except TinkexError as error:
+            raise error.with_traceback(None) from None
         return future(self._session, work, operation, self.model_id)
 
     def __repr__(self) -> str:

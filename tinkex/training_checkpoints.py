@@ -231,6 +231,7 @@ class CheckpointCalls:
         self, path: str, *, optimizer: bool, token: Secret | str | None
     ) -> Future[LoadWeightsResponse]:
         check_training_path(path)
+        revealed = self._session.transport.revealed(token)
         return self._submit(
             "load_state",
             "LoadWeights",
@@ -240,7 +241,7 @@ class CheckpointCalls:
                     optimizer=optimizer,
                     model_id=self.model_id,
                     seq_id=seq,
-                    weights_access_token=token.reveal() if isinstance(token, Secret) else token,
+                    weights_access_token=revealed,
                 )
             ),
             LoadWeightsResponse.from_dict,

@@ -58,12 +58,15 @@ def signature(thing: Any) -> str:
 
 
 def members(cls: type) -> Iterator[tuple[str, Any]]:
-    """Yield the public methods and properties that a class defines itself."""
-    for name, value in vars(cls).items():
-        if not name.startswith("_") and isinstance(
-            value, FunctionType | classmethod | staticmethod | property
-        ):
-            yield name, value
+    """Yield the public methods and properties that a class has from tinkex, each name once."""
+    seen: set[str] = set()
+    for home in (home for home in cls.__mro__ if home.__module__.partition(".")[0] == "tinkex"):
+        for name, value in vars(home).items():
+            if name.startswith("_") or name in seen:
+                continue
+            if isinstance(value, FunctionType | classmethod | staticmethod | property):
+                seen.add(name)
+                yield name, value
 
 
 def entry(name: str, thing: Any) -> Iterator[str]:

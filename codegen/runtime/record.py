@@ -60,12 +60,12 @@ class Record:
         ]
         if len(lists) == 1:
             names = [field.name for field in _fields(lists[0][0]) if field.repr]
-            return _table(names, [[getattr(item, name) for name in names] for item in lists[0]])
+            return table(names, [[getattr(item, name) for name in names] for item in lists[0]])
         fields = [field.name for field in _fields(self) if field.repr]
-        return _table(["field", "value"], [[name, getattr(self, name)] for name in fields])
+        return table(["field", "value"], [[name, getattr(self, name)] for name in fields])
 
 
-def _table(names: list[str], rows: list[list[Any]]) -> str:
+def table(names: list[str], rows: list[list[Any]]) -> str:
     """Write an HTML table; everything in it comes from a server, so everything is escaped."""
     head = "".join(f"<th>{_cell(name)}</th>" for name in names)
     body = "".join(

@@ -241,7 +241,8 @@ def test_a_long_wait_is_told_at_growing_intervals(
     with caplog.at_level(logging.INFO, logger="tinkex.futures"):
         polled.result()
     assert [message.partition(" since ")[2] for message in caplog.messages] == [
-        f"{seconds} s; last heard: pending, active" for seconds in (5, 15, 60, 120, 180, 240)
+        f"{seconds} s; last heard: pending, active, 0.0 s ago"
+        for seconds in (5, 15, 60, 120, 180, 240)
     ]
     assert "optim_step r-1" in caplog.text
 

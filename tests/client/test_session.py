@@ -187,6 +187,20 @@ def test_a_lost_session_stops_beating_and_sends_no_farewell(
     assert script.sent("sessions/S/finish") == []
 
 
+def test_a_heartbeat_that_comes_late_is_told(
+    session: Session, script: Script, clock: FakeClock, caplog
+) -> None:
+    """After a minute of standstill the log says why the session may be gone (P9, F30)."""
+    with caplog.at_level(logging.WARNING, logger="tinkex.session"):
+        clock.run_until(lambda: bool(clock._deadlines), step=0)
+        clock.advance(HEARTBEAT_INTERVAL + 60)
+        clock.run_until(lambda: session.heartbeat.late > 0, step=0)
+    assert session.heartbeat.late == pytest.approx(60)
+    assert "a heartbeat is 60 s late" in caplog.text
+    clock.advance(HEARTBEAT_INTERVAL)
+    clock.run_until(lambda: session.heartbeat.late == 0, step=0)
+
+
 # Its end
 
 

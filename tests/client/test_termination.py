@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -193,3 +194,65 @@ def test_a_forked_child_ends_by_the_signal_and_leaves_the_session_to_its_parent(
     )
     assert done.stdout == "143\n", done.stderr
     assert reasons(server) == ["success"]
+
+
+# Ctrl-C
+
+
+class Holds(Ends):
+    """Promise every result, hold the first poll until the test ends, and answer the second."""
+
+    def do_POST(self) -> None:
+        if "retrieve_future" in self.path:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.server.polls += 1  # type: ignore[attr-defined]
+            if self.server.polls == 1:  # type: ignore[attr-defined]
+                self.server.held.set()  # type: ignore[attr-defined]
+                self.server.release.wait(60)  # type: ignore[attr-defined]
+            self.answer(b'{"metrics": {}}')
+        elif "create_model" in self.path:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.answer(b'{"model_id": "M"}')
+        elif "optim_step" in self.path:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.answer(b'{"request_id": "r"}')
+        else:
+            super().do_POST()
+
+    def answer(self, body: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+
+def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_future_valid() -> None:
+    """The server still holds the poll when the interrupt is answered; the result comes after it."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Holds) as server:
+        server.reasons, server.polls = [], 0  # type: ignore[attr-defined]
+        server.held, server.release = threading.Event(), threading.Event()  # type: ignore[attr-defined]
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        code = PROGRAM.format(url=f"http://127.0.0.1:{server.server_port}") + textwrap.dedent(
+            """
+            future = service.create_lora_training_client("B").optim_step()
+            try:
+                future.result()
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+            print(future.result().metrics)
+            """
+        )
+        program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert server.held.wait(60)  # type: ignore[attr-defined]
+        program.send_signal(signal.SIGINT)
+        out, _ = program.communicate(timeout=30)
+        assert not server.release.is_set()  # type: ignore[attr-defined]
+        server.release.set()  # type: ignore[attr-defined]
+        server.shutdown()
+        thread.join()
+    assert out.startswith("interrupted")
+    assert out.endswith("{}\n")
+    assert program.returncode == 0

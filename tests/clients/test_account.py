@@ -13,6 +13,7 @@ from support.scripted import Script, scripted_service
 from tinkex import RestClient
 from tinkex.errors import NotFoundError, RequestFailedError, ValidationError
 from tinkex.secret import Secret
+from tinkex.types import SessionSearchRequest
 
 PATH = "tinker://S:train:0/weights/final"
 NOW = "2026-11-24T00:00:00Z"
@@ -36,6 +37,12 @@ CALLS: dict[str, tuple[Any, str, str, Any]] = {
             "note": "",
             "details": {"org_details": {"name": "o"}, "user_details": {"email": "e"}},
         },
+    ),
+    "delete_own_api_key": (
+        lambda rest: rest.delete_own_api_key(),
+        "DELETE auth/apikey/me",
+        "",
+        (204, b""),
     ),
     "assign_session_project": (
         lambda rest: rest.assign_session_project("S", "P"),
@@ -115,7 +122,7 @@ def test_a_server_without_the_route_is_named_as_the_reason(
         call(rest)
 
 
-def test_iter_sessions_follows_the_cursor(script: Script, rest: RestClient) -> None:
+def test_a_search_follows_the_cursor(script: Script, rest: RestClient) -> None:
     """Each page is asked for with the cursor of the one before, until there is none."""
     cursor = {"last_created_at": NOW, "last_session_id": "S"}
     script.on(
@@ -123,7 +130,8 @@ def test_iter_sessions_follows_the_cursor(script: Script, rest: RestClient) -> N
         {"sessions": [SUMMARY], "next_cursor": cursor},
         {"sessions": [SUMMARY | {"session_id": "T"}]},
     )
-    found = [summary.session_id for summary in rest.iter_sessions({"team": "a"})]
+    asked = SessionSearchRequest(user_metadata={"team": "a"})
+    found = [summary.session_id for summary in rest.iter_session_search(asked)]
     first, second = script.bodies("sessions/search")
     assert found == ["S", "T"]
     assert first["user_metadata"] == second["user_metadata"] == {"team": "a"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from support.clock import FakeClock
 from support.scripted import Script, scripted_service
@@ -18,6 +19,7 @@ from tinkex.errors import (
     ServerError,
     ValidationError,
 )
+from tinkex.rest_checkpoints import CheckpointAdministration
 
 PATH = "tinker://S:train:0/sampler_weights/final"
 CHECKPOINT = "training_runs/S:train:0/checkpoints/sampler_weights/final"
@@ -155,9 +157,153 @@ def test_each_method_asks_its_route(name: str) -> None:
 
 def test_every_rest_method_is_in_the_table() -> None:
     """A method added to the client has to be added to these cases."""
-    methods = {name for name in vars(RestClient) if not name.startswith("_")}
-    others = {"base_url", "clock", "config", "iter_training_runs", "iter_user_checkpoints"}
+    homes = (RestClient, CheckpointAdministration)
+    methods = {name for home in homes for name in vars(home) if not name.startswith("_")}
+    others = {"base_url", "clock", "config", "request"}
+    others |= {name for name in methods if name.startswith("iter_")} | set(OFFICIAL_NAMES)
     assert methods - others == set(CASES)
+
+
+OFFICIAL_NAMES = [
+    "get_checkpoint_archive_url_from_tinker_path",
+    "delete_checkpoint_from_tinker_path",
+    "publish_checkpoint_from_tinker_path",
+    "unpublish_checkpoint_from_tinker_path",
+    "set_checkpoint_ttl_from_tinker_path",
+]
+
+
+@pytest.mark.parametrize("name", OFFICIAL_NAMES)
+def test_the_official_sdks_names_do_the_same(name: str) -> None:
+    """Code that was written for it finds its methods."""
+    assert getattr(RestClient, name) is getattr(RestClient, name.removesuffix("_from_tinker_path"))
+
+
+@pytest.mark.parametrize(
+    ("use", "route"),
+    [
+        (lambda rest, *names: rest.delete_checkpoint(*names), "DELETE"),
+        (lambda rest, *names: rest.publish_checkpoint(*names), "POST {}/publish"),
+        (lambda rest, *names: rest.unpublish_checkpoint(*names), "DELETE {}/publish"),
+    ],
+)
+def test_a_checkpoint_may_be_named_by_its_run_and_its_id(use: Any, route: str) -> None:
+    """Both ways to name it ask the same route."""
+    script = Script()
+    path = f"{CHECKPOINT}/publish" if "publish" in route else CHECKPOINT
+    script.on(f"{route.split(maxsplit=1)[0]} {path}", (204, b""))
+    for names in ((PATH,), ("S:train:0", "sampler_weights/final")):
+        call(script, lambda rest, names=names: use(rest, *names))
+    assert len({got.route for got in script.received}) == 1
+    assert len(script.received) == 2
+
+
+@pytest.mark.parametrize("checkpoint_id", ["final", "weights/", "odd/final", "weights/a/b", "../x"])
+def test_a_checkpoint_id_that_names_none_sends_nothing(checkpoint_id: str) -> None:
+    """The kind and the name belong to it, and neither may change the path's shape (S16)."""
+    script = Script()
+    with pytest.raises(ValidationError):
+        call(script, lambda rest: rest.delete_checkpoint("S:train:0", checkpoint_id))
+    assert script.received == []
+
+
+def test_sessions_are_listed_over_all_pages() -> None:
+    """A page that is not full is the last one; the list has no cursor."""
+    script = Script()
+    full = [f"s{index}" for index in range(100)]
+    script.on("GET sessions", {"sessions": full}, {"sessions": ["last"]})
+    found = call(script, lambda rest: [*rest.iter_sessions("accessible")])
+    assert found == [*full, "last"]
+    queries = [got.url.partition("?")[2] for got in script.received]
+    assert queries == [
+        "limit=100&offset=0&access_scope=accessible",
+        "limit=100&offset=100&access_scope=accessible",
+    ]
+
+
+def test_a_runs_checkpoints_are_yielded_one_by_one() -> None:
+    """The list of a run has one page."""
+    script = Script().on("GET training_runs/r/checkpoints", {"checkpoints": [ITEM, ITEM]})
+    assert len(call(script, lambda rest: [*rest.iter_checkpoints("r")])) == 2
+
+
+def test_runs_may_be_those_of_a_project() -> None:
+    """The project stands in the query of each page."""
+    script = Script().on(
+        "GET training_runs",
+        {"training_runs": [RUN], "cursor": {"offset": 0, "limit": 100, "total_count": 1}},
+    )
+    call(script, lambda rest: [*rest.iter_training_runs(project_id="P")])
+    assert script.received[0].url.endswith("&project_id=P")
+
+
+# Requests of one's own
+
+
+def test_any_route_can_be_asked_and_its_answer_looked_at() -> None:
+    """Status, headers in any case, body, time and retries are there (C20)."""
+    clock = FakeClock()
+    script = Script().on("GET odd/route", 503, (200, {"a": 1}, {"X-Thing": "yes"}))
+    with scripted_service(script, clock) as service:
+        rest = service.create_rest_client()
+        answer = rest.request("get", "/api/v1/odd/route", params={"deep": True})
+    assert (answer.method, answer.status_code, answer.retries) == ("GET", 200, 1)
+    assert answer.json() == {"a": 1}
+    assert (answer.header("x-thing"), answer.header("other")) == ("yes", None)
+    assert answer.elapsed == pytest.approx(sum(clock.slept))
+    assert script.received[0].url.endswith("/odd/route?deep=true")
+    assert answer.url.endswith("/prefix/api/v1/odd/route")
+
+
+def test_a_write_of_ones_own_is_not_repeated_once_it_was_sent() -> None:
+    """Nobody knows what it does twice; a body goes as JSON."""
+    script = Script().on("POST odd", 500)
+    with pytest.raises(ServerError):
+        call(script, lambda rest: rest.request("POST", "/api/v1/odd", {"tokens": np.arange(3)}))
+    assert [got.json for got in script.received] == [{"tokens": [0, 1, 2]}]
+
+
+def test_an_empty_answer_is_an_empty_object_and_no_json_is_an_error() -> None:
+    """What is not JSON can still be read as bytes (C18)."""
+    script = Script().on("DELETE odd", (200, b""), (200, b"<html>"))
+    with scripted_service(script) as service:
+        rest = service.create_rest_client()
+        assert rest.request("DELETE", "/api/v1/odd").json() == {}
+        page = rest.request("DELETE", "/api/v1/odd")
+    assert page.content == b"<html>"
+    with pytest.raises(ValueError, match="no JSON"):
+        page.json()
+
+
+def test_an_answer_that_is_shown_hides_its_secrets() -> None:
+    """Cookies and tokens among the headers are masked in its repr."""
+    script = Script().on("GET odd", (200, {}, {"Set-Cookie": "canary", "X-Ok": "fine"}))
+    shown = repr(call(script, lambda rest: rest.request("GET", "/api/v1/odd")))
+    assert "canary" not in shown
+    assert "fine" in shown
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("TRACE", "/api/v1/x"),
+        (None, "/api/v1/x"),
+        ("GET", "api/v1/x"),
+        ("GET", "/api/v1/../x"),
+        ("GET", "//other.example/x"),
+        ("GET", "/x?y=1"),
+        ("GET", "/x#y"),
+        ("GET", "/x\r\nHost: other"),
+        ("GET", "https://other.example/x"),
+        ("GET", None),
+    ],
+)
+def test_a_request_that_cannot_be_right_sends_nothing(method: Any, path: Any) -> None:
+    """Neither another host nor another shape of path can be slipped in (S16)."""
+    script = Script()
+    with pytest.raises(ValidationError, match=r"^(method|path): "):
+        call(script, lambda rest: rest.request(method, path))
+    assert script.received == []
 
 
 def test_no_session_is_made_for_looking_around() -> None:

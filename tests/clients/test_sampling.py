@@ -313,7 +313,18 @@ def test_a_forgotten_sample_gives_its_place_back(script: Script) -> None:
         assert limiter.in_flight.taken == 0
 
 
-@pytest.mark.parametrize("setting", [{"max_connections": 0}, {"resubmissions": -1}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"max_connections": 0},
+        {"resubmissions": -1},
+        {"deadline": 0},
+        {"deadline": float("nan")},
+        {"deadline": "x"},
+        {"deadline": None},
+        {"on_limit": "panic"},
+    ],
+)
 def test_a_retry_setting_that_cannot_be_is_refused(setting: dict[str, int]) -> None:
     """Settings of patience name the field that is wrong."""
     with pytest.raises(ValidationError) as caught:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tinkex.errors import ValidationError
 from tinkex.types import (
     Datum,
+    DmelChunk,
     EncodedTextChunk,
     ImageAssetPointerChunk,
     ImageChunk,
@@ -128,7 +129,7 @@ def test_an_image_without_expected_tokens_has_no_length() -> None:
     assert value.known_length() is None
     with pytest.raises(ValidationError, match="unknown before the server"):
         _ = value.length
-    with pytest.raises(ValidationError, match=r"chunks\[1\]: is an image"):
+    with pytest.raises(ValidationError, match=r"chunks\[1\]: is a chunk of type image"):
         value.to_ints()
     assert Datum(value, {"weights": [1.0] * 50}).loss_fn_inputs["weights"].shape == (50,)
 
@@ -150,3 +151,49 @@ def test_inputs_are_values() -> None:
     assert len(repr(value)) < 250
     with pytest.raises(AttributeError):
         value.chunks = ()
+
+
+# Audio
+
+
+def container(*dimensions: int, dtype: int = 1, constant: bool = False) -> bytes:
+    """Write the header of a serialized tensor, and some payload."""
+
+    def leb128(value: int) -> bytes:
+        out = bytearray()
+        while True:
+            value, low = value >> 7, value & 0x7F
+            out.append(low | (0x80 if value else 0))
+            if not value:
+                return bytes(out)
+
+    marker = b"\xfe" if constant else b""
+    parts = [marker, bytes([dtype]), leb128(len(dimensions)), *map(leb128, dimensions)]
+    return b"".join(parts) + b"payload"
+
+
+@pytest.mark.parametrize("dimensions", [(3, 80), (300, 80), (0,), (1_000_000,)])
+@pytest.mark.parametrize("constant", [False, True])
+def test_audio_is_as_long_as_its_first_dimension(
+    dimensions: tuple[int, ...], constant: bool
+) -> None:
+    """The length is read from the container's header, bytes and base64 alike."""
+    data = container(*dimensions, constant=constant)
+    chunk = DmelChunk(data)
+    assert chunk.length == dimensions[0]
+    assert DmelChunk(base64.b64encode(data).decode()) == chunk
+    assert ModelInput((chunk, EncodedTextChunk([1]))).known_length() == dimensions[0] + 1
+    assert repr(chunk) == f"DmelChunk({len(data)} bytes, {dimensions[0]} tokens)"
+
+
+@pytest.mark.parametrize("data", [b"", b"\xfe", b"\x09\x01\x03", b"\x01\x00", b"\x01\x01\x80", "?"])
+def test_what_is_no_tensor_is_no_audio(data: bytes | str) -> None:
+    """A header that ends early or says nothing is refused by the name of the field."""
+    with pytest.raises(ValidationError, match=r"^dmel: "):
+        DmelChunk(data)  # type: ignore[arg-type]
+
+
+def test_audio_has_no_token_ids() -> None:
+    """Asking for them names the chunk."""
+    with pytest.raises(ValidationError, match=r"chunks\[0\]: is a chunk of type dmel"):
+        ModelInput((DmelChunk(container(2, 80)),)).to_ints()

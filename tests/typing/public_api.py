@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from tinkex import (
 )
 from tinkex.checkpoints import Download, download
 from tinkex.local import LocalServer
+from tinkex.telemetry import TelemetryReporter
 
 
 def settings() -> None:
@@ -56,7 +57,41 @@ def service() -> None:
             SamplingClient,
         )
         assert_type(client.create_rest_client(), RestClient)
-        client.close()
+        assert_type(client.session.heartbeat.is_alive, bool)
+        assert_type(client.session.limits.sources, dict[str, str])
+        assert_type(client.telemetry, TelemetryReporter | None)
+        job = client.submit(client.create_sampling_client, base_model="m")
+        assert_type(job.result(), SamplingClient)
+        assert_type(client.submit(len, [1]).result(timeout=1), int)
+        assert_type(
+            client.create_custom_loss(
+                "mine",
+                [types.CustomLossInput(name="logprobs", rank=1)],
+                types.CustomLossGraph(nodes=[]),
+            ),
+            str,
+        )
+        client.close("errored", "why")
+
+
+def restoring(client: ServiceClient) -> None:
+    path = "tinker://r/weights/a"
+    client.create_training_client_from_state(path, rank=8, train_mlp=True, base_model="m")
+    client.create_training_client_from_state_with_optimizer(path, {"k": "v"}, "token", rank=None)
+    client.create_training_client_from_state(path, rnak=8)  # type: ignore[call-arg]
+
+
+def watch(change: types.QueueStateChange) -> None:
+    assert_type(change.is_paused, bool)
+    assert_type(change.reason, str | None)
+
+
+def observers() -> None:
+    ServiceClient(base_url="local", display_name="mine", on_queue_state=watch)
+
+
+def loss(data: Sequence[Datum], logprobs: Sequence[Any]) -> tuple[Any, dict[str, float]]:
+    return -sum(lp.sum() for lp in logprobs), {}
 
 
 def inputs() -> Datum:
@@ -88,8 +123,20 @@ def training(client: TrainingClient) -> None:
     assert_type(client.save_weights_for_sampler("a").result().path, str | None)
     assert_type(client.save_weights_and_get_sampling_client(), SamplingClient)
     assert_type(client.create_sampling_client("tinker://r/sampler_weights/a"), SamplingClient)
+    client.save_weights_and_get_sampling_client(kind="inflight")
+    exported = client.save_weights_external("e", age_encryption_recipients=["age1"])
+    assert_type(exported.result().size_bytes, int | None)
+    custom = client.forward_backward_custom(data, loss)
+    assert_type(custom, Future[types.ForwardBackwardOutput])
+    client.optim_step(types.DimuonParams(learning_rate=1e-3))
+    custom.add_queue_state_callback(watch)
+    assert_type(custom.cancel(), bool)
+    assert_type(custom.queue_state, str)
+    assert_type(custom.queue_state_reason, str | None)
+    assert_type(custom.settled, bool)
     assert_type(client.get_info().model_id, str)
     assert_type(client.get_tokenizer(), Tokenizer)
+    client.discard()
     assert_type(client.unload_model().result(), types.UnloadModelResponse)
     done, pending = tinkex.wait([output])
     assert_type(done, set[Future[types.ForwardBackwardOutput]])
@@ -106,6 +153,12 @@ def sampling(client: SamplingClient, tokenizer: Tokenizer) -> None:
     assert_type(response.sequences[0].tokens, list[int])
     assert_type(response.prompt_logprobs, list[float | None] | None)
     assert_type(client.compute_logprobs(prompt).result(), list[float | None])
+    client.sample(prompt, 1, params, topk_sample_logprobs=2, target_prompt_logprobs=[[1]])
+    for index, each in client.sample_many([prompt], 2, params):
+        assert_type(index, int)
+        assert_type(each, types.SampleResponse)
+    for _, outcome in client.sample_many([prompt], return_exceptions=True):
+        assert_type(outcome, types.SampleResponse | Exception)
     stream = client.sample_stream(prompt, params)
     assert_type(next(stream), types.SampleStreamChunk)
     assert_type(client.get_base_model(), str)
@@ -125,6 +178,19 @@ def rest(client: RestClient) -> None:
     assert_type(client.get_weights_info_by_tinker_path(path).lora_rank, int | None)
     assert_type(client.get_checkpoint_archive_url(path).url, str)
     client.delete_checkpoint(path)
+    client.delete_checkpoint("r", "weights/a")
+    assert_type(client.iter_checkpoints("r"), Iterator[types.Checkpoint])
+    assert_type(client.get_checkpoint_archive_url_from_tinker_path(path).url, str)
+    client.delete_checkpoint_from_tinker_path(path)
+    client.publish_checkpoint_from_tinker_path(path)
+    client.unpublish_checkpoint_from_tinker_path(path)
+    client.set_checkpoint_ttl_from_tinker_path(path, None)
+    answer = client.request("GET", "/api/v1/healthz")
+    assert_type(answer, types.RawResponse)
+    assert_type(answer.header("x-request-id"), str | None)
+    assert_type(client.base_url, str)
+    assert_type(client.config, Config)
+    client.delete_own_api_key()
     client.publish_checkpoint(path)
     client.unpublish_checkpoint(path)
     client.set_checkpoint_ttl(path, 3600)
@@ -135,7 +201,11 @@ def rest(client: RestClient) -> None:
     assert_type(client.whoami(), types.SelfApiKeyResponse)
     client.assign_session_project("s", "p")
     assert_type(client.search_sessions(), types.SessionSearchResponse)
-    assert_type(client.iter_sessions({"team": "a"}), Iterator[types.SessionSummary])
+    assert_type(client.iter_sessions("accessible"), Iterator[str])
+    assert_type(
+        client.iter_session_search(types.SessionSearchRequest(user_metadata={"team": "a"})),
+        Iterator[types.SessionSummary],
+    )
     assert_type(client.export_session_trace("s").url, str | None)
     assert_type(client.copy_weights(path).tinker_path, str)
     assert_type(client.get_external_weights_urls(path).urls, dict[str, str])

@@ -15,7 +15,8 @@ from attrs import define
 
 from tinkex.config import Config, is_loopback_host
 from tinkex.errors import CheckpointError, DownloadIncompleteError
-from tinkex.rest import REDIRECTS, RestClient
+from tinkex.rest import RestClient
+from tinkex.rest_checkpoints import REDIRECTS
 
 Progress = Callable[[int, int | None], None]
 

@@ -14,7 +14,6 @@ import httpx
 from tinkex_generated.api.telemetry import send_telemetry
 from tinkex_generated.models import TelemetrySendRequest
 
-from tinkex._version import SDK_VERSION
 from tinkex.errors import TinkexError
 from tinkex.telemetry import events
 from tinkex.telemetry.events import Event, Severity
@@ -175,7 +174,7 @@ class TelemetryReporter:
             body=TelemetrySendRequest(
                 events=batch,
                 platform=platform.system() or "Unknown",
-                sdk_version=SDK_VERSION,
+                sdk_version=self._transport.config.sdk_version,
                 session_id=self._session_id,
                 process_uuid=PROCESS_UUID,
             )

@@ -70,6 +70,7 @@ _CLASSES: dict[RequestClass, frozenset[str]] = {
             "copy_weights",
             "delete_own_api_key",
             "stream_sample",
+            "raw_request",
         }
     ),
     RequestClass.BACKGROUND: frozenset({"session_heartbeat", "send_telemetry"}),

@@ -9,9 +9,10 @@ from collections.abc import Generator, Mapping
 
 import httpx
 
-from tinkex._version import SDK_VERSION, __version__
+from tinkex._version import __version__
 from tinkex.config import Config
 from tinkex.errors import ConfigurationError
+from tinkex.secret import Secret
 
 log = logging.getLogger("tinkex.transport")
 
@@ -39,6 +40,11 @@ class KeyAuth(httpx.Auth):
         for header, secret in self._secrets.items():
             request.headers[header] = secret.reveal()
         yield request
+
+    def hide(self, secret: Secret) -> None:
+        """Mask one more secret in what servers say."""
+        if secret not in self._never_shown:
+            self._never_shown = [*self._never_shown, secret]
 
     def redact(self, text: str) -> str:
         """Return the text with the secrets masked, wherever a server may have echoed them."""
@@ -94,7 +100,7 @@ def _fixed_headers(config: Config) -> httpx.Headers:
         {
             "Accept": "application/json",
             "User-Agent": f"Tinkex/Python {__version__}",
-            "X-Stainless-Package-Version": SDK_VERSION,
+            "X-Stainless-Package-Version": config.sdk_version,
             "X-Stainless-OS": {"Darwin": "MacOS"}.get(system, system or "Unknown"),
             "X-Stainless-Arch": _ARCHITECTURES.get(machine, machine or "unknown"),
             "X-Stainless-Runtime": platform.python_implementation(),

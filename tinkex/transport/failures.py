@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import orjson
 
+from tinkex._version import __version__
 from tinkex.errors import (
     ApiError,
     Category,
@@ -19,9 +21,17 @@ from tinkex.errors import (
     ReadTimeoutError,
     TLSError,
     TransportError,
+    VersionNotSupportedError,
     api_error_class,
 )
 from tinkex.transport.retry import retry_after_seconds
+
+# How servers say that they no longer talk to a client as old as this.
+_OUTDATED = re.compile(
+    r"(sdk|client)\b.{0,40}\bversion\b.{0,60}\b(no longer|not|un)\s?-?supported"
+    r"|\bversion\b.{0,40}\b(deprecated|too old|outdated)|upgrade (your )?(sdk|client|tinker)",
+    re.IGNORECASE,
+)
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
 _SAFE_WITHOUT_KEY = frozenset({429, 503})
@@ -113,12 +123,20 @@ def api_error(response: httpx.Response, what: str, redact: Callable[[str], str])
     said = redact(_bounded(message_of(body))) or _start(text) or response.reason_phrase
     hint = _hint(status)
     message = f"{what} was answered with HTTP {status}: {said}" + (f" — {hint}" if hint else "")
-    return api_error_class(status)(
+    kind = api_error_class(status)
+    if status in (400, 426) and _OUTDATED.search(said):
+        kind = VersionNotSupportedError
+        message = (
+            f"{what} was answered with HTTP {status}: {said} — this is tinkex {__version__}; upgrade tinkex (pip install -U tinkex), or report another "
+            "version by sdk_version=... (TINKEX_SDK_VERSION)"
+        )
+    return kind(
         message,
         status_code=status,
         body=text,
         request_id=_request_id(body, response),
-        category=_category(body),
+        # Whose fault a full server is does not depend on who says so.
+        category=None if status == 429 else _category(body),
         retryable=True if status in RETRYABLE_STATUSES else None,
         retry_after=retry_after_seconds(response.headers),
     )
@@ -140,6 +158,11 @@ def decode_error(
         f"{what}: the answer is not what the API promises ({why}); content type "
         f"{kind!r}, it begins {start!r}. Is base_url a Tinker server?"
     )
+
+
+def short(error: ApiError | TransportError) -> str:
+    """Return what went wrong with one attempt in two words."""
+    return f"HTTP {error.status_code}" if isinstance(error, ApiError) else type(error).__name__
 
 
 def is_retryable_status(response: httpx.Response, *, idempotent: bool) -> bool:

@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import backoff
 import httpx
@@ -25,6 +25,7 @@ from tinkex.errors import (
     ReadTimeoutError,
     TransportError,
 )
+from tinkex.secret import Secret
 from tinkex.transport.classes import RequestClass, request_class
 from tinkex.transport.connection import KeyAuth, open_client
 from tinkex.transport.connection import timeout as limits
@@ -33,6 +34,7 @@ from tinkex.transport.failures import (
     decode_error,
     disarm,
     is_retryable_status,
+    short,
     transport_error,
     was_sent,
 )
@@ -48,11 +50,21 @@ ATTEMPTS_BEFORE_FIRST_CONTACT = 3
 
 @frozen
 class Answer:
-    """Hold a finished answer: status, headers and the whole body."""
+    """Hold a finished answer: status, headers and the whole body.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The headers.
+        content: The body.
+        elapsed: Seconds from the first attempt to the answer.
+        retries: Attempts before the one that was answered.
+    """
 
     status_code: int
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
+    elapsed: float = 0.0
+    retries: int = 0
 
 
 @frozen
@@ -148,20 +160,26 @@ class Transport:
                 if retries.attempt > 1:
                     log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
                 self.budget.earn()
-                return _answer(outcome)
+                return Answer(
+                    outcome.status_code,
+                    outcome.headers,
+                    outcome.content,
+                    retries.elapsed,
+                    retries.attempt - 1,
+                )
             error, may_repeat, retry_after = self._failure(outcome, request, kind)
-            history.append(f"{retries.elapsed:.1f} s: {_short(error)}")
+            history.append(f"{retries.elapsed:.1f} s: {short(error)}")
             wait = None
             if may_repeat and not self._is_hopeless(error, retries):
                 wait = retries.next_wait(
                     retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
                 )
             if wait is None:
-                _raise(error, retries.refusal, history)
+                raise _final(error, retries.refusal, history)
             log.warning(
                 "%s: %s; attempt %d in %.1f s",
                 request.operation,
-                _short(error),
+                short(error),
                 retries.attempt,
                 wait,
             )
@@ -216,6 +234,14 @@ class Transport:
     def api_error(self, response: httpx.Response, operation: str) -> ApiError:
         """Return the typed error of an answer with an error status."""
         return api_error(response, operation, self._auth.redact)
+
+    def revealed(self, secret: Secret | str | None) -> str | None:
+        """Return a secret for the body or headers of a request; from now on errors mask it."""
+        if secret is None:
+            return None
+        secret = Secret(secret) if isinstance(secret, str) else secret
+        self._auth.hide(secret)
+        return secret.reveal()
 
     def redact(self, text: str) -> str:
         """Return a server's text without the secrets that it may repeat."""
@@ -341,16 +367,10 @@ def _is_fine(response: httpx.Response, accept: Container[int]) -> bool:
     return response.is_success or response.status_code in accept
 
 
-def _answer(response: httpx.Response) -> Answer:
-    return Answer(response.status_code, response.headers, response.content)
-
-
-def _short(error: ApiError | TransportError) -> str:
-    return f"HTTP {error.status_code}" if isinstance(error, ApiError) else type(error).__name__
-
-
-def _raise(error: ApiError | TransportError, refusal: str, history: list[str]) -> NoReturn:
+def _final(
+    error: ApiError | TransportError, refusal: str, history: list[str]
+) -> ApiError | TransportError:
     if refusal:
         error.message += f"; {refusal}"
     error.attempts = tuple(history)
-    raise error
+    return error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import (
+    DmelChunk,
     EncodedTextChunk,
     ImageAssetPointerChunk,
     ImageChunk,
@@ -122,6 +123,25 @@ if TYPE_CHECKING:
     from tinkex_generated.models import WeightsInfoRequest as WeightsInfoRequest
     from tinkex_generated.models import WeightsInfoResponse as WeightsInfoResponse
 
+    from tinkex.losses.outputs import CustomLossOutput as CustomLossOutput
+    from tinkex.losses.outputs import RegularizerOutput as RegularizerOutput
+    from tinkex.queue_state import QueueStateChange as QueueStateChange
+    from tinkex.raw import RawResponse as RawResponse
+    from tinkex.regularizers.spec import RegularizerSpec as RegularizerSpec
+    from tinkex.telemetry.events import Event as TelemetryEvent
+
+# The Elixir SDK's name for the same thing.
+ParsedCheckpointTinkerPath = CheckpointPath
+
+# Types of other parts of the package, by the module that has them.
+_ELSEWHERE = {
+    "CustomLossOutput": ("tinkex.losses.outputs", "CustomLossOutput"),
+    "QueueStateChange": ("tinkex.queue_state", "QueueStateChange"),
+    "RawResponse": ("tinkex.raw", "RawResponse"),
+    "RegularizerOutput": ("tinkex.losses.outputs", "RegularizerOutput"),
+    "RegularizerSpec": ("tinkex.regularizers.spec", "RegularizerSpec"),
+    "TelemetryEvent": ("tinkex.telemetry.events", "Event"),
+}
 # The API's own name says that it is internal; users of the official SDK know the short one.
 _RENAMED = {
     "SaveWeightsExternalResponse": "SaveWeightsExternalResponseInternal",
@@ -154,8 +174,10 @@ __all__ = [
     "CustomLossGraph",
     "CustomLossInput",
     "CustomLossNode",
+    "CustomLossOutput",
     "Datum",
     "DimuonParams",
+    "DmelChunk",
     "EncodedTextChunk",
     "ExternalWeightsUrlsResponse",
     "FinishSessionRequest",
@@ -187,8 +209,13 @@ __all__ = [
     "OptimStepRequest",
     "OptimStepResponse",
     "OptimizerConfig",
+    "ParsedCheckpointTinkerPath",
     "PromptAltTokens",
     "QueueState",
+    "QueueStateChange",
+    "RawResponse",
+    "RegularizerOutput",
+    "RegularizerSpec",
     "RequestErrorCategory",
     "RequestFailedResponse",
     "SampleRequest",
@@ -213,6 +240,7 @@ __all__ = [
     "Severity",
     "StopReason",
     "SupportedModel",
+    "TelemetryEvent",
     "TelemetryResponse",
     "TelemetrySendRequest",
     "TensorData",
@@ -232,7 +260,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'tinkex.types' has no attribute {name!r}")
-    value = getattr(importlib.import_module("tinkex_generated.models"), _RENAMED.get(name, name))
+    module, known_as = _ELSEWHERE.get(name, ("tinkex_generated.models", _RENAMED.get(name, name)))
+    value = getattr(importlib.import_module(module), known_as)
     globals()[name] = value
     return value
 

@@ -1,9 +1,9 @@
-"""What a model reads: chunks of token ids and images."""
+"""What a model reads: chunks of token ids, images and audio."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, cast
 
 import attrs
@@ -17,16 +17,20 @@ from tinkex.types.tensor import on_the_host
 ImageFormat = Literal["png", "jpeg"]
 
 
-def _image_bytes(value: bytes | bytearray | memoryview | str) -> bytes:
+def _file_bytes(value: bytes | bytearray | memoryview | str, path: str = "data") -> bytes:
     """Take what people have: the file's bytes, or base64 text as the wire writes it."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if not isinstance(value, str):
-        raise ValidationError(f"must be the bytes of a file, not {value!r:.50}", path="data")
+        raise ValidationError(f"must be the bytes of a file, not {value!r:.50}", path=path)
     try:
         return base64.b64decode(value, validate=True)
     except ValueError:
-        raise ValidationError("is text, and no base64", path="data") from None
+        raise ValidationError("is text, and no base64", path=path) from None
+
+
+def _audio_bytes(value: bytes | bytearray | memoryview | str) -> bytes:
+    return _file_bytes(value, "dmel")
 
 
 _same_array = attrs.cmp_using(eq=np.array_equal)
@@ -100,7 +104,7 @@ class ImageChunk:
         expected_tokens: How many tokens the image takes; the server checks it.
     """
 
-    data: bytes = field(converter=_image_bytes)
+    data: bytes = field(converter=_file_bytes)
     format: ImageFormat
     expected_tokens: int | None = None
     type: Literal["image"] = "image"
@@ -147,7 +151,51 @@ class ImageAssetPointerChunk:
         return _expected(self.expected_tokens)
 
 
-ModelInputChunk = EncodedTextChunk | ImageChunk | ImageAssetPointerChunk
+@frozen(repr=False)
+class DmelChunk:
+    """Hold audio as discretised mel frames.
+
+    Attributes:
+        dmel: A serialized tensor, or base64 text of it; its first dimension is the number of tokens.
+    """
+
+    dmel: bytes = field(converter=_audio_bytes)
+    type: Literal["dmel"] = "dmel"
+    length: int = field(init=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        _check_type(self.type, "dmel")
+        object.__setattr__(self, "length", _first_dimension(self.dmel))
+
+    def __repr__(self) -> str:
+        return f"DmelChunk({len(self.dmel)} bytes, {self.length} tokens)"
+
+
+def _first_dimension(container: bytes) -> int:
+    """Read the first dimension from a tensor container's header.
+
+    The header is: the byte 254 for a constant tensor, if it is one; a dtype from 0 to 7; the number
+    of dimensions and each of them as LEB128 integers.
+    """
+    rest = iter(container[1:] if container[:1] == b"\xfe" else container)
+    dtype = next(rest, 255)
+    dimensions = _leb128(rest)
+    length = _leb128(rest) if dimensions else None
+    if dtype > 7 or length is None:
+        raise ValidationError("is no serialized tensor of at least one dimension", path="dmel")
+    return length
+
+
+def _leb128(rest: Iterator[int]) -> int | None:
+    value = 0
+    for shift, byte in zip(range(0, 63, 7), rest, strict=False):
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value
+    return None
+
+
+ModelInputChunk = EncodedTextChunk | ImageChunk | ImageAssetPointerChunk | DmelChunk
 
 
 def _chunks(value: Iterable[ModelInputChunk]) -> tuple[ModelInputChunk, ...]:
@@ -170,7 +218,7 @@ class ModelInput:
     [1, 2, 3, 4]
 
     Attributes:
-        chunks: Chunks of token ids and images.
+        chunks: Chunks of token ids, images and audio.
     """
 
     chunks: tuple[ModelInputChunk, ...] = field(converter=_chunks, factory=tuple)
@@ -205,7 +253,7 @@ class ModelInput:
         """Return all token ids.
 
         Raises:
-            ValidationError: There is an image, which has no token ids.
+            ValidationError: There is an image or audio, which has no token ids.
         """
         return cast("list[int]", self.numpy().tolist())
 
@@ -213,13 +261,14 @@ class ModelInput:
         """Return all token ids as an int64 array of shape [N].
 
         Raises:
-            ValidationError: There is an image, which has no token ids.
+            ValidationError: There is an image or audio, which has no token ids.
         """
         arrays = []
         for index, chunk in enumerate(self.chunks):
             if not isinstance(chunk, EncodedTextChunk):
                 raise ValidationError(
-                    "is an image, which has no token ids", path=f"chunks[{index}]"
+                    f"is a chunk of type {chunk.type}, which has no token ids",
+                    path=f"chunks[{index}]",
                 )
             arrays.append(chunk.numpy())
         return np.concatenate(arrays) if arrays else np.empty(0, np.int64)
@@ -235,7 +284,9 @@ class ModelInput:
 
     def known_length(self) -> int | None:
         """Return the number of tokens, or None if an image does not say how many it takes."""
-        images = (chunk for chunk in self.chunks if not isinstance(chunk, EncodedTextChunk))
+        images = (
+            chunk for chunk in self.chunks if isinstance(chunk, ImageChunk | ImageAssetPointerChunk)
+        )
         return None if any(image.expected_tokens is None for image in images) else self.length
 
     def __len__(self) -> int:

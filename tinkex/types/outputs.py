@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attrs import field, frozen
+from tinkex_generated.record import table
 
 from tinkex.types.tensor import TensorData
 
@@ -29,6 +30,10 @@ class ForwardBackwardOutput:
     def loss(self) -> float:
         """Return the loss, summed over all tokens of all data; NaN if the server names none."""
         return self.metrics.get("loss:sum", self.metrics.get("loss", float("nan")))
+
+    def _repr_html_(self) -> str:
+        rows = [[name, f"{value:.6g}"] for name, value in self.metrics.items()]
+        return f"<p>{len(self.loss_fn_outputs)} outputs</p>{table(['metric', 'value'], rows)}"
 
 
 # For each position the likeliest (token id, log probability) pairs; None where nothing is defined.
@@ -93,3 +98,14 @@ class SampleResponse:
     prompt_cache_hit_tokens: int = field(default=0, repr=False)
     target_prompt_logprobs: TensorData | None = field(default=None, repr=False)
     prompt_alt_tokens: PromptAltTokens | None = field(default=None, repr=False)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [index, len(one.tokens), one.stop_reason, _mean(one.logprobs), one.tokens]
+            for index, one in enumerate(self.sequences)
+        ]
+        return table(["sample", "length", "stop reason", "mean logprob", "tokens"], rows)
+
+
+def _mean(logprobs: list[float] | None) -> str | None:
+    return f"{sum(logprobs) / len(logprobs):.3f}" if logprobs else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from tinkex.types.datum import Datum
-from tinkex.types.model_input import EncodedTextChunk, ImageChunk, ModelInput
+from tinkex.types.model_input import DmelChunk, EncodedTextChunk, ImageChunk, ModelInput
 
 MAX_CHUNK_LEN = 1024
 MAX_CHUNK_BYTES = 5_000_000
@@ -22,8 +22,10 @@ def estimate_input_bytes(value: ModelInput) -> int:
     for chunk in value.chunks:
         if isinstance(chunk, EncodedTextChunk):
             total += BYTES_PER_NUMBER * len(chunk)
+        elif isinstance(chunk, ImageChunk):
+            total += len(chunk.data)
         else:
-            total += len(chunk.data) if isinstance(chunk, ImageChunk) else len(chunk.location)
+            total += len(chunk.dmel if isinstance(chunk, DmelChunk) else chunk.location)
     return total
 
 

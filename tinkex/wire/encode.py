@@ -15,6 +15,7 @@ import tinkex_generated.models as wire
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import (
+    DmelChunk,
     EncodedTextChunk,
     ImageChunk,
     ModelInput,
@@ -154,7 +155,7 @@ def _setting(name: object, value: Any) -> float:
 
 def _chunk(
     chunk: ModelInputChunk,
-) -> wire.EncodedTextChunk | wire.ImageChunk | wire.ImageAssetPointerChunk:
+) -> wire.EncodedTextChunk | wire.ImageChunk | wire.ImageAssetPointerChunk | wire.DmelChunk:
     if isinstance(chunk, EncodedTextChunk):
         return wire.EncodedTextChunk(tokens=cast("Any", chunk.numpy()))
     if isinstance(chunk, ImageChunk):
@@ -163,6 +164,8 @@ def _chunk(
             format_=chunk.format,
             expected_tokens=chunk.expected_tokens,
         )
+    if isinstance(chunk, DmelChunk):
+        return wire.DmelChunk(dmel=base64.b64encode(chunk.dmel).decode("ascii"))
     return wire.ImageAssetPointerChunk(
         location=chunk.location,
         format_=chunk.format,

@@ -1,0 +1,93 @@
+"""Requests that no method of a client makes, and answers as they came."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+from tinkex_generated.errors import ParseError
+from tinkex_generated.types import Request, loads
+
+from tinkex.config import redact_headers
+from tinkex.errors import ValidationError
+from tinkex.transport import Transport
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# The characters of a path by RFC 3986, section 3.3.
+_PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
+
+
+@frozen(kw_only=True)
+class RawResponse:
+    """Hold an answer as it came.
+
+    Attributes:
+        method: The request's method.
+        url: The request's URL.
+        status_code: The HTTP status.
+        headers: The answer's headers; names in any case find them.
+        content: The body.
+        elapsed: Seconds from the first attempt to the answer.
+        retries: Attempts before the one that was answered.
+    """
+
+    method: str
+    url: str
+    status_code: int
+    headers: Mapping[str, str] = field(repr=lambda headers: repr(redact_headers(headers)))
+    content: bytes = field(repr=lambda content: f"<{len(content)} bytes>")
+    elapsed: float
+    retries: int
+
+    def header(self, name: str) -> str | None:
+        """Return a header, whatever the case of its name; None if it is not there."""
+        return self.headers.get(name)
+
+    def json(self) -> Any:
+        """Return the body as JSON; an empty one is an empty object.
+
+        Raises:
+            ParseError: It is no JSON (also a ValueError).
+        """
+        try:
+            return loads(self.content) if self.content else {}
+        except ValueError as error:
+            raise ParseError("", f"is no JSON: {error}") from None
+
+
+def send_raw(
+    transport: Transport,
+    method: str,
+    path: str,
+    body: Any,
+    params: Mapping[str, str | int | float | bool] | None,
+    timeout: float | None,
+) -> RawResponse:
+    """Send one request and return its answer; see `RestClient.request`."""
+    method = method.upper() if isinstance(method, str) else method
+    if method not in METHODS:
+        raise ValidationError(f"must be one of {', '.join(METHODS)}, not {method!r}", path="method")
+    if not isinstance(path, str) or not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise ValidationError(
+            f"must be a path such as '/api/v1/healthz', without a query, not {path!r}", path="path"
+        )
+    request = Request(
+        operation="raw_read" if method == "GET" else "raw_request",
+        method=method,
+        path=path,
+        params=dict(params or {}),
+        body=body,
+        content_type=None if body is None else "application/json",
+    )
+    answer = transport.send(request, timeout=timeout)
+    return RawResponse(
+        method=method,
+        url=transport.where + path,
+        status_code=answer.status_code,
+        headers=answer.headers,
+        content=answer.content,
+        elapsed=answer.elapsed,
+        retries=answer.retries,
+    )
