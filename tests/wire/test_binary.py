@@ -18,6 +18,7 @@ from tinkex.errors import ValidationError
 from tinkex.protobuf.fields import Message, Writer
 from tinkex.types import (
     Datum,
+    DmelChunk,
     EncodedTextChunk,
     ImageAssetPointerChunk,
     ImageChunk,
@@ -40,6 +41,8 @@ CHUNKS = st.one_of(
         format=st.sampled_from(["png", "jpeg"]),
         expected_tokens=st.none() | st.integers(0, 2**31 - 1),
     ),
+    # A tensor container: dtype, number of dimensions, dimensions, values.
+    st.builds(DmelChunk, st.binary(max_size=5).map(b"\0\1\7".__add__)),
 )
 TENSORS = st.sampled_from([np.float32, np.int64]).flatmap(
     lambda dtype: arrays.arrays(
@@ -92,6 +95,8 @@ def official_chunk(chunk: Any) -> Any:
     if isinstance(chunk, EncodedTextChunk):
         tokens = np.array(chunk.tokens, "<i4").tobytes()
         return message("Chunk", encoded_text=message("EncodedTextChunk", tokens=tokens))
+    if isinstance(chunk, DmelChunk):
+        return message("Chunk", dmel=message("DmelChunk", dmel=chunk.dmel))
     optional = {} if chunk.expected_tokens is None else {"expected_tokens": chunk.expected_tokens}
     image = message("ImageChunk", data=chunk.data, format=chunk.format, **optional)
     return message("Chunk", image=image)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tinkex.types import (
     Datum,
+    DmelChunk,
     EncodedTextChunk,
     ImageAssetPointerChunk,
     ImageChunk,
@@ -58,12 +59,14 @@ def test_sizes_are_estimated_without_expected_tokens() -> None:
 
 
 def test_the_binary_form_is_measured_by_what_it_holds() -> None:
-    """Four bytes for a token, an image's own bytes, and the arrays as they lie in memory."""
+    """Four bytes for a token, images' and audio's own, and the arrays as they lie in memory."""
     datum = Datum(
-        ModelInput([EncodedTextChunk([1, 2, 3]), ImageChunk(bytes(100), "png")]),
+        ModelInput(
+            [EncodedTextChunk([1, 2, 3]), ImageChunk(bytes(100), "png"), DmelChunk(b"\0\1\7...")]
+        ),
         {"own": np.zeros((2, 3), np.float32), "ids": np.zeros(5, np.int64)},
     )
-    assert binary_bytes(datum) == 3 * 4 + 100 + 6 * 4 + 5 * 8
+    assert binary_bytes(datum) == 3 * 4 + 100 + 6 + 6 * 4 + 5 * 8
     written = forward_backward_body([datum], 0, "cross_entropy", None).size
     assert 0 <= written - binary_bytes(datum) < 120
     assert [len(chunk) for chunk in chunk_data([datum] * 3, 9, 400, binary_bytes)] == [2, 1]

@@ -16,6 +16,7 @@ from tinkex.protobuf.arrays import Array, Tensor, array, read_batch, write_tenso
 from tinkex.protobuf.fields import Message, Writer
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import (
+    DmelChunk,
     EncodedTextChunk,
     ImageAssetPointerChunk,
     ImageChunk,
@@ -116,6 +117,9 @@ def _model_input(value: ModelInput, path: str) -> Writer:
             if chunk.expected_tokens is not None:
                 image.integer(3, chunk.expected_tokens, present=True)
             message.message(1, Writer().message(2, image))
+        elif isinstance(chunk, DmelChunk):
+            audio = Writer().blob(1, chunk.dmel)
+            message.message(1, Writer().message(3, audio))
         else:
             raise ValidationError(
                 "points to an image elsewhere, which the binary form cannot: give the image itself "

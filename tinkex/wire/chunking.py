@@ -41,8 +41,8 @@ def binary_bytes(datum: Datum) -> int:
     for chunk in datum.model_input.chunks:
         if isinstance(chunk, EncodedTextChunk):
             total += BYTES_PER_TOKEN * len(chunk)
-        elif isinstance(chunk, ImageChunk):
-            total += len(chunk.data)
+        elif isinstance(chunk, ImageChunk | DmelChunk):
+            total += len(chunk.data if isinstance(chunk, ImageChunk) else chunk.dmel)
     return total
 
 
