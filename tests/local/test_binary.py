@@ -42,6 +42,13 @@ def example(*chunks: Any, **inputs: Any) -> Any:
     return made
 
 
+def misused() -> Any:
+    """Return a Tensor with a number where the sparse values should be, as no client writes it."""
+    made = message("Tensor")
+    made.ParseFromString(bytes([2 << 3 | 1]) + bytes(8))
+    return made
+
+
 def request(
     model_id: str, seq_id: int, *data: Any, loss: str = "cross_entropy", **more: Any
 ) -> Any:
@@ -186,6 +193,7 @@ def test_settings_come_in_two_maps(model: Model) -> None:
         ({"data": [example(message("Chunk", image=message("ImageChunk", data=b"x")))]}, 400, "audio"),
         ({"data": [example(weights=message("Tensor", dense=b"123", dtype=1))]}, 422, "3 bytes"),
         ({"data": [example(weights=message("Tensor", dense=b""))]}, 422, "unknown dtype 0"),
+        ({"data": [example(weights=misused())]}, 422, "unknown dtype 0"),
         ({"data": [example(weights=tensor([np.nan] * 4, "<f4", 1))]}, 400, "float32 cannot hold"),
         ({"data": [example(weights=message("Tensor", dense=b"1234", dtype=1, shape=[2]))]}, 400, "[2]"),
     ],

@@ -26,9 +26,13 @@ from tinkex_generated.models import (
 
 from tinkex.local.problem import Problem
 from tinkex.protobuf.arrays import Array, Tensor, array, write_batch
-from tinkex.protobuf.fields import Message, Writer
+from tinkex.protobuf.fields import FIXED64, LENGTH, Message, Writer
 
+_PIECE = 2**20
 _STOP_REASONS = {"stop": 0, "length": 1}
+# The members of the oneofs, by number.
+_SETTING = {1: FIXED64, 2: LENGTH}
+_CHUNKS = {1: LENGTH, 2: LENGTH, 3: LENGTH}
 # What fills a row that has fewer than k tokens.
 _NO_TOKEN, _NO_LOGPROB = 0, -99999.0
 
@@ -79,15 +83,17 @@ def decompressed(content: bytes, most_bytes: int) -> bytes:
         raise Problem(
             415, "zstd needs an extra package at the server: pip install 'tinkex[zstd]'"
         ) from None
+    plain = bytearray()
     try:
-        # By stream, since the size that a frame claims is not to be trusted.
+        # In pieces, since the size that a frame claims is not to be trusted.
         with zstandard.ZstdDecompressor().stream_reader(content) as reader:
-            plain = reader.read(most_bytes + 1)
+            while piece := reader.read(_PIECE):
+                plain += piece
+                if len(plain) > most_bytes:
+                    raise Problem(413, f"the request body holds more than {most_bytes} bytes")
     except zstandard.ZstdError as error:
         raise Problem(422, f"the request body is no zstd stream: {error}") from error
-    if len(plain) > most_bytes:
-        raise Problem(413, f"the request body holds more than {most_bytes} bytes")
-    return plain
+    return bytes(plain)
 
 
 def _config(message: Message) -> dict[str, float | str] | None:
@@ -96,7 +102,7 @@ def _config(message: Message) -> dict[str, float | str] | None:
     }
     for name, entry in message.entries(7, "loss_fn_config_v2"):
         value = entry.message(2, "value")
-        if value is not None and value.which(1, 2) == 1:
+        if value is not None and value.which(_SETTING) == 1:
             settings[name] = value.double(1)
         elif value is not None:
             settings[name] = value.text(2)
@@ -115,7 +121,7 @@ def _datum(message: Message) -> Datum:
 
 
 def _chunk(message: Message) -> EncodedTextChunk | ImageChunk | DmelChunk:
-    kind = message.which(1, 2, 3)
+    kind = message.which(_CHUNKS)
     chunk = None if kind is None else message.message(kind, "")
     if chunk is None:
         raise ParseError(message.path, "is a chunk of no known kind")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from attrs import frozen
 from tinkex_generated.errors import ParseError
 
-from tinkex.protobuf.fields import Message, Writer
+from tinkex.protobuf.fields import LENGTH, Message, Writer
 
 Array = npt.NDArray[Any]
 
@@ -28,6 +28,8 @@ _ON_WIRE: dict[int, np.dtype[Any]] = {
     BFLOAT16: np.dtype("<u2"),
 }
 _CODES = {"float32": FLOAT32, "int64": INT64}
+# Dense bytes, or a SparseCsr.
+_ENCODINGS = {1: LENGTH, 2: LENGTH}
 
 # Cells of a sparse tensor, written out; a few bytes must not ask for all memory there is.
 MOST_CELLS = 2**28
@@ -58,7 +60,7 @@ class Tensor:
         """
         code = message.integer(3, bits=32)
         shape = tuple(message.integers(4)) or None
-        if message.which(1, 2) == 2:
+        if message.which(_ENCODINGS) == 2:
             csr = message.message(2, "sparse_csr")
             assert csr is not None  # noqa: S101 - it is there
             return cls(

@@ -6,7 +6,7 @@ The encoding is described at https://protobuf.dev/programming-guides/encoding/.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import numpy as np
@@ -107,10 +107,13 @@ class Message:
                 found.append(value)
         return [_signed(value, 64) for value in found]
 
-    def which(self, *numbers: int) -> int | None:
-        """Return which member of a oneof is set: the last one of those that are there."""
-        wanted = {number << 3 | LENGTH: number for number in numbers}
-        wanted |= {number << 3 | FIXED64: number for number in numbers}
+    def which(self, members: Mapping[int, int]) -> int | None:
+        """Return which member of a oneof is set: the last one of those that are there.
+
+        Args:
+            members: The wire type of each member, by its number.
+        """
+        wanted = {number << 3 | kind: number for number, kind in members.items()}
         return next((wanted[key] for key in reversed(self._fields) if key in wanted), None)
 
     def at(self, step: str) -> str:
