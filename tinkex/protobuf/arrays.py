@@ -27,7 +27,7 @@ _ON_WIRE: dict[int, np.dtype[Any]] = {
     INT32: np.dtype("<i4"),
     BFLOAT16: np.dtype("<u2"),
 }
-_CODES = {"float32": FLOAT32, "int64": INT64}
+_CODES = {"f": FLOAT32, "i": INT64}
 # Dense bytes, or a SparseCsr.
 _ENCODINGS = {1: LENGTH, 2: LENGTH}
 
@@ -90,7 +90,7 @@ class Tensor:
 
 def write_tensor(values: Array) -> Writer:
     """Return the Tensor message of a C-contiguous float32 or int64 array."""
-    code = _CODES[values.dtype.name]
+    code = _CODES[values.dtype.kind]
     return (
         Writer()
         .blob(1, values.astype(_ON_WIRE[code], copy=False), present=True)
@@ -158,7 +158,7 @@ def read_batch(message: Message) -> list[Array]:
 
 def write_batch(arrays: Sequence[Array]) -> Writer:
     """Return the BatchedTensor of arrays of one dtype whose shapes differ in the first place only."""
-    code = _CODES[arrays[0].dtype.name]
+    code = _CODES[arrays[0].dtype.kind]
     ends = np.cumsum([one.nbytes for one in arrays], dtype="<i8")
     flat = np.concatenate([one.reshape(-1) for one in arrays])
     return (

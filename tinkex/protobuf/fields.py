@@ -5,6 +5,7 @@ The encoding is described at https://protobuf.dev/programming-guides/encoding/.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator, Mapping
 from typing import cast
@@ -194,10 +195,10 @@ class Writer:
         self.size += len(part)
 
 
+# The keys of fields and the sizes of tensors are the same few numbers again and again.
+@functools.lru_cache(maxsize=1024)
 def varint(value: int) -> bytes:
     """Return a number in groups of seven bits; negative ones take ten bytes."""
-    if 0 <= value < 0x80:
-        return _SHORT[value]
     value &= 2**64 - 1
     out = bytearray()
     while value >= 0x80:
@@ -205,9 +206,6 @@ def varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-_SHORT = [bytes([value]) for value in range(0x80)]
 
 
 def _split(view: memoryview, path: str) -> dict[int, list[int | Bytes]]:
