@@ -67,7 +67,7 @@ def main(requirements: list[str]) -> int:
                 script = [python, HERE / "official_client.py"]
                 subprocess.run(script, env=environment(url), timeout=600, check=True)
         except (RuntimeError, subprocess.SubprocessError) as error:
-            print(f"{requirement}: {error}")
+            print(f"{requirement} did not do: {type(error).__name__}")
             failed = True
     return 1 if failed else 0
 
