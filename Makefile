@@ -8,7 +8,7 @@ RUNTIME := $(VENV)/.runtime
 DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests check-generated generate examples serve format coverage clean
+.PHONY: help demo test lint types tests check-generated generate examples interop serve format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ examples: $(RUNTIME)  ## run the examples against the local server (or, with TIN
 		custom_loss_training structured_regularizers structured_regularizers_live rl_importance_sampling; do \
 		printf '\n== %s\n' $$example; FORCE=true $(PY) examples/$$example.py || exit 1; done
 
+interop: $(RUNTIME)  ## let the official client work against the local server (TINKER="tinker==0.24.1" for another one)
+	@$(PY) tests/interop/run.py $(TINKER)
+
 serve: $(RUNTIME)  ## run the local server until Ctrl-C
 	@$(VENV)/bin/tinkex serve
 
@@ -53,7 +56,7 @@ coverage: $(DEV)  ## run the tests and show which branches they miss
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
 
 clean:  ## remove the virtual environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-interop .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
