@@ -18,7 +18,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 import urllib.request
 import venv
 from collections.abc import Iterator
@@ -34,6 +33,8 @@ INSTALL = {OURS: ["--constraint", str(ROOT / "constraints.txt"), str(ROOT)], THE
 # The rest of what the official client is told on the way; both get the same environment.
 ENVIRONMENT = {"TINKER_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": ""}
 MOST_THREADS = 64
+MEMORY = {"growth": "memory: growth", "peak": "memory: process peak"}
+TIMES = {"cpu": "CPU", "wall": "wall"}
 
 
 @dataclass
@@ -47,12 +48,14 @@ class Work:
     targets: dict[str, float]
     latency: float = 0.0
     threads: int | None = None
-    readings: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {OURS: [], THEIRS: []})
+    readings: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {OURS: [], THEIRS: []}
+    )
 
     def best(self, client: str, quantity: str) -> float:
-        """Return the least time (noise only adds), or the median peak of memory."""
+        """Return the least time (noise only adds), or the median of memory."""
         values = [reading[quantity] for reading in self.readings[client]]
-        return statistics.median(values) if quantity == "peak" else min(values)
+        return statistics.median(values) if quantity in MEMORY else min(values)
 
     def ratio(self, quantity: str) -> float:
         """Return ours over theirs."""
@@ -61,7 +64,7 @@ class Work:
 
 def works() -> list[Work]:
     """Return everything that is measured, with the targets of issue 5."""
-    memory = {"peak": 0.8}
+    memory = {"growth": 0.8, "peak": 0.8}
     return [
         Work("step, numpy in", "step_numpy", 5, "step", {"cpu": 0.5, **memory}),
         Work("step, lists in", "step_lists", 5, "step", {"cpu": 0.6, **memory}),
@@ -89,6 +92,7 @@ def works() -> list[Work]:
             {"cpu": 0.35, "wall": 0.35, **memory},
         ),
         Work("import", "import", 1, "import", {"wall": 0.3, **memory}),
+        Work("import to first sample", "first_sample", 1, "start", {}),
     ]
 
 
@@ -122,7 +126,8 @@ def standin() -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert server.stdin and server.stdout
+    assert server.stdin
+    assert server.stdout
     try:
         yield f"http://127.0.0.1:{int(server.stdout.readline())}"
     finally:
@@ -165,11 +170,14 @@ def measure(python: Path, client: str, work: Work, url: str) -> dict[str, Any]:
 def _most_threads(child: subprocess.Popen[str]) -> int:
     """Count a process's threads until it ends, and return the most there were (Linux)."""
     tasks, most = Path(f"/proc/{child.pid}/task"), 0
-    while child.poll() is None:
+    while True:
         with contextlib.suppress(OSError):
             most = max(most, sum(1 for _ in tasks.iterdir()))
-        time.sleep(0.02)
-    return most
+        try:
+            child.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        return most
 
 
 def check_same_numbers(pythons: dict[str, Path], url: str) -> None:
@@ -200,11 +208,10 @@ def run(chosen: list[Work], repeat: int) -> dict[str, str]:
     print(f"tinkex {versions[OURS]} beside tinker {versions[THEIRS]}", file=sys.stderr)
     with standin() as url:
         check_same_numbers(pythons, url)
+        # The first runs in a new venv write bytecode, and warm the disk's cache.
+        for client, python in pythons.items():
+            measure(python, client, Work("warm-up", "first_sample", 1, "start", {}), url)
         for work in chosen:
-            if work.name == "import":
-                # The first import in a new venv writes the bytecode of everything.
-                for client, python in pythons.items():
-                    measure(python, client, work, url)
             for i in range(repeat):
                 order = (OURS, THEIRS) if i % 2 == 0 else (THEIRS, OURS)
                 for client in order:
@@ -221,15 +228,14 @@ def table(chosen: list[Work]) -> str:
     ]
     for work in chosen:
         title = work.title
-        for quantity in ("cpu", "wall", "peak"):
+        for quantity, name in (TIMES | MEMORY).items():
             if any(reading[quantity] is None for reading in work.readings[OURS]):
                 continue
             ours, theirs = (_shown(work, client, quantity) for client in (OURS, THEIRS))
             target, ratio = work.targets.get(quantity), work.ratio(quantity)
             verdict = "" if target is None else ("met" if ratio <= target else "**missed**")
             limit = "" if target is None else f"≤ {target}"
-            name = {"cpu": "CPU", "wall": "wall", "peak": "peak memory"}[quantity]
-            per = f"{name} per {work.unit}" if quantity != "peak" else name
+            per = name if quantity in MEMORY else f"{name} per {work.unit}"
             lines.append(
                 f"| {title} | {per} | {ours} | {theirs} | {ratio:.2f} | {limit} | {verdict} |"
             )
@@ -246,7 +252,7 @@ def table(chosen: list[Work]) -> str:
 
 def _shown(work: Work, client: str, quantity: str) -> str:
     value = work.best(client, quantity)
-    return f"{value / 2**20:.1f} MiB" if quantity == "peak" else f"{value * 1e3:.2f} ms"
+    return f"{value / 2**20:.1f} MiB" if quantity in MEMORY else f"{value * 1e3:.2f} ms"
 
 
 def server_share(chosen: list[Work]) -> str:
@@ -265,7 +271,9 @@ def server_share(chosen: list[Work]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeat", type=int, default=5, help="measurements of each work and client")
+    parser.add_argument(
+        "--repeat", type=int, default=5, help="measurements of each work and client"
+    )
     parser.add_argument("--only", default="", help="only works whose title contains this")
     parser.add_argument("--json", type=Path, help="also write every reading to this file")
     options = parser.parse_args()
@@ -273,8 +281,13 @@ def main() -> None:
     versions = run(chosen, options.repeat)
     print(
         f"tinkex {versions[OURS]} (this checkout) beside tinker {versions[THEIRS]} (the newest on "
-        f"PyPI), Python {versions['python']}, {os.cpu_count()} cores, {platform.machine()}; "
-        f"{options.repeat} fresh processes each, in turn.\n"
+        f"PyPI), Python {versions['python']}, {os.cpu_count()} cores, {platform.machine()}. "
+        f"Each number is of {options.repeat} fresh processes, the clients in turn: times are the "
+        "least, memory is the median. CPU is the user and system time of the client process, all "
+        "threads, during the work alone; a small unit of the same work came before. Growth of "
+        "memory is the high-water mark of resident memory during the work less what was resident "
+        "before it; process peak is the mark itself, with interpreter, imports and data. A ratio "
+        "is ours over theirs.\n"
     )
     print(table(chosen))
     print()

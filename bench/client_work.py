@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import payload
 
@@ -23,7 +23,7 @@ import payload
 class Meter:
     """Measure CPU time, wall time and the growth of resident memory between its two ends."""
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> Self:
         # From here on, the kernel's high-water mark is that of the work alone (Linux).
         try:
             Path("/proc/self/clear_refs").write_text("5")
@@ -36,11 +36,18 @@ class Meter:
 
     def __exit__(self, *_: object) -> None:
         self.wall, self.cpu = time.perf_counter() - self._began, _cpu() - self._cpu
-        self.peak = None if self._resident is None else _status("VmHWM") - self._resident
+        self.peak = None if self._resident is None else _status("VmHWM")
+        self.growth = None if self.peak is None else self.peak - self._resident
 
     def reading(self, units: int) -> dict[str, Any]:
-        """Return the times per unit of work, and the growth of memory over all of it."""
-        return {"cpu": self.cpu / units, "wall": self.wall / units, "peak": self.peak}
+        """Return the times per unit of work, and the memory of all of it.
+
+        `growth` is the high-water mark of resident memory during the work less what was resident
+        before it; `peak` is the mark itself, so it includes the interpreter, the imports and the
+        data.
+        """
+        times = {"cpu": self.cpu / units, "wall": self.wall / units}
+        return times | {"growth": self.growth, "peak": self.peak}
 
 
 def _cpu() -> float:
@@ -60,6 +67,20 @@ def measure_import(client: str, _: str, __: int) -> dict[str, Any]:
     with Meter() as meter:
         assert importlib.import_module(client).ServiceClient
     return meter.reading(1) | {"modules": len(sys.modules)}
+
+
+def measure_first_sample(client: str, base_url: str, _: int) -> dict[str, Any]:
+    """Go from a bare interpreter to the tokens of a first sample."""
+    with Meter() as meter:
+        sdk = importlib.import_module(client)
+        service = sdk.ServiceClient(api_key="tml-bench", base_url=base_url)
+        sampler = _ready(service.create_sampling_client(base_model="bench"))
+        prompt = sdk.types.ModelInput.from_ints(list(range(payload.PROMPT_TOKENS)))
+        params = sdk.types.SamplingParams(max_tokens=payload.SAMPLED_TOKENS)
+        responses = [sampler.sample(prompt, 1, params).result()]
+    _check_samples(responses, 1)
+    _finish(service)
+    return meter.reading(1)
 
 
 def measure_step_numpy(client: str, base_url: str, steps: int) -> dict[str, Any]:
