@@ -8,7 +8,7 @@ RUNTIME := $(VENV)/.runtime
 DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests check-generated generate examples interop serve format coverage clean
+.PHONY: help demo test lint types tests check-generated generate examples interop serve bench format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ interop: $(RUNTIME)  ## let the official client work against the local server (T
 serve: $(RUNTIME)  ## run the local server until Ctrl-C
 	@$(VENV)/bin/tinkex serve
 
+bench: $(RUNTIME)  ## measure against the official client and PyTorch; writes bench/RESULTS.md
+	@$(PY) bench/results.py
+
 format: $(DEV)  ## format the code and sort its imports
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
@@ -56,7 +59,7 @@ coverage: $(DEV)  ## run the tests and show which branches they miss
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
 
 clean:  ## remove the virtual environment and every cache
-	rm -rf $(VENV) .venv-interop .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-interop .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
