@@ -8,7 +8,7 @@ RUNTIME := $(VENV)/.runtime
 DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests check-generated generate examples serve format coverage clean
+.PHONY: help demo test lint types tests check-generated generate examples interop serve bench format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,12 +38,18 @@ generate: $(DEV)  ## make generated/ anew from openapi.yaml, and docs/api.md fro
 	$(PY) tools/api_page.py
 
 examples: $(RUNTIME)  ## run the examples against the local server (or, with TINKER_API_KEY, the service)
-	@for example in sampling_basic training_loop save_weights_and_sample checkpoint_download \
+	@for example in sampling_basic training_loop save_weights_and_sample async_client_creation checkpoint_download \
 		custom_loss_training structured_regularizers structured_regularizers_live rl_importance_sampling; do \
 		printf '\n== %s\n' $$example; FORCE=true $(PY) examples/$$example.py || exit 1; done
 
+interop: $(RUNTIME)  ## let the official client work against the local server (TINKER="tinker==0.24.1" for another one)
+	@$(PY) tests/interop/run.py $(TINKER)
+
 serve: $(RUNTIME)  ## run the local server until Ctrl-C
 	@$(VENV)/bin/tinkex serve
+
+bench: $(RUNTIME)  ## measure against the official client and PyTorch; writes bench/RESULTS.md
+	@$(PY) bench/results.py
 
 format: $(DEV)  ## format the code and sort its imports
 	$(PY) -m ruff check --fix .
@@ -53,7 +59,7 @@ coverage: $(DEV)  ## run the tests and show which branches they miss
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
 
 clean:  ## remove the virtual environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-interop .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

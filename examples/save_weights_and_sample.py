@@ -28,9 +28,8 @@ def main() -> None:
 
         if ttl_seconds > 0:
             name = f"snapshot-{int(time.time())}"
-            saved = training.save_weights_for_sampler(name, ttl_seconds=ttl_seconds).result()
-            print(f"Saved for {ttl_seconds} s as {saved.path}")
-            sampler = training.create_sampling_client(saved.path or "")
+            sampler = training.save_weights_and_get_sampling_client(name, ttl_seconds=ttl_seconds)
+            print(f"Saved for {ttl_seconds} s as {sampler.model_path}")
         else:
             sampler = training.save_weights_and_get_sampling_client()
             print("Saved a snapshot that lives as long as this session.")

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import evolve, field, frozen
@@ -88,6 +88,7 @@ class Config:
         default_headers: Headers added to each request.
         default_query: Query parameters added to each request.
         verify: Whether certificates are checked, or the path of a CA bundle.
+        wire_format: How batches are sent: "protobuf", "json", or "auto" for what the server takes.
         allow_insecure: Whether plain http to another machine is allowed.
         sdk_version: The version of the protocol that servers are told.
         chunk_len: Most data in one request of a batch; None takes the server's hint, else 1,024.
@@ -118,6 +119,7 @@ class Config:
     default_headers: Mapping[str, str] = field(factory=dict, repr=_shown)
     default_query: Mapping[str, str] = field(factory=dict, repr=_shown)
     verify: bool | str = True
+    wire_format: Literal["auto", "protobuf", "json"] = "auto"
     allow_insecure: bool = False
     sdk_version: str = SDK_VERSION
     chunk_len: int | None = None

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import httpx
 from attrs import define, field, frozen
-from tinkex_generated.api.futures import retrieve_future
+from tinkex_generated.api.futures import retrieve_future, retrieve_future_binary
 from tinkex_generated.models import FutureRetrieveRequest
 from tinkex_generated.types import loads
 
@@ -25,9 +25,11 @@ from tinkex.errors import (
     TransportError,
 )
 from tinkex.limits import ByteBudget
+from tinkex.protobuf import is_protobuf
 from tinkex.transport.failures import is_retryable_status, message_of, printable
 from tinkex.transport.http import Transport
 from tinkex.transport.retry import Retries, RetryPolicy, retry_after_seconds
+from tinkex.wire import binary
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -81,7 +83,7 @@ class Promise(Generic[T]):
     transport: Final[Transport]
     request_id: Final[str]
     request_type: Final[str]
-    parse: Callable[[Mapping[str, Any]], T]
+    parse: Callable[[Any], T]
     response_bytes: Final[ByteBudget]
     resubmittable: Final[bool] = False
     roundtrip: Final[float | None] = None
@@ -130,8 +132,9 @@ class Promise(Generic[T]):
     def _ask(self, timeout: float) -> float | Done[T]:
         clock = self.transport.clock
         began = clock.now()
+        route = retrieve_future_binary if self._takes_binary() else retrieve_future
         outcome = self.transport.send_once(
-            retrieve_future.build_request(
+            route.build_request(
                 body=FutureRetrieveRequest(
                     request_id=self.request_id, allow_metadata_only=self._allow_metadata_only
                 )
@@ -160,6 +163,10 @@ class Promise(Generic[T]):
         self.last_heard = type(error).__name__
         return self._after_trouble(_Trouble.SERVER, error, None)
 
+    def _takes_binary(self) -> bool:
+        wanted = self.transport.config.wire_format != "json"
+        return wanted and self.request_type in binary.RESULTS
+
     def _headers(self) -> dict[str, str]:
         headers = {
             "X-Tinker-Request-Iteration": str(self._iteration),
@@ -170,6 +177,8 @@ class Promise(Generic[T]):
         return headers
 
     def _read(self, response: httpx.Response, held: float) -> float | Done[T]:
+        if is_protobuf(response.headers.get("content-type", "")):
+            return self._finish(response, response.content)
         body = _mapping(response, None)
         if body is None:
             raise self._refusal(response, "no JSON object")
@@ -182,6 +191,17 @@ class Promise(Generic[T]):
         if status == "failed" or body.get("error") is not None:
             raise self._job_failure(body.get("error"), body.get("category"))
         result = body["result"] if status == "completed" and "result" in body else body
+        return self._finish(response, result)
+
+    def _finish(self, response: httpx.Response, result: Any) -> Done[T]:
+        """Read the result itself: what its JSON holds, or the bytes of its binary form.
+
+        Some servers send the latter whatever is asked for.
+        """
+        if isinstance(result, bytes):
+            self._recover()
+            if self.request_type not in binary.RESULTS:
+                raise self._refusal(response, f"a {self.request_type} has no binary form")
         value = self._parsed(response, result)
         self.last_heard = "result"
         return Done(value)

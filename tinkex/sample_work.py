@@ -127,6 +127,7 @@ class SampleWork:
         self._body = body
         self._prompt = prompt
         self._request: Request | None = None
+        self._sequence_ids: Any = None
         self._retries: Retries | None = None
         self._history: list[str] = []
         self._prompt_bytes = estimate_input_bytes(prompt)
@@ -178,7 +179,7 @@ class SampleWork:
 
     def read(self, body: Any) -> Any:
         """Read the server's answer."""
-        return decode.sample_response(body)
+        return decode.with_sequence_ids(decode.sample_response(body), self._sequence_ids)
 
     def _submit(self) -> float | Done[Any]:
         limiter, transport = self._session.limiter, self._session.transport
@@ -234,6 +235,7 @@ class SampleWork:
         raise self._session.transport.decode_error(response, "asample", why)
 
     def _follow(self, body: dict[str, Any], roundtrip: float) -> float:
+        self._sequence_ids = body.get("sample_sequence_ids")
         self.promise = promise(
             self._session, body["request_id"], "Sample", self.read, roundtrip, resubmittable=True
         )

@@ -24,6 +24,7 @@ T = TypeVar("T")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _LOG_LEVELS = ("debug", "info", "warning", "error")
+_WIRE_FORMATS = ("auto", "protobuf", "json")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
@@ -236,6 +237,12 @@ def _log_level(value: Any) -> str:
     return level
 
 
+def _wire_format(value: Any) -> str:
+    if value not in _WIRE_FORMATS:
+        raise ValueError(f"must be one of {', '.join(_WIRE_FORMATS)}")
+    return str(value)
+
+
 def _verify(value: Any) -> bool | str:
     if isinstance(value, bool):
         return value
@@ -285,6 +292,9 @@ SETTINGS: dict[str, Setting] = {
     "default_headers": _setting("TINKEX_DEFAULT_HEADERS", _headers, _headers_text),
     "default_query": _setting("TINKEX_DEFAULT_QUERY", _pairs, _pairs_text),
     "verify": _setting("TINKEX_CA_BUNDLE", _verify),
+    "wire_format": _setting(
+        "TINKEX_WIRE_FORMAT", _wire_format, lambda text: _wire_format(text.lower())
+    ),
     "allow_insecure": _setting("TINKEX_ALLOW_INSECURE", _boolean, _boolean_text),
     "sdk_version": _setting("TINKEX_SDK_VERSION", _header_text),
     "chunk_len": _setting("TINKEX_CHUNK_LEN", _size, _size_text),

@@ -154,6 +154,11 @@ class SubmissionQueue:
                     raise
             return PromisedWork(parts, combine)
 
+    @property
+    def next_number(self) -> int:
+        """Return the number that the next accepted request takes."""
+        return self._next
+
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Keep other threads' requests out while several calls are submitted as one."""

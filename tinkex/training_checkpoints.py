@@ -179,6 +179,7 @@ class CheckpointCalls:
         name: str | None = None,
         retry_config: RetryConfig | None = None,
         kind: SamplingClientKind = "snapshot",
+        ttl_seconds: int | None = None,
     ) -> SamplingClient:
         """Return a client that samples from the weights as they are now.
 
@@ -192,14 +193,20 @@ class CheckpointCalls:
             retry_config: How patient samples are.
             kind: "snapshot" fixes the weights; "inflight" follows later saves of this kind, on
                 servers that have it.
+            ttl_seconds: Seconds after which the server deletes a named checkpoint; None never.
         """
         if kind not in ("snapshot", "inflight"):
             raise ValidationError(f"must be 'snapshot' or 'inflight', not {kind!r}", path="kind")
         if name is not None:
             if kind != "snapshot":
                 raise ValidationError("a named checkpoint is always a snapshot", path="kind")
-            saved = self.save_weights_for_sampler(name).result()
+            saved = self.save_weights_for_sampler(name, ttl_seconds).result()
         else:
+            if ttl_seconds is not None:
+                raise ValidationError(
+                    "goes with a name; without one the snapshot ends with the session",
+                    path="ttl_seconds",
+                )
             number = self._session.next_sampler_number()
             saved = self._save_for_sampler(sampling_session_seq_id=number, kind=kind).result()
         if saved.sampling_session_id:

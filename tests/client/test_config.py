@@ -140,6 +140,7 @@ def test_the_settings_can_be_listed_with_their_sources() -> None:
         ("max_retries", -1), ("max_retries", 1.5), ("max_retries", True),
         ("tags", "abc"), ("tags", 5), ("tags", [1]), ("feature_gates", 3),
         ("telemetry", "yes"), ("dump_headers", 1), ("allow_insecure", 1), ("log_level", "loud"),
+        ("wire_format", "xml"), ("wire_format", 1),
         ("project_id", ""), ("project_id", 7), ("base_url", ""), ("base_url", 7), ("api_key", ""), ("api_key", 7),
         ("user_metadata", 5), ("user_metadata", {"a": [1]}), ("user_metadata", "ab"), ("user_metadata", {"": "x"}),
         ("default_headers", {"a b": "c"}), ("default_headers", {"a": "c\r\nd: e"}), ("default_headers", {"a": "é"}),
@@ -160,7 +161,8 @@ def test_a_bad_argument_is_refused_by_name(setting: str, bad: Any) -> None:
     ("variable", "text"),
     [
         ("TINKEX_TIMEOUT", "soon"), ("TINKEX_TIMEOUT", "inf"), ("TINKEX_MAX_RETRIES", "1.5"),
-        ("TINKEX_ALLOW_INSECURE", "maybe"), ("TINKER_LOG", "loud"), ("TINKEX_PROXY", "nothing"),
+        ("TINKEX_ALLOW_INSECURE", "maybe"), ("TINKER_LOG", "loud"),
+        ("TINKEX_WIRE_FORMAT", "xml"), ("TINKEX_PROXY", "nothing"),
         ("TINKEX_DEFAULT_HEADERS", "{"), ("TINKEX_DEFAULT_HEADERS", "5"), ("TINKEX_DEFAULT_QUERY", '"x"'),
         ("TINKEX_PROXY_HEADERS", "[1]"), ("TINKEX_CA_BUNDLE", "/no/such/file.pem"),
         ("TINKER_API_KEY", "tml-a\nb"), ("TINKER_BASE_URL", "tinker.example.org"),

@@ -77,7 +77,7 @@ def test_batches_are_cut_as_the_limits_say(script: Script) -> None:
     script.on("POST client/config", {"fwdbwd_max_chunk_len": 2})
     script.on("POST create_model", {"model_id": "M"})
     script.on("POST forward_backward", {"request_id": "r"})
-    with scripted_service(script) as service:
+    with scripted_service(script, wire_format="json") as service:
         training = service.create_lora_training_client("B")
         training.forward_backward([Datum(ModelInput.from_ints([1]))] * 5, "cross_entropy")
     sent = script.bodies("forward_backward")

@@ -161,6 +161,8 @@ def test_an_inflight_sampler_is_asked_for_by_kind(script: Script) -> None:
         for arguments in ({"kind": "frozen"}, {"name": "a", "kind": "inflight"}):
             with pytest.raises(ValidationError, match="kind"):
                 client.save_weights_and_get_sampling_client(**arguments)  # type: ignore[arg-type]
+        with pytest.raises(ValidationError, match="ttl_seconds"):
+            client.save_weights_and_get_sampling_client(ttl_seconds=60)
     bodies = script.bodies("save_weights_for_sampler")
     assert [body["kind"] for body in bodies] == ["snapshot", "inflight"]
 

@@ -98,7 +98,7 @@ def test_a_large_batch_goes_in_parts_and_comes_back_whole(script: Script) -> Non
         output(3.0, -2.0),
     )
     promises(script, "POST optim_step", {"metrics": {}})
-    with scripted_service(script) as service:
+    with scripted_service(script, wire_format="json") as service:
         client = training(service)
         batch, step = client.train_step([datum()] * 1025, "cross_entropy", AdamParams())
         result = batch.result()

@@ -65,6 +65,24 @@ def test_save_weights_and_sample_keeps_a_checkpoint_when_asked(tmp_path: Path) -
     assert re.search(r"Saved for 3600 s as tinker://.+/sampler_weights/snapshot-\d+", out)
 
 
+def test_async_client_creation_makes_clients_side_by_side(tmp_path: Path) -> None:
+    """Three clients are made, the last of them restored from a checkpoint of the second."""
+    out = output_of("async_client_creation", tmp_path)
+    assert re.search(r"✓ sampling client: <SamplingClient tinkex/tiny-chat>", out)
+    assert re.search(r"✓ training client: <TrainingClient .+:train:0 on tinkex/tiny-chat>", out)
+    assert re.search(r"Saved as tinker://.+/weights/async-demo-\d+", out)
+    assert re.search(r"✓ restored client: <TrainingClient .+:train:1 on tinkex/tiny-chat>", out)
+
+
+def test_async_client_creation_tells_which_path_failed(tmp_path: Path) -> None:
+    """A checkpoint that is not there is a line of its own, and the exit code says so."""
+    missing = "tinker://a:train:0/sampler_weights/x"
+    done = run("async_client_creation", tmp_path, TINKER_CHECKPOINT_PATHS=missing)
+    assert done.returncode == 1
+    assert f"✗ {missing}:" in done.stdout
+    assert "0 of 1 clients" in done.stdout
+
+
 def test_checkpoint_download_brings_a_whole_adapter(tmp_path: Path) -> None:
     """Without a checkpoint one is made; its files arrive; a second run needs FORCE."""
     settings = {"TINKER_OUTPUT_DIR": str(tmp_path / "got")}

@@ -14,7 +14,6 @@ from support.scripted import Script, promises, scripted_service
 from tinkex import AdamParams, Datum, ModelInput, ServiceClient, losses
 from tinkex.errors import DecodeError, ValidationError
 from tinkex.regularizers import L2, RegularizerSpec
-from tinkex.wire import chunking
 
 __all__ = ["nano_service"]
 
@@ -129,7 +128,7 @@ def test_forward_then_backward_then_step_are_numbered_in_order(script: Script) -
         assert "advantages" in data[0].loss_fn_inputs
         return logprobs[0].sum(), {"mine": 2.0, "clock_cycle:unique": 5.0}
 
-    with scripted_service(script) as service:
+    with scripted_service(script, wire_format="json") as service:
         training = service.create_lora_training_client("B")
         future = training.forward_backward_custom([two_tokens(advantages=[1.0, 1.0])], loss_fn)
         training.optim_step()
@@ -153,11 +152,8 @@ def test_forward_then_backward_then_step_are_numbered_in_order(script: Script) -
     assert sent["weights"] == {"data": [-1, -1], "dtype": "float32", "shape": [2]}
 
 
-def test_both_passes_are_cut_at_the_same_places(
-    script: Script, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_passes_are_cut_at_the_same_places(script: Script) -> None:
     """Three data in requests of two give forward 1, 2 and backward 3, 4; shapes are kept apart."""
-    monkeypatch.setattr(chunking.chunk_data, "__defaults__", (2, 5_000_000))
     lengths = [2, 3, 1]
     data = [
         Datum(ModelInput.from_ints(range(n)), {"target_tokens": list(range(n))}) for n in lengths
@@ -171,7 +167,7 @@ def test_both_passes_are_cut_at_the_same_places(
         shapes.append([lp.shape for lp in logprobs])
         return sum(lp.sum() for lp in logprobs), {}
 
-    with scripted_service(script) as service:
+    with scripted_service(script, wire_format="json", chunk_len=2) as service:
         training = service.create_lora_training_client("B")
         training.forward_backward_custom(data, loss_fn, backend="autograd").result()
     assert shapes == [[(2,), (3,), (1,)]]
@@ -199,7 +195,7 @@ def test_nothing_is_sent_for_the_backward_of_a_bad_loss(
     """The error comes at once, and the next request has the next number."""
     promises(script, "POST forward", output([-1.0, -2.0]))
     promises(script, "POST optim_step", {"metrics": {}})
-    with scripted_service(script) as service:
+    with scripted_service(script, wire_format="json") as service:
         training = service.create_lora_training_client("B")
         with pytest.raises(error, match=message):
             training.forward_backward_custom([two_tokens()], loss_fn)
@@ -223,7 +219,7 @@ def test_nothing_is_sent_for_what_cannot_be_right(
 ) -> None:
     """Data, functions and settings are checked before the forward pass."""
     arguments = {"loss_fn": plain, **arguments}
-    with scripted_service(script) as service:
+    with scripted_service(script, wire_format="json") as service:
         training = service.create_lora_training_client("B")
         with pytest.raises(ValidationError) as caught:
             training.forward_backward_custom(data, **arguments)
@@ -234,7 +230,7 @@ def test_nothing_is_sent_for_what_cannot_be_right(
 def test_an_answer_without_logprobs_is_named(script: Script) -> None:
     """The error says which datum has none."""
     promises(script, "POST forward", output([-1.0]))
-    with scripted_service(script) as service:
+    with scripted_service(script, wire_format="json") as service:
         training = service.create_lora_training_client("B")
         with pytest.raises(DecodeError, match=r"data\[0\].*shape \(2,\)"):
             training.forward_backward_custom([two_tokens()], plain)
@@ -245,7 +241,7 @@ def test_no_other_threads_request_comes_between(script: Script) -> None:
     promises(script, "POST forward", output([-1.0, -2.0]))
     promises(script, "POST forward_backward", output([-1.0, -2.0]))
     promises(script, "POST optim_step", {"metrics": {}})
-    with scripted_service(script) as service:
+    with scripted_service(script, wire_format="json") as service:
         training = service.create_lora_training_client("B")
         begun = threading.Event()
 

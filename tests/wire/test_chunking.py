@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinkex.types import Datum, ImageAssetPointerChunk, ImageChunk, ModelInput
-from tinkex.wire.chunking import chunk_data, estimate_bytes
+from tinkex.types import (
+    Datum,
+    DmelChunk,
+    EncodedTextChunk,
+    ImageAssetPointerChunk,
+    ImageChunk,
+    ModelInput,
+)
+from tinkex.wire.binary import forward_backward_body
+from tinkex.wire.chunking import binary_bytes, chunk_data, estimate_bytes
 
 
 def text(tokens: int) -> Datum:
@@ -48,6 +56,20 @@ def test_sizes_are_estimated_without_expected_tokens() -> None:
     )
     assert estimate_bytes(datum) == 100 + 7 + 20
     assert estimate_bytes(text(3)) == 30
+
+
+def test_the_binary_form_is_measured_by_what_it_holds() -> None:
+    """Four bytes for a token, images' and audio's own, and the arrays as they lie in memory."""
+    datum = Datum(
+        ModelInput(
+            [EncodedTextChunk([1, 2, 3]), ImageChunk(bytes(100), "png"), DmelChunk(b"\0\1\7...")]
+        ),
+        {"own": np.zeros((2, 3), np.float32), "ids": np.zeros(5, np.int64)},
+    )
+    assert binary_bytes(datum) == 3 * 4 + 100 + 6 + 6 * 4 + 5 * 8
+    written = forward_backward_body([datum], 0, "cross_entropy", None).size
+    assert 0 <= written - binary_bytes(datum) < 120
+    assert [len(chunk) for chunk in chunk_data([datum] * 3, 9, 400, binary_bytes)] == [2, 1]
 
 
 @given(st.lists(st.integers(0, 60), max_size=40), st.integers(1, 8), st.integers(1, 400))

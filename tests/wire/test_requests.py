@@ -109,7 +109,7 @@ def test_a_session_and_a_model_are_asked_for_as_the_api_has_it() -> None:
 def test_training_requests_are_numbered_and_whole() -> None:
     """Each training request of a model carries the next seq_id and the literal body."""
     script = server()
-    with scripted_service(script) as service:
+    with scripted_service(script, wire_format="json") as service:
         training = service.create_lora_training_client("B")
         training.forward_backward([datum()], "cross_entropy").result()
         training.optim_step().result()

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tinkex_generated.errors import ParseError
 
+from tinkex.local.binary import decompressed, read_request
 from tinkex.local.call import Call, is_light
 from tinkex.local.page import show
 from tinkex.local.problem import Problem
@@ -34,6 +35,7 @@ from tinkex.local.routes import (
 )
 from tinkex.local.site import Site, encode
 from tinkex.local.spec import Operation, load_operations
+from tinkex.protobuf import MEDIA_TYPE
 
 logger = logging.getLogger("tinkex.local.app")
 
@@ -56,6 +58,9 @@ HANDLERS: Mapping[str, Handler] = {
     **traces.HANDLERS,
     **custom.HANDLERS,
 }
+
+# These take a body in the binary form as well.
+_BINARY_BODIES = frozenset({"forward_backward"})
 
 # Below this size a body is parsed where it arrives; above, in a worker thread.
 _SMALL_BODY = 32 * 1024
@@ -153,18 +158,31 @@ async def _read_body(site: Site, operation: Operation, request: Request) -> Any:
         return None
     content = await request.body()
     media_type = request.headers.get("content-type", "application/json").split(";", 1)[0].strip()
-    if media_type.lower() != "application/json":
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if media_type.lower() == MEDIA_TYPE and operation.operation_id in _BINARY_BODIES:
+        parse: Callable[[bytes], Any] = partial(_parse_binary, site, encoding)
+    elif media_type.lower() != "application/json":
         raise Problem(415, f"{media_type!r} bodies are not understood: send application/json")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    elif encoding != "identity":
         raise Problem(415, "compressed bodies are not understood: send them as they are")
-    if len(content) < _SMALL_BODY:
-        return _parse(operation, content)
-    return await site.pool.run(partial(_parse, operation, content))
+    else:
+        parse = operation.read_body
+    if len(content) < _SMALL_BODY and encoding == "identity":
+        return _parse(parse, content)
+    return await site.pool.run(partial(_parse, parse, content))
 
 
-def _parse(operation: Operation, content: bytes) -> Any:
+def _parse_binary(site: Site, encoding: str, content: bytes) -> Any:
+    if encoding == "zstd":
+        content = decompressed(content, site.options.max_body_bytes)
+    elif encoding != "identity":
+        raise Problem(415, f"{encoding!r} is not understood: compress with zstd, or not at all")
+    return read_request(content)
+
+
+def _parse(parse: Callable[[bytes], Any], content: bytes) -> Any:
     try:
-        return operation.read_body(content)
+        return parse(content)
     except ParseError as error:
         issue = {"loc": ["body", *_steps(error.path)], "msg": error.message, "type": "value_error"}
         raise Problem(422, [issue]) from error

@@ -182,7 +182,8 @@ class Site:
 
     def digest(self, operation_id: str, body: Any) -> bytes:
         """Return a fingerprint of a request's meaning: equal for equal requests, however written."""
-        text = orjson.dumps([operation_id, body.to_dict()], option=orjson.OPT_SORT_KEYS)
+        option = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
+        text = orjson.dumps([operation_id, body.to_dict()], option=option)
         return hashlib.blake2b(text, digest_size=16).digest()
 
     def put_sample(self, base_model: str, ticket: SampleTicket) -> None:

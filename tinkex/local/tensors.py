@@ -4,8 +4,10 @@ from typing import Any, cast
 
 import numpy as np
 from attrs import evolve
+from tinkex_generated.errors import ParseError
 
 from tinkex.local.problem import Problem, dotted, misfit
+from tinkex.protobuf.arrays import dense_from_csr
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 Loc = tuple[str | int, ...]
@@ -78,28 +80,14 @@ def tensor(data: Any, loc: Loc) -> "np.ndarray[Any, Any]":
 
 def _dense(data: Any, values: "np.ndarray[Any, Any]", loc: Loc) -> "np.ndarray[Any, Any]":
     """Return a CSR matrix as a dense array, with zeros in the cells that are not listed."""
-    shape = data.shape
     if data.sparse_crow_indices is None or data.sparse_col_indices is None:
         raise misfit(loc, "sparse_crow_indices and sparse_col_indices go together")
-    if shape is None or len(shape) != 2 or min(shape) < 0 or _product(tuple(shape)) > 2**28:
-        raise misfit((*loc, "shape"), "a sparse tensor needs its dense 2-D shape")
-    rows, columns = shape
     starts = integers(data.sparse_crow_indices, (*loc, "sparse_crow_indices"))
     where = integers(data.sparse_col_indices, (*loc, "sparse_col_indices"))
-    lengths = np.diff(starts)
-    if (
-        starts.size != rows + 1
-        or starts[0] != 0
-        or starts[-1] != values.size
-        or where.size != values.size
-        or (lengths < 0).any()
-    ):
-        raise misfit((*loc, "sparse_crow_indices"), "do not fit the values")
-    if where.size and (where.min() < 0 or where.max() >= columns):
-        raise misfit((*loc, "sparse_col_indices"), "point outside the shape")
-    dense = np.zeros((rows, columns), values.dtype)
-    dense[np.repeat(np.arange(rows), lengths), where] = values
-    return dense
+    try:
+        return dense_from_csr(values, starts, where, data.shape, "")
+    except ParseError as error:
+        raise misfit((*loc, error.path.removeprefix(".")), error.message) from error
 
 
 def _product(shape: tuple[int, ...]) -> int:

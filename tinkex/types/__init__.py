@@ -19,7 +19,12 @@ from tinkex.types.model_input import (
     ModelInput,
     ModelInputChunk,
 )
-from tinkex.types.outputs import ForwardBackwardOutput, SampledSequence, SampleResponse
+from tinkex.types.outputs import (
+    ForwardBackwardOutput,
+    PromptAltTokens,
+    SampledSequence,
+    SampleResponse,
+)
 from tinkex.types.params import AdamParams, DimuonParams, LoraConfig, SamplingParams
 from tinkex.types.paths import CheckpointPath
 from tinkex.types.tensor import TensorData, TensorDtype
@@ -205,6 +210,7 @@ __all__ = [
     "OptimStepResponse",
     "OptimizerConfig",
     "ParsedCheckpointTinkerPath",
+    "PromptAltTokens",
     "QueueState",
     "QueueStateChange",
     "RawResponse",

@@ -36,6 +36,23 @@ class ForwardBackwardOutput:
         return f"<p>{len(self.loss_fn_outputs)} outputs</p>{table(['metric', 'value'], rows)}"
 
 
+# For each position the likeliest (token id, log probability) pairs; None where nothing is defined.
+TopTokens = list[list[tuple[int, float]] | None]
+
+
+@frozen
+class PromptAltTokens:
+    """Hold the tokens that could have stood in a prompt, drawn from the model.
+
+    Attributes:
+        tokens: int64, [len(prompt) - 1, k]; row i is about prompt position i + 1.
+        logprobs: float32, of the same shape: the log probability of each of them.
+    """
+
+    tokens: TensorData
+    logprobs: TensorData
+
+
 @frozen
 class SampledSequence:
     """Hold one sampled continuation.
@@ -45,11 +62,16 @@ class SampledSequence:
         logprobs: The log probability of each of them under the model (at temperature 1, before
             top-k and top-p), if the server gives it.
         stop_reason: "stop" for an end of text or stop string, "length" for a limit.
+        sequence_id: The server's name of the sequence within the session, if it gives one.
+        topk_logprobs: For each sampled token the likeliest (token id, log probability) pairs, if
+            they were asked for; only the binary form has them.
     """
 
     tokens: list[int]
     logprobs: list[float] | None = field(default=None, repr=False)
     stop_reason: str = "length"
+    sequence_id: str | None = field(default=None, repr=False)
+    topk_logprobs: TopTokens | None = field(default=None, repr=False)
 
 
 @frozen
@@ -62,13 +84,20 @@ class SampleResponse:
             nothing precedes.
         topk_prompt_logprobs: If asked for, for each prompt token the likeliest (token id, log
             probability) pairs; None for the first.
+        prompt_cache_hit_tokens: How many of the prompt's tokens the server had in its cache, counted
+            once for all sequences.
+        target_prompt_logprobs: The log probabilities of the tokens that were asked for at each
+            position, float32, 0.0 where none was; only the binary form has them.
+        prompt_alt_tokens: Other tokens at each position of the prompt, if they were asked for; only
+            the binary form has them.
     """
 
     sequences: list[SampledSequence]
     prompt_logprobs: list[float | None] | None = field(default=None, repr=False)
-    topk_prompt_logprobs: list[list[tuple[int, float]] | None] | None = field(
-        default=None, repr=False
-    )
+    topk_prompt_logprobs: TopTokens | None = field(default=None, repr=False)
+    prompt_cache_hit_tokens: int = field(default=0, repr=False)
+    target_prompt_logprobs: TensorData | None = field(default=None, repr=False)
+    prompt_alt_tokens: PromptAltTokens | None = field(default=None, repr=False)
 
     def _repr_html_(self) -> str:
         rows = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import DmelChunk, EncodedTextChunk, ImageChunk, ModelInput
@@ -12,6 +12,8 @@ MAX_CHUNK_BYTES = 5_000_000
 
 # What one number costs as text, on average, in the JSON form.
 BYTES_PER_NUMBER = 10
+# What a token costs in the binary form; other numbers cost what they take in memory.
+BYTES_PER_TOKEN = 4
 
 
 def estimate_input_bytes(value: ModelInput) -> int:
@@ -33,8 +35,22 @@ def estimate_bytes(datum: Datum) -> int:
     return estimate_input_bytes(datum.model_input) + BYTES_PER_NUMBER * numbers
 
 
+def binary_bytes(datum: Datum) -> int:
+    """Return about how many bytes a datum takes in the binary form."""
+    total = sum(tensor.numpy().nbytes for tensor in datum.loss_fn_inputs.values())
+    for chunk in datum.model_input.chunks:
+        if isinstance(chunk, EncodedTextChunk):
+            total += BYTES_PER_TOKEN * len(chunk)
+        elif isinstance(chunk, ImageChunk | DmelChunk):
+            total += len(chunk.data if isinstance(chunk, ImageChunk) else chunk.dmel)
+    return total
+
+
 def chunk_data(
-    data: Sequence[Datum], max_len: int = MAX_CHUNK_LEN, max_bytes: int = MAX_CHUNK_BYTES
+    data: Sequence[Datum],
+    max_len: int = MAX_CHUNK_LEN,
+    max_bytes: int = MAX_CHUNK_BYTES,
+    size_of: Callable[[Datum], int] = estimate_bytes,
 ) -> list[list[Datum]]:
     """Cut data into runs of at most `max_len` data and about `max_bytes` estimated bytes.
 
@@ -46,14 +62,16 @@ def chunk_data(
     >>> [len(chunk) for chunk in chunk_data(data)]
     [1024, 1]
     """
-    return list(_runs(data, max_len, max_bytes))
+    return list(_runs(data, max_len, max_bytes, size_of))
 
 
-def _runs(data: Sequence[Datum], max_len: int, max_bytes: int) -> Iterator[list[Datum]]:
+def _runs(
+    data: Sequence[Datum], max_len: int, max_bytes: int, size_of: Callable[[Datum], int]
+) -> Iterator[list[Datum]]:
     run: list[Datum] = []
     run_bytes = 0
     for datum in data:
-        size = estimate_bytes(datum)
+        size = size_of(datum)
         if run and (len(run) >= max_len or run_bytes + size > max_bytes):
             yield run
             run, run_bytes = [], 0

@@ -7,18 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from attrs import evolve
 from tinkex_generated.errors import ParseError
 
 from tinkex.types.outputs import ForwardBackwardOutput, SampledSequence, SampleResponse
 from tinkex.types.tensor import TensorData
+from tinkex.wire import binary
 
 
 def forward_backward_output(body: Any) -> ForwardBackwardOutput:
     """Read the result of a forward or forward_backward call.
 
+    Args:
+        body: What its JSON holds, or the bytes of its binary form.
+
     Raises:
         ParseError: Something that the API promises is missing or of another kind.
     """
+    if isinstance(body, bytes):
+        return binary.forward_backward_output(body)
     body = _object(body, "")
     return ForwardBackwardOutput(
         loss_fn_output_type=str(body.get("loss_fn_output_type", "")),
@@ -39,9 +46,14 @@ def forward_backward_output(body: Any) -> ForwardBackwardOutput:
 def sample_response(body: Any) -> SampleResponse:
     """Read the result of a sample call.
 
+    Args:
+        body: What its JSON holds, or the bytes of its binary form.
+
     Raises:
         ParseError: Something that the API promises is missing or of another kind.
     """
+    if isinstance(body, bytes):
+        return binary.sample_response(body)
     body = _object(body, "")
     return SampleResponse(
         sequences=[
@@ -50,6 +62,22 @@ def sample_response(body: Any) -> SampleResponse:
         ],
         prompt_logprobs=_optional_list(body.get("prompt_logprobs"), "prompt_logprobs"),
         topk_prompt_logprobs=_topk(body.get("topk_prompt_logprobs"), "topk_prompt_logprobs"),
+    )
+
+
+def with_sequence_ids(response: SampleResponse, ids: Any) -> SampleResponse:
+    """Give each sequence the name that the promise gave it; a result does not hold them itself.
+
+    A list that does not fit the sequences names none of them.
+    """
+    if not isinstance(ids, list) or len(ids) != len(response.sequences):
+        return response
+    return evolve(
+        response,
+        sequences=[
+            evolve(sequence, sequence_id=str(name))
+            for sequence, name in zip(response.sequences, ids, strict=True)
+        ],
     )
 
 

@@ -13,10 +13,12 @@ from tinkex_generated.models import (
     TryAgainResponse,
 )
 
+from tinkex.local.binary import write_result
 from tinkex.local.call import Call
 from tinkex.local.futures import Promise
 from tinkex.local.problem import Problem
 from tinkex.local.site import Site, encode
+from tinkex.protobuf import MEDIA_TYPE, is_protobuf
 
 
 async def retrieve_future(site: Site, call: Call) -> Any:
@@ -29,9 +31,14 @@ async def retrieve_future(site: Site, call: Call) -> Any:
         return _json(encode(_pending(promise)), status=408)
     if call.body.allow_metadata_only and promise.size > site.options.inline_bytes:
         return FutureMetadataResponse(response_payload_size=promise.size)
-    if promise.payload is None:
-        return _json(await site.pool.run(partial(site.promises.read, promise)))
-    return _json(promise.payload)
+    payload = promise.payload
+    if payload is None:
+        payload = await site.pool.run(partial(site.promises.read, promise))
+    if is_protobuf(call.request.headers.get("accept", "")) and not promise.failed:
+        message = await site.pool.run(partial(write_result, payload))
+        if message is not None:
+            return Response(message, media_type=MEDIA_TYPE)
+    return _json(payload)
 
 
 async def retrieve_futures(site: Site, call: Call) -> FuturesRetrieveResponse:

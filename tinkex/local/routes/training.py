@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+from attrs import evolve
 from tinkex_generated.models import (
     AdamParams,
     ForwardBackwardOutput,
+    ForwardRequest,
     OptimStepResponse,
     TensorData,
     UntypedAPIFuture,
@@ -57,7 +59,12 @@ def forward(site: Site, call: Call) -> UntypedAPIFuture:
 
 
 def forward_backward(site: Site, call: Call) -> UntypedAPIFuture:
-    """Compute the loss and add its gradient to what is accumulated."""
+    """Compute the loss and add its gradient to what is accumulated.
+
+    In the binary form a forward pass comes this way too.
+    """
+    if isinstance(call.body, ForwardRequest):
+        return forward(site, evolve(call, operation_id="forward"))
     examples, loss_fn, config = read_examples(
         call.body.forward_backward_input, "forward_backward_input"
     )

@@ -1,0 +1,300 @@
+"""Measure tinkex beside the newest official `tinker` client, on one stand-in server, in turn.
+
+    python bench/client.py [--repeat 5] [--only sample] [--json FILE]
+
+Makes a venv for each client on first use (`.venv-bench/`, the official client from PyPI with the
+ordinary pip), starts `standin.py`, and runs each work in both clients alternately, every measurement
+in a fresh process (`client_work.py`). Prints one table of ratios, ours over theirs: below one, tinkex
+needs less. Needs the standard library alone; peaks of memory need Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import urllib.request
+import venv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+VENVS = ROOT / ".venv-bench"
+OURS, THEIRS = "tinkex", "tinker"
+INSTALL = {OURS: ["--constraint", str(ROOT / "constraints.txt"), str(ROOT)], THEIRS: [THEIRS]}
+# The rest of what the official client is told on the way; both get the same environment.
+ENVIRONMENT = {"TINKER_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": ""}
+MOST_THREADS = 64
+MEMORY = {"growth": "memory: growth", "peak": "memory: process peak"}
+TIMES = {"cpu": "CPU", "wall": "wall"}
+
+
+@dataclass
+class Work:
+    """Say what is measured, how much of it, and what the ratios should not exceed."""
+
+    title: str
+    name: str
+    units: int
+    unit: str
+    targets: dict[str, float]
+    latency: float = 0.0
+    threads: int | None = None
+    readings: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {OURS: [], THEIRS: []}
+    )
+
+    def best(self, client: str, quantity: str) -> float:
+        """Return the least time (noise only adds), or the median of memory."""
+        values = [reading[quantity] for reading in self.readings[client]]
+        return statistics.median(values) if quantity in MEMORY else min(values)
+
+    def ratio(self, quantity: str) -> float:
+        """Return ours over theirs."""
+        return self.best(OURS, quantity) / self.best(THEIRS, quantity)
+
+
+def works() -> list[Work]:
+    """Return everything that is measured, with the targets of issue 5."""
+    memory = {"growth": 0.8, "peak": 0.8}
+    return [
+        Work("step, numpy in", "step_numpy", 5, "step", {"cpu": 0.5, **memory}),
+        Work("step, lists in", "step_lists", 5, "step", {"cpu": 0.6, **memory}),
+        Work(
+            "2,000 samples at once",
+            "sample_at_once",
+            2000,
+            "sample",
+            {"cpu": 0.35, "wall": 0.5, **memory},
+        ),
+        Work(
+            "2,000 at once, 80 ms latency",
+            "sample_at_once",
+            2000,
+            "sample",
+            {"wall": 1.0, **memory},
+            latency=0.08,
+            threads=MOST_THREADS,
+        ),
+        Work(
+            "400 samples in turn",
+            "sample_in_turn",
+            400,
+            "sample",
+            {"cpu": 0.35, "wall": 0.35, **memory},
+        ),
+        Work("import", "import", 1, "import", {"wall": 0.3, **memory}),
+        Work("import to first sample", "first_sample", 1, "start", {}),
+    ]
+
+
+def python_of(client: str) -> Path:
+    """Return the interpreter of a client's venv, which is made if need be."""
+    home = VENVS / client
+    python = home / "bin" / "python"
+    if not python.exists():
+        print(f"making {home.relative_to(ROOT)} ...", file=sys.stderr)
+        venv.create(home, with_pip=True)
+    # Each time: the checkout changes, and the newest official client is the peer.
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
+    done = subprocess.run([*pip, *INSTALL[client]], check=False)
+    if done.returncode:
+        print(f"pip failed for {client}; going on with what is installed", file=sys.stderr)
+    return python
+
+
+def version_of(python: Path, package: str) -> str:
+    """Return the installed version of a package."""
+    code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
+    return subprocess.check_output([python, "-c", code, package], text=True).strip()
+
+
+@contextlib.contextmanager
+def standin() -> Iterator[str]:
+    """Run the stand-in server and give its address."""
+    server = subprocess.Popen(
+        [sys.executable, HERE / "standin.py"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdin
+    assert server.stdout
+    try:
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+    finally:
+        server.stdin.close()
+        server.wait(10)
+
+
+def ask(url: str, path: str, body: bytes | None = None) -> Any:
+    """Send one request to the stand-in itself."""
+    with urllib.request.urlopen(urllib.request.Request(url + path, data=body)) as response:
+        return json.load(response)
+
+
+def measure(python: Path, client: str, work: Work, url: str) -> dict[str, Any]:
+    """Run one measurement in a fresh process and return its reading."""
+    ask(url, "/bench/latency", str(work.latency).encode())
+    before = ask(url, "/bench/stats")
+    child = subprocess.Popen(
+        [python, HERE / "client_work.py", client, work.name, url, str(work.units)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | ENVIRONMENT,
+        cwd=HERE,
+    )
+    threads = _most_threads(child)
+    printed, complaint = child.communicate()
+    if child.returncode:
+        raise SystemExit(f"{client}: {work.title} failed:\n{complaint}")
+    after = ask(url, "/bench/stats")
+    requests = sum(after["requests"].values())
+    server_cpu = (after["cpu"] - before["cpu"]) / work.units
+    return json.loads(printed) | {
+        "threads": threads,
+        "requests": requests / work.units,
+        "server_cpu": server_cpu,
+    }
+
+
+def _most_threads(child: subprocess.Popen[str]) -> int:
+    """Count a process's threads until it ends, and return the most there were (Linux)."""
+    tasks, most = Path(f"/proc/{child.pid}/task"), 0
+    while True:
+        with contextlib.suppress(OSError):
+            most = max(most, sum(1 for _ in tasks.iterdir()))
+        try:
+            child.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        return most
+
+
+def check_same_numbers(pythons: dict[str, Path], url: str) -> None:
+    """Fail if the clients' training requests do not carry the same numbers."""
+    sums = {}
+    for client, python in pythons.items():
+        ask(url, "/bench/received")
+        measure(python, client, Work("check", "step_numpy", 1, "step", {}), url)
+        totals: dict[str, float] = {}
+        for request in ask(url, "/bench/received"):
+            for name, value in request.items():
+                totals[name] = totals.get(name, 0.0) + value
+        sums[client] = totals
+    ours, theirs = sums[OURS], sums[THEIRS]
+    assert ours.keys() == theirs.keys(), (ours, theirs)
+    for name, value in theirs.items():
+        # JSON writes the shortest text of a float32; its sum differs in the last digits.
+        assert abs(ours[name] - value) <= 1e-6 * abs(value), (name, ours[name], value)
+
+
+def run(chosen: list[Work], repeat: int) -> dict[str, str]:
+    """Fill in the readings of all works and return what was compared."""
+    pythons = {client: python_of(client) for client in (OURS, THEIRS)}
+    versions = {client: version_of(pythons[client], client) for client in pythons}
+    versions["python"] = subprocess.check_output(
+        [pythons[OURS], "-c", "import platform; print(platform.python_version())"], text=True
+    ).strip()
+    print(f"tinkex {versions[OURS]} beside tinker {versions[THEIRS]}", file=sys.stderr)
+    with standin() as url:
+        check_same_numbers(pythons, url)
+        # The first runs in a new venv write bytecode, and warm the disk's cache.
+        for client, python in pythons.items():
+            measure(python, client, Work("warm-up", "first_sample", 1, "start", {}), url)
+        for work in chosen:
+            for i in range(repeat):
+                order = (OURS, THEIRS) if i % 2 == 0 else (THEIRS, OURS)
+                for client in order:
+                    work.readings[client].append(measure(pythons[client], client, work, url))
+                print(f"{work.title}: {i + 1} of {repeat}", file=sys.stderr)
+    return versions
+
+
+def table(chosen: list[Work]) -> str:
+    """Return the ratios and what they are made of, as Markdown."""
+    lines = [
+        "| work | measured | tinkex | tinker | ratio | target | |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
+    for work in chosen:
+        title = work.title
+        for quantity, name in (TIMES | MEMORY).items():
+            if any(reading[quantity] is None for reading in work.readings[OURS]):
+                continue
+            ours, theirs = (_shown(work, client, quantity) for client in (OURS, THEIRS))
+            target, ratio = work.targets.get(quantity), work.ratio(quantity)
+            verdict = "" if target is None else ("met" if ratio <= target else "**missed**")
+            limit = "" if target is None else f"≤ {target}"
+            per = name if quantity in MEMORY else f"{name} per {work.unit}"
+            lines.append(
+                f"| {title} | {per} | {ours} | {theirs} | {ratio:.2f} | {limit} | {verdict} |"
+            )
+            title = ""
+        if work.threads:
+            ours, theirs = (
+                max(reading["threads"] for reading in work.readings[client])
+                for client in (OURS, THEIRS)
+            )
+            verdict = "met" if ours <= work.threads else "**missed**"
+            lines.append(f"| | threads | {ours} | {theirs} | | ≤ {work.threads} | {verdict} |")
+    return "\n".join(lines)
+
+
+def _shown(work: Work, client: str, quantity: str) -> str:
+    value = work.best(client, quantity)
+    return f"{value / 2**20:.1f} MiB" if quantity in MEMORY else f"{value * 1e3:.2f} ms"
+
+
+def server_share(chosen: list[Work]) -> str:
+    """Say how busy the stand-in was, which must not be what is measured."""
+    parts = []
+    for work in chosen:
+        if work.name != "import":
+            each = " / ".join(
+                f"{min(r['server_cpu'] for r in work.readings[client]) * 1e3:.2f}"
+                for client in (OURS, THEIRS)
+            )
+            parts.append(f"{work.title} {each}")
+    return "Stand-in server's own CPU in ms per unit (tinkex / tinker): " + "; ".join(parts) + "."
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--repeat", type=int, default=5, help="measurements of each work and client"
+    )
+    parser.add_argument("--only", default="", help="only works whose title contains this")
+    parser.add_argument("--json", type=Path, help="also write every reading to this file")
+    options = parser.parse_args()
+    chosen = [work for work in works() if options.only in work.title]
+    versions = run(chosen, options.repeat)
+    print(
+        f"tinkex {versions[OURS]} (this checkout) beside tinker {versions[THEIRS]} (the newest on "
+        f"PyPI), Python {versions['python']}, {os.cpu_count()} cores, {platform.machine()}. "
+        f"Each number is of {options.repeat} fresh processes, the clients in turn: times are the "
+        "least, memory is the median. CPU is the user and system time of the client process, all "
+        "threads, during the work alone; a small unit of the same work came before. Growth of "
+        "memory is the high-water mark of resident memory during the work less what was resident "
+        "before it; process peak is the mark itself, with interpreter, imports and data. A ratio "
+        "is ours over theirs.\n"
+    )
+    print(table(chosen))
+    print()
+    print(server_share(chosen))
+    if options.json:
+        options.json.write_text(json.dumps({w.title: w.readings for w in chosen}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

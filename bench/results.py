@@ -1,0 +1,86 @@
+"""Run everything in bench/ and write bench/RESULTS.md: the machine, the versions, the ratios.
+
+make bench
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE / "RESULTS.md"
+# Ten minutes in all.
+CLIENT_SECONDS = 400
+ENGINE_SECONDS = 190
+
+
+def machine() -> str:
+    """Describe the machine, as far as the system tells."""
+    model = platform.processor() or platform.machine()
+    memory = ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        memory = f", {pages / 2**30:.0f} GiB"
+    return (
+        f"{model}, {os.cpu_count()} cores{memory}, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def commit() -> str:
+    """Return the commit that is measured, and whether the checkout differs from it."""
+    try:
+        name = subprocess.check_output(
+            ["git", "describe", "--always", "--dirty"], cwd=HERE, text=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "no git checkout"
+    return name.strip()
+
+
+def output_of(script: str, *options: str, seconds: int) -> str:
+    """Return what a script prints, or why it printed nothing."""
+    if not (HERE / script).exists():
+        return f"`bench/{script}` is not in this checkout."
+    print(f"running bench/{script} ...", file=sys.stderr)
+    try:
+        done = subprocess.run(
+            [sys.executable, HERE / script, *options],
+            stdout=subprocess.PIPE,
+            stderr=None if script == "client.py" else subprocess.PIPE,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"`bench/{script}` did not end within {seconds} s."
+    if done.returncode:
+        said = (done.stderr or "").strip().splitlines()
+        return f"`bench/{script}` did not run:\n\n    " + "\n    ".join(said[-4:] or ["see above"])
+    return done.stdout.strip()
+
+
+def main() -> int:
+    """Run, write, and tell by the exit status whether a client could be measured."""
+    client = output_of("client.py", seconds=CLIENT_SECONDS)
+    engine = output_of("engine.py", "--markdown", seconds=ENGINE_SECONDS)
+    today = dt.datetime.now(dt.UTC).date()
+    PAGE.write_text(
+        f"# Results\n\nMade by `make bench` on {today} at {commit()}: do not edit.\n\n"
+        f"Machine: {machine()}.\n\n## The client beside the official one\n\n{client}\n\n"
+        f"## The engine beside eager PyTorch\n\n{engine}\n"
+    )
+    print(f"wrote {PAGE.relative_to(HERE.parent)}", file=sys.stderr)
+    return 0 if "| work |" in client else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

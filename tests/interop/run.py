@@ -1,0 +1,82 @@
+"""Let the official client work against `tinkex serve`: `make interop`.
+
+Each argument is what pip shall install, such as `tinker==0.24.1`; without one it is the newest. The
+client gets a virtual environment of its own, with nothing of ours in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VENVS = HERE.parents[1] / ".venv-interop"
+SERVE = [sys.executable, "-c", "from tinkex.cli import main; main()", "serve", "--port", "0"]
+
+
+def python_with(requirement: str) -> Path:
+    """Return the interpreter of an environment in which the requirement is installed."""
+    venv = VENVS / re.sub(r"[^\w.]+", "-", requirement)
+    python = venv / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, "--upgrade", requirement], check=True)
+    return python
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Run a server with an empty folder for a block; yield its URL. If the block fails, show its log."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tinkex-interop-") as folder,
+        tempfile.TemporaryFile("w+") as log,
+    ):
+        process = subprocess.Popen(
+            [*SERVE, "--data-dir", folder], stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        try:
+            assert process.stdout is not None
+            found = next(
+                (m for line in process.stdout if (m := re.search(r"http://[\w.]+:\d+", line))), None
+            )
+            if found is None:
+                raise RuntimeError("tinkex serve did not start")
+            yield found[0]
+        except BaseException:
+            log.seek(0)
+            print(*log.readlines()[-40:], sep="")
+            raise
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def main(requirements: list[str]) -> int:
+    failed = False
+    for requirement in requirements or ["tinker"]:
+        python = python_with(requirement)
+        try:
+            with served() as url:
+                script = [python, HERE / "official_client.py"]
+                subprocess.run(script, env=environment(url), timeout=600, check=True)
+        except (RuntimeError, subprocess.SubprocessError) as error:
+            print(f"{requirement} did not do: {type(error).__name__}")
+            failed = True
+    return 1 if failed else 0
+
+
+def environment(url: str) -> dict[str, str]:
+    """Return this process's environment, but for what it says about another server."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("TINKER_")}
+    return {**kept, "TINKER_BASE_URL": url, "TINKER_API_KEY": "tml-local"}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,222 @@
+"""The binary form at the server: read requests into the spec's models, write results from them.
+
+Results are kept as JSON, whose floats are written so that they are read back bit for bit; the binary
+form is made of it when a client asks for it.
+"""
+
+import base64
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import orjson
+from tinkex_generated.errors import ParseError
+from tinkex_generated.models import (
+    Datum,
+    DmelChunk,
+    EncodedTextChunk,
+    ForwardBackwardInput,
+    ForwardBackwardRequest,
+    ForwardRequest,
+    ImageChunk,
+    ModelInput,
+    TensorData,
+)
+
+from tinkex.local.problem import Problem
+from tinkex.protobuf.arrays import Array, Tensor, array, write_batch
+from tinkex.protobuf.fields import FIXED64, LENGTH, Message, Writer
+
+_PIECE = 2**20
+_STOP_REASONS = {"stop": 0, "length": 1}
+# The members of the oneofs, by number.
+_SETTING = {1: FIXED64, 2: LENGTH}
+_CHUNKS = {1: LENGTH, 2: LENGTH, 3: LENGTH}
+# What fills a row that has fewer than k tokens.
+_NO_TOKEN, _NO_LOGPROB = 0, -99999.0
+
+
+def read_request(content: bytes) -> ForwardBackwardRequest | ForwardRequest:
+    """Return a ForwardBackwardRequest as its generated model, with arrays in place of lists.
+
+    One that is `forward_only` becomes a ForwardRequest.
+
+    Raises:
+        ParseError: The bytes are no such message, or a value in it cannot be right.
+    """
+    message = Message(content)
+    data = ForwardBackwardInput(
+        data=[_datum(item) for item in message.messages(3, "data")],
+        loss_fn=cast("Any", message.text(4)),
+        loss_fn_config=cast("Any", _config(message)),
+    )
+    model_id, seq_id = message.text(1), message.integer(2, bits=32)
+    if not model_id:
+        raise ParseError("model_id", "is missing")
+    if seq_id < 0:
+        raise ParseError("seq_id", f"must be at least 1, not {seq_id}")
+    if message.integer(6):
+        return ForwardRequest(forward_input=data, model_id=model_id, seq_id=seq_id or None)
+    return ForwardBackwardRequest(
+        forward_backward_input=data, model_id=model_id, seq_id=seq_id or None
+    )
+
+
+def write_result(payload: bytes) -> bytes | None:
+    """Return a result's binary form, or None for one that has none.
+
+    Args:
+        payload: The result's JSON.
+    """
+    result = orjson.loads(payload)
+    if "loss_fn_outputs" in result:
+        return _loss_message(result)
+    return _sample_message(result) if result.get("type") == "sample" else None
+
+
+def decompressed(content: bytes, most_bytes: int) -> bytes:
+    """Return what a zstd stream holds, or raise a problem: 422, or 413 if it is too large."""
+    try:
+        import zstandard
+    except ImportError:
+        raise Problem(
+            415, "zstd needs an extra package at the server: pip install 'tinkex[zstd]'"
+        ) from None
+    plain = bytearray()
+    try:
+        # In pieces, since the size that a frame claims is not to be trusted.
+        with zstandard.ZstdDecompressor().stream_reader(content) as reader:
+            while piece := reader.read(_PIECE):
+                plain += piece
+                if len(plain) > most_bytes:
+                    raise Problem(413, f"the request body holds more than {most_bytes} bytes")
+    except zstandard.ZstdError as error:
+        raise Problem(422, f"the request body is no zstd stream: {error}") from error
+    return bytes(plain)
+
+
+def _config(message: Message) -> dict[str, float | str] | None:
+    settings: dict[str, float | str] = {
+        name: entry.double(2) for name, entry in message.entries(5, "loss_fn_config")
+    }
+    for name, entry in message.entries(7, "loss_fn_config_v2"):
+        value = entry.message(2, "value")
+        if value is not None and value.which(_SETTING) == 1:
+            settings[name] = value.double(1)
+        elif value is not None:
+            settings[name] = value.text(2)
+    return settings or None
+
+
+def _datum(message: Message) -> Datum:
+    return Datum(
+        model_input=ModelInput(
+            chunks=[_chunk(chunk) for chunk in message.messages(1, "model_input.chunks")]
+        ),
+        loss_fn_inputs={
+            name: _tensor(entry) for name, entry in message.entries(2, "loss_fn_inputs")
+        },
+    )
+
+
+def _chunk(message: Message) -> EncodedTextChunk | ImageChunk | DmelChunk:
+    kind = message.which(_CHUNKS)
+    chunk = None if kind is None else message.message(kind, "")
+    if chunk is None:
+        raise ParseError(message.path, "is a chunk of no known kind")
+    if kind == 1:
+        tokens = array(chunk.blob(1), "<i4", message.path).astype(np.int64)
+        if tokens.size and tokens.min() < 0:
+            raise ParseError(message.path, f"holds the negative token id {tokens.min()}")
+        return EncodedTextChunk(tokens=cast("list[int]", tokens))
+    data = base64.b64encode(chunk.blob(1) or b"").decode()
+    if kind == 2:
+        # An absent count and one of 0 mean the same here, where no image is read.
+        return ImageChunk(
+            data=data,
+            format_=cast("Any", chunk.text(2)),
+            expected_tokens=chunk.integer(3, bits=32) or None,
+        )
+    return DmelChunk(dmel=data)
+
+
+def _tensor(entry: Message) -> TensorData:
+    message = entry.message(2, "value")
+    if message is None:
+        raise ParseError(entry.path, "has no value")
+    message.path = entry.path
+    tensor = Tensor.read(message)
+    return TensorData(
+        data=cast("list[float]", tensor.values),
+        dtype=cast("Any", tensor.values.dtype.name),
+        shape=None if tensor.shape is None else list(tensor.shape),
+        sparse_crow_indices=cast("list[int] | None", tensor.crow_indices),
+        sparse_col_indices=cast("list[int] | None", tensor.col_indices),
+    )
+
+
+def _loss_message(result: Mapping[str, Any]) -> bytes:
+    message = Writer().text(1, result["loss_fn_output_type"])
+    outputs = [
+        {name: _output(tensor) for name, tensor in sorted(output.items())}
+        for output in result["loss_fn_outputs"]
+    ]
+    # One record holds arrays that differ in their first dimension only.
+    for _, run in itertools.groupby(outputs, key=_signature):
+        record, alike = Writer(), list(run)
+        for name in alike[0]:
+            batch = write_batch([output[name] for output in alike])
+            record.message(2, Writer().text(1, name, present=True).message(2, batch))
+        message.message(2, record.integer(3, len(alike)))
+    for name, value in sorted(result["metrics"].items()):
+        number = np.nan if value is None else value
+        message.message(3, Writer().text(1, name, present=True).double(2, number, present=True))
+    return message.joined()
+
+
+def _output(tensor: Mapping[str, Any]) -> Array:
+    dtype = np.dtype(tensor["dtype"])
+    # null is an undefined number, which numpy reads as NaN where the items are floats.
+    values = np.array(tensor["data"], np.float64 if dtype.kind == "f" else dtype).astype(dtype)
+    return values.reshape(tensor.get("shape") or -1)
+
+
+def _signature(output: Mapping[str, Array]) -> list[tuple[str, str, tuple[int, ...]]]:
+    return [(name, values.dtype.name, values.shape[1:]) for name, values in output.items()]
+
+
+def _sample_message(result: Mapping[str, Any]) -> bytes:
+    message = Writer()
+    for sequence in result["sequences"]:
+        one = Writer().integer(1, _STOP_REASONS[sequence["stop_reason"]])
+        one.blob(2, np.array(sequence["tokens"], "<i4"))
+        if sequence.get("logprobs") is not None:
+            one.blob(3, _floats(sequence["logprobs"]), present=True)
+        message.message(1, one)
+    if result.get("prompt_logprobs") is not None:
+        message.blob(2, _floats(result["prompt_logprobs"]), present=True)
+    if result.get("topk_prompt_logprobs") is not None:
+        message.message(3, _topk(result["topk_prompt_logprobs"]))
+    return message.joined()
+
+
+def _topk(rows: Sequence[Sequence[tuple[int, float]] | None]) -> Writer:
+    width = max((len(row) for row in rows if row), default=0)
+    tokens = np.full((len(rows), width), _NO_TOKEN, "<i4")
+    logprobs = np.full((len(rows), width), _NO_LOGPROB, "<f4")
+    for place, token, logprob in _cells(rows):
+        tokens[place], logprobs[place] = token, logprob
+    return Writer().blob(1, tokens).blob(2, logprobs).integer(3, width).integer(4, len(rows))
+
+
+def _cells(
+    rows: Sequence[Sequence[tuple[int, float]] | None],
+) -> Iterator[tuple[tuple[int, int], int, float]]:
+    for i, row in enumerate(rows):
+        for j, (token, logprob) in enumerate(row or ()):
+            yield (i, j), token, logprob
+
+
+def _floats(values: Sequence[float | None]) -> Array:
+    return np.array(values, np.float64).astype("<f4")
