@@ -180,7 +180,7 @@ def gradient_error(trainer: Trainer, model: Any) -> float:
     """Return the largest difference of the two gradients, relative to each tensor's largest entry."""
     from tinkex.local.engine.adapter import named_tensors
 
-    assert trainer._accumulated is not None  # noqa: S101
+    assert trainer._accumulated is not None
     mine = named_tensors(trainer._layout, trainer._accumulated, prefix="")
     return max(
         float(np.abs(mine[name] - theirs).max() / np.abs(theirs).max())
@@ -204,11 +204,15 @@ def sample(size: str, sequences: int, runs: int) -> Row:
 
 
 def memory(size: str, sequences: int) -> float:
-    """Return by how many MiB forward_backward raises the peak of a fresh process."""
+    """Return by how many MiB forward_backward raises the peak of a fresh process (on Linux).
+
+    The peak of getrusage would not do: a child begins with that of its parent.
+    """
     code = (
-        "import resource, sys; import numpy as np; sys.path.insert(0, sys.argv[3]);"
+        "import re, sys; from pathlib import Path; import numpy as np; sys.path.insert(0, sys.argv[3]);"
         "from engine import base_of; from tinkex.local.engine import *;"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024;"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
+        " / 1024;"
         "base = base_of(sys.argv[1]); trainer = Trainer(base, LoraSpec(rank=32, seed=0));"
         "run = lambda n: trainer.forward_backward([Example(x, {'target_tokens': x}) for x in"
         " np.zeros((n, 512), int)], 'cross_entropy'); before = peak();"

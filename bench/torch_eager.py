@@ -56,7 +56,9 @@ class EagerModel:
         with torch.no_grad():
             for name in {name.rsplit(".", 2)[0] for name in self.lora}:
                 a, b = self.lora[f"{name}.lora_A.weight"], self.lora[f"{name}.lora_B.weight"]
-                self.weights[f"{name}.weight"] = self.weights[f"{name}.weight"] + self.scale * (b @ a)
+                self.weights[f"{name}.weight"] = self.weights[f"{name}.weight"] + self.scale * (
+                    b @ a
+                )
         self.lora = {}
 
     def linear(self, name: str, x: Tensor) -> Tensor:
