@@ -25,7 +25,6 @@ from tinkex.types import (
     SamplingParams,
     TensorData,
 )
-from tinkex.types.tensor import to_array
 from tinkex.wire import encode
 
 if TYPE_CHECKING:
@@ -325,7 +324,7 @@ def _targets(prompt: ModelInput, value: Any) -> Any:
     if value is None:
         return None
     path = "target_prompt_logprobs"
-    tensor = value if isinstance(value, TensorData) else TensorData(to_array(value, "int64", path))
+    tensor = value if isinstance(value, TensorData) else TensorData.convert(value, "int64", path)
     length = checked_prompt(prompt).known_length()
     if len(tensor.shape) != 2 or (length is not None and tensor.shape[0] != length - 1):
         raise ValidationError(

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from tinkex.errors import ValidationError
 from tinkex.types.model_input import ModelInput
-from tinkex.types.tensor import TensorData, TensorDtype, to_array
+from tinkex.types.tensor import TensorData, TensorDtype
 
 # The dtype that the service expects under each name of a built-in loss.
 INPUT_DTYPES: Mapping[str, TensorDtype] = {
@@ -49,7 +49,7 @@ def _tensor(name: str, value: Any) -> TensorData:
             "TensorData",
             path=path,
         )
-    return TensorData(to_array(value, dtype, path))
+    return TensorData.convert(value, dtype, path)
 
 
 @frozen

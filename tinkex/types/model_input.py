@@ -12,6 +12,7 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from tinkex.errors import ValidationError
+from tinkex.types.flat import flat_array
 from tinkex.types.tensor import on_the_host
 
 ImageFormat = Literal["png", "jpeg"]
@@ -302,8 +303,9 @@ def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int
         raise ValidationError(
             "must be token ids; encode text with a tokenizer first", path="tokens"
         )
+    flat = flat_array(tokens, "int64")
     try:
-        array = np.asarray(on_the_host(tokens))
+        array = np.asarray(on_the_host(tokens)) if flat is None else flat
     except (ValueError, TypeError, OverflowError) as error:
         raise ValidationError(f"must be a flat list of integers: {error}", path="tokens") from None
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
@@ -315,7 +317,7 @@ def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int
         raise ValidationError("holds a negative id", path=f"tokens[{int(array.argmin())}]")
     if array.size and array.max() > np.iinfo(np.int64).max:
         raise ValidationError("is no token id", path=f"tokens[{int(array.argmax())}]")
-    owned = np.array(array, np.int64)
+    owned = np.array(array, np.int64) if flat is None else flat
     owned.flags.writeable = False
     return owned
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from tinkex.errors import ValidationError
+from tinkex.types.flat import flat_array
 
 if TYPE_CHECKING:
     import torch
@@ -82,9 +83,23 @@ class TensorData:
     @classmethod
     def from_answer(cls, array: npt.NDArray[Any]) -> TensorData:
         """Wrap a float32 or int64 array that came from the server, where NaN means undefined."""
+        return cls._of(array)
+
+    @classmethod
+    def _of(cls, array: npt.NDArray[Any]) -> TensorData:
+        """Wrap an array that is float32 or int64 and was looked at already."""
         tensor = cls.__new__(cls)
         tensor.__attrs_init__(_read_only(array))
         return tensor
+
+    @classmethod
+    def convert(cls, value: Any, dtype: TensorDtype | None, path: str) -> TensorData:
+        """Wrap any array-like value; `path` names it in errors.
+
+        Raises:
+            ValidationError: The value is no rectangular array of finite numbers.
+        """
+        return cls._of(to_array(value, dtype, path))
 
     @property
     def dtype(self) -> TensorDtype:
@@ -151,8 +166,9 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
         return to_array(value.numpy(), dtype, path)
     if dtype is not None and dtype not in _NUMPY_DTYPES:
         raise ValidationError(f"must be 'float32' or 'int64', not {dtype!r}", path="dtype")
+    flat = flat_array(value, dtype)
     try:
-        array = np.asarray(on_the_host(value))
+        array = np.asarray(on_the_host(value)) if flat is None else flat
     except (ValueError, TypeError, OverflowError) as error:
         raise ValidationError(f"no rectangular array of numbers: {error}", path=path) from None
     target = _NUMPY_DTYPES[dtype or _wire_dtype(array, path)]

@@ -1,0 +1,106 @@
+"""Flat lists of numbers are read fast, and to the last bit as numpy reads them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinkex.errors import ValidationError
+from tinkex.types import EncodedTextChunk, TensorData
+from tinkex.types import flat as flat_module
+from tinkex.types.flat import flat_array
+
+INTEGERS = st.integers(-(2**63), 2**63 - 1)
+FLOATS = st.floats(width=64, allow_nan=True, allow_infinity=True)
+ODD = st.one_of(
+    st.none(), st.booleans(), st.text(max_size=2), st.integers(), st.floats(), st.complex_numbers(),
+    st.lists(st.integers(), max_size=2), st.just(np.float32(0.1)), st.just(np.int64(3)),
+)  # fmt: skip
+
+
+def slow(make: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what is made, or the error, when nothing is read fast."""
+    with monkeypatch.context() as patch:
+        for module in ("tinkex.types.tensor", "tinkex.types.model_input"):
+            patch.setattr(f"{module}.flat_array", lambda value, dtype=None: None)
+        return outcome(make)
+
+
+def outcome(make: Any) -> Any:
+    try:
+        return make()
+    except ValidationError as error:
+        return str(error), error.path
+
+
+@given(st.lists(INTEGERS, min_size=1))
+def test_integers_are_int64(values: list[int]) -> None:
+    """Every int64 is read exactly, of lists and tuples alike."""
+    for given_as in (values, tuple(values)):
+        array = flat_array(given_as)
+        assert array is not None
+        assert array.dtype == np.int64
+        assert array.tolist() == values
+
+
+@given(st.lists(FLOATS, min_size=1))
+def test_floats_round_as_numpy_rounds_them(values: list[float]) -> None:
+    """The nearest float32; NaN stays NaN, and what float32 cannot hold becomes infinite."""
+    array = flat_array(values, "float32")
+    with np.errstate(over="ignore"):
+        expected = np.asarray(values).astype(np.float32)
+    assert array is not None
+    assert array.dtype == np.float32
+    assert np.array_equal(array, expected, equal_nan=True)
+    assert np.array_equal(np.signbit(array), np.signbit(expected))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [], [True, False], [None], ["1"], [[1]], [1, 2.5], [2**63], [1.0, None], [np.int64(1)],
+        {1: 2}, range(3), "12", np.arange(3), [1, "2"],
+    ],
+)  # fmt: skip
+def test_everything_else_is_numpys_to_judge(value: Any) -> None:
+    """A list that holds other things is not guessed at."""
+    assert flat_array(value, "float32") is None
+
+
+@given(
+    values=st.lists(st.one_of(INTEGERS, FLOATS, ODD), max_size=6),
+    dtype=st.sampled_from(["float32", "int64", None]),
+)
+def test_tensors_are_the_same_whichever_way_they_are_read(values: list[Any], dtype: Any) -> None:
+    """Equal tensors, or the same error at the same place."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fast, plain = (
+            outcome(lambda: TensorData(values, dtype)),
+            slow(lambda: TensorData(values, dtype), monkeypatch),
+        )
+    assert fast == plain
+    if isinstance(fast, TensorData):
+        assert fast.numpy().dtype == plain.numpy().dtype
+
+
+@given(values=st.lists(st.one_of(st.integers(-3, 2**65), ODD), max_size=6))
+def test_tokens_are_the_same_whichever_way_they_are_read(values: list[Any]) -> None:
+    """Equal chunks, or the same error at the same place; and neither can be written to."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fast, plain = (
+            outcome(lambda: EncodedTextChunk(values)),
+            slow(lambda: EncodedTextChunk(values), monkeypatch),
+        )
+    assert fast == plain
+    if isinstance(fast, EncodedTextChunk):
+        assert not fast.numpy().flags.writeable
+
+
+def test_what_only_converts_to_a_float_is_told_apart_where_it_comes_first() -> None:
+    """A Fraction at the head of a list is no plain number."""
+    assert flat_module.flat_array([Fraction(1, 2)], "float32") is None
