@@ -14,7 +14,8 @@ from tinkex.config import Config
 from tinkex.errors import ConfigurationError
 from tinkex.transport.answer import Broken, Reply, Stream
 from tinkex.transport.credentials import Credentials
-from tinkex.transport.direct import Direct, can_carry, proxy_in_environment
+from tinkex.transport.direct import Direct, can_carry
+from tinkex.transport.proxies import proxy_in_environment
 
 if TYPE_CHECKING:
     import ssl
