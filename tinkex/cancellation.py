@@ -7,7 +7,6 @@ import threading
 from collections import deque
 from typing import Any
 
-import httpx
 from tinkex_generated.api.futures import cancel_future
 from tinkex_generated.models import FutureCancelRequest
 
@@ -16,6 +15,7 @@ from tinkex.futures import Future
 from tinkex.hints import ask_for_dynamic_hints
 from tinkex.polling import Done, Promise
 from tinkex.transport import Transport
+from tinkex.transport.answer import Reply
 
 log = logging.getLogger("tinkex.futures")
 
@@ -70,7 +70,7 @@ class Cancellations:
             cancel_future.build_request(body=FutureCancelRequest(request_id=request_id)),
             timeout=CANCEL_TIMEOUT,
         )
-        if not isinstance(outcome, httpx.Response) or not outcome.is_success:
+        if not isinstance(outcome, Reply) or not outcome.is_success:
             said = getattr(outcome, "status_code", None) or outcome
             log.debug("the server was not told that %s is unwanted: %s", request_id, said)
         return True

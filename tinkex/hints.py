@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import httpx
 from attrs import field, frozen
 from tinkex_generated.api.service import client_config, client_dynamic_config
 from tinkex_generated.errors import ParseError
@@ -20,6 +19,7 @@ from tinkex_generated.types import Request, loads
 from tinkex.config import Config
 from tinkex.limits import Limits
 from tinkex.transport import Transport
+from tinkex.transport.answer import Reply
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ def ask_for_dynamic_hints(transport: Transport) -> ClientDynamicConfigResponse:
 
 def _ask(transport: Transport, request: Request, parse: Callable[[bytes], T]) -> T | None:
     outcome: Any = transport.send_once(request, timeout=HINTS_TIMEOUT)
-    if not isinstance(outcome, httpx.Response) or not outcome.is_success:
+    if not isinstance(outcome, Reply) or not outcome.is_success:
         said = getattr(outcome, "status_code", None) or outcome
         log.debug("%s: %s; the defaults are used", request.operation, said)
         return None

@@ -8,7 +8,6 @@ from enum import Enum, auto
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
-import httpx
 from attrs import define, field, frozen
 from tinkex_generated.api.futures import retrieve_future, retrieve_future_binary
 from tinkex_generated.models import FutureRetrieveRequest
@@ -26,6 +25,7 @@ from tinkex.errors import (
 )
 from tinkex.limits import ByteBudget
 from tinkex.protobuf import is_protobuf
+from tinkex.transport.answer import Reply
 from tinkex.transport.failures import is_retryable_status, message_of, printable
 from tinkex.transport.http import Transport
 from tinkex.transport.retry import Retries, RetryPolicy, retry_after_seconds
@@ -176,7 +176,7 @@ class Promise(Generic[T]):
             headers["X-Tinker-Create-Promise-Roundtrip-Time"] = f"{self.roundtrip:.6f}"
         return headers
 
-    def _read(self, response: httpx.Response, held: float) -> float | Done[T]:
+    def _read(self, response: Reply, held: float) -> float | Done[T]:
         if is_protobuf(response.headers.get("content-type", "")):
             return self._finish(response, response.content)
         body = _mapping(response, None)
@@ -193,7 +193,7 @@ class Promise(Generic[T]):
         result = body["result"] if status == "completed" and "result" in body else body
         return self._finish(response, result)
 
-    def _finish(self, response: httpx.Response, result: Any) -> Done[T]:
+    def _finish(self, response: Reply, result: Any) -> Done[T]:
         """Read the result itself: what its JSON holds, or the bytes of its binary form.
 
         Some servers send the latter whatever is asked for.
@@ -206,7 +206,7 @@ class Promise(Generic[T]):
         self.last_heard = "result"
         return Done(value)
 
-    def _parsed(self, response: httpx.Response, result: Any) -> T:
+    def _parsed(self, response: Reply, result: Any) -> T:
         try:
             return self.parse(result)
         except TinkexError:
@@ -215,9 +215,7 @@ class Promise(Generic[T]):
             why = str(error)
         raise self._refusal(response, why)
 
-    def _still_pending(
-        self, body: Mapping[str, Any], held: float, response: httpx.Response
-    ) -> float:
+    def _still_pending(self, body: Mapping[str, Any], held: float, response: Reply) -> float:
         self._recover()
         self._note_queue(str(body.get("queue_state") or "active"), body.get("queue_state_reason"))
         asked = body.get("retry_after_ms")
@@ -248,7 +246,7 @@ class Promise(Generic[T]):
         self._spells.clear()
         self._bare_400s = 0
 
-    def _reserve(self, response: httpx.Response, body: Mapping[str, Any]) -> float:
+    def _reserve(self, response: Reply, body: Mapping[str, Any]) -> float:
         if not self._allow_metadata_only:
             raise self._refusal(response, "metadata instead of the payload")
         size = body.get("response_payload_size")
@@ -257,7 +255,7 @@ class Promise(Generic[T]):
         self.last_heard = f"a result of {self._reserved_bytes} bytes"
         return 0.0
 
-    def _after_error_status(self, response: httpx.Response) -> float:
+    def _after_error_status(self, response: Reply) -> float:
         status = response.status_code
         error = self.transport.api_error(response, f"polling {self.request_type}")
         error.request_id = self.request_id
@@ -272,7 +270,7 @@ class Promise(Generic[T]):
             return self._after_trouble(_Trouble.SERVER, error, retry_after)
         raise error
 
-    def _after_400(self, response: httpx.Response, error: ApiError) -> float:
+    def _after_400(self, response: Reply, error: ApiError) -> float:
         body = _mapping(response, None)
         says_nothing = response.content.strip() in (b"", b"null") or (
             body is not None and not any(body.values())
@@ -349,13 +347,13 @@ class Promise(Generic[T]):
             status_code=status,
         )
 
-    def _refusal(self, response: httpx.Response, why: str) -> DecodeError:
+    def _refusal(self, response: Reply, why: str) -> DecodeError:
         error = self.transport.decode_error(response, f"polling {self.request_type}", why)
         error.request_id = self.request_id
         return error
 
 
-def _mapping(response: httpx.Response, default: Any = MappingProxyType({})) -> Any:
+def _mapping(response: Reply, default: Any = MappingProxyType({})) -> Any:
     """Return the answer's JSON object, or the default if it is none."""
     try:
         body = loads(response.content)

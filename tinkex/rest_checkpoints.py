@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
-import httpx
 from tinkex_generated.api.checkpoints import (
     delete_checkpoint,
     get_checkpoint_archive_url,
@@ -156,20 +156,19 @@ class CheckpointAdministration:
                 if wait is None:
                     error.message += f"; {retries.refusal}"
                     raise
-            except httpx.InvalidURL:
-                # httpx reads a redirect's target even where it is not to be followed.
-                raise _no_url(None) from None
             transport.clock.sleep(wait)
 
     def _location(self, request: Request, answer: Answer) -> str:
         location = answer.headers.get("location", "")
         try:
-            url = httpx.URL(self._transport.where + request.path).join(location)
-        except httpx.InvalidURL:
-            url = httpx.URL()
-        if not location or url.scheme not in {"http", "https"} or not url.host:
+            url = urljoin(self._transport.where + request.path, location)
+            parts = urlsplit(url)
+            names_host = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        except ValueError:
+            names_host = False
+        if not location or not names_host:
             raise _no_url(answer.status_code)
-        return str(url)
+        return url
 
 
 def _no_url(status_code: int | None) -> DecodeError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 
-import httpx
 from tinkex_generated.api.sampling import stream_sample
 from tinkex_generated.errors import ParseError
 from tinkex_generated.models import SampleRequest
@@ -12,6 +11,7 @@ from tinkex_generated.types import loads
 
 from tinkex.errors import DecodeError, RequestFailedError, TransportError
 from tinkex.session import Session
+from tinkex.transport.answer import Stream
 from tinkex.types import SampleStreamChunk
 from tinkex.wire.events import EventDecoder
 
@@ -46,7 +46,7 @@ def stream(session: Session, body: SampleRequest) -> Generator[SampleStreamChunk
     )
 
 
-def _chunks(response: httpx.Response) -> Iterator[SampleStreamChunk]:
+def _chunks(response: Stream) -> Iterator[SampleStreamChunk]:
     content_type = response.headers.get("content-type", "")
     if content_type and "event-stream" not in content_type:
         raise DecodeError(

@@ -8,7 +8,6 @@ import math
 from datetime import timedelta
 from typing import Any, Literal
 
-import httpx
 from attrs import evolve, field, frozen
 from tinkex_generated.api.sampling import asample
 from tinkex_generated.errors import ParseError
@@ -28,6 +27,7 @@ from tinkex.polling import Done, Promise
 from tinkex.queue_state import QueueStateChange, reason_of
 from tinkex.session import Session
 from tinkex.submission import promise
+from tinkex.transport.answer import Reply
 from tinkex.transport.failures import is_retryable_status, printable, short
 from tinkex.transport.retry import Retries, RetryPolicy
 from tinkex.types.model_input import ModelInput
@@ -221,7 +221,7 @@ class SampleWork:
             self._request = asample.build_request(body=body)
         return self._request
 
-    def _accept(self, response: httpx.Response, roundtrip: float) -> float | Done[Any]:
+    def _accept(self, response: Reply, roundtrip: float) -> float | Done[Any]:
         try:
             body = loads(response.content)
             if not isinstance(body, dict):
@@ -258,7 +258,7 @@ class SampleWork:
         self.promise = self._request = None
         return 0.0
 
-    def _after_error_status(self, response: httpx.Response) -> float:
+    def _after_error_status(self, response: Reply) -> float:
         transport = self._session.transport
         error = transport.api_error(response, "asample")
         error.session_id = self._session.id
@@ -285,7 +285,7 @@ class SampleWork:
             log.info("the server is full (HTTP 429): no samples are sent for %.1f s", quiet)
         limiter.be_quiet(quiet, clock)
 
-    def _note_queue(self, response: httpx.Response) -> None:
+    def _note_queue(self, response: Reply) -> None:
         """Pass on why the server wants no sample now, if it says so."""
         try:
             body = loads(response.content)

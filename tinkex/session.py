@@ -8,7 +8,6 @@ import logging
 import threading
 from collections.abc import Sequence
 
-import httpx
 from attrs import frozen
 from tinkex_generated.api.sessions import create_session, finish_session, session_heartbeat
 from tinkex_generated.models import (
@@ -27,6 +26,7 @@ from tinkex.limits import Limits, SampleLimiter, sample_limiter
 from tinkex.queue_state import QueueObserver, QueueWatch
 from tinkex.telemetry import TelemetryReporter
 from tinkex.transport import Transport
+from tinkex.transport.answer import Reply
 from tinkex.transport.failures import printable
 
 log = logging.getLogger("tinkex.session")
@@ -178,8 +178,8 @@ class Session:
             session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id)),
             timeout=HEARTBEAT_TIMEOUT,
         )
-        status = outcome.status_code if isinstance(outcome, httpx.Response) else None
-        if isinstance(outcome, httpx.Response) and outcome.is_success:
+        status = outcome.status_code if isinstance(outcome, Reply) else None
+        if isinstance(outcome, Reply) and outcome.is_success:
             if self.heartbeat.misses >= MISSES_BEFORE_WARNING:
                 log.info("session %s: the heartbeat is taken again", self.id)
             self.heartbeat = HeartbeatState(self.transport.clock.now(), late=late)

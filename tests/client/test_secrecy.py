@@ -185,17 +185,22 @@ def rude_server() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.parametrize("by_httpx", [True, False], ids=["httpx", "direct"])
 def test_real_connections_log_no_secret_either(
-    rude_server: str, clock: Any, everything_logged
+    rude_server: str, clock: Any, everything_logged, by_httpx: bool
 ) -> None:
-    """httpcore's lines at DEBUG, and its errors, show no header that was sent (S2, S3)."""
+    """Lines at DEBUG, and errors with their frames, show no header that was sent (S2, S3)."""
     config = Config.resolve(base_url=rude_server, environ={}, max_retries=0, **CANARIES)
-    transport = Transport(config, clock=clock)
+    transport = Transport(
+        config, clock=clock, http_transport=httpx.HTTPTransport() if by_httpx else None
+    )
     transport.send(calls.read())
     with pytest.raises(TinkexError) as caught:
-        transport.send(calls.read())
+        transport.send(calls.publish())
     transport.close()
-    assert any(record.name.startswith("httpcore") for record in everything_logged.records)
+    assert by_httpx == any(
+        record.name.startswith("httpcore") for record in everything_logged.records
+    )
     assert "canary" not in logged(everything_logged)
     assert "canary" not in shown(caught.value)
 

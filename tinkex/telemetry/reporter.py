@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
-import httpx
 from tinkex_generated.api.telemetry import send_telemetry
 from tinkex_generated.models import TelemetrySendRequest
 
@@ -18,6 +17,7 @@ from tinkex.errors import TinkexError
 from tinkex.telemetry import events
 from tinkex.telemetry.events import Event, Severity
 from tinkex.transport import Transport
+from tinkex.transport.answer import Reply
 
 log_ = logging.getLogger("tinkex.telemetry")
 
@@ -186,7 +186,7 @@ class TelemetryReporter:
             except TinkexError as error:
                 log_.debug("telemetry ends: %s", error)
                 return
-            if isinstance(outcome, httpx.Response) and outcome.status_code < 500:
+            if isinstance(outcome, Reply) and outcome.status_code < 500:
                 return
             what = type(outcome).__name__
             if attempt + 1 < SEND_ATTEMPTS and not self._stopping:

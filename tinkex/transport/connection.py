@@ -1,79 +1,175 @@
-"""Make the HTTP client that carries every request: headers, key, certificates, proxy."""
+"""Carry requests by httpx, where a proxy or a transport of the caller's stands in between."""
 
 from __future__ import annotations
 
-import logging
-import platform
+import socket
 import ssl
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import httpx
 
-from tinkex._version import __version__
 from tinkex.config import Config
-from tinkex.errors import ConfigurationError
-from tinkex.secret import Secret
-
-log = logging.getLogger("tinkex.transport")
-
-CONNECT_TIMEOUT = 5.0
+from tinkex.errors import ConfigurationError, DecodeError
+from tinkex.transport.answer import Broken, Reply
+from tinkex.transport.credentials import Credentials
+from tinkex.transport.direct import CONNECT_TIMEOUT
+from tinkex.transport.failures import Failure, causes_of, printable, transport_error
+from tinkex.transport.network import verification
 
 
 class KeyAuth(httpx.Auth):
-    """Put the API key on requests at the last moment, so that no other object holds it."""
+    """Put the credentials on requests at the last moment."""
 
-    def __init__(self, config: Config) -> None:
-        secrets = {
-            "X-API-Key": config.api_key,
-            "CF-Access-Client-Secret": config.cf_access_client_secret,
-        }
-        self._secrets = {name: secret for name, secret in secrets.items() if secret}
-        self._never_shown = [*self._secrets.values(), *filter(None, [config.proxy])]
-
-    @property
-    def header_names(self) -> tuple[str, ...]:
-        """Return the names of the headers that are set."""
-        return tuple(self._secrets)
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Set the headers of one request."""
-        for header, secret in self._secrets.items():
-            request.headers[header] = secret.reveal()
+        for header, value in self._credentials.revealed():
+            request.headers[header] = value
         yield request
 
-    def hide(self, secret: Secret) -> None:
-        """Mask one more secret in what servers say."""
-        if secret not in self._never_shown:
-            self._never_shown = [*self._never_shown, secret]
 
-    def redact(self, text: str) -> str:
-        """Return the text with the secrets masked, wherever a server may have echoed them."""
-        for secret in self._never_shown:
-            text = secret.redact(text)
-        return text
+class ByHttpx:
+    """Send requests by httpx: through proxies, and over transports that are handed in."""
+
+    def __init__(
+        self,
+        config: Config,
+        credentials: Credentials,
+        fixed_headers: Mapping[str, str],
+        http_transport: httpx.BaseTransport | None,
+    ) -> None:
+        self.fixed_headers = fixed_headers
+        self._base_url = config.base_url
+        proxy = config.proxy_address
+        self._where = f"{self._base_url} through the proxy {proxy}" if proxy else self._base_url
+        self._credentials = credentials
+        self._client = open_client(config, KeyAuth(credentials), fixed_headers, http_transport)
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any],
+        headers: Mapping[str, str],
+        content: bytes | None,
+        seconds: float | None,
+        *,
+        may_repeat: bool,
+    ) -> Reply | Broken:
+        """Send a request and return the answer to it, or why there is none."""
+        del may_repeat
+        try:
+            response = self._client.request(
+                method,
+                self._base_url + path,
+                params=params or None,
+                headers=headers,
+                content=content,
+                timeout=timeout(seconds) if seconds else httpx.USE_CLIENT_DEFAULT,
+            )
+        except httpx.HTTPError as error:
+            return self._broken(error)
+        except httpx.InvalidURL:
+            # httpx reads a redirect's target even where it is not to be followed.
+            return Broken(
+                DecodeError(f"{self._where} answered with a redirect that names no URL"), True
+            )
+        return _reply(response)
+
+    @contextmanager
+    def stream(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any],
+        headers: Mapping[str, str],
+        content: bytes | None,
+        seconds: float | None,
+    ) -> Iterator[httpx.Response | Reply | Broken]:
+        """Send a request and hand out its answer while it comes; an error status comes whole."""
+        with self._client.stream(
+            method,
+            self._base_url + path,
+            params=params or None,
+            headers=headers,
+            content=content,
+            timeout=timeout(seconds) if seconds else httpx.USE_CLIENT_DEFAULT,
+        ) as response:
+            if response.is_success:
+                yield response
+                return
+            response.read()
+            yield _reply(response)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    def failure_of(self, error: Exception) -> Broken | None:
+        """Return what an error of a stream means, if it is one of ours."""
+        return self._broken(error) if isinstance(error, httpx.HTTPError) else None
+
+    def _broken(self, error: httpx.HTTPError) -> Broken:
+        text = self._credentials.redact(printable(str(error))) or type(error).__name__
+        failure = _failure(error, text)
+        if failure is Failure.TIMEOUT:
+            text = type(error).__name__
+        return Broken(transport_error(failure, text, self._where), _was_sent(error))
+
+
+def _reply(response: httpx.Response) -> Reply:
+    return Reply(response.status_code, response.headers, response.content, response.reason_phrase)
+
+
+def _failure(error: httpx.HTTPError, text: str) -> Failure:
+    causes = list(causes_of(error))
+    if isinstance(error, httpx.ProxyError):
+        return Failure.PROXY
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return Failure.TLS
+    if any(isinstance(cause, socket.gaierror) for cause in causes) or "Name or service" in text:
+        return Failure.RESOLVE
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return Failure.CONNECT
+    if isinstance(error, httpx.TimeoutException):
+        return Failure.TIMEOUT
+    if isinstance(error, httpx.DecodingError):
+        return Failure.DECODE
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return Failure.REQUEST
+    return Failure.BROKEN
+
+
+def _was_sent(error: httpx.HTTPError) -> bool:
+    return not isinstance(
+        error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
+    )
 
 
 def open_client(
-    config: Config, auth: httpx.Auth, http_transport: httpx.BaseTransport | None
+    config: Config,
+    auth: httpx.Auth,
+    fixed_headers: Mapping[str, str],
+    http_transport: httpx.BaseTransport | None,
 ) -> httpx.Client:
     """Return an HTTP client for the configured server.
 
     Raises:
         ConfigurationError: The proxy or the CA bundle cannot be used.
     """
-    if config.verify is False:
-        log.warning(
-            "certificates are not checked (verify=False): anybody on the way can read along"
-        )
     try:
         return httpx.Client(
-            headers=_fixed_headers(config),
+            headers=dict(fixed_headers),
             auth=auth,
             params=dict(config.default_query),
             timeout=timeout(config.timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,
-            verify=_verification(config.verify),
+            verify=verification(config.verify),
             # httpx would go through the proxy all the same.
             proxy=None if http_transport else _proxy(config),
             # A proxy for the outside world would only break the way to this machine itself.
@@ -92,41 +188,6 @@ def open_client(
 def timeout(seconds: float) -> httpx.Timeout:
     """Return the limits of one attempt: the seconds for each phase, less for connecting."""
     return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
-
-
-def _fixed_headers(config: Config) -> httpx.Headers:
-    system, machine = platform.system(), platform.machine()
-    headers = httpx.Headers(
-        {
-            "Accept": "application/json",
-            "User-Agent": f"Tinkex/Python {__version__}",
-            "X-Stainless-Package-Version": config.sdk_version,
-            "X-Stainless-OS": {"Darwin": "MacOS"}.get(system, system or "Unknown"),
-            "X-Stainless-Arch": _ARCHITECTURES.get(machine, machine or "unknown"),
-            "X-Stainless-Runtime": platform.python_implementation(),
-            "X-Stainless-Runtime-Version": platform.python_version(),
-            "X-Stainless-Async": "false",
-        }
-    )
-    if config.cf_access_client_id:
-        headers["CF-Access-Client-Id"] = config.cf_access_client_id
-    headers.update(config.default_headers)
-    return headers
-
-
-_ARCHITECTURES: Mapping[str, str] = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}
-
-
-def _verification(verify: bool | str) -> ssl.SSLContext | bool:
-    if isinstance(verify, bool):
-        return verify
-    try:
-        return ssl.create_default_context(cafile=verify)
-    except OSError as error:
-        raise ConfigurationError(
-            f"verify names {verify!r}, which is no usable CA bundle ({error}); it must hold PEM "
-            "certificates"
-        ) from None
 
 
 def _proxy(config: Config) -> httpx.Proxy | None:

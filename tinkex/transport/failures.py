@@ -1,15 +1,13 @@
-"""Turn what httpx and the server say into one of tinkex's errors."""
+"""Turn what the network and the server say into one of tinkex's errors."""
 
 from __future__ import annotations
 
 import re
-import socket
-import ssl
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from typing import Any
 
-import httpx
-import orjson
+from tinkex_generated.types import loads
 
 from tinkex._version import __version__
 from tinkex.errors import (
@@ -24,6 +22,7 @@ from tinkex.errors import (
     VersionNotSupportedError,
     api_error_class,
 )
+from tinkex.transport.answer import Reply
 from tinkex.transport.retry import retry_after_seconds
 
 # How servers say that they no longer talk to a client as old as this.
@@ -54,52 +53,62 @@ _HINTS = {
 }
 
 
-def transport_error(
-    error: httpx.HTTPError, where: str, redact: Callable[[str], str]
-) -> TransportError:
-    """Return the error for an exchange that brought no answer.
+class Failure(Enum):
+    """Say in which way an exchange brought no answer."""
 
-    The httpx error is not kept as a cause: it holds the live request, and with it the API key.
+    PROXY = "proxy"
+    TLS = "tls"
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    TIMEOUT = "timeout"
+    DECODE = "decode"
+    REQUEST = "request"
+    BROKEN = "broken"
+
+
+def transport_error(failure: Failure, text: str, where: str) -> TransportError:
+    """Return the error for an exchange that brought no answer; the text must hold no secret.
+
+    The error underneath is not kept as a cause: it may hold the live request, and so the API key.
     """
-    text = redact(printable(str(error))) or type(error).__name__
-    causes = list(_causes(error))
-    if isinstance(error, httpx.ProxyError):
+    if failure is Failure.PROXY:
         return ProxyError(
             f"the proxy on the way to {where} failed: {text}; check TINKEX_PROXY or HTTPS_PROXY"
         )
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+    if failure is Failure.TLS:
         return TLSError(
             f"the certificate of {where} was not accepted: {text}; for a private authority pass "
             "verify='/path/to/ca.pem' (TINKEX_CA_BUNDLE)"
         )
-    if any(isinstance(cause, socket.gaierror) for cause in causes) or "Name or service" in text:
+    if failure is Failure.RESOLVE:
         return ConnectError(
             f"cannot resolve the host of {where}: {text}; check the name and your DNS"
         )
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+    if failure is Failure.CONNECT:
         return ConnectError(
             f"cannot connect to {where}: {text}; check that the address is right and the server is up"
         )
-    if isinstance(error, httpx.TimeoutException):
-        return ReadTimeoutError(f"{where} did not answer in time ({type(error).__name__})")
-    if isinstance(error, httpx.DecodingError):
+    if failure is Failure.TIMEOUT:
+        return ReadTimeoutError(f"{where} did not answer in time ({text})")
+    if failure is Failure.DECODE:
         return DecodeError(f"{where} sent an answer that cannot be decompressed: {text}")
-    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+    if failure is Failure.REQUEST:
         return TransportError(f"the request to {where} cannot be sent: {text}", retryable=False)
     return TransportError(f"the connection to {where} broke: {text}")
 
 
 def disarm(error: BaseException) -> None:
     """Take off an error and its causes what may hold or repeat the headers that were sent."""
-    for cause in _causes(error):
+    for cause in causes_of(error):
         cause.__traceback__ = None
-        if isinstance(cause, httpx.RequestError):
-            cause._request = None
+        if getattr(cause, "_request", None) is not None:
+            cause._request = None  # type: ignore[attr-defined]
         if type(cause).__module__.partition(".")[0] in _HTTP_PACKAGES:
             cause.args = ()
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it came from, each once."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -108,14 +117,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def was_sent(error: httpx.HTTPError) -> bool:
-    """Tell whether the request may have reached the server before the exchange broke."""
-    return not isinstance(
-        error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
-    )
-
-
-def api_error(response: httpx.Response, what: str, redact: Callable[[str], str]) -> ApiError:
+def api_error(response: Reply, what: str, redact: Callable[[str], str]) -> ApiError:
     """Return the error for an answer with an error status."""
     status = response.status_code
     body = _decoded(response.content)
@@ -165,7 +167,7 @@ def short(error: ApiError | TransportError) -> str:
     return f"HTTP {error.status_code}" if isinstance(error, ApiError) else type(error).__name__
 
 
-def is_retryable_status(response: httpx.Response, *, idempotent: bool) -> bool:
+def is_retryable_status(response: Reply, *, idempotent: bool) -> bool:
     """Decide by status, and by the server's own word, whether the same bytes may be sent again."""
     verdict = response.headers.get("x-should-retry", "").lower()
     if verdict in {"true", "false"}:
@@ -178,8 +180,8 @@ def is_retryable_status(response: httpx.Response, *, idempotent: bool) -> bool:
 
 def _decoded(content: bytes) -> dict[str, Any]:
     try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        body = loads(content)
+    except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
 
@@ -229,7 +231,7 @@ def _hint(status: int) -> str:
     return _HINTS.get(status, "")
 
 
-def _request_id(body: dict[str, Any], response: httpx.Response) -> str | None:
+def _request_id(body: dict[str, Any], response: Reply) -> str | None:
     value = body.get("request_id") or response.headers.get("x-request-id")
     return str(value) if value else None
 

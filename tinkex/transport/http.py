@@ -7,10 +7,8 @@ import os
 import uuid
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import backoff
-import httpx
 from attrs import field, frozen
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request
@@ -26,19 +24,27 @@ from tinkex.errors import (
     TransportError,
 )
 from tinkex.secret import Secret
+from tinkex.transport.answer import Broken, Reply, Stream
 from tinkex.transport.classes import RequestClass, request_class
-from tinkex.transport.connection import KeyAuth, open_client
-from tinkex.transport.connection import timeout as limits
+from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import (
     api_error,
     decode_error,
     disarm,
     is_retryable_status,
     short,
-    transport_error,
-    was_sent,
 )
-from tinkex.transport.retry import Retries, RetryBudget, RetryPolicy, retry_after_seconds
+from tinkex.transport.network import Network, open_network
+from tinkex.transport.retry import (
+    Retries,
+    RetryBudget,
+    RetryPolicy,
+    full_jitter,
+    retry_after_seconds,
+)
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 
@@ -67,17 +73,6 @@ class Answer:
     retries: int = 0
 
 
-@frozen
-class _Broken:
-    """Hold what came of an attempt without an answer.
-
-    The httpx error is not kept: its text may repeat a header that was sent.
-    """
-
-    error: TransportError
-    was_sent: bool
-
-
 class Transport:
     """Own the connections to one server and every rule about using them.
 
@@ -96,18 +91,18 @@ class Transport:
         clock: Clock = SYSTEM_CLOCK,
         budget: RetryBudget | None = None,
         http_transport: httpx.BaseTransport | None = None,
-        jitter: Callable[[float], float] = backoff.full_jitter,
+        jitter: Callable[[float], float] = full_jitter,
     ) -> None:
         self.config = config
         self.clock = clock
         self.budget = budget or RetryBudget()
         self.policy = RetryPolicy(max_attempts=config.max_retries + 1)
         self.jitter = jitter
-        self._auth = KeyAuth(config)
+        self._credentials = Credentials(config)
         self._had_contact = False
         self._closed = False
         self._process = os.getpid()
-        self._client = open_client(config, self._auth, http_transport)
+        self._network = open_network(config, self._credentials, http_transport)
 
     def call(
         self,
@@ -156,7 +151,7 @@ class Transport:
         while True:
             sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
             outcome = self._attempt(request, content, sent_headers, timeout)
-            if isinstance(outcome, httpx.Response) and _is_fine(outcome, accept):
+            if isinstance(outcome, Reply) and _is_fine(outcome, accept):
                 if retries.attempt > 1:
                     log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
                 self.budget.earn()
@@ -191,12 +186,12 @@ class Transport:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
-    ) -> httpx.Response | TransportError:
+    ) -> Reply | TransportError:
         """Make one attempt and return what came of it, for callers with rules of their own."""
         sent_headers = self._headers(request, headers, timeout)
         sent_headers["x-stainless-retry-count"] = "0"
         outcome = self._attempt(request, request.encode(), sent_headers, timeout)
-        if isinstance(outcome, _Broken):
+        if isinstance(outcome, Broken):
             return outcome.error
         if outcome.is_success:
             self.budget.earn()
@@ -209,50 +204,53 @@ class Transport:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
-    ) -> Iterator[httpx.Response]:
+    ) -> Iterator[Stream]:
         """Send a request and hand out its answer while it is still coming."""
+        network = self._opened()
         sent_headers = self._headers(request, headers, timeout)
         try:
-            with self._opened().stream(
+            with network.stream(
                 request.method,
-                self._url(request),
-                params=request.params or None,
-                headers=sent_headers,
-                content=request.encode(),
-                timeout=limits(timeout) if timeout else httpx.USE_CLIENT_DEFAULT,
-            ) as response:
-                if not response.is_success:
-                    response.read()
-                    raise self.api_error(response, request.operation)
-                yield response
-        except httpx.HTTPError as error:
-            failure = self._transport_error(error)
+                request.path,
+                request.params,
+                sent_headers,
+                request.encode(),
+                timeout,
+            ) as outcome:
+                if isinstance(outcome, Broken):
+                    raise outcome.error
+                if isinstance(outcome, Reply):
+                    raise self.api_error(outcome, request.operation)
+                yield outcome
+                return
+        except Exception as error:
+            broken = network.failure_of(error)
+            if broken is None:
+                raise
             # If the caller was reading, it hangs on our error as its context, whatever we do.
             disarm(error)
-            raise failure from None
+        raise broken.error
 
-    def api_error(self, response: httpx.Response, operation: str) -> ApiError:
+    def api_error(self, response: Reply, operation: str) -> ApiError:
         """Return the typed error of an answer with an error status."""
-        return api_error(response, operation, self._auth.redact)
+        return api_error(response, operation, self._credentials.redact)
 
     def revealed(self, secret: Secret | str | None) -> str | None:
         """Return a secret for the body or headers of a request; from now on errors mask it."""
         if secret is None:
             return None
         secret = Secret(secret) if isinstance(secret, str) else secret
-        self._auth.hide(secret)
+        self._credentials.hide(secret)
         return secret.reveal()
 
     def redact(self, text: str) -> str:
         """Return a server's text without the secrets that it may repeat."""
-        return self._auth.redact(text)
+        return self._credentials.redact(text)
 
-    def decode_error(
-        self, answer: Answer | httpx.Response, operation: str, why: str
-    ) -> DecodeError:
+    def decode_error(self, answer: Answer | Reply, operation: str, why: str) -> DecodeError:
         """Return the error of an answer that is not what the API promises."""
         content_type = answer.headers.get("content-type", "")
-        error = decode_error(answer.content, content_type, operation, why, self._auth.redact)
+        error = decode_error(answer.content, content_type, operation, why, self._credentials.redact)
         error.status_code = answer.status_code
         error.request_id = answer.headers.get("x-request-id")
         return error
@@ -270,9 +268,9 @@ class Transport:
     def close(self) -> None:
         """Close every connection; calls after it raise `ClientClosedError`."""
         self._closed = True
-        self._client.close()
+        self._network.close()
 
-    def _opened(self) -> httpx.Client:
+    def _opened(self) -> Network:
         if self._closed:
             raise ClientClosedError("this client was closed; create a new ServiceClient")
         if self.is_foreign:
@@ -280,29 +278,28 @@ class Transport:
                 "this client was made before the process forked, and its connections belong to the "
                 "parent; create a new ServiceClient in this process"
             )
-        return self._client
+        return self._network
 
     def _attempt(
         self,
         request: Request,
         content: bytes | None,
-        headers: httpx.Headers,
+        headers: Mapping[str, str],
         timeout: float | None,
-    ) -> httpx.Response | _Broken:
-        client = self._opened()
+    ) -> Reply | Broken:
+        network = self._opened()
         if self.config.dump_headers:
-            self._dump(request, {**client.headers, **headers})
+            self._dump(request, {**network.fixed_headers, **headers})
         try:
-            response = client.request(
+            outcome = network.exchange(
                 request.method,
-                self._url(request),
-                params=request.params or None,
-                headers=headers,
-                content=content,
-                timeout=limits(timeout) if timeout else httpx.USE_CLIENT_DEFAULT,
+                request.path,
+                request.params,
+                headers,
+                content,
+                timeout,
+                may_repeat=request_class(request.operation).is_idempotent,
             )
-        except httpx.HTTPError as error:
-            broken = _Broken(self._transport_error(error), was_sent(error))
         except RuntimeError:
             # What httpx says when another thread has closed it meanwhile.
             self._opened()
@@ -311,27 +308,22 @@ class Transport:
             # An interrupt goes on, without the frames below: they hold the headers that were sent.
             disarm(error)
             raise
-        else:
+        if isinstance(outcome, Reply):
             self._had_contact = True
-            return response
-        # Another thread's close breaks what is under way, in one way or another.
-        self._opened()
-        return broken
+        else:
+            # Another thread's close breaks what is under way, in one way or another.
+            self._opened()
+        return outcome
 
     def _dump(self, request: Request, headers: Mapping[str, str]) -> None:
-        secrets = dict.fromkeys(self._auth.header_names, "")
+        secrets = dict.fromkeys(self._credentials.header_names, "")
         log.info("%s %s %s", request.method, request.path, redact_headers({**headers, **secrets}))
 
-    def _transport_error(self, error: httpx.HTTPError) -> TransportError:
-        proxy = self.config.proxy_address
-        where = f"{self.where} through the proxy {proxy}" if proxy else self.where
-        return transport_error(error, where, self._auth.redact)
-
     def _failure(
-        self, outcome: httpx.Response | _Broken, request: Request, kind: RequestClass
+        self, outcome: Reply | Broken, request: Request, kind: RequestClass
     ) -> tuple[ApiError | TransportError, bool, float | None]:
         """Return the error, whether the request may be repeated, and how long the server asks."""
-        if isinstance(outcome, httpx.Response):
+        if isinstance(outcome, Reply):
             error = self.api_error(outcome, request.operation)
             may_repeat = kind is not RequestClass.BACKGROUND and is_retryable_status(
                 outcome, idempotent=kind.is_idempotent
@@ -349,21 +341,19 @@ class Transport:
 
     def _headers(
         self, request: Request, extra: Mapping[str, str] | None, timeout: float | None
-    ) -> httpx.Headers:
-        headers = httpx.Headers(request.headers)
+    ) -> dict[str, str]:
+        headers = {name.lower(): value for name, value in request.headers.items()}
         if request.content_type:
-            headers["Content-Type"] = request.content_type
+            headers["content-type"] = request.content_type
         if request.method != "GET":
-            headers["X-Idempotency-Key"] = uuid.uuid4().hex
+            headers["x-idempotency-key"] = uuid.uuid4().hex
         headers["x-stainless-read-timeout"] = f"{timeout or self.config.timeout:.3f}"
-        headers.update(extra)
+        for name, value in (extra or {}).items():
+            headers[name.lower()] = value
         return headers
 
-    def _url(self, request: Request) -> str:
-        return self.config.base_url + request.path
 
-
-def _is_fine(response: httpx.Response, accept: Container[int]) -> bool:
+def _is_fine(response: Reply, accept: Container[int]) -> bool:
     return response.is_success or response.status_code in accept
 
 

@@ -6,12 +6,18 @@ import math
 import threading
 from collections.abc import Callable, Generator, Mapping
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 
-import backoff
 from attrs import frozen
 
 from tinkex.clock import Clock
+
+
+def full_jitter(longest: float) -> float:
+    """Draw a wait between 0 and the longest."""
+    # backoff loads asyncio, for which nobody should wait whose calls all succeed.
+    import backoff
+
+    return backoff.full_jitter(longest)
 
 
 def _wall_seconds() -> float:
@@ -94,7 +100,7 @@ class Retries:
         policy: RetryPolicy,
         budget: RetryBudget,
         clock: Clock,
-        jitter: Callable[[float], float] = backoff.full_jitter,
+        jitter: Callable[[float], float] = full_jitter,
         *,
         outlasts_budget: bool = False,
     ) -> None:
@@ -114,9 +120,11 @@ class Retries:
         return self._clock.now() - self._started
 
     def _wait_ends(self) -> Generator[float, None, None]:
+        import backoff
+
         sequence = backoff.expo(factor=self.policy.first_wait, max_value=self.policy.longest_wait)
         next(sequence)  # backoff's generators begin with an empty step
-        return sequence
+        yield from sequence
 
     def next_wait(
         self, *, retry_after: float | None = None, timed_out: bool = False
@@ -178,6 +186,8 @@ def _positive(text: str | None) -> float | None:
 
 
 def _seconds_until(date: str, wall_clock: Callable[[], float]) -> float | None:
+    from email.utils import parsedate_to_datetime
+
     try:
         moment = parsedate_to_datetime(date)
         # Only "-0000" gives a date without a zone, and by RFC 5322 it means UTC.
