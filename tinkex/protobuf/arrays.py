@@ -9,24 +9,24 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from attrs import frozen
 from tinkex_generated.errors import ParseError
 
+from tinkex.later import Later
 from tinkex.protobuf.fields import LENGTH, Message, Writer
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+else:
+    np = Later("numpy")
+
+Array: TypeAlias = "npt.NDArray[Any]"
 
 FLOAT32, INT64, INT32, BFLOAT16 = 1, 2, 3, 4
-_ON_WIRE: dict[int, np.dtype[Any]] = {
-    FLOAT32: np.dtype("<f4"),
-    INT64: np.dtype("<i8"),
-    INT32: np.dtype("<i4"),
-    BFLOAT16: np.dtype("<u2"),
-}
+_ON_WIRE = {FLOAT32: "<f4", INT64: "<i8", INT32: "<i4", BFLOAT16: "<u2"}
 _CODES = {"f": FLOAT32, "i": INT64}
 # Dense bytes, or a SparseCsr.
 _ENCODINGS = {1: LENGTH, 2: LENGTH}
@@ -135,7 +135,7 @@ def read_batch(message: Message) -> list[Array]:
     values = _values(message.blob(1), code, path)
     offsets = array(message.blob(2), "<i8", path)
     trailing = tuple(message.integers(4))
-    size = _ON_WIRE[code].itemsize
+    size = np.dtype(_ON_WIRE[code]).itemsize
     if offsets.size == 0:
         offsets = np.zeros(1, np.int64)
     if (

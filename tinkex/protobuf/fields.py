@@ -8,15 +8,17 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-import numpy as np
-import numpy.typing as npt
 from tinkex_generated.errors import ParseError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Bytes = bytes | memoryview
 # Whatever has its bytes in one piece: arrays are copied into the message from where they are.
-Buffer = Bytes | npt.NDArray[np.generic]
+Buffer: TypeAlias = "Bytes | npt.NDArray[np.generic]"
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 _SIZES = {FIXED64: 8, FIXED32: 4}
@@ -161,7 +163,7 @@ class Writer:
 
     def blob(self, number: int, value: Buffer, *, present: bool = False) -> Writer:
         """Add bytes; an array must be C-contiguous."""
-        size = value.nbytes if isinstance(value, np.ndarray | memoryview) else len(value)
+        size = len(value) if isinstance(value, bytes) else value.nbytes
         if size or present:
             self._add(varint(number << 3 | LENGTH) + varint(size))
             self._parts.append(value)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 from attrs import field, frozen
 
 from tinkex.errors import ValidationError
+from tinkex.later import Later
 from tinkex.types.flat import flat_array
 from tinkex.types.tensor import on_the_host
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+else:
+    np = Later("numpy")
 
 ImageFormat = Literal["png", "jpeg"]
 
@@ -34,7 +39,11 @@ def _audio_bytes(value: bytes | bytearray | memoryview | str) -> bytes:
     return _file_bytes(value, "dmel")
 
 
-_same_array = attrs.cmp_using(eq=np.array_equal)
+def _equal(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    return np.array_equal(one, other)
+
+
+_same_array = attrs.cmp_using(eq=_equal)
 
 
 @frozen(repr=False, init=False, hash=False)

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 from attrs import field, frozen
 
 from tinkex.errors import ValidationError
+from tinkex.later import Later
 from tinkex.types.flat import flat_array
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
+else:
+    np = Later("numpy")
 
 TensorDtype = Literal["float32", "int64"]
 
-_NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
-    "float32": np.dtype(np.float32),
-    "int64": np.dtype(np.int64),
-}
-_INT64 = np.iinfo(np.int64)
+_LARGEST_INT64 = 2**63 - 1
 
 
 def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
@@ -164,14 +163,14 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
     """
     if isinstance(value, TensorData):
         return to_array(value.numpy(), dtype, path)
-    if dtype is not None and dtype not in _NUMPY_DTYPES:
+    if dtype is not None and dtype not in get_args(TensorDtype):
         raise ValidationError(f"must be 'float32' or 'int64', not {dtype!r}", path="dtype")
     flat = flat_array(value, dtype)
     try:
         array = np.asarray(on_the_host(value)) if flat is None else flat
     except (ValueError, TypeError, OverflowError) as error:
         raise ValidationError(f"no rectangular array of numbers: {error}", path=path) from None
-    target = _NUMPY_DTYPES[dtype or _wire_dtype(array, path)]
+    target = np.dtype(dtype or _wire_dtype(array, path))
     return np.ascontiguousarray(_converted(array, target, path)).reshape(array.shape)
 
 
@@ -239,7 +238,7 @@ def _check_fits_int64(array: npt.NDArray[Any], path: str) -> None:
         place, value = _first(array, array != np.trunc(array))
         raise ValidationError(f"is {value}, and int64 was asked for", path=f"{path}{place}")
     # As a float, the largest int64 is rounded up to 2**63, which does not fit any more.
-    beyond = array > _INT64.max if array.dtype.kind == "u" else np.abs(array) >= 2.0**63
+    beyond = array > _LARGEST_INT64 if array.dtype.kind == "u" else np.abs(array) >= 2.0**63
     if bool(beyond.any()):
         place, value = _first(array, beyond)
         raise ValidationError(f"is {value}, which int64 cannot hold", path=f"{path}{place}")

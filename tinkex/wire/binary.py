@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 from tinkex_generated.errors import ParseError
 
 from tinkex.errors import ValidationError
+from tinkex.later import Later
 from tinkex.protobuf.arrays import Array, Tensor, array, read_batch, write_tensor
 from tinkex.protobuf.fields import Message, Writer
 from tinkex.types.datum import Datum
@@ -31,10 +32,15 @@ from tinkex.types.outputs import (
 )
 from tinkex.types.tensor import TensorData, check_finite
 
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Later("numpy")
+
 # The kinds of requests whose results have a binary form, in the server's words.
 RESULTS = frozenset({"Sample", "Forward", "ForwardBackward"})
 
-_MOST_TOKEN = np.iinfo(np.int32).max
+_MOST_TOKEN = 2**31 - 1
 # A few bytes must not stand for more outputs than any request has data.
 _MOST_DATUMS = 2**17
 _STOP_REASONS = {0: "stop", 1: "length"}

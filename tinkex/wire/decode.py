@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from attrs import evolve
 from tinkex_generated.errors import ParseError
 
+from tinkex.later import Later
 from tinkex.types.outputs import ForwardBackwardOutput, SampledSequence, SampleResponse
 from tinkex.types.tensor import TensorData
 from tinkex.wire import binary
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Later("numpy")
 
 
 def forward_backward_output(body: Any) -> ForwardBackwardOutput:
