@@ -10,7 +10,8 @@ from typing import Any
 from tinkex.clock import SYSTEM_CLOCK, Clock
 from tinkex.futures import PATIENT, Future
 
-MAX_THREADS = 32
+# With the main thread, the heartbeat and telemetry fewer than 64, which is what a client may need.
+MAX_THREADS = 56
 IDLE_SECONDS = 5.0
 BUSY_PAUSE = 0.2
 # How long a poll may be held while other futures wait for a thread.
