@@ -115,11 +115,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not loaded_by("import tinkex") & (HEAVY | LOADED_LATE)
 
 
-def test_the_service_client_loads_nothing_optional() -> None:
-    """`from tinkex import ServiceClient` needs no extra and no tokenizer."""
-    # httpx loads its own command line, and with it click and rich, where they are installed.
-    ours = loaded_by("from tinkex import ServiceClient") - loaded_by("import httpx")
-    assert not ours & (HEAVY | {"tokenizers"})
+def test_the_service_client_loads_only_what_it_needs_at_once() -> None:
+    """numpy waits for the first array, orjson for the first request, httpx for a proxy."""
+    later = {"httpx", "backoff", "asyncio", "ssl", "email"}
+    assert not loaded_by("from tinkex import ServiceClient") & (HEAVY | LOADED_LATE | later)
 
 
 def test_the_command_line_starts_without_the_client() -> None:

@@ -15,10 +15,8 @@ from tinkex_generated.api.service import get_server_capabilities, healthz
 from tinkex.checks import check_training_path
 from tinkex.config import Config
 from tinkex.creation import ExpectedAdapter, check_restorable, lora_of
-from tinkex.custom_loss import create_custom_loss
 from tinkex.errors import ClientClosedError, MissingDependencyError, ValidationError
 from tinkex.queue_state import QueueObserver
-from tinkex.rest import RestClient
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.secret import Secret
 from tinkex.session import Session
@@ -29,6 +27,7 @@ from tinkex.types import GetServerCapabilitiesResponse, HealthResponse, LoraConf
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from tinkex.rest import RestClient
     from tinkex.telemetry import TelemetryReporter
     from tinkex.types import CustomLossGraph, CustomLossInput
 
@@ -267,6 +266,8 @@ class ServiceClient:
 
     def create_rest_client(self) -> RestClient:
         """Return the client for training runs, checkpoints and sessions; it needs no session."""
+        from tinkex.rest import RestClient
+
         return RestClient(self._transport)
 
     def get_server_capabilities(self) -> GetServerCapabilitiesResponse:
@@ -297,6 +298,8 @@ class ServiceClient:
         Raises:
             NotFoundError: The server does not offer the route.
         """
+        from tinkex.custom_loss import create_custom_loss
+
         return create_custom_loss(self.session, name, inputs, graph)
 
     def close(

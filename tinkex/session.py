@@ -7,6 +7,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 from tinkex_generated.api.sessions import create_session, finish_session, session_heartbeat
@@ -24,10 +25,12 @@ from tinkex.errors import ClientClosedError, SessionLostError, TinkexError
 from tinkex.hints import ask_for_hints
 from tinkex.limits import Limits, SampleLimiter, sample_limiter
 from tinkex.queue_state import QueueObserver, QueueWatch
-from tinkex.telemetry import TelemetryReporter
 from tinkex.transport import Transport
 from tinkex.transport.answer import Reply
 from tinkex.transport.failures import printable
+
+if TYPE_CHECKING:
+    from tinkex.telemetry import TelemetryReporter
 
 log = logging.getLogger("tinkex.session")
 
@@ -131,7 +134,11 @@ class Session:
         self.heartbeat = HeartbeatState(transport.clock.now())
         self._thread = threading.Thread(target=self._beat_on, name="tinkex-heartbeat", daemon=True)
         self._thread.start()
-        self.telemetry = TelemetryReporter(transport, self.id) if config.telemetry else None
+        self.telemetry: TelemetryReporter | None = None
+        if config.telemetry:
+            from tinkex.telemetry import TelemetryReporter
+
+            self.telemetry = TelemetryReporter(transport, self.id)
         atexit.register(self._close_at_exit)
         termination.watch(self)
 
