@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 import numpy as np
@@ -13,6 +13,9 @@ from attrs import field, frozen
 
 from tinkex.errors import ValidationError
 from tinkex.types.tensor import on_the_host
+
+if TYPE_CHECKING:
+    from tinkex.tokenizer import TokenizerSource
 
 ImageFormat = Literal["png", "jpeg"]
 
@@ -231,6 +234,28 @@ class ModelInput:
             ValidationError: An id is no integer, or is negative.
         """
         return cls((EncodedTextChunk(tokens),))
+
+    @classmethod
+    def from_text(
+        cls, text: str, tokenizer: TokenizerSource, *, add_special_tokens: bool = True
+    ) -> ModelInput:
+        """Make an input of a text.
+
+        >>> prompt = ModelInput.from_text("Hello", sampler)
+        >>> prompt = ModelInput.from_text("Hello", "tinkex/tiny-chat")
+
+        Args:
+            text: The text.
+            tokenizer: A tokenizer, a client that knows its model's, a model's name, or a path.
+            add_special_tokens: Whether the tokenizer's own frame is added.
+
+        Raises:
+            TokenizerError: There is no such tokenizer.
+            ValidationError: The text is none.
+        """
+        from tinkex.tokenizer import get_tokenizer
+
+        return cls.from_ints(get_tokenizer(tokenizer).encode(text, add_special_tokens))
 
     @classmethod
     def empty(cls) -> ModelInput:
