@@ -71,7 +71,7 @@ def test_a_revision_that_is_asked_for_wins() -> None:
 @pytest.mark.parametrize("model", ["TML/model", "thinkingmachines/Inkling-1", "TML/a/b:c"])
 def test_the_vendors_own_tokenizers_are_told_from_others(model: str) -> None:
     """They are in no repository, so the hub is not asked; the error says what to do."""
-    with pytest.raises(TokenizerError, match="not on the Hugging Face hub.*Pass a path"):
+    with pytest.raises(TokenizerError, match=r"not on the Hugging Face hub.*Pass a path"):
         resolve(model)
 
 

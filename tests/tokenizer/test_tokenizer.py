@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy
+import numpy as np
 import pytest
-from support.nano import NANO
 from support.made_tokenizers import made
+from support.nano import NANO
 from support.scripted import Script, scripted_service
 
 import tinkex.local
@@ -46,7 +46,7 @@ def test_special_tokens_are_one_id_each_and_can_be_left_out() -> None:
 def test_numpy_ids_are_decoded() -> None:
     """Token ids out of an array are ids."""
     tokenizer = get_tokenizer(str(FOLDER))
-    assert tokenizer.decode(numpy.array(tokenizer.encode("Hi"))) == "Hi"
+    assert tokenizer.decode(np.array(tokenizer.encode("Hi"))) == "Hi"
 
 
 def test_the_local_server_gives_its_models_tokenizers(nano_service: ServiceClient) -> None:
