@@ -21,7 +21,8 @@ class IncrementalDecoder:
 
     >>> decoder = tokenizer.incremental_decoder()
     >>> for chunk in sampler.sample_stream(prompt):
-    ...     print(decoder.feed(chunk.token), end="", flush=True)
+    ...     if chunk.token_id is not None:
+    ...         print(decoder.feed(chunk.token_id), end="", flush=True)
     >>> print(decoder.finish())
 
     The pieces, with the last one of `finish`, join to what `Tokenizer.decode` makes of all the
