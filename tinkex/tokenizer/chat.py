@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # A template that writes more than this does not write a conversation.
 LONGEST_TEXT = 64 * 1024 * 1024
 _LONGEST_PRODUCT = 1_000_000
+_LARGEST_NUMBER = 1e18
 
 
 @frozen
@@ -107,14 +108,15 @@ def _classes() -> tuple[Any, Any]:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Sandbox(ImmutableSandboxedEnvironment):
-        """Refuse, beside what the sandbox does, products that would fill the memory."""
+        """Refuse, beside what the sandbox does, powers and products that would fill the memory."""
 
         intercepted_binops = frozenset({"*", "**"})
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
             sizes = [len(x) if isinstance(x, str | list | tuple) else x for x in (left, right)]
             numbers = all(isinstance(size, int | float) for size in sizes)
-            if numbers and (operator == "**" or abs(sizes[0] * sizes[1]) > _LONGEST_PRODUCT):
+            bound = _LARGEST_NUMBER if sizes == [left, right] else _LONGEST_PRODUCT
+            if operator == "**" or (numbers and abs(sizes[0] * sizes[1]) > bound):
                 raise SecurityError(f"the template computes too large a product with {operator}")
             return super().call_binop(context, operator, left, right)
 

@@ -58,7 +58,7 @@ def from_tiktoken(
 
     >>> tokenizer = from_tiktoken("Kimi-K2-Thinking/tiktoken.model")
 
-    The conversion takes a second or two for 160,000 tokens; its result is kept on disk.
+    The conversion takes a few seconds for 160,000 tokens; its result is kept on disk.
 
     Args:
         model_file: A file with a token in base64 and its rank on each line.
