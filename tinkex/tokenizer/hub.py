@@ -133,7 +133,7 @@ def _fetched(wanted: TokenizerId, huggingface_hub: Any) -> Path:
 
 
 def _problem(error: Exception, wanted: TokenizerId) -> TokenizerError:
-    from huggingface_hub import utils as errors
+    from huggingface_hub import errors
 
     page = f"{_without_secrets(endpoint())}/{wanted.name}"
     login = "set HF_TOKEN to a token of yours (or run `hf auth login`)"
