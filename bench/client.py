@@ -28,8 +28,13 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 VENVS = ROOT / ".venv-bench"
-OURS, THEIRS = "tinkex", "tinker"
-INSTALL = {OURS: ["--constraint", str(ROOT / "constraints.txt"), str(ROOT)], THEIRS: [THEIRS]}
+OURS, THEIRS, ENGINE = "tinkex", "tinker", "engine"
+INSTALL = {
+    OURS: ["--constraint", str(ROOT / "constraints.txt"), str(ROOT)],
+    THEIRS: [THEIRS],
+    # For bench/engine.py, which compares with this version of PyTorch.
+    ENGINE: ["--constraint", str(ROOT / "constraints.txt"), f"{ROOT}[local]", "torch==2.13.0"],
+}
 # The rest of what the official client is told on the way; both get the same environment.
 ENVIRONMENT = {"TINKER_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": ""}
 MOST_THREADS = 64

@@ -87,7 +87,8 @@ def main() -> None:
         training = service.create_lora_training_client(name, rank=16, seed=0)
         tokenizer = training.get_tokenizer()
         prompts = [list(tokenizer.encode(text)) for text in PROMPTS]
-        rewards = []
+        rewards: list[float] = []
+        best: list[tuple[float, str]] = []
         for step in range(STEPS):
             sampler = training.save_weights_and_get_sampling_client()
             asked = [
@@ -102,8 +103,11 @@ def main() -> None:
             found: list[float] = []
             for prompt, future in zip(prompts, asked, strict=True):
                 sequences = future.result().sequences
-                scores = np.array([reward(tokenizer.decode(list(one.tokens))) for one in sequences])
+                texts = [tokenizer.decode(list(one.tokens)) for one in sequences]
+                scores = np.array([reward(text) for text in texts])
                 found.extend(scores)
+                top = int(scores.argmax())
+                best.append((float(scores[top]), f"{tokenizer.decode(prompt)}|{texts[top]}"))
                 data.extend(group_data(prompt, sequences, scores))
             training.train_step(
                 data, "importance_sampling", AdamParams(learning_rate=LEARNING_RATE)
@@ -111,6 +115,10 @@ def main() -> None:
             rewards.append(float(np.mean(found)))
             print(f"step {step:2d}  reward {rewards[-1]:.3f}")
         print(f"Reward {rewards[0]:.3f} at the start, {rewards[-1]:.3f} at the end.")
+        # What the reward likes best shows what it leads to.
+        for when, group in (("start", best[: len(PROMPTS)]), ("end", best[-len(PROMPTS) :])):
+            print(f"Its best at the {when}: {max(group)[1]!r} ({max(group)[0]:.2f})")
+        print("Nothing in this reward asks for sense, so the model gives that up: reward hacking.")
         plot(rewards, PLOT)
         print(f"Plot: {PLOT}")
 

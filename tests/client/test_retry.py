@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.clock import FakeClock
 
@@ -180,6 +180,7 @@ def test_what_is_past_or_garbage_counts_as_nothing_said(value: str) -> None:
     ),
     st.sampled_from(["retry-after", "retry-after-ms"]),
 )
+@example("1E-321", "retry-after-ms")
 def test_no_header_makes_a_negative_or_endless_wait(value: str, name: str) -> None:
     """Whatever the header says, the wait is positive and finite, or our own (F13)."""
     seconds = asked(value, name)

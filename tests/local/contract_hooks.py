@@ -9,7 +9,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import schemathesis
 from schemathesis import GenerationMode
@@ -21,12 +24,41 @@ TURN = itertools.count()
 # These end what they are given: they keep their generated ids.
 ENDING = {"finish_session", "unload_model"}
 
+HOUR = 3600
+LOSS = {
+    "inputs": [{"name": "logprobs", "rank": 1}],
+    "graph": {
+        "nodes": [
+            {"op": "placeholder", "name": "logprobs", "target": "logprobs"},
+            {"op": "call_method", "name": "loss", "target": "sum", "args": [{"ref": "logprobs"}]},
+            {"op": "output", "name": "output", "target": "output", "args": [{"ref": "loss"}]},
+        ]
+    },
+}
+
 
 def substitute(values: Any) -> None:
     """Put known ids where a mapping has ids."""
     for name in list(values):
         if isinstance(values[name], str) and name in ROTATING:
             values[name] = next(ROTATING[name])
+
+
+def meet(operation: str, case: Any) -> None:
+    """Give an operation what only goes together: a window of time, a signed URL, an export."""
+    if operation == "get_billing_usage":
+        start = time.time() // HOUR * HOUR
+        moments = (datetime.fromtimestamp(start + late, UTC).isoformat() for late in (0, 2 * HOUR))
+        case.query.update(zip(("starting_on", "ending_before"), moments, strict=True))
+    elif operation == "get_external_weights_urls":
+        case.path_parameters |= {"checkpoint_kind": "external_weights", "checkpoint_name": "x"}
+    elif operation in ROTATING:
+        # The name of an operation stands for a URL of it that the server signed.
+        url = urlsplit(next(ROTATING[operation]))
+        case.query.update(parse_qsl(url.query))
+        for pattern, part in zip(case.operation.path.split("/"), url.path.split("/"), strict=True):
+            if pattern.startswith("{"):
+                case.path_parameters[pattern.strip("{}")] = part
 
 
 @schemathesis.hook
@@ -38,6 +70,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         return
     substitute(case.path_parameters or {})
     substitute(case.query or {})
+    meet(operation, case)
     body = case.body
     if not isinstance(body, dict):
         return
@@ -47,6 +80,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if "model_id" in body:
         # A number of its own choice would wait for all the numbers before it.
         body["seq_id"] = None
+    if operation == "create_custom_loss":
+        body.update(LOSS)
     if operation == "load_weights":
         body["path"] = next(ROTATING["saved_path"])
     if "prompt" in body:

@@ -71,8 +71,8 @@ def test_deleted_checkpoint_is_gone_with_its_files(wire: Wire, server: Any) -> N
     model.call("save_weights", path="a")
 
 
-def test_kinds_that_are_not_kept_are_told_apart(wire: Wire) -> None:
-    """An invented kind is a 422; external weights, which nobody can save here, a 404."""
+def test_unknown_kinds_and_unknown_exports_are_told_apart(wire: Wire) -> None:
+    """An invented kind is a 422; an export that was never made, a 404."""
     model = wire.model()
     assert wire.http.delete(route(model, "other/a")).status_code == 422
     assert wire.http.delete(route(model, "external_weights/a")).status_code == 404
@@ -114,6 +114,20 @@ def test_checkpoints_expire() -> None:
         assert len(list(server._site.data.checkpoints.iterdir())) == 1
         model.call("save_weights", path="short")
         assert wire.post("weights_info", tinker_path=path)
+
+
+def test_expiry_goes_on_when_other_upkeep_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """One part of the upkeep that cannot be done keeps none of the others from being done."""
+    clock = Clock()
+    with served(options=Options(now=clock, session_timeout_s=60)) as (server, wire):
+        model = wire.model()
+        model.call("save_weights", path="a", ttl_seconds=3600)
+        clock.now += 3600
+        server._site.database.execute("DROP TABLE runs")
+        server._site.upkeep()
+        assert "a part of the upkeep failed" in caplog.text
+        assert not list(server._site.data.checkpoints.iterdir())
+        assert wire.send("session_heartbeat", session_id=model.session_id).status_code == 410
 
 
 def test_the_name_of_an_expired_checkpoint_is_free() -> None:

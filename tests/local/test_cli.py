@@ -51,7 +51,7 @@ def test_serve_explains_what_keeps_it_from_starting(tmp_path: Path) -> None:
 def test_serve_keeps_the_given_key_to_itself(tmp_path: Path) -> None:
     """The key is asked for and not printed."""
     with serve_process(tmp_path, "--api-key", "tml-hush") as (process, wire):
-        assert wire.http.get("healthz").status_code == 401
+        assert wire.http.get("training_runs").status_code == 401
         process.send_signal(signal.SIGTERM)
         said = wire.greeting + "".join(process.communicate(timeout=60))
         assert "hush" not in said

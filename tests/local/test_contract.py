@@ -64,11 +64,19 @@ def things_that_exist(wire: Wire) -> dict[str, list[str]]:
     )
     failed = wire.post("asample", base_model=NANO, prompt=prompt(9999), sampling_params={})
     loaded = model.submit("load_weights", path=wire.result(saves[0])["path"], optimizer=True)
+    exported = model.submit("save_weights_external", path="x")
     gone = wire.post("unload_model", model_id=other.model_id)
-    promises = [*done, saves[0], sampled, ephemeral, sample, failed, loaded, gone]
+    promises = [*done, saves[0], sampled, ephemeral, sample, failed, loaded, exported, gone]
     for promise in promises:
         wire.outcome(promise)
+    run = f"training_runs/{model.model_id}/checkpoints"
+    archive = wire.http.get(f"{run}/sampler_weights/s/archive").headers["location"]
+    files = wire.get(f"{run}/external_weights/x/external_weights_urls")["urls"]
+    trace = wire.get(f"sessions/{model.session_id}/trace_export")["url"]
     return {
+        "download_checkpoint_archive": [archive],
+        "download_external_weights": list(files.values()),
+        "download_session_trace": [trace],
         "session_id": [model.session_id],
         "model_id": [model.model_id],
         "training_run_id": [model.model_id],

@@ -158,6 +158,33 @@ def test_a_queued_sample_can_be_cancelled(wire: Wire, monkeypatch: Any) -> None:
     wire.result(training)
 
 
+def test_a_running_sample_is_cut_short_when_it_is_cancelled(monkeypatch: Any) -> None:
+    """The engine stops in the middle; whoever waits is told at once."""
+    from tinkex.local.engine import Sampler
+
+    entered, go_on = threading.Event(), threading.Event()
+    real = Sampler.sample
+
+    def slow(self: Sampler, jobs: Any) -> Any:
+        entered.set()
+        assert go_on.wait(30)
+        return real(self, jobs)
+
+    monkeypatch.setattr(Sampler, "sample", slow)
+    with served() as (server, wire):
+        params = {"max_tokens": 100, "stop": []}
+        sample = wire.post(
+            "asample", base_model=NANO, prompt=prompt(1), sampling_params=params, num_samples=8
+        )
+        assert entered.wait(30)
+        assert wire.send("cancel_future", request_id=sample["request_id"]).is_success
+        assert "cancelled" in wire.outcome(sample)["error"]
+        go_on.set()
+        # The next sample is done only after the engine has let go of the first.
+        wire.result(wire.post("asample", base_model=NANO, prompt=prompt(1), sampling_params=params))
+        assert server._site.usage.totals()["sampling_sample"] < 8 * 100 + 100
+
+
 def test_completions_of_a_sampling_session_come_by_cursor(wire: Wire) -> None:
     """retrieve_futures reports each completion once per client, good or failed."""
     sampler = wire.sampler()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from local.wire import NANO, Clock, Wire, loss_input, served
@@ -54,6 +55,54 @@ def test_telemetry_is_kept_on_this_machine(wire: Wire) -> None:
         "telemetry", events=[event], platform="Linux", sdk_version="1", session_id="s"
     )
     assert refused.status_code == 422
+
+
+def test_telemetry_can_be_read_back() -> None:
+    """Events come back whole, newest first, in pages, and by session, kind and severity."""
+
+    def event(number: int, **more: object) -> dict[str, object]:
+        return {
+            "event_id": f"e{number}",
+            "event_session_index": number,
+            "severity": "INFO",
+            "timestamp": "2027-01-15T08:00:00+00:00",
+            **more,
+        }
+
+    start = event(0, event="SESSION_START")
+    hello = event(1, event="GENERIC_EVENT", event_name="hello", event_data={"deep": [1, None]})
+    crash = event(
+        2,
+        event="UNHANDLED_EXCEPTION",
+        severity="ERROR",
+        error_type="ValueError",
+        error_message="no",
+    )
+    clock = Clock()
+    with served(options=Options(now=clock)) as (_, wire):
+        batch = {"platform": "Linux", "sdk_version": "0.1.0", "process_uuid": "p"}
+        wire.post("telemetry", events=[start, hello], session_id="one", **batch)
+        clock.now += 5
+        wire.post("telemetry", events=[crash], session_id="two", **batch)
+        everything = wire.get("telemetry")
+        assert [one["event"] for one in everything["events"]] == [crash, hello, start]
+        assert everything["cursor"] == {"offset": 0, "limit": 100, "total_count": 3}
+        newest = everything["events"][0]
+        assert (newest["session_id"], newest["platform"], newest["process_uuid"]) == (
+            "two", "Linux", "p",
+        )  # fmt: skip
+        assert datetime.fromisoformat(newest["received_at"]).timestamp() == clock.now
+        pages = [wire.get("telemetry", limit=1, offset=offset)["events"] for offset in range(4)]
+        assert [one for page in pages for one in page] == everything["events"]
+
+        def found(**query: str) -> list[object]:
+            return [one["event"] for one in wire.get("telemetry", **query)["events"]]
+
+        assert found(session_id="one") == [hello, start]
+        assert found(event="SESSION_START") == [start]
+        assert found(severity="ERROR") == [crash]
+        assert found(session_id="one", severity="ERROR") == []
+        assert wire.http.get("telemetry", params={"severity": "LOUD"}).status_code == 422
 
 
 def test_session_shows_its_runs_and_samplers(wire: Wire) -> None:

@@ -81,10 +81,24 @@ def test_soft_targets_dense_and_sparse_are_the_same(wire: Wire) -> None:
     assert dense["loss_fn_outputs"][0]["logprobs"]["shape"] == [2, 2]
 
 
+def test_shapes_may_be_written_with_a_decimal_point(wire: Wire) -> None:
+    """JSON has one kind of number: 2.0 is an integer, in dense and in sparse tensors."""
+    model = wire.model()
+    dense, sparse = datum([1, 2]), datum([1, 2])
+    where = {"sparse_crow_indices": [0.0, 1, 2], "sparse_col_indices": [0, 1.0]}
+    for name, kind in (("target_tokens", "int64"), ("weights", "float32")):
+        tensor = {"data": [3, 0, 0, 4], "dtype": kind, "shape": [2.0, 2.0]}
+        dense["loss_fn_inputs"][name] = tensor
+        sparse["loss_fn_inputs"][name] = {**tensor, **where, "data": [3, 4]}
+    answers = [model.call("forward", forward_input=loss_input([one])) for one in (dense, sparse)]
+    assert answers[0] == answers[1]
+
+
 @pytest.mark.parametrize(
     ("tensor", "field"),
     [
         ({"data": [1, 2], "dtype": "int64", "shape": [3]}, "shape"),
+        ({"data": [1, 2], "dtype": "int64", "shape": [2**70]}, "shape"),
         ({"data": [1.5, 2], "dtype": "int64"}, "data"),
         ({"data": [2**63, 2], "dtype": "int64"}, "data"),
         ({"data": [1e300, 2], "dtype": "float32"}, "data"),

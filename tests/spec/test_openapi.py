@@ -21,22 +21,28 @@ OPERATIONS = {
     " get_own_api_key delete_own_api_key",
     "sessions": "create_session session_heartbeat finish_session create_sampling_session"
     " join_sampling_session list_sessions get_session search_sessions assign_session_project"
-    " export_session_trace",
+    " export_session_trace download_session_trace",
     "models": "create_model get_info unload_model",
     "training": "forward_backward forward optim_step create_custom_loss forward_backward_binary",
     "weights": "save_weights save_weights_for_sampler save_weights_external load_weights"
     " copy_weights weights_info",
     "sampling": "asample stream_sample get_sampler",
     "futures": "retrieve_future retrieve_futures cancel_future retrieve_future_binary",
-    "telemetry": "send_telemetry",
+    "telemetry": "send_telemetry list_telemetry",
     "runs": "list_training_runs get_training_run",
     "checkpoints": "list_checkpoints list_user_checkpoints delete_checkpoint"
     " get_checkpoint_archive_url get_external_weights_urls publish_checkpoint"
-    " unpublish_checkpoint set_checkpoint_ttl download_checkpoint_archive",
+    " unpublish_checkpoint set_checkpoint_ttl download_checkpoint_archive"
+    " download_external_weights",
     "billing": "get_audit_log get_billing_usage get_checkpoint_storage_usage",
     "tokenizers": "get_tokenizer",
 }
-OPEN_TO_ALL = {"healthz", "download_checkpoint_archive"}
+OPEN_TO_ALL = {
+    "healthz",
+    "download_checkpoint_archive",
+    "download_external_weights",
+    "download_session_trace",
+}
 
 
 class Operation(NamedTuple):

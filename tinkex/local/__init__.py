@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinkex.local.server import LocalServer, shared_server
+    from tinkex.local.site import Options
 
-__all__ = ["LocalServer", "shared_server"]
+__all__ = ["LocalServer", "Options", "shared_server"]
 
 INSTALL_HINT = "the local server needs more packages: pip install 'tinkex[local]'"
 

@@ -18,13 +18,18 @@ from tinkex.local.call import Call, is_light
 from tinkex.local.page import show
 from tinkex.local.problem import Problem
 from tinkex.local.routes import (
+    billing,
+    custom,
+    exports,
     futures,
+    keys,
     models,
     runs,
     sampling,
     search,
     service,
     sessions,
+    traces,
     training,
     weights,
 )
@@ -47,6 +52,11 @@ HANDLERS: Mapping[str, Handler] = {
     **futures.HANDLERS,
     **runs.HANDLERS,
     **search.HANDLERS,
+    **keys.HANDLERS,
+    **exports.HANDLERS,
+    **billing.HANDLERS,
+    **traces.HANDLERS,
+    **custom.HANDLERS,
 }
 
 # These take a body in the binary form as well.

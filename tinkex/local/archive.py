@@ -1,25 +1,20 @@
-"""Checkpoint archives: uncompressed tar files, and the signed URLs that lead to them.
+"""Checkpoint archives: uncompressed tar files.
 
 An archive is made when it is first asked for and kept until its checkpoint goes. The same folder
 always gives the same bytes: names are sorted, times and owners are fixed.
 """
 
-import hashlib
-import hmac
 import os
 import tarfile
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from attrs import define, field
 
 from tinkex.local.checkpoints import CheckpointRecord
 from tinkex.local.datadir import DataDir
-from tinkex.local.paths import TinkerPath
 from tinkex.local.problem import Problem
 
-URL_LIFETIME_S = 3600
 BUILD_PATIENCE_S = 5.0
 RETRY_AFTER_S = 2
 
@@ -29,8 +24,6 @@ class Archives:
     """The archives of a data folder."""
 
     _data: DataDir
-    _key: bytes = field(repr=False)
-    _now: Callable[[], float]
     patience_s: float = BUILD_PATIENCE_S
     _lock: threading.Lock = field(init=False, factory=threading.Lock)
     _building: dict[str, threading.Event] = field(init=False, factory=dict)
@@ -64,25 +57,6 @@ class Archives:
                 del self._building[record.folder_id]
             built.set()
         return archive
-
-    def etag(self, record: CheckpointRecord) -> str:
-        """Return the entity tag of a checkpoint's archive: its folder never changes."""
-        return f'"{record.folder_id}"'
-
-    def sign(self, path: TinkerPath) -> tuple[int, str]:
-        """Return when a download URL of this checkpoint ends, and its signature."""
-        expires = int(self._now()) + URL_LIFETIME_S
-        return expires, self._signature(path, expires)
-
-    def verify(self, path: TinkerPath, expires: int, signature: str) -> None:
-        """Raise a 403 problem unless the signature is ours and still valid."""
-        if not hmac.compare_digest(self._signature(path, expires).encode(), signature.encode()):
-            raise Problem(403, "the signature of this download URL is wrong")
-        if expires <= self._now():
-            raise Problem(403, "this download URL has expired: ask for a new one")
-
-    def _signature(self, path: TinkerPath, expires: int) -> str:
-        return hmac.new(self._key, f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
     def _build(self, record: CheckpointRecord, archive: Path) -> None:
         folder = self._data.checkpoints / record.folder_id

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from attrs import frozen
 from starlette.requests import Request
 
-from tinkex.local.paths import KINDS, TinkerPath
-from tinkex.local.problem import Problem
+from tinkex.local.paths import TinkerPath
+from tinkex.local.signing import UrlSigner
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,14 +23,26 @@ class Call:
     parameters: Mapping[str, Any]
     body: Any
 
+    @property
+    def url(self) -> str:
+        """The URL of the request, without its query."""
+        return str(self.request.url).partition("?")[0]
+
+    @property
+    def credential(self) -> str:
+        """What the request has in X-API-Key."""
+        return self.request.headers.get("x-api-key", "")
+
+    def verify_signature(self, signer: UrlSigner, subject: str) -> None:
+        """Raise a 403 problem unless the URL was signed for `subject` and is still good."""
+        signer.verify(subject, self.parameters["expires"], self.parameters["signature"])
+
     def checkpoint_path(self) -> TinkerPath:
         """Return the checkpoint that the URL names."""
         run_id, kind, name = (
             self.parameters[part]
             for part in ("training_run_id", "checkpoint_kind", "checkpoint_name")
         )
-        if kind not in KINDS:
-            raise Problem(404, f"this server keeps no {kind}: there are {', '.join(KINDS)}")
         return TinkerPath(run_id, kind, name)
 
 

@@ -8,11 +8,13 @@ either the whole checkpoint or a nameless folder that the next start removes.
 import logging
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
+from tinkex.local.audit import AuditLog
 from tinkex.local.database import Database, from_json, to_json
 from tinkex.local.datadir import DataDir, sync_tree
 from tinkex.local.paths import Kind, TinkerPath
@@ -40,10 +42,13 @@ class CheckpointRecord:
 class CheckpointTable:
     """The checkpoints of every run, with their folders."""
 
-    def __init__(self, database: Database, data: DataDir, now: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, data: DataDir, now: Callable[[], float], audit: AuditLog
+    ) -> None:
         self._database = database
         self._data = data
         self._now = now
+        self._audit = audit
 
     def save(
         self,
@@ -95,6 +100,15 @@ class CheckpointTable:
                     expires_at,
                     to_json(user_metadata),
                 ),
+            )
+            overwritten = {"overwritten": True} if previous is not None else {}
+            self._audit.add_within(
+                connection,
+                "checkpoint",
+                "create",
+                tinker_path=str(path),
+                size_bytes=size,
+                **overwritten,
             )
         if previous is not None:
             self._data.remove_checkpoint(previous["folder"])
@@ -168,15 +182,19 @@ class CheckpointTable:
         """Delete a checkpoint and its files, or raise a 404 problem."""
         record = self.get(path)
         # By folder: a checkpoint saved under the same name in this moment is another one.
-        self._database.execute("DELETE FROM checkpoints WHERE folder = ?", (record.folder_id,))
+        self._change(
+            record, "DELETE FROM checkpoints WHERE folder = ?", (record.folder_id,), "delete"
+        )
         self._data.remove_checkpoint(record.folder_id)
 
     def set_public(self, path: TinkerPath, public: bool) -> None:
         """Publish or unpublish a checkpoint; 409 if it already is what was asked for."""
         record = self.get(path)
-        changed = self._database.execute(
+        changed = self._change(
+            record,
             "UPDATE checkpoints SET public = ? WHERE folder = ? AND public != ?",
             (public, record.folder_id, public),
+            "publish" if public else "unpublish",
         )
         if not changed:
             raise Problem(409, f"checkpoint {path} is already {'public' if public else 'private'}")
@@ -185,18 +203,24 @@ class CheckpointTable:
         """Let a checkpoint expire `ttl_seconds` from now, or never."""
         record = self.get(path)
         expires_at = None if ttl_seconds is None else self._now() + ttl_seconds
-        self._database.execute(
+        self._change(
+            record,
             "UPDATE checkpoints SET expires_at = ? WHERE folder = ?",
             (expires_at, record.folder_id),
+            "set_ttl",
+            ttl_seconds=ttl_seconds,
         )
 
     def remove_expired(self) -> int:
         """Delete the checkpoints whose time is over and return how many there were."""
         with self._database.transaction() as connection:
             rows = connection.execute(
-                f"DELETE FROM checkpoints WHERE NOT {_ALIVE} RETURNING folder",  # noqa: S608
+                f"DELETE FROM checkpoints WHERE NOT {_ALIVE} RETURNING *",  # noqa: S608
                 (self._now(),),
             ).fetchall()
+            for row in rows:
+                path = TinkerPath(row["run_id"], row["kind"], row["name"])
+                self._audit.add_within(connection, "checkpoint", "expire", tinker_path=str(path))
         for row in rows:
             self._data.remove_checkpoint(row["folder"])
         if rows:
@@ -210,6 +234,18 @@ class CheckpointTable:
             removed = self._data.remove_orphans(known)
         if removed:
             logger.info("removed %d unfinished checkpoints of an earlier server", len(removed))
+
+    def _change(
+        self, record: CheckpointRecord, sql: str, values: Sequence[Any], action: str, **details: Any
+    ) -> int:
+        """Change a checkpoint's row and say so in the audit log; return the rows changed."""
+        with self._database.transaction() as connection:
+            changed = connection.execute(sql, values).rowcount
+            if changed:
+                self._audit.add_within(
+                    connection, "checkpoint", action, tinker_path=str(record.path), **details
+                )
+        return changed
 
     def _row(self, path: TinkerPath) -> sqlite3.Row | None:
         return self._database.row(

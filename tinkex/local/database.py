@@ -1,4 +1,4 @@
-"""The SQLite file behind sessions, runs, checkpoints and samplers.
+"""The SQLite file behind sessions, runs, checkpoints, samplers, audit log and usage.
 
 One connection per server, used under a lock; write-ahead logging lets several servers share the
 file. What a caller was told is kept even if the process is killed in the next moment: a
@@ -72,6 +72,28 @@ CREATE TABLE IF NOT EXISTS telemetry (
     session_id TEXT NOT NULL,
     received_at REAL NOT NULL,
     batch TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS telemetry_by_session ON telemetry (session_id);
+CREATE TABLE IF NOT EXISTS audit (
+    entry_id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    resource TEXT NOT NULL,
+    action TEXT NOT NULL,
+    details TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS audit_by_time ON audit (at);
+CREATE TABLE IF NOT EXISTS usage (
+    hour INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    base_model TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (hour, kind, base_model, session_id)
+);
+CREATE TABLE IF NOT EXISTS api_keys (
+    key_id INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    deleted_at REAL
 );
 PRAGMA user_version = 1;
 """

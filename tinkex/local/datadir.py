@@ -67,17 +67,15 @@ class DataDir:
 
     def dead_servers(self) -> list[str]:
         """Return the ids of the servers that left something behind and no longer live."""
-        dead = []
-        for file in sorted(self._stages.glob("*.lock")):
-            if file.stem == self.server_id:
-                continue
-            try:
-                with file.open("r+b") as handle:
-                    if _try_lock(handle):
-                        dead.append(file.stem)
-            except FileNotFoundError:
-                continue
-        return dead
+        return [
+            file.stem
+            for file in sorted(self._stages.glob("*.lock"))
+            if file.stem != self.server_id and _is_free(file)
+        ]
+
+    def is_alive(self, server_id: str) -> bool:
+        """Say whether a server whose id begins so is running on this folder."""
+        return any(not _is_free(file) for file in self._stages.glob(f"{server_id}*.lock"))
 
     def bury(self, server_id: str) -> None:
         """Remove what a dead server was writing."""
@@ -126,6 +124,15 @@ def sync_tree(folder: Path) -> int:
             total += os.fstat(handle.fileno()).st_size
     sync_folder(folder)
     return total
+
+
+def _is_free(file: Path) -> bool:
+    """Say whether nobody holds the lock of a file that exists."""
+    try:
+        with file.open("r+b") as handle:
+            return _try_lock(handle)
+    except FileNotFoundError:
+        return False
 
 
 def _try_lock(handle: IO[bytes]) -> bool:

@@ -52,15 +52,18 @@ class EngineThread:
 
     `settle` receives every promise with either a value or the exception its job ended with.
     `sample` runs a batch of tickets that share a base model and returns their results in order.
+    `begin` is told of every promise whose work is taken up.
     """
 
     def __init__(
         self,
         settle: Callable[[Promise, Any, BaseException | None], None],
         sample: Callable[[str, Sequence[SampleTicket]], Sequence[SampleResult]],
+        begin: Callable[[Promise], None] | None = None,
     ) -> None:
         self._settle = settle
         self._sample = sample
+        self._begin = begin or (lambda _: None)
         self._wake = threading.Condition()
         self._lanes: OrderedDict[str, deque[Job]] = OrderedDict()
         self._samples: OrderedDict[str, deque[SampleTicket]] = OrderedDict()
@@ -161,6 +164,7 @@ class EngineThread:
         return base, batch
 
     def _run(self, job: Job) -> None:
+        self._begin(job.promise)
         try:
             value = job.run()
         except Exception as error:  # noqa: BLE001 - becomes the result of the promise
@@ -169,6 +173,8 @@ class EngineThread:
             self._settle(job.promise, value, None)
 
     def _run_batch(self, base: str, batch: list[SampleTicket]) -> None:
+        for ticket in batch:
+            self._begin(ticket.promise)
         try:
             results = self._sample(base, batch)
         except Exception as error:  # noqa: BLE001 - becomes the result of the promises

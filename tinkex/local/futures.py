@@ -20,6 +20,8 @@ from tinkex.local.results import ResultTable
 
 logger = logging.getLogger("tinkex.local.futures")
 
+_SERVER_ID_LENGTH = 12
+
 
 @define(eq=False)
 class Promise:
@@ -32,6 +34,12 @@ class Promise:
     done: bool = False
     failed: bool = False
     size: int = 0
+    # What was asked for, of which model or sampler.
+    operation: str = ""
+    track: str = ""
+    opened_at: float = 0.0
+    # When the engine took it up; None if it never did.
+    began_at: float | None = None
     finished_at: float = 0.0
     # Why nothing happens yet, for the pending answer; None: it is in the engine's queue.
     waits_for: Callable[[], str | None] = field(default=lambda: None)
@@ -45,10 +53,21 @@ class PromiseBook:
     """Every promise of the server, by request id; safe to use from any thread."""
 
     def __init__(
-        self, results: ResultTable, now: Callable[[], float], memory_bytes: int = 256 * 2**20
+        self,
+        results: ResultTable,
+        now: Callable[[], float],
+        memory_bytes: int = 256 * 2**20,
+        *,
+        server_id: str = "",
+        is_alive: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._results = results
         self._now = now
+        # Stands in every request id, so that later servers know which ids were ever given out
+        # without a row for each.
+        self._server = server_id[:_SERVER_ID_LENGTH] or uuid.uuid4().hex[:_SERVER_ID_LENGTH]
+        self._is_alive = is_alive
+        results.enter_server(self._server)
         self._memory_bytes = memory_bytes
         self._lock = threading.Lock()
         self._promises: dict[str, Promise] = {}
@@ -57,9 +76,18 @@ class PromiseBook:
         self._used_bytes = 0
         self.closing = False
 
-    def open(self, session_id: str | None, *, kept: bool = True) -> Promise:
+    def open(
+        self, session_id: str | None, operation: str = "", track: str = "", *, kept: bool = True
+    ) -> Promise:
         """Make a new pending promise; one that is not kept has its result in memory only."""
-        promise = Promise(request_id=f"req-{uuid.uuid4().hex}", session_id=session_id, kept=kept)
+        promise = Promise(
+            request_id=f"req-{self._server}-{uuid.uuid4().hex[:20]}",
+            session_id=session_id,
+            kept=kept,
+            operation=operation,
+            track=track,
+            opened_at=self._now(),
+        )
         with self._lock:
             self._promises[promise.request_id] = promise
             self._of_session.setdefault(session_id, set()).add(promise.request_id)
@@ -71,17 +99,13 @@ class PromiseBook:
             return self._promises.get(request_id)
 
     def get(self, request_id: str) -> Promise:
-        """Return a promise from memory or disk; 410 if it was evicted, 404 if it never was."""
+        """Return a promise from memory or disk; 410 if it is lost, 404 if it never was."""
         promise = self.live(request_id)
         if promise is not None:
             return promise
         kept = self._results.get(request_id)
         if kept is None:
-            raise Problem(
-                404,
-                f"unknown request id {request_id!r}: it was never given out, or its server was"
-                " stopped before there was a result",
-            )
+            raise self._missing(request_id)
         if kept.payload is None:
             raise Problem(410, f"the result of {request_id!r} is no longer kept: send it again")
         return Promise(
@@ -179,6 +203,25 @@ class PromiseBook:
         with self._lock:
             self.closing = True
             return [promise for promise in self._promises.values() if not promise.done]
+
+    def _missing(self, request_id: str) -> Problem:
+        """Return the problem of an id that has no result here."""
+        server = request_id.removeprefix("req-").partition("-")[0]
+        if not request_id.startswith("req-") or not self._results.knows_server(server):
+            return Problem(404, f"unknown request id {request_id!r}: it was never given out here")
+        if server == self._server:
+            return Problem(410, f"the result of {request_id!r} is no longer kept: send it again")
+        if self._is_alive(server):
+            return Problem(
+                404,
+                f"{request_id!r} belongs to another server process on this data folder, which has"
+                " no result for it yet: ask that one",
+            )
+        return Problem(
+            410,
+            f"the result of {request_id!r} is lost: its server stopped before it was there. Send a"
+            " sample again; train on from the model's last checkpoint",
+        )
 
     def _forget(self, request_ids: list[str]) -> list[Promise]:
         pending = []

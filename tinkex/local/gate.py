@@ -1,6 +1,5 @@
 """What every request passes before it is looked at: host, origin, key, size, request id."""
 
-import hmac
 import logging
 import re
 import time
@@ -13,11 +12,16 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tinkex.local.app import problem_response
+from tinkex.local.keys import KeyRing
 from tinkex.local.problem import Problem
 
 logger = logging.getLogger("tinkex.local.gate")
 
-_DOWNLOAD = re.compile(r"/api/v1/training_runs/[^/]+/checkpoints/[^/]+/[^/]+/download")
+_OPEN = re.compile(
+    r"/api/v1/healthz"
+    r"|/api/v1/training_runs/[^/]+/checkpoints/[^/]+/[^/]+/(download|files/[^/]+)"
+    r"|/api/v1/sessions/[^/]+/trace_export/download"
+)
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -34,12 +38,12 @@ class Gate:
         self,
         app: ASGIApp,
         *,
-        api_key: str | None,
+        keys: KeyRing,
         max_body_bytes: int,
         host_names: Iterable[str] | None,
     ) -> None:
         self._app = app
-        self._api_key = api_key
+        self._keys = keys
         self._max_body_bytes = max_body_bytes
         self._host_names = None if host_names is None else frozenset(host_names)
 
@@ -89,15 +93,8 @@ class Gate:
             origin = headers.get("origin")
             if origin is not None and _host_name(origin) not in self._host_names:
                 raise Problem(403, f"requests from {origin!r} are not answered")
-        if self._api_key is not None and not _is_signed(scope):
-            given = headers.get("x-api-key", "")
-            if not hmac.compare_digest(given.encode(), self._api_key.encode()):
-                raise Problem(
-                    401,
-                    "this server asks for its API key in X-API-Key, and "
-                    + ("got another one" if given else "got none"),
-                    headers={"www-authenticate": 'ApiKey realm="tinkex"'},
-                )
+        if not _is_open(scope):
+            self._keys.check(headers.get("x-api-key", ""))
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise self._too_large()
@@ -120,9 +117,9 @@ class Gate:
         return Problem(413, f"the request body is larger than {self._max_body_bytes} bytes")
 
 
-def _is_signed(scope: Scope) -> bool:
-    """Say whether a request is a download, which is let in by the signature in its URL."""
-    return scope["method"] in ("GET", "HEAD") and _DOWNLOAD.fullmatch(scope["path"]) is not None
+def _is_open(scope: Scope) -> bool:
+    """Say whether a request needs no key: a look at the health, or a download with a signed URL."""
+    return scope["method"] in ("GET", "HEAD") and _OPEN.fullmatch(scope["path"]) is not None
 
 
 def _host_name(url: str) -> Any:

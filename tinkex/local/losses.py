@@ -1,9 +1,13 @@
 """The loss of every optimizer step, kept for the curves on the page."""
 
+import logging
 import math
+import sqlite3
 import threading
 
 from tinkex.local.database import Database
+
+logger = logging.getLogger("tinkex.local.losses")
 
 MOST_POINTS = 400
 
@@ -23,15 +27,22 @@ class LossTable:
             self._since_step[run_id] = (total + loss, count + tokens)
 
     def step(self, run_id: str) -> None:
-        """Write the loss that the step which was just taken is for."""
+        """Write the loss that the step which was just taken is for.
+
+        A point that cannot be written is missing from the curve; the step stays taken.
+        """
         with self._lock:
             loss, tokens = self._since_step.pop(run_id, (0.0, 0))
-        if tokens and math.isfinite(loss):
+        if not (tokens and math.isfinite(loss)):
+            return
+        try:
             self._database.execute(
                 "INSERT INTO losses SELECT ?1, COALESCE(MAX(step), 0) + 1, ?2 FROM losses"
                 " WHERE run_id = ?1",
                 (run_id, loss / tokens),
             )
+        except sqlite3.Error:
+            logger.exception("a point of the loss curve of %s cannot be written", run_id)
 
     def of_run(self, run_id: str) -> list[tuple[int, float]]:
         """Return steps and losses, thinned out if there are very many."""

@@ -7,10 +7,10 @@ from attrs import frozen
 
 from tinkex.local.problem import Problem
 
-Kind = Literal["weights", "sampler_weights"]
+Kind = Literal["weights", "sampler_weights", "external_weights"]
 
 SCHEME = "tinker://"
-KINDS: tuple[Kind, ...] = ("weights", "sampler_weights")
+KINDS: tuple[Kind, ...] = ("weights", "sampler_weights", "external_weights")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}\Z")
 
 

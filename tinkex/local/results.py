@@ -28,6 +28,22 @@ CREATE TABLE IF NOT EXISTS losses (
     loss REAL NOT NULL,
     PRIMARY KEY (run_id, step)
 );
+CREATE TABLE IF NOT EXISTS servers (
+    server_id TEXT PRIMARY KEY,
+    started_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS journal (
+    entry_id INTEGER PRIMARY KEY,
+    request_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    track TEXT NOT NULL,
+    opened_at REAL NOT NULL,
+    began_at REAL,
+    finished_at REAL NOT NULL,
+    failed INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS journal_by_session ON journal (session_id);
 PRAGMA user_version = 1;
 """
 
@@ -79,6 +95,19 @@ class ResultTable:
         """Return a result, or None for an id that is not known."""
         row = self._database.row("SELECT * FROM results WHERE request_id = ?", (request_id,))
         return None if row is None else _kept(row)
+
+    def enter_server(self, server_id: str) -> None:
+        """Note that this server gives out request ids from now on."""
+        self._database.execute(
+            "INSERT OR IGNORE INTO servers VALUES (?, ?)", (server_id, self._now())
+        )
+
+    def knows_server(self, server_id: str) -> bool:
+        """Say whether a server of this id ever gave out request ids here."""
+        return (
+            self._database.row("SELECT 1 FROM servers WHERE server_id = ?", (server_id,))
+            is not None
+        )
 
     def forget(self, request_id: str) -> None:
         """Remove a result without a trace."""

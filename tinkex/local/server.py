@@ -153,7 +153,7 @@ class LocalServer:
         self._site.start()
         gate = Gate(
             build_app(self._site),
-            api_key=self._options.api_key,
+            keys=self._site.keys,
             max_body_bytes=self._options.max_body_bytes,
             host_names=_host_names(self._host),
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tinkex.local.audit import AuditLog
 from tinkex.local.database import Database, from_json, to_json
 from tinkex.local.problem import Problem
 
@@ -31,10 +32,13 @@ class SessionRecord:
 class SessionTable:
     """The sessions of every server that used this data folder."""
 
-    def __init__(self, database: Database, server_id: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, server_id: str, now: Callable[[], float], audit: AuditLog
+    ) -> None:
         self._database = database
         self._server_id = server_id
         self._now = now
+        self._audit = audit
 
     def create(
         self,
@@ -109,6 +113,9 @@ class SessionTable:
                     f"UPDATE {table} SET project_id = ? WHERE session_id = ?",  # noqa: S608
                     (project_id, session_id),
                 )
+            self._audit.add_within(
+                connection, "project", "assign", project_id=project_id, session_id=session_id
+            )
 
     def add_sampler(self, session_id: str, base_model: str, model_path: str | None) -> str:
         """Add a sampling session and return its id."""
@@ -133,6 +140,33 @@ class SessionTable:
             (session_id,),
         )
         return [row["sampler_id"] for row in rows]
+
+    def telemetry(
+        self,
+        limit: int,
+        offset: int,
+        *,
+        session_id: str | None = None,
+        event: str | None = None,
+        severity: str | None = None,
+    ) -> tuple[list[sqlite3.Row], int]:
+        """Return a page of telemetry events, newest first, and how many there are in all.
+
+        A row has the `event` as JSON text, and its batch's `session_id`, `received_at` and `batch`.
+        """
+        found = (
+            "FROM telemetry, json_each(telemetry.batch, '$.events') AS one"
+            " WHERE (?1 IS NULL OR session_id = ?1)"
+            " AND (?2 IS NULL OR json_extract(one.value, '$.event') = ?2)"
+            " AND (?3 IS NULL OR json_extract(one.value, '$.severity') = ?3)"
+        )
+        values = [session_id, event, severity]
+        rows = self._database.rows(
+            "SELECT one.value AS event, session_id, received_at, json_remove(batch, '$.events')"
+            f" AS batch {found} ORDER BY batch_id DESC, one.key DESC LIMIT ?4 OFFSET ?5",
+            [*values, limit, offset],
+        )
+        return rows, self._database.count(f"SELECT COUNT(*) {found}", values)
 
     def keep_telemetry(self, session_id: str, batch: Mapping[str, Any], keep: int = 10_000) -> None:
         """Keep a telemetry batch; only the newest `keep` batches stay."""

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import secrets
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +17,17 @@ from tinkex_generated.models import RequestErrorCategory, RequestFailedResponse
 
 from tinkex.local.adapters import AdapterShelf
 from tinkex.local.archive import Archives
+from tinkex.local.audit import AuditLog
 from tinkex.local.bases import BaseShelf
 from tinkex.local.checkpoints import CheckpointRecord, CheckpointTable
+from tinkex.local.custom_loss import CustomLoss
 from tinkex.local.database import Database
 from tinkex.local.datadir import DataDir
 from tinkex.local.engine import EngineError, SampleResult
 from tinkex.local.engine_thread import EngineThread, SampleTicket
 from tinkex.local.futures import Promise, PromiseBook
+from tinkex.local.journal import Journal
+from tinkex.local.keys import KeyRing
 from tinkex.local.live import Directory, Keyed, LiveModel, LiveSampler
 from tinkex.local.losses import LossTable
 from tinkex.local.paths import parse_path
@@ -31,7 +36,9 @@ from tinkex.local.results import SCHEMA as RESULT_SCHEMA
 from tinkex.local.results import ResultTable
 from tinkex.local.runs import RunRecord, RunTable
 from tinkex.local.sessions import SessionTable
+from tinkex.local.signing import UrlSigner
 from tinkex.local.threads import WorkerPool
+from tinkex.local.usage import UsageTable
 
 logger = logging.getLogger("tinkex.local.site")
 
@@ -77,14 +84,20 @@ class Site:
             opened.callback(self.database.close)
             self.result_file = Database(data_dir / RESULTS_NAME, RESULT_SCHEMA)
             opened.callback(self.result_file.close)
-            self.sessions = SessionTable(self.database, self.data.server_id, self.now)
+            self.audit = AuditLog(self.database, self.now)
+            self.usage = UsageTable(self.database, self.now)
+            self.journal = Journal(self.result_file)
+            self.sessions = SessionTable(self.database, self.data.server_id, self.now, self.audit)
             self.runs = RunTable(self.database, self.now)
-            self.checkpoints = CheckpointTable(self.database, self.data, self.now)
-            self.archives = Archives(self.data, _signing_key(self.database), self.now)
+            self.checkpoints = CheckpointTable(self.database, self.data, self.now, self.audit)
+            self.archives = Archives(self.data)
+            secret = _signing_key(self.database)
+            self.signer = UrlSigner(secret, self.now)
+            self.keys = KeyRing(self.database, secret, self.now, options.api_key)
             opened.callback(self._write_the_end)
             self.pool = WorkerPool()
             opened.callback(self.pool.close)
-            self.engine = EngineThread(self._settle, self._sample)
+            self.engine = EngineThread(self._settle, self._sample, self._begin)
             opened.callback(self.engine.close)
             # What was opened is closed in reverse, by `close` or by a failure up to here.
             self._opened = opened.pop_all()
@@ -95,8 +108,11 @@ class Site:
             retention_s=options.result_retention_s,
             most_bytes=options.result_bytes,
         )
-        self.promises = PromiseBook(results, self.now)
+        self.promises = PromiseBook(
+            results, self.now, server_id=self.data.server_id, is_alive=self.data.is_alive
+        )
         self.losses = LossTable(self.result_file)
+        self.custom_losses: Directory[CustomLoss] = Directory("custom loss")
         self.errors: deque[tuple[float, str]] = deque(maxlen=30)
         self.models: Directory[LiveModel] = Directory("model")
         self.samplers: Directory[LiveSampler] = Directory("sampling session")
@@ -118,9 +134,12 @@ class Site:
 
     def upkeep(self) -> None:
         """Do what is due from time to time: expiry of checkpoints, results and silent sessions."""
-        self.runs.flush()
-        self.checkpoints.remove_expired()
-        self.promises.evict()
+        for step in (self._write_behind, self.checkpoints.remove_expired, self.promises.evict):
+            try:
+                step()
+            except (sqlite3.Error, OSError):
+                # One that fails (a full disk) must not keep the others from being done.
+                logger.exception("a part of the upkeep failed; it is tried again later")
         silent_since = self.now() - self.options.session_timeout_s
         for session_id, seen in list(self.last_seen.items()):
             if seen < silent_since:
@@ -151,6 +170,7 @@ class Site:
         for sampler_id, sampler in self.samplers.take_session(session_id):
             sampler.close()
             self.adapters.forget(sampler_id)
+        self.custom_losses.take_session(session_id)
         self.keyed.forget(session_id)
         for promise in self.promises.end_session(session_id):
             self._settle(promise, None, Problem(410, "the session of this request has ended"))
@@ -182,12 +202,23 @@ class Site:
         for sampler in self.samplers.all():
             sampler.close()
 
+    def succeed(self, promise: Promise, value: Any) -> None:
+        """Give a promise a result that needs no computing."""
+        self._begin(promise)
+        self._settle(promise, value, None)
+
     def fail(self, promise: Promise, error: Exception) -> None:
         """Let a promise end in failure."""
         self._settle(promise, None, error)
 
-    def _write_the_end(self) -> None:
+    def _write_behind(self) -> None:
+        """Write what is gathered in memory."""
         self.runs.flush()
+        self.usage.flush()
+        self.journal.flush()
+
+    def _write_the_end(self) -> None:
+        self._write_behind()
         self.sessions.finish_server(self.data.server_id, "the server was stopped")
 
     def _settle(self, promise: Promise, value: Any, error: BaseException | None) -> None:
@@ -199,7 +230,11 @@ class Site:
             payload, failed = encode(_failure(unexpected)), True
         if error is not None:
             self.errors.append((self.now(), f"{promise.request_id}: {error}"))
-        self.promises.settle(promise, payload, failed=failed)
+        if self.promises.settle(promise, payload, failed=failed):
+            self.journal.add(promise)
+
+    def _begin(self, promise: Promise) -> None:
+        promise.began_at = self.now()
 
     def _sample(self, base: str, tickets: Sequence[SampleTicket]) -> Sequence[SampleResult]:
         loaded = self.bases.get(base)
@@ -209,7 +244,13 @@ class Site:
             if ticket.adapter_key is not None:
                 adapter = self.adapters.get(ticket.adapter_key, ticket.adapter_folder, loaded.base)
             jobs.append(ticket.make(adapter))
-        return loaded.sampler.sample(jobs)
+        results = loaded.sampler.sample(jobs)
+        for ticket, job, result in zip(tickets, jobs, results, strict=True):
+            session_id = ticket.promise.session_id
+            sampled = sum(len(sequence.tokens) for sequence in result.sequences)
+            self.usage.add("sampling_prefill", base, session_id, len(job.prompt))
+            self.usage.add("sampling_sample", base, session_id, sampled)
+        return results
 
 
 def encode(answer: Any) -> bytes:

@@ -80,7 +80,9 @@ class Operation:
                 {"$ref": f"#/components/schemas/{self.body_name}"}, self._root
             )
         check(self._validator, data, ("body",))
-        return getattr(models, self.body_name).from_dict(data)
+        model = getattr(models, self.body_name)
+        # An object that may have any content is a plain dict.
+        return model.from_dict(data) if hasattr(model, "from_dict") else data
 
 
 def load_operations() -> dict[str, Operation]:
@@ -97,9 +99,16 @@ def load_operations() -> dict[str, Operation]:
     return found
 
 
-def compile_schema(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
-    """Return a validator for a schema that may refer to the spec's components."""
-    return jsonschema_rs.Draft202012Validator({**schema, "components": root.get("components", {})})
+def compile_schema(
+    schema: Mapping[str, Any], root: Mapping[str, Any], *, formats: bool = False
+) -> Any:
+    """Return a validator for a schema that may refer to the spec's components.
+
+    With `formats` it looks at `format` too, such as dates; in bodies the generated models do.
+    """
+    return jsonschema_rs.Draft202012Validator(
+        {**schema, "components": root.get("components", {})}, validate_formats=formats
+    )
 
 
 def check(validator: Any, value: Any, loc: tuple[str | int, ...]) -> None:
@@ -149,7 +158,7 @@ def _parameter(raw: Mapping[str, Any], root: Mapping[str, Any]) -> Parameter:
         required=raw.get("required", False),
         default=resolved.get("default"),
         numeric="integer" in ([kinds] if isinstance(kinds, str) else kinds),
-        validator=compile_schema(schema, root),
+        validator=compile_schema(schema, root, formats=True),
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import numpy as np
+from attrs import evolve
 from tinkex_generated.errors import ParseError
 
 from tinkex.local.problem import Problem, dotted, misfit
@@ -62,6 +63,9 @@ def floats(values: Any, loc: Loc) -> "np.ndarray[Any, np.dtype[np.float32]]":
 
 def tensor(data: Any, loc: Loc) -> "np.ndarray[Any, Any]":
     """Return a TensorData as an array of its dtype and shape."""
+    if data.shape is not None:
+        # JSON Schema calls 3.0 an integer too.
+        data = evolve(data, shape=integers(data.shape, (*loc, "shape")).tolist())
     convert = integers if data.dtype == "int64" else floats
     flat: np.ndarray[Any, Any] = convert(data.data, (*loc, "data"))
     if data.sparse_crow_indices is not None or data.sparse_col_indices is not None:

@@ -156,7 +156,8 @@ def retry_after_seconds(
     date. What is past, negative, not finite or unreadable counts as nothing said.
     """
     milliseconds = _positive(headers.get("retry-after-ms"))
-    if milliseconds is not None:
+    # The smallest of numbers are no seconds at all.
+    if milliseconds is not None and milliseconds / 1000 > 0:
         return milliseconds / 1000
     text = headers.get("retry-after")
     if text is None:

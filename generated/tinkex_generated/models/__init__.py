@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from .encoded_text_chunk import EncodedTextChunk
     from .error_body import ErrorBody
     from .error_issue import ErrorIssue
+    from .event_type import EventType
     from .external_weights_urls_response import ExternalWeightsUrlsResponse
     from .failed_completion import FailedCompletion
     from .failed_query import FailedQuery
@@ -145,12 +146,15 @@ if TYPE_CHECKING:
     from .storage_usage import StorageUsage
     from .supported_model import SupportedModel
     from .telemetry_event_data import TelemetryEventData
+    from .telemetry_list_response import TelemetryListResponse
+    from .telemetry_record import TelemetryRecord
     from .telemetry_response import TelemetryResponse
     from .telemetry_send_request import TelemetrySendRequest
     from .tensor_data import TensorData
     from .tensor_dtype import TensorDtype
     from .tokenizer_file import TokenizerFile
     from .trace_export_status import TraceExportStatus
+    from .trace_file import TraceFile
     from .training_run import TrainingRun
     from .training_run_failure import TrainingRunFailure
     from .training_runs_response import TrainingRunsResponse
@@ -221,6 +225,7 @@ __all__ = (
     "EncodedTextChunk",
     "ErrorBody",
     "ErrorIssue",
+    "EventType",
     "ExternalWeightsUrlsResponse",
     "FailedCompletion",
     "FailedQuery",
@@ -304,12 +309,15 @@ __all__ = (
     "StorageUsage",
     "SupportedModel",
     "TelemetryEventData",
+    "TelemetryListResponse",
+    "TelemetryRecord",
     "TelemetryResponse",
     "TelemetrySendRequest",
     "TensorData",
     "TensorDtype",
     "TokenizerFile",
     "TraceExportStatus",
+    "TraceFile",
     "TrainingRun",
     "TrainingRunFailure",
     "TrainingRunsResponse",
@@ -381,6 +389,7 @@ _MODULES = {
     "EncodedTextChunk": "encoded_text_chunk",
     "ErrorBody": "error_body",
     "ErrorIssue": "error_issue",
+    "EventType": "event_type",
     "ExternalWeightsUrlsResponse": "external_weights_urls_response",
     "FailedCompletion": "failed_completion",
     "FailedQuery": "failed_query",
@@ -464,12 +473,15 @@ _MODULES = {
     "StorageUsage": "storage_usage",
     "SupportedModel": "supported_model",
     "TelemetryEventData": "telemetry_event_data",
+    "TelemetryListResponse": "telemetry_list_response",
+    "TelemetryRecord": "telemetry_record",
     "TelemetryResponse": "telemetry_response",
     "TelemetrySendRequest": "telemetry_send_request",
     "TensorData": "tensor_data",
     "TensorDtype": "tensor_dtype",
     "TokenizerFile": "tokenizer_file",
     "TraceExportStatus": "trace_export_status",
+    "TraceFile": "trace_file",
     "TrainingRun": "training_run",
     "TrainingRunFailure": "training_run_failure",
     "TrainingRunsResponse": "training_runs_response",

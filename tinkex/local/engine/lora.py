@@ -59,7 +59,7 @@ class Lora:
     b: tuple[Array, ...]
     """B of each projection, [out, rank]."""
     rows: tuple[slice, ...]
-    """The rows of the fused weight each projection has."""
+    """The outputs of the fused weight each projection has."""
 
 
 @frozen

@@ -188,7 +188,7 @@ def _mlp_backward(
 ) -> None:
     """Turn dx at the block's output into dx between attention and MLP, in place."""
     rows = dx.shape[0]
-    d_act = arena.take("d.activation", (rows, layer.down.weight.shape[1]), dx.dtype)
+    d_act = arena.take("d.activation", (rows, layer.down.weight.shape[0]), dx.dtype)
     layer.down.backward(dx, state.activation, grads.get(f"{index}.down"), d_act, arena)
     d_gate_up = arena.take("d.gate_up", (rows, layer.gate_up.width), dx.dtype)
     swiglu_backward(d_act, state.gate_up, state.sigmoid, d_gate_up, arena)

@@ -11,16 +11,17 @@ import numpy as np
 from attrs import frozen
 
 from tinkex.local.engine.arena import Arena, Array
-from tinkex.local.engine.base import Base
+from tinkex.local.engine.base import LARGE_MODEL, Base
 from tinkex.local.engine.config import ModelConfig
 from tinkex.local.engine.lora import Lora, ParameterLayout
 
-LARGE_MODEL = 100_000_000
+# Up to so many rows, BLAS does better with the larger operand on the left where W is transposed.
+_FEW_ROWS = 64
 
 
 @frozen(eq=False)
 class Projection:
-    """y = x·Wᵀ for a fused weight, with its adapters merged into W or beside it."""
+    """y = x·W for a fused weight [in, out], with its adapters merged into W or beside it."""
 
     weight: Array
     lora: Lora | None = None
@@ -30,11 +31,14 @@ class Projection:
     @property
     def width(self) -> int:
         """Number of outputs."""
-        return int(self.weight.shape[0])
+        return int(self.weight.shape[1])
 
     def forward(self, x: Array, out: Array) -> None:
-        """Write x·Wᵀ into `out`."""
-        np.matmul(x, self.weight.T, out=out)
+        """Write x·W into `out`."""
+        if self.weight.flags.c_contiguous or x.shape[0] > _FEW_ROWS:
+            np.matmul(x, self.weight, out=out)
+        else:
+            out[...] = (self.weight.T @ x.T).T
         lora = self.lora
         if lora is None or self.merged:
             return
@@ -54,7 +58,7 @@ class Projection:
         *,
         add: bool = False,
     ) -> None:
-        """Write (or add) the adapters' gradients into `grad`, and dy·W into `dx`.
+        """Write (or add) the adapters' gradients into `grad`, and dy·Wᵀ into `dx`.
 
         dA = scale·(dy·B)ᵀ·x and dB = scale·dyᵀ·(x·Aᵀ).
         """
@@ -64,7 +68,7 @@ class Projection:
             dyb = self._gradients(dy, x, lora, grad, arena, add)
         if dx is None:
             return
-        np.matmul(dy, self.weight, out=dx)
+        np.matmul(dy, self.weight.T, out=dx)
         if lora is not None and dyb is not None and not self.merged:
             dx += dyb @ lora.a
 
@@ -138,7 +142,7 @@ def bind(
         lora = loras.get(key)
         if lora is None:
             return Projection(weight)
-        own = np.empty_like(weight) if merge else weight
+        own = np.empty(weight.shape, weight.dtype) if merge else weight
         projection = Projection(own, lora, scale, merge)
         if merge:
             _merge(projection, weight)
@@ -177,6 +181,6 @@ def _merge(projection: Projection, weight: Array) -> None:
         return
     rank = lora.b[0].shape[1]
     for i, (b, rows) in enumerate(zip(lora.b, lora.rows, strict=True)):
-        target = projection.weight[rows]
-        np.matmul(b * projection.scale, lora.a[i * rank : (i + 1) * rank], out=target)
-        target += weight[rows]
+        target = projection.weight[:, rows]
+        np.matmul(lora.a[i * rank : (i + 1) * rank].T, (b * projection.scale).T, out=target)
+        target += weight[:, rows]

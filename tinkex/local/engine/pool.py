@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -60,38 +60,58 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-class _Pin:
-    """Counts the calls that want BLAS on one thread: the setting belongs to the whole process."""
+class _Limits:
+    """The BLAS thread counts that running calls want; the setting belongs to the whole process.
+
+    The smallest one rules, and none goes above what the process had before.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users = 0
+        self._wanted: list[int] = []
         self._stack = ExitStack()
+        self._applied: int | None = None
 
-    def enter(self) -> None:
+    def enter(self, threads: int) -> None:
         with self._lock:
-            if self._users == 0:
-                self._stack.enter_context(_controller().limit(limits=1, user_api="blas"))
-            self._users += 1
+            self._wanted.append(threads)
+            self._apply()
 
-    def leave(self) -> None:
+    def leave(self, threads: int) -> None:
         with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                self._stack.close()
+            self._wanted.remove(threads)
+            self._apply()
+
+    def _apply(self) -> None:
+        limit = min(self._wanted, default=None)
+        if limit == self._applied:
+            return
+        self._stack.close()
+        self._applied = limit
+        if limit is not None:
+            libraries = _controller().select(user_api="blas").lib_controllers
+            allowed = max((library.num_threads or 1 for library in libraries), default=1)
+            self._stack.enter_context(
+                _controller().limit(limits=min(limit, allowed), user_api="blas")
+            )
 
 
-_PIN = _Pin()
+_LIMITS = _Limits()
 
 
 @contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """Hold BLAS to one thread while the block runs, in the whole process."""
-    _PIN.enter()
+def blas_threads(threads: int) -> Iterator[None]:
+    """Hold BLAS to so many threads while the block runs, in the whole process."""
+    _LIMITS.enter(threads)
     try:
         yield
     finally:
-        _PIN.leave()
+        _LIMITS.leave(threads)
+
+
+def single_threaded_blas() -> AbstractContextManager[None]:
+    """Hold BLAS to one thread while the block runs, in the whole process."""
+    return blas_threads(1)
 
 
 class _Arenas:

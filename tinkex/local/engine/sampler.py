@@ -19,7 +19,7 @@ from tinkex.local.engine.decode import DecodeBatch, Prefix
 from tinkex.local.engine.errors import EngineError
 from tinkex.local.engine.examples import check_tokens
 from tinkex.local.engine.network import Network, bind
-from tinkex.local.engine.pool import default_workers, run_in_order, single_threaded_blas
+from tinkex.local.engine.pool import blas_threads, default_workers, run_in_order
 from tinkex.local.engine.prefill import PrefillResult, prefill
 from tinkex.local.engine.stops import Decode, StopFinder
 
@@ -170,11 +170,10 @@ class Sampler:
             self.check(job)
         adapters = list(dict.fromkeys(job.adapter for job in jobs))
         results: dict[int, SampleResult] = {}
-        with single_threaded_blas():
-            for adapter in adapters:
-                mine = [i for i, job in enumerate(jobs) if job.adapter is adapter]
-                done = self._sample_group(self._network(adapter), [jobs[i] for i in mine])
-                results.update(zip(mine, done, strict=True))
+        for adapter in adapters:
+            mine = [i for i, job in enumerate(jobs) if job.adapter is adapter]
+            done = self._sample_group(self._network(adapter), [jobs[i] for i in mine])
+            results.update(zip(mine, done, strict=True))
         return [results[i] for i in range(len(jobs))]
 
     def _network(self, adapter: Adapter | None) -> Network:
@@ -202,7 +201,12 @@ class Sampler:
             del arena
             self._generate(network, shards[i])
 
-        run_in_order(len(shards), work, lambda _i, _done: None, self._workers)
+        if len(shards) == 1:
+            # A batch alone has the cores to itself: they share each matrix product.
+            with blas_threads(self._workers):
+                self._generate(network, shards[0])
+        else:
+            run_in_order(len(shards), work, lambda _i, _done: None, self._workers)
         return [
             SampleResult(
                 [SampledTokens(r.tokens, r.logprobs, r.reason or "length") for r in own],

@@ -11,14 +11,14 @@ from attrs import frozen
 
 from tinkex.local.engine.adapter import Adapter, check_same, named_tensors, read_named, read_spec
 from tinkex.local.engine.arena import Arena, Array
-from tinkex.local.engine.base import Base
+from tinkex.local.engine.base import LARGE_MODEL, Base
 from tinkex.local.engine.errors import EngineError
 from tinkex.local.engine.examples import Checked, Example, check_examples
 from tinkex.local.engine.head import head_backward, target_logprobs
 from tinkex.local.engine.lora import LoraSpec, ParameterLayout
 from tinkex.local.engine.losses import Loss, TokenLoss, loss_metrics
 from tinkex.local.engine.model import backward, forward
-from tinkex.local.engine.network import LARGE_MODEL, Network, bind, refresh
+from tinkex.local.engine.network import Network, bind, refresh
 from tinkex.local.engine.optimizer import AdamSpec, AdamW
 from tinkex.local.engine.pool import default_workers, plan, run_in_order, single_threaded_blas
 from tinkex.local.engine.tensors import TensorFile, write_tensors

@@ -44,6 +44,7 @@ def create_model(site: Site, call: Call) -> UntypedAPIFuture:
             lora=lora,
             user_metadata=body.user_metadata,
             prepare=lambda model: CreateModelResponse(model_id=model.model_id),
+            operation=call.operation_id,
         )
 
     digest = site.digest(call.operation_id, body)
@@ -63,6 +64,7 @@ def create_from_weights(site: Site, call: Call) -> UntypedAPIFuture:
                 400, f"{body.path} was trained from {run.base_model!r}, not {body.base_model!r}"
             )
         folder = site.checkpoints.folder(record)
+        site.audit.add("checkpoint", "read", tinker_path=body.path, purpose="training")
 
         def prepare(model: LiveModel) -> LoadWeightsResponse:
             load_into(model.ready(), folder, body)
@@ -81,6 +83,7 @@ def create_from_weights(site: Site, call: Call) -> UntypedAPIFuture:
             ),
             user_metadata=body.user_metadata,
             prepare=prepare,
+            operation=call.operation_id,
         )
 
     digest = site.digest(call.operation_id, body)
@@ -96,6 +99,7 @@ def begin(
     lora: LoraSpec,
     user_metadata: dict[str, str] | None,
     prepare: Callable[[LiveModel], Any],
+    operation: str,
 ) -> UntypedAPIFuture:
     """Enter a training run and queue the making of its trainer; `prepare` ends the job."""
     model_id = f"{session_id}:train:{model_seq_id}"
@@ -126,7 +130,7 @@ def begin(
             model.failure = f"it could not be created: {error}"
             raise
 
-    promise = site.promises.open(session_id)
+    promise = site.promises.open(session_id, operation, model_id)
     site.models.add(model_id, session_id, model)
     site.engine.put(model_id, Job(promise, run))
     return UntypedAPIFuture(request_id=promise.request_id, model_id=model_id)
@@ -160,7 +164,7 @@ def unload_model(site: Site, call: Call) -> UntypedAPIFuture:
     """Free a model once the requests it already has are done."""
     model = site.models.get(call.body.model_id)
     site.active_session(model.session_id)
-    promise = site.promises.open(model.session_id)
+    promise = site.promises.open(model.session_id, call.operation_id, model.model_id)
 
     def run() -> UnloadModelResponse:
         model.trainer = None

@@ -1,14 +1,15 @@
 """Training runs and checkpoints: listing, deleting, publishing, expiry, download."""
 
 from datetime import UTC, datetime
-from email.utils import formatdate
+from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import FileResponse, Response
 from tinkex_generated.models import (
     Checkpoint,
     CheckpointsListResponse,
+    CheckpointType,
     Cursor,
     TrainingRun,
     TrainingRunsResponse,
@@ -16,10 +17,16 @@ from tinkex_generated.models import (
 
 from tinkex.local.call import Call
 from tinkex.local.checkpoints import CheckpointRecord
+from tinkex.local.paths import Kind
 from tinkex.local.runs import RunRecord
 from tinkex.local.site import Site
 
 MODEL_OWNER = "local"
+_TYPES: dict[Kind, CheckpointType] = {
+    "weights": "training",
+    "sampler_weights": "sampler",
+    "external_weights": "external",
+}
 
 
 def list_training_runs(site: Site, call: Call) -> TrainingRunsResponse:
@@ -79,32 +86,33 @@ def get_checkpoint_archive_url(site: Site, call: Call) -> Response:
     """Redirect to the archive of a checkpoint."""
     path = call.checkpoint_path()
     site.archives.ensure(site.checkpoints.get(path))
-    expires, signature = site.archives.sign(path)
-    base = str(call.request.url).split("?", 1)[0].removesuffix("/archive")
+    query, ends = site.signer.query(f"archive {path}")
+    base = call.url.removesuffix("/archive")
     return Response(
         status_code=302,
-        headers={
-            "location": f"{base}/download?expires={expires}&signature={quote(signature)}",
-            "expires": formatdate(expires, usegmt=True),
-        },
+        headers={"location": f"{base}/download?{query}", "expires": format_datetime(ends, True)},
     )
 
 
 def download_checkpoint_archive(site: Site, call: Call) -> Response:
     """Send the archive of a checkpoint, or a range of it."""
     path = call.checkpoint_path()
-    expires, signature = call.parameters["expires"], call.parameters["signature"]
-    site.archives.verify(path, expires, signature)
+    call.verify_signature(site.signer, f"archive {path}")
     record = site.checkpoints.get(path)
     file = site.archives.ensure(record)
-    headers = {"etag": site.archives.etag(record), "accept-ranges": "bytes"}
+    return send_file(site, call, record, file, f"{path.run_id}_{path.name}.tar")
+
+
+def send_file(
+    site: Site, call: Call, record: CheckpointRecord, file: Path, filename: str
+) -> Response:
+    """Send a file made from a checkpoint, or a range of it; its folder never changes."""
+    headers = {"etag": f'"{record.folder_id}"', "accept-ranges": "bytes"}
     if call.request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
+    site.audit.add("checkpoint", "read", tinker_path=str(record.path), purpose="download")
     return FileResponse(
-        file,
-        media_type="application/octet-stream",
-        filename=f"{path.run_id}_{path.name}.tar",
-        headers=headers,
+        file, media_type="application/octet-stream", filename=filename, headers=headers
     )
 
 
@@ -127,7 +135,7 @@ def _run(site: Site, run: RunRecord) -> TrainingRun:
 def _checkpoint(record: CheckpointRecord) -> Checkpoint:
     return Checkpoint(
         checkpoint_id=record.path.checkpoint_id,
-        checkpoint_type="training" if record.path.kind == "weights" else "sampler",
+        checkpoint_type=_TYPES[record.path.kind],
         time=as_time(record.created_at),
         tinker_path=str(record.path),
         size_bytes=record.size_bytes,

@@ -40,6 +40,11 @@ class Source:
     session_id: str | None
     sampler: LiveSampler | None = None
 
+    @property
+    def name(self) -> str:
+        """What to call it in a trace."""
+        return self.base_model if self.sampler is None else self.sampler.sampler_id
+
 
 async def asample(site: Site, call: Call) -> UntypedAPIFuture:
     """Queue a sample."""
@@ -48,7 +53,7 @@ async def asample(site: Site, call: Call) -> UntypedAPIFuture:
     source = await find_source(site, body)
 
     def make() -> UntypedAPIFuture:
-        promise = site.promises.open(source.session_id)
+        promise = site.promises.open(source.session_id, call.operation_id, source.name)
         sampler = source.sampler
         if sampler is not None:
             promise.on_done = partial(sampler.completed, body.seq_id)
@@ -67,7 +72,7 @@ async def stream_sample(site: Site, call: Call) -> StreamingResponse:
     feed = TokenFeed(asyncio.get_running_loop())
     make_job = partial(read_job(body), on_token=feed.token)
     source = await find_source(site, body)
-    promise = site.promises.open(source.session_id, kept=False)
+    promise = site.promises.open(source.session_id, call.operation_id, source.name, kept=False)
     promise.on_done = feed.done
     ticket = ticket_for(source, body, promise, make_job)
     site.put_sample(source.base_model, ticket)
@@ -190,6 +195,7 @@ def _source_at(site: Site, model_path: str) -> Source:
     base = site.bases.get(run.base_model).base
     folder = site.checkpoints.folder(record)
     site.adapters.get(record.folder_id, folder, base)
+    site.audit.add("checkpoint", "read", tinker_path=model_path, purpose="sampling")
     return Source(run.base_model, record.folder_id, folder, None)
 
 

@@ -1,4 +1,4 @@
-"""Finding sessions again, and what their checkpoints take."""
+"""Finding sessions again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,9 +6,7 @@ from typing import Any
 from tinkex_generated.models import (
     ActiveStatus,
     CancelledStatus,
-    CheckpointStorageUsage,
     ClientFinishedStatus,
-    CurrentCheckpointStorageUsageResponse,
     SessionFinishReason,
     SessionSearchCursor,
     SessionSearchResponse,
@@ -19,8 +17,6 @@ from tinkex.local.call import Call
 from tinkex.local.routes.runs import MODEL_OWNER, as_time
 from tinkex.local.sessions import SessionRecord
 from tinkex.local.site import Site
-
-BYTES_PER_GIGABYTE = 1e9
 
 
 def search_sessions(site: Site, call: Call) -> SessionSearchResponse:
@@ -39,24 +35,6 @@ def search_sessions(site: Site, call: Call) -> SessionSearchResponse:
         )
     return SessionSearchResponse(
         sessions=[_summary(site, record) for record in page], next_cursor=cursor
-    )
-
-
-def get_checkpoint_storage_usage(site: Site, call: Call) -> CurrentCheckpointStorageUsageResponse:
-    """Say how much the checkpoints of each project take; here that costs nothing."""
-    project_id = call.parameters["project_id"]
-    usage = site.checkpoints.storage_by_project()
-    return CurrentCheckpointStorageUsageResponse(
-        data=[
-            CheckpointStorageUsage(
-                checkpoint_count=count,
-                size_bytes=size,
-                size_gigabytes=size / BYTES_PER_GIGABYTE,
-                project_id=project,
-            )
-            for project, count, size in usage
-            if project_id in (None, project)
-        ]
     )
 
 
@@ -121,7 +99,4 @@ def _status(record: SessionRecord) -> ActiveStatus | CancelledStatus | ClientFin
     return CancelledStatus(detail=record.detail)
 
 
-HANDLERS = {
-    "search_sessions": search_sessions,
-    "get_checkpoint_storage_usage": get_checkpoint_storage_usage,
-}
+HANDLERS = {"search_sessions": search_sessions}

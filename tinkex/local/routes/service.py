@@ -5,13 +5,18 @@ from typing import Any
 from starlette.responses import FileResponse
 from tinkex_generated.models import (
     ClientDynamicConfigResponse,
+    Cursor,
     GetServerCapabilitiesResponse,
     HealthResponse,
     SupportedModel,
+    TelemetryListResponse,
+    TelemetryRecord,
     TelemetryResponse,
 )
 
 from tinkex.local.call import Call, light
+from tinkex.local.database import from_json
+from tinkex.local.routes.runs import as_time
 from tinkex.local.site import Site
 
 
@@ -58,6 +63,32 @@ def send_telemetry(site: Site, call: Call) -> TelemetryResponse:
     return TelemetryResponse(status="accepted")
 
 
+def list_telemetry(site: Site, call: Call) -> TelemetryListResponse:
+    """List the events that were kept, newest first."""
+    asked = call.parameters
+    limit, offset = asked["limit"], asked["offset"]
+    rows, total = site.sessions.telemetry(
+        limit,
+        offset,
+        session_id=asked["session_id"],
+        event=asked["event"],
+        severity=asked["severity"],
+    )
+    return TelemetryListResponse(
+        events=[
+            TelemetryRecord.from_dict(
+                {
+                    **from_json(row["batch"]),
+                    "received_at": as_time(row["received_at"]).isoformat(),
+                    "event": from_json(row["event"]),
+                }
+            )
+            for row in rows
+        ],
+        cursor=Cursor(offset=offset, limit=limit, total_count=total),
+    )
+
+
 def get_tokenizer(site: Site, call: Call) -> Any:
     """Send the tokenizer.json of a base model, or its configuration."""
     model = call.parameters["model"]
@@ -72,5 +103,6 @@ HANDLERS = {
     "client_config": client_config,
     "client_dynamic_config": client_dynamic_config,
     "send_telemetry": send_telemetry,
+    "list_telemetry": list_telemetry,
     "get_tokenizer": get_tokenizer,
 }

@@ -96,6 +96,7 @@ def make_sampler(site: Site, body: Any) -> LiveSampler:
                 400, f"{body.model_path} was trained from {run.base_model!r}, not {base_model!r}"
             )
         base_model, key = run.base_model, record.folder_id
+        site.audit.add("checkpoint", "read", tinker_path=body.model_path, purpose="sampling")
         folder = site.checkpoints.folder(record)
     base = site.bases.get(base_model).base
     if key is not None:

@@ -16,6 +16,7 @@ from tinkex_generated.models import (
 from tinkex.local.call import Call
 from tinkex.local.engine import LOSSES, AdamSpec, Example, LossOutput, Trainer
 from tinkex.local.engine_thread import Job
+from tinkex.local.loss_pass import CUSTOM, LossPass
 from tinkex.local.problem import Problem
 from tinkex.local.site import Site
 from tinkex.local.tensors import prompt_tokens, tensor
@@ -41,7 +42,7 @@ def submit(
     def make() -> Job:
         if admit is not None:
             admit()
-        promise = site.promises.open(model.session_id)
+        promise = site.promises.open(model.session_id, call.operation_id, model.model_id)
         return Job(promise, lambda: work(model.ready()))
 
     request_id = model.turns.submit(body.seq_id, site.digest(call.operation_id, body), make)
@@ -52,9 +53,9 @@ def submit(
 def forward(site: Site, call: Call) -> UntypedAPIFuture:
     """Compute the loss and the logprobs of the targets."""
     examples, loss_fn, config = read_examples(call.body.forward_input, "forward_input")
-    return submit(
-        site, call, lambda trainer: loss_answer(trainer.forward(examples, loss_fn, config))
-    )
+    model = site.models.get(call.body.model_id)
+    one_pass = LossPass(site, model, examples, loss_fn, config)
+    return submit(site, call, lambda trainer: loss_answer(one_pass.forward(trainer)))
 
 
 def forward_backward(site: Site, call: Call) -> UntypedAPIFuture:
@@ -67,14 +68,9 @@ def forward_backward(site: Site, call: Call) -> UntypedAPIFuture:
     examples, loss_fn, config = read_examples(
         call.body.forward_backward_input, "forward_backward_input"
     )
-    tokens = sum(len(example.tokens) for example in examples)
-
-    def work(trainer: Trainer) -> ForwardBackwardOutput:
-        output = trainer.forward_backward(examples, loss_fn, config)
-        site.losses.add(call.body.model_id, output.metrics.get("loss:sum", 0.0), tokens)
-        return loss_answer(output)
-
-    return submit(site, call, work)
+    model = site.models.get(call.body.model_id)
+    one_pass = LossPass(site, model, examples, loss_fn, config)
+    return submit(site, call, lambda trainer: loss_answer(one_pass.forward_backward(trainer)))
 
 
 def optim_step(site: Site, call: Call) -> UntypedAPIFuture:
@@ -95,9 +91,10 @@ def read_examples(
     source: Any, key: str
 ) -> tuple[list[Example], str, dict[str, float | str] | None]:
     """Return the examples, the loss and its settings of a forward or forward_backward request."""
-    if source.loss_fn not in LOSSES:
+    available = (*LOSSES, CUSTOM)
+    if source.loss_fn not in available:
         raise Problem(
-            400, f"loss {source.loss_fn!r} is not available here: there are {', '.join(LOSSES)}"
+            400, f"loss {source.loss_fn!r} is not available here: there are {', '.join(available)}"
         )
     examples = []
     for index, datum in enumerate(source.data):

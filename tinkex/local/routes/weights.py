@@ -29,13 +29,13 @@ from tinkex.local.site import Site
 def save_weights(site: Site, call: Call) -> UntypedAPIFuture:
     """Save weights and optimizer state under a name."""
     body = call.body
-    path = _promised_path(body, "weights")
+    path = promised_path(body, "weights")
 
     def work(trainer: Trainer) -> SaveWeightsResponse:
         _save(site, trainer, path, body, optimizer=True, overwrite=bool(body.overwrite))
         return SaveWeightsResponse(path=str(path))
 
-    return _submit_save(site, call, path, work, overwrite=bool(body.overwrite))
+    return submit_save(site, call, path, work, overwrite=bool(body.overwrite))
 
 
 def save_weights_for_sampler(site: Site, call: Call) -> UntypedAPIFuture:
@@ -45,13 +45,13 @@ def save_weights_for_sampler(site: Site, call: Call) -> UntypedAPIFuture:
         if body.path is not None:
             raise Problem(400, "path and sampling_session_seq_id exclude each other")
         return _save_ephemeral(site, call)
-    path = _promised_path(body, "sampler_weights")
+    path = promised_path(body, "sampler_weights")
 
     def work(trainer: Trainer) -> SaveWeightsForSamplerResponseInternal:
         _save(site, trainer, path, body, optimizer=False, overwrite=False)
         return SaveWeightsForSamplerResponseInternal(path=str(path))
 
-    return _submit_save(site, call, path, work, overwrite=False)
+    return submit_save(site, call, path, work, overwrite=False)
 
 
 def load_weights(site: Site, call: Call) -> UntypedAPIFuture:
@@ -84,6 +84,7 @@ def load_weights(site: Site, call: Call) -> UntypedAPIFuture:
     def work(trainer: Trainer) -> LoadWeightsResponse:
         folder = site.checkpoints.folder(site.checkpoints.get(path))
         load_into(trainer, folder, body)
+        site.audit.add("checkpoint", "read", tinker_path=body.path, purpose="training")
         return LoadWeightsResponse(path=body.path, model_id=model.model_id)
 
     return submit(site, call, work, admit=admit)
@@ -113,6 +114,7 @@ def copy_weights(site: Site, call: Call) -> CopyWeightsResponse:
     if by_session:
         site.active_session(body.session_id)
     source = site.checkpoints.folder(record)
+    site.audit.add("checkpoint", "read", tinker_path=body.source_path, purpose="copy")
 
     def make() -> CopyWeightsResponse:
         owner = f"{body.session_id}:train:{body.model_seq_id}" if by_session else None
@@ -144,7 +146,7 @@ def copy_weights(site: Site, call: Call) -> CopyWeightsResponse:
     return site.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
 
 
-def _promised_path(body: Any, kind: Kind) -> TinkerPath:
+def promised_path(body: Any, kind: Kind) -> TinkerPath:
     """Return where this save goes; the server names what has no name."""
     name = body.path
     if name is None:
@@ -152,9 +154,10 @@ def _promised_path(body: Any, kind: Kind) -> TinkerPath:
     return TinkerPath(body.model_id, kind, check_name(name))
 
 
-def _submit_save(
+def submit_save(
     site: Site, call: Call, path: TinkerPath, work: Any, *, overwrite: bool
 ) -> UntypedAPIFuture:
+    """Queue a save whose name nobody else gets meanwhile."""
     model = site.models.get(call.body.model_id)
 
     def admit() -> None:
@@ -165,9 +168,11 @@ def _submit_save(
 
     def run(trainer: Trainer) -> Any:
         try:
-            return work(trainer)
+            answer = work(trainer)
         finally:
             model.promised_names.discard(str(path))
+        site.usage.add("checkpoint", model.base_model, model.session_id, 1)
+        return answer
 
     return submit(site, call, run, admit=admit)
 

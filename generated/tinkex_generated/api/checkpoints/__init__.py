@@ -10,4 +10,5 @@ publish_checkpoint
 unpublish_checkpoint
 set_checkpoint_ttl
 download_checkpoint_archive
+download_external_weights
 """

@@ -11,4 +11,5 @@ get_session
 search_sessions
 assign_session_project
 export_session_trace
+download_session_trace
 """

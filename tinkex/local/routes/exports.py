@@ -1,0 +1,88 @@
+"""Exported weights: an adapter as files, each with a URL of its own."""
+
+from typing import Any
+
+from starlette.responses import Response
+from tinkex_generated.models import (
+    ExternalWeightsUrlsResponse,
+    SaveWeightsExternalResponseInternal,
+    UntypedAPIFuture,
+)
+
+from tinkex.local.call import Call
+from tinkex.local.checkpoints import COMPLETE_MARKER
+from tinkex.local.engine import Trainer
+from tinkex.local.live import LiveModel
+from tinkex.local.paths import TinkerPath
+from tinkex.local.problem import Problem
+from tinkex.local.routes.runs import send_file
+from tinkex.local.routes.weights import promised_path, submit_save
+from tinkex.local.site import Site
+
+RETRY_AFTER_S = 1
+
+
+def save_weights_external(site: Site, call: Call) -> UntypedAPIFuture:
+    """Export the adapter in PEFT layout."""
+    body = call.body
+    if body.age_encryption_recipients:
+        raise Problem(
+            400,
+            "age_encryption_recipients: the local server cannot encrypt; leave it out to get"
+            " unencrypted files",
+        )
+    path = promised_path(body, "external_weights")
+
+    def work(trainer: Trainer) -> SaveWeightsExternalResponseInternal:
+        record = site.checkpoints.save(
+            path, lambda folder: trainer.save(folder, False), ttl_seconds=body.ttl_seconds
+        )
+        return SaveWeightsExternalResponseInternal(path=str(path), size_bytes=record.size_bytes)
+
+    return submit_save(site, call, path, work, overwrite=False)
+
+
+def get_external_weights_urls(site: Site, call: Call) -> ExternalWeightsUrlsResponse:
+    """Sign a URL for each file of an export."""
+    path = call.checkpoint_path()
+    if path.kind != "external_weights":
+        raise Problem(
+            400, f"{path} is no export: ask for its archive, or save it with save_weights_external"
+        )
+    models: list[LiveModel] = list(site.models.all())
+    if not site.checkpoints.exists(path) and any(str(path) in one.promised_names for one in models):
+        raise Problem(
+            425, f"{path} is still being written", headers={"retry-after": str(RETRY_AFTER_S)}
+        )
+    folder = site.checkpoints.folder(site.checkpoints.get(path))
+    base = call.url.removesuffix("/external_weights_urls")
+    urls, ends = {}, None
+    for file in sorted(folder.glob("*")):
+        if file.name != COMPLETE_MARKER:
+            query, ends = site.signer.query(_subject(path, file.name))
+            urls[file.name] = f"{base}/files/{file.name}?{query}"
+    if ends is None:
+        raise Problem(404, f"checkpoint {path} was deleted meanwhile")
+    return ExternalWeightsUrlsResponse(urls=urls, expires=ends)
+
+
+def download_external_weights(site: Site, call: Call) -> Response:
+    """Send a file of an export, or a range of it."""
+    path, name = call.checkpoint_path(), call.parameters["file_name"]
+    call.verify_signature(site.signer, _subject(path, name))
+    record = site.checkpoints.get(path)
+    file = site.checkpoints.folder(record) / name
+    if name == COMPLETE_MARKER or not file.is_file():
+        raise Problem(404, f"{path} has no file {name!r}")
+    return send_file(site, call, record, file, name)
+
+
+def _subject(path: TinkerPath, name: str) -> str:
+    return f"file {name} {path}"
+
+
+HANDLERS: dict[str, Any] = {
+    "save_weights_external": save_weights_external,
+    "get_external_weights_urls": get_external_weights_urls,
+    "download_external_weights": download_external_weights,
+}

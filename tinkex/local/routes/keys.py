@@ -1,0 +1,45 @@
+"""The key in use: what it is, exchanging it for a token, and giving it up."""
+
+from tinkex_generated.models import (
+    ApiKeyDetails,
+    ApiKeyOrganization,
+    ApiKeyUser,
+    AuthTokenResponse,
+    SelfApiKeyResponse,
+)
+
+from tinkex.local.call import Call
+from tinkex.local.keys import NO_KEY
+from tinkex.local.site import Site
+
+
+def auth_token(site: Site, call: Call) -> AuthTokenResponse:
+    """Exchange the key for a token, which this server takes in its place for an hour."""
+    return AuthTokenResponse(jwt=site.keys.token(call.credential))
+
+
+def get_own_api_key(site: Site, call: Call) -> SelfApiKeyResponse:
+    """Say which key was presented: its number; here keys have no names and owners of their own."""
+    number = site.keys.number(call.credential)
+    return SelfApiKeyResponse(
+        key_id=number,
+        name="none" if number == NO_KEY else f"key {number}",
+        note="this local server lets in whoever reaches it" if number == NO_KEY else "",
+        details=ApiKeyDetails(
+            org_details=ApiKeyOrganization(name="local"),
+            user_details=ApiKeyUser(email="nobody@localhost"),
+        ),
+    )
+
+
+def delete_own_api_key(site: Site, call: Call) -> None:
+    """Refuse the presented key from now on."""
+    number = site.keys.delete(call.credential)
+    site.audit.add("api_key", "delete", key_id=number)
+
+
+HANDLERS = {
+    "auth_token": auth_token,
+    "get_own_api_key": get_own_api_key,
+    "delete_own_api_key": delete_own_api_key,
+}
