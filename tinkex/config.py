@@ -97,6 +97,8 @@ class Config:
             process for one server and key; None: the hint, else 1,000.
         prompt_bytes: Estimated bytes of prompts being sent at once; None: the hint, else 10 MiB.
         response_bytes: Bytes of large answers being fetched at once; None: the hint, else 50 MiB.
+        offline: Whether tokenizers are looked for on this machine alone.
+        cache_dir: Where converted tokenizers are kept; None takes the user's cache folder.
         sources: For each setting "argument", "environment NAME" or "default".
     """
 
@@ -127,6 +129,8 @@ class Config:
     samples_in_flight: int | None = None
     prompt_bytes: int | None = None
     response_bytes: int | None = None
+    offline: bool = False
+    cache_dir: str | None = None
     sources: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
 
     @classmethod

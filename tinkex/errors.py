@@ -27,6 +27,7 @@ The tree::
     ├─ SessionLostError
     ├─ ClientClosedError
     ├─ MissingDependencyError         (also an ImportError; names the pip command)
+    ├─ TokenizerError                 (none was found, or its files cannot be read)
     └─ CheckpointError
         ├─ DownloadIncompleteError
         └─ UnsafeArchiveError
@@ -322,6 +323,12 @@ class MissingDependencyError(TinkexError, ImportError):
         super().__init__(
             f"{feature} needs packages that are not installed: pip install 'tinkex[{extra}]'"
         )
+
+
+class TokenizerError(TinkexError):
+    """Report a tokenizer that was not found, or whose files cannot be read."""
+
+    default_category = "user"
 
 
 class CheckpointError(TinkexError):

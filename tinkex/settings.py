@@ -253,6 +253,12 @@ def _verify(value: Any) -> bool | str:
     return path
 
 
+def _folder(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike) or not str(value := os.fspath(value)).strip():
+        raise ValueError("must be the path of a folder")
+    return str(value)
+
+
 def _proxy(value: Any) -> Secret:
     text = value.reveal() if isinstance(value, Secret) else _text(value)
     parts = split_url(text)
@@ -302,4 +308,6 @@ SETTINGS: dict[str, Setting] = {
     "samples_in_flight": _setting("TINKEX_SAMPLES_IN_FLIGHT", _size, _size_text),
     "prompt_bytes": _setting("TINKEX_PROMPT_BYTES", _size, _size_text),
     "response_bytes": _setting("TINKEX_RESPONSE_BYTES", _size, _size_text),
+    "offline": _setting("TINKEX_OFFLINE", _boolean, _boolean_text),
+    "cache_dir": _setting("TINKEX_CACHE_DIR", _folder),
 }

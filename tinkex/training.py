@@ -14,7 +14,7 @@ from tinkex_generated.types import Request
 from tinkex.batches import Operation, submit_batch
 from tinkex.checks import checked_settings
 from tinkex.creation import create_model, outcome
-from tinkex.errors import TinkexError
+from tinkex.errors import NotFoundError, TinkexError
 from tinkex.futures import Future
 from tinkex.session import Session
 from tinkex.submission import SubmissionQueue, future
@@ -225,14 +225,26 @@ class TrainingClient(CheckpointCalls):
         )
 
     def get_tokenizer(self) -> Tokenizer:
-        """Return the tokenizer of the base model."""
+        """Return the tokenizer of the base model.
+
+        Raises:
+            TokenizerError: It is nowhere to be found; the message says where tinkex looked.
+        """
         from tinkex.tokenizer import get_tokenizer
 
-        info = self.get_info()
-        model = info.model_data.tokenizer_id or info.model_data.model_name or self.base_model
-        if not model:
+        model, tokenizer_id = self.base_model, None
+        try:
+            info = self.get_info()
+            model = info.model_data.model_name or model
+            tokenizer_id = info.model_data.tokenizer_id or None
+        except NotFoundError:
+            # A server without the route; the base model's name says as much.
+            if not model:
+                raise
+        named = model or tokenizer_id
+        if not named:
             raise TinkexError("the server names no model for this run, so its tokenizer is unknown")
-        return get_tokenizer(model, transport=self._session.transport)
+        return get_tokenizer(named, transport=self._session.transport, tokenizer_id=tokenizer_id)
 
     def unload_model(self) -> Future[UnloadModelResponse]:
         """Free the model on the server; what was not saved is gone, and so is this client."""

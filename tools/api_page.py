@@ -20,6 +20,7 @@ import tinkex.local
 import tinkex.losses
 import tinkex.regularizers
 import tinkex.testing
+import tinkex.tokenizer
 import tinkex.types
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
@@ -32,7 +33,7 @@ SECTIONS = [
     ("Clients", tinkex, ["ServiceClient", "TrainingClient", "SamplingClient", "RestClient"]),
     ("Settings", tinkex, ["Config", "RetryConfig", "enable_logging"]),
     ("Futures", tinkex, ["Future", "wait", "as_completed"]),
-    ("Text", tinkex, ["get_tokenizer", "Tokenizer"]),
+    ("Text: tinkex.tokenizer", tinkex.tokenizer, tinkex.tokenizer.__all__),
     ("Types: tinkex.types", tinkex.types, tinkex.types.__all__),
     ("Losses: tinkex.losses", tinkex.losses, tinkex.losses.__all__),
     ("Regularizers: tinkex.regularizers", tinkex.regularizers, tinkex.regularizers.__all__),

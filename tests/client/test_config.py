@@ -379,3 +379,14 @@ def test_a_ca_bundle_is_a_file_that_is_there(tmp_path: Path) -> None:
     bundle.touch()
     assert resolve(verify=bundle, **LOCAL).verify == str(bundle)
     assert resolve({"TINKEX_CA_BUNDLE": str(bundle)}, **LOCAL).verify == str(bundle)
+
+
+def test_where_tokenizers_are_looked_for_is_a_setting(tmp_path: Path) -> None:
+    """Offline and the cache folder come from arguments or the environment, checked."""
+    config = resolve({"TINKEX_OFFLINE": "1", "TINKEX_CACHE_DIR": str(tmp_path)}, **LOCAL)
+    assert (config.offline, config.cache_dir) == (True, str(tmp_path))
+    assert resolve({}, cache_dir=tmp_path, **LOCAL).cache_dir == str(tmp_path)
+    assert (resolve({}, **LOCAL).offline, resolve({}, **LOCAL).cache_dir) == (False, None)
+    for wrong in ({"offline": "yes"}, {"cache_dir": 3}, {"cache_dir": ""}):
+        with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+            resolve({}, **wrong, **LOCAL)

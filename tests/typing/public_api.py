@@ -147,6 +147,18 @@ def training(client: TrainingClient) -> None:
 
 def sampling(client: SamplingClient, tokenizer: Tokenizer) -> None:
     prompt = ModelInput.from_ints(tokenizer.encode("Hello"))
+    assert_type(ModelInput.from_text("Hello", client), ModelInput)
+    assert_type(ModelInput.from_text("Hello", "gpt2", add_special_tokens=False), ModelInput)
+    assert_type(tokenizer.encode_batch(["Hello"]), list[list[int]])
+    assert_type(tokenizer.decode_batch([np.arange(3)]), list[str])
+    assert_type(tokenizer.incremental_decoder().feed(3), str)
+    messages = [{"role": "user", "content": "Hi"}]
+    assert_type(tokenizer.apply_chat_template(messages), list[int])
+    assert_type(tokenizer.apply_chat_template(messages, tokenize=False), str)
+    assert_type(tokenizer.special_tokens, dict[str, int])
+    assert_type(tokenizer.eos_token_id, int | None)
+    assert_type(tinkex.get_tokenizer(Path("folder"), offline=True), Tokenizer)
+    assert_type(tinkex.get_tokenizer(tokenizer.backend), Tokenizer)
     params = SamplingParams(max_tokens=8, stop=["\n"], seed=1)
     response = client.sample(prompt, 2, params, include_prompt_logprobs=True).result()
     assert_type(response, types.SampleResponse)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 from attrs import define, field
@@ -90,6 +91,18 @@ class BaseShelf:
         if not file.is_file():
             raise Problem(404, f"base model {name!r} has no tokenizer.json")
         return file
+
+    def tokenizer_config(self, name: str) -> dict[str, Any]:
+        """Return the tokenizer_config.json of a model with its chat template, or raise a 404."""
+        self.check(name)
+        file = self.folders[name] / "tokenizer_config.json"
+        template = self.folders[name] / "chat_template.jinja"
+        if not file.is_file() and not template.is_file():
+            raise Problem(404, f"base model {name!r} has no tokenizer_config.json")
+        config: dict[str, Any] = orjson.loads(file.read_bytes()) if file.is_file() else {}
+        if template.is_file():
+            config["chat_template"] = template.read_text(encoding="utf-8")
+        return config
 
     def _is_nano(self, name: str) -> bool:
         # The user may give this name to a folder of his own.

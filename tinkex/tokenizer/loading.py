@@ -2,111 +2,156 @@
 
 from __future__ import annotations
 
-import threading
+import os
 from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
-import orjson
 import tokenizers
-from tinkex_generated.api.tokenizers import get_tokenizer as tokenizer_route
 
-from tinkex.errors import NotFoundError, TinkexError, UnprocessableError
+from tinkex.errors import TokenizerError, ValidationError
+from tinkex.settings import SETTINGS
+from tinkex.tokenizer import hub
+from tinkex.tokenizer.files import LARGEST, TIKTOKEN, TOKENIZER, TokenizerFiles, read, read_folder
+from tinkex.tokenizer.once import once
+from tinkex.tokenizer.ranks import read_tiktoken_folder
+from tinkex.tokenizer.search import Search
 from tinkex.tokenizer.tokenizer import Tokenizer
 from tinkex.transport import Transport
 
-LLAMA_3_PREFIX = "meta-llama/Llama-3"
-LLAMA_3_TOKENIZER = "thinkingmachineslabinc/meta-llama-3-instruct-tokenizer"
 
-_cache: dict[tuple[str, str], Tokenizer] = {}
-_lock = threading.Lock()
+class HasTokenizer(Protocol):
+    """Describe clients that know their model's tokenizer."""
+
+    def get_tokenizer(self) -> Tokenizer:
+        """Return the tokenizer of the model."""
+
+
+class HasBackend(Protocol):
+    """Describe transformers' fast tokenizers, which hold one of the tokenizers package."""
+
+    @property
+    def backend_tokenizer(self) -> tokenizers.Tokenizer:
+        """Return the object that does the work."""
+
+
+TokenizerSource: TypeAlias = (
+    str | os.PathLike[str] | Tokenizer | tokenizers.Tokenizer | HasTokenizer | HasBackend
+)
 
 
 def get_tokenizer(
-    model: str, revision: str | None = None, *, transport: Transport | None = None
+    model: TokenizerSource,
+    revision: str | None = None,
+    *,
+    transport: Transport | None = None,
+    tokenizer_id: str | None = None,
+    offline: bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> Tokenizer:
     """Return the tokenizer of a model.
 
-    Looked for in this order: a folder or ``tokenizer.json`` of that path, the server (the local
-    one offers the tokenizers of its models), the Hugging Face hub and its cache. A tokenizer is
-    loaded once per process.
+    >>> tokenizer = get_tokenizer("Qwen/Qwen3-8B")
+    >>> tokenizer = get_tokenizer("./my-model")
+
+    Looked for in this order: a folder or ``tokenizer.json`` of that path, the server (the local one
+    offers the tokenizers of its models), the models that come with tinkex, the Hugging Face cache,
+    the Hugging Face hub. A tokenizer is loaded once per process. No code that lies beside a
+    tokenizer is ever run.
 
     Args:
-        model: A model's name, a tokenizer's id, or a path.
-        revision: A revision on the hub; ``name:revision`` means the same.
+        model: A model's name, a tokenizer's id, a path, a client, or an object of the
+            ``tokenizers`` package (or of transformers, with such an object in it), which is used
+            as it is.
+        revision: A branch, tag or commit on the hub, which is then the only place that is asked.
+            None takes the commit that the service is known to use, else "main".
         transport: The way to the server to ask first.
+        tokenizer_id: The id that the server gave for the model: the rules for names are not
+            applied to it.
+        offline: Whether only this machine is searched; None takes TINKEX_OFFLINE (or
+            HF_HUB_OFFLINE).
+        cache_dir: Where converted tokenizers are kept; None takes TINKEX_CACHE_DIR or the user's
+            cache folder.
 
     Raises:
-        TinkexError: It is nowhere to be found; the message says where tinkex looked.
+        TokenizerError: It is nowhere to be found, or its files are malformed; the message says
+            where tinkex looked and what to do.
+        ValidationError: It can be no name.
+        MissingDependencyError: It is on the hub alone and the extra ``hub`` is not installed.
     """
+    if not isinstance(model, str | os.PathLike):
+        return _from_object(model)
+    config = transport.config if transport else None
+    offline = _setting("offline", offline, config) or hub.is_off()
+    cache_dir = _setting("cache_dir", cache_dir, config)
+    folder = _local_folder(model)
+    if folder is not None:
+        key = ("path", str(folder), _stamp(folder))
+        return once(key, lambda: _read(folder, os.fspath(model), cache_dir).load())
+    search = Search(str(model), revision, transport, tokenizer_id, bool(offline), cache_dir)
     where = transport.where if transport else ""
-    key = (f"{model}@{revision or ''}", where)
-    with _lock:
-        if key not in _cache:
-            _cache[key] = _load(model, revision, transport)
-        return _cache[key]
+    return once(("model", where, search.model, revision, tokenizer_id), search.run)
 
 
-def tokenizer_id(model: str) -> tuple[str, str | None]:
-    """Return the hub's id of a model's tokenizer, and the revision if the name holds one.
+def _setting(name: str, argument: Any, config: Any) -> Any:
+    if argument is None and config is not None:
+        return getattr(config, name)
+    found, value, _ = SETTINGS[name].look_up(name, argument, os.environ)
+    return value if found else None
 
-    >>> tokenizer_id("meta-llama/Llama-3.1-8B")[0]
-    'thinkingmachineslabinc/meta-llama-3-instruct-tokenizer'
-    >>> tokenizer_id("Qwen/Qwen3-8B/fast"), tokenizer_id("Qwen/Qwen3-8B:main")
-    (('Qwen/Qwen3-8B', None), ('Qwen/Qwen3-8B', 'main'))
+
+def _from_object(model: Any) -> Tokenizer:
+    if isinstance(model, Tokenizer):
+        return model
+    # transformers' fast tokenizers hold one of these.
+    backend = getattr(model, "backend_tokenizer", model)
+    if isinstance(backend, tokenizers.Tokenizer):
+        return Tokenizer(backend, str(getattr(model, "name_or_path", "") or "an object"))
+    if hasattr(model, "get_tokenizer"):
+        return _from_object(model.get_tokenizer())
+    raise ValidationError(
+        f"must be a name, a path, a client or a tokenizer of the tokenizers package, not "
+        f"{type(model).__name__}",
+        path="model",
+    )
+
+
+def _local_folder(model: str | os.PathLike[str]) -> Path | None:
+    """Return the folder or the file that is meant, or None if it is a name.
+
+    Raises:
+        TokenizerError: It is a path, and there is nothing to load.
     """
-    name, _, revision = model.partition(":")
-    if name.startswith(LLAMA_3_PREFIX):
-        return LLAMA_3_TOKENIZER, None
-    parts = name.split("/")
-    if len(parts) == 3:
-        name = "/".join(parts[:2])
-    return name, revision or None
-
-
-def _load(model: str, revision: str | None, transport: Transport | None) -> Tokenizer:
-    path = Path(model)
-    file = path / "tokenizer.json" if path.is_dir() else path
-    if file.is_file():
-        return _from_text(file.read_text(encoding="utf-8"), model)
-    if transport is not None:
-        served = _from_server(model, transport)
-        if served is not None:
-            return served
-    return _from_hub(model, revision)
-
-
-def _from_server(model: str, transport: Transport) -> Tokenizer | None:
-    request = tokenizer_route.build_request(model=model)
-    try:
-        answer = transport.send(request)
-    except (NotFoundError, UnprocessableError):
+    path = Path(model).expanduser()
+    if path.is_file() or any((path / name).is_file() for name in (TOKENIZER, TIKTOKEN)):
+        return path.absolute()
+    text = os.fspath(model)
+    looks_like_a_path = (
+        isinstance(model, os.PathLike)
+        or path.is_absolute()
+        or text.startswith((".", "~"))
+        or text.endswith((".json", ".model", os.sep))
+        or "\\" in text
+    )
+    if not looks_like_a_path:
         return None
-    files = transport.parsed(answer, tokenizer_route.parse_response, request.operation)
-    return _from_text(orjson.dumps(files).decode(), model)
+    if path.is_dir():
+        raise TokenizerError(f"the folder {path} has neither {TOKENIZER} nor {TIKTOKEN}")
+    raise TokenizerError(f"there is no file or folder {path}")
 
 
-def _from_hub(model: str, revision: str | None) -> Tokenizer:
-    name, named_revision = tokenizer_id(model)
-    try:
-        backend = tokenizers.Tokenizer.from_pretrained(
-            name, revision=revision or named_revision or "main"
-        )
-    except Exception as error:
-        raise TinkexError(
-            f"no tokenizer for {model!r}: it is no path, the server does not offer it, and the "
-            f"Hugging Face hub gave none for {name!r} ({_first_line(error)}). Pass a path to a "
-            "folder with tokenizer.json, or set HF_TOKEN if the model is gated"
-        ) from error
-    return Tokenizer(backend, name)
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what changes when a tokenizer's files are written anew."""
+    folder = path if path.is_dir() else path.parent
+    names = {path.name, *LARGEST} if path.is_file() else LARGEST
+    found = [(folder / name).stat() for name in sorted(names) if (folder / name).is_file()]
+    return tuple(value for stat in found for value in (stat.st_mtime_ns, stat.st_size))
 
 
-def _from_text(text: str, name: str) -> Tokenizer:
-    try:
-        return Tokenizer(tokenizers.Tokenizer.from_str(text), name)
-    except Exception as error:
-        raise TinkexError(
-            f"the tokenizer of {name!r} cannot be read: {_first_line(error)}"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+def _read(path: Path, name: str, cache_dir: Any) -> TokenizerFiles:
+    if path.name == TIKTOKEN:
+        path = path.parent
+    if path.is_file():
+        return read_folder(path.parent, name, read(path, TOKENIZER))
+    if (path / TOKENIZER).is_file():
+        return read_folder(path, name)
+    return read_tiktoken_folder(path, name, cache_dir)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from tinkex.errors import TokenizerError, ValidationError
+from tinkex.tokenizer.chat import ChatTemplate
+from tinkex.tokenizer.incremental import IncrementalDecoder
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import tokenizers
+
+    TokenIds = Sequence[int] | npt.NDArray[np.integer[Any]]
+
+# The package keeps some hundred bytes for each token until a batch is done.
+_BATCH_CHARACTERS = 1 << 20
 
 
 class Tokenizer:
@@ -16,13 +27,29 @@ class Tokenizer:
     >>> tokenizer.decode(tokenizer.encode("Hello"))
     'Hello'
 
+    It may be used by many threads at once.
+
     Attributes:
         name: The tokenizer's id or path.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, name: str) -> None:
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        name: str,
+        *,
+        marks: Mapping[str, str] | None = None,
+        chat_template: ChatTemplate | None = None,
+    ) -> None:
         self._backend = backend
         self.name = name
+        self._marks = dict(marks or {})
+        self._chat_template = chat_template
+
+    @property
+    def backend(self) -> tokenizers.Tokenizer:
+        """Return the object of the `tokenizers` package that does the work."""
+        return self._backend
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """Return the token ids of a text.
@@ -33,25 +60,171 @@ class Tokenizer:
             text: The text.
             add_special_tokens: Whether the tokenizer's own frame (such as a begin-of-text token)
                 is added.
-        """
-        return list(self._backend.encode(text, add_special_tokens=add_special_tokens).ids)
 
-    def decode(self, tokens: Sequence[int], skip_special_tokens: bool = False) -> str:
-        """Return the text of token ids.
+        Raises:
+            ValidationError: It is no text, or holds half of a surrogate pair.
+        """
+        return self.encode_batch([_one_text(text)], add_special_tokens)[0]
+
+    def encode_batch(
+        self, texts: Sequence[str], add_special_tokens: bool = True
+    ) -> list[list[int]]:
+        """Return the token ids of many texts, on all cores.
+
+        >>> [len(ids) for ids in tokenizer.encode_batch(["Hello", ""])]
+        [1, 0]
 
         Args:
-            tokens: Token ids.
-            skip_special_tokens: Whether special tokens are left out of the text.
+            texts: The texts.
+            add_special_tokens: As for `encode`.
+
+        Raises:
+            ValidationError: One of them is no text, or holds half of a surrogate pair.
         """
-        return str(
-            self._backend.decode(
-                [int(token) for token in tokens], skip_special_tokens=skip_special_tokens
+        if isinstance(texts, str):
+            raise ValidationError("must be a list of texts; for one text use encode", path="texts")
+        ids: list[list[int]] = []
+        for part in _parts(texts):
+            try:
+                encodings = self._backend.encode_batch_fast(
+                    part, add_special_tokens=add_special_tokens
+                )
+            except (TypeError, UnicodeEncodeError) as error:
+                raise _bad_text(texts) or error from None
+            except Exception as error:
+                # The package's own errors have no other class.
+                raise TokenizerError(
+                    f"the tokenizer {self.name!r} cannot encode this: {error!s:.200}"
+                ) from error
+            ids.extend(encoding.ids for encoding in encodings)
+        return ids
+
+    def decode(self, tokens: TokenIds, skip_special_tokens: bool = False) -> str:
+        """Return the text of token ids; bytes that are no UTF-8 become U+FFFD.
+
+        Args:
+            tokens: Token ids: a list or an integer array. Ids that the vocabulary does not have,
+                as models with a padded vocabulary can give, stand for no text.
+            skip_special_tokens: Whether special tokens are left out of the text.
+
+        Raises:
+            ValidationError: An id is no integer, or is negative.
+        """
+        ids = _listed(tokens)
+        try:
+            return str(self._backend.decode(ids, skip_special_tokens=skip_special_tokens))
+        except (TypeError, OverflowError) as error:
+            raise _bad_id([ids], "tokens") or error from None
+
+    def decode_batch(
+        self, sequences: Sequence[TokenIds], skip_special_tokens: bool = False
+    ) -> list[str]:
+        """Return the texts of many sequences of token ids, on all cores.
+
+        Args:
+            sequences: Lists or integer arrays of token ids.
+            skip_special_tokens: As for `decode`.
+
+        Raises:
+            ValidationError: An id is no integer, or is negative.
+        """
+        rows = [_listed(row, f"sequences[{index}]") for index, row in enumerate(sequences)]
+        try:
+            texts = self._backend.decode_batch(rows, skip_special_tokens=skip_special_tokens)
+        except (TypeError, OverflowError) as error:
+            raise _bad_id(rows, "sequences[{}]") or error from None
+        return list(texts)
+
+    def incremental_decoder(self, skip_special_tokens: bool = False) -> IncrementalDecoder:
+        """Return a decoder for tokens that come one after the other.
+
+        >>> decoder = tokenizer.incremental_decoder()
+        >>> "".join([*map(decoder.feed, tokenizer.encode("Grüße 🙂")), decoder.finish()])
+        'Grüße 🙂'
+
+        Args:
+            skip_special_tokens: As for `decode`.
+        """
+        return IncrementalDecoder(self._backend, skip_special_tokens=skip_special_tokens)
+
+    @overload
+    def apply_chat_template(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = ...,
+        tokenize: Literal[True] = ...,
+        tools: Sequence[Mapping[str, Any]] | None = ...,
+        **variables: Any,
+    ) -> list[int]: ...
+
+    @overload
+    def apply_chat_template(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = ...,
+        tokenize: Literal[False],
+        tools: Sequence[Mapping[str, Any]] | None = ...,
+        **variables: Any,
+    ) -> str: ...
+
+    def apply_chat_template(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = False,
+        tokenize: bool = True,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **variables: Any,
+    ) -> list[int] | str:
+        r"""Return a conversation as the model was trained to read it.
+
+        >>> messages = [{"role": "user", "content": "Hi"}]
+        >>> tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        '<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n'
+
+        The template comes with the tokenizer and runs in a sandbox: it reads what it is given and
+        can neither change it nor reach anything else.
+
+        Args:
+            messages: What was said: a ``role`` and a ``content`` each, and what else the template
+                knows.
+            add_generation_prompt: Whether the text ends where the model is to answer.
+            tokenize: Whether token ids are returned, or the text.
+            tools: Descriptions of functions that the model may call.
+            variables: Whatever else the template knows, such as ``enable_thinking``.
+
+        Raises:
+            TokenizerError: The tokenizer has no template, or the template refuses the messages.
+            MissingDependencyError: The extra ``chat`` is not installed.
+        """
+        if self._chat_template is None:
+            raise TokenizerError(
+                f"the tokenizer {self.name!r} has no chat template: neither chat_template.jinja nor "
+                "tokenizer_config.json gives one. Write the text of the conversation yourself"
             )
+        text = self._chat_template.render(
+            _conversation(messages),
+            tools=tools,
+            add_generation_prompt=add_generation_prompt,
+            **{**self._marks, **variables},
         )
+        return self.encode(text, add_special_tokens=False) if tokenize else text
+
+    @property
+    def chat_template(self) -> str | None:
+        """Return the source of the chat template, or None."""
+        return self._chat_template.source if self._chat_template else None
 
     def token_to_id(self, token: str) -> int | None:
         """Return the id of one token as the vocabulary writes it, or None."""
         found: int | None = self._backend.token_to_id(token)
+        return found
+
+    def id_to_token(self, token: int) -> str | None:
+        """Return one token as the vocabulary writes it, or None."""
+        found: str | None = self._backend.id_to_token(token) if token >= 0 else None
         return found
 
     @property
@@ -59,5 +232,127 @@ class Tokenizer:
         """Return the number of token ids, special tokens included."""
         return int(self._backend.get_vocab_size(with_added_tokens=True))
 
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """Return the special tokens and their ids, in the order of the ids."""
+        added = self._backend.get_added_tokens_decoder().items()
+        return {token.content: id_ for id_, token in sorted(added) if token.special}
+
+    @property
+    def bos_token(self) -> str | None:
+        """Return the token that begins a text, if the tokenizer names one."""
+        return self._marks.get("bos_token")
+
+    @property
+    def bos_token_id(self) -> int | None:
+        """Return the id of the token that begins a text, if the tokenizer names one."""
+        return self._mark_id("bos_token")
+
+    @property
+    def eos_token(self) -> str | None:
+        """Return the token that ends a text, if the tokenizer names one."""
+        return self._marks.get("eos_token")
+
+    @property
+    def eos_token_id(self) -> int | None:
+        """Return the id of the token that ends a text, if the tokenizer names one."""
+        return self._mark_id("eos_token")
+
+    @property
+    def pad_token(self) -> str | None:
+        """Return the token that fills up a batch, if the tokenizer names one."""
+        return self._marks.get("pad_token")
+
+    @property
+    def pad_token_id(self) -> int | None:
+        """Return the id of the token that fills up a batch, if the tokenizer names one."""
+        return self._mark_id("pad_token")
+
+    @property
+    def unk_token(self) -> str | None:
+        """Return the token for what the vocabulary cannot write, if the tokenizer names one."""
+        return self._marks.get("unk_token")
+
+    @property
+    def unk_token_id(self) -> int | None:
+        """Return the id of the token for what the vocabulary cannot write, if it names one."""
+        return self._mark_id("unk_token")
+
+    def _mark_id(self, name: str) -> int | None:
+        mark = self._marks.get(name)
+        return None if mark is None else self.token_to_id(mark)
+
     def __repr__(self) -> str:
         return f"<Tokenizer {self.name}: {self.vocab_size} tokens>"
+
+
+def _conversation(messages: Any) -> Any:
+    if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
+        raise ValidationError(
+            "must be a list such as [{'role': 'user', 'content': 'Hi'}], not "
+            f"{type(messages).__name__}",
+            path="messages",
+        )
+    for index, message in enumerate(messages):
+        if not isinstance(message, Mapping):
+            raise ValidationError(
+                f"must have a role and a content, and is a {type(message).__name__}",
+                path=f"messages[{index}]",
+            )
+    return messages
+
+
+def _one_text(text: str) -> str:
+    if not isinstance(text, str):
+        raise ValidationError(f"must be a text, not {type(text).__name__}", path="text")
+    return text
+
+
+def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        part.append(text)
+        size += len(text) if isinstance(text, str) else 0
+        if size >= _BATCH_CHARACTERS:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _bad_text(texts: Sequence[Any]) -> ValidationError | None:
+    for index, text in enumerate(texts):
+        path = f"texts[{index}]" if len(texts) > 1 else "text"
+        if not isinstance(text, str):
+            return ValidationError(f"must be a text, not {type(text).__name__}", path=path)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            return ValidationError(
+                f"holds half of a surrogate pair at position {error.start}, which is no character; "
+                "was it decoded with errors='surrogateescape'?",
+                path=path,
+            )
+    return None
+
+
+def _listed(tokens: Any, path: str = "tokens") -> list[int]:
+    to_list = getattr(tokens, "tolist", None)
+    if to_list is not None:
+        tokens = to_list()
+    if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
+        raise ValidationError(
+            f"must be a list of token ids, not {type(tokens).__name__}", path=path
+        )
+    return list(tokens)
+
+
+def _bad_id(rows: Sequence[Sequence[Any]], path: str) -> ValidationError | None:
+    for number, row in enumerate(rows):
+        for index, token in enumerate(row):
+            if not hasattr(token, "__index__") or not 0 <= int(token) < 1 << 32:
+                return ValidationError(
+                    f"{token!r:.50} is no token id", path=f"{path.format(number)}[{index}]"
+                )
+    return None

@@ -17,6 +17,8 @@ from tinkex.types.tensor import on_the_host
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from tinkex.tokenizer import TokenizerSource
 else:
     np = Later("numpy")
 
@@ -241,6 +243,28 @@ class ModelInput:
             ValidationError: An id is no integer, or is negative.
         """
         return cls((EncodedTextChunk(tokens),))
+
+    @classmethod
+    def from_text(
+        cls, text: str, tokenizer: TokenizerSource, *, add_special_tokens: bool = True
+    ) -> ModelInput:
+        """Make an input of a text.
+
+        >>> prompt = ModelInput.from_text("Hello", sampler)
+        >>> prompt = ModelInput.from_text("Hello", "tinkex/tiny-chat")
+
+        Args:
+            text: The text.
+            tokenizer: A tokenizer, a client that knows its model's, a model's name, or a path.
+            add_special_tokens: Whether the tokenizer's own frame is added.
+
+        Raises:
+            TokenizerError: There is no such tokenizer.
+            ValidationError: The text is none.
+        """
+        from tinkex.tokenizer import get_tokenizer
+
+        return cls.from_ints(get_tokenizer(tokenizer).encode(text, add_special_tokens))
 
     @classmethod
     def empty(cls) -> ModelInput:

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from .get_sampler_response import GetSamplerResponse
     from .get_server_capabilities_response import GetServerCapabilitiesResponse
     from .get_session_response import GetSessionResponse
+    from .get_tokenizer_file import GetTokenizerFile
     from .health_response import HealthResponse
     from .image_asset_pointer_chunk import ImageAssetPointerChunk
     from .image_chunk import ImageChunk
@@ -247,6 +248,7 @@ __all__ = (
     "GetSamplerResponse",
     "GetServerCapabilitiesResponse",
     "GetSessionResponse",
+    "GetTokenizerFile",
     "HealthResponse",
     "ImageAssetPointerChunk",
     "ImageChunk",
@@ -410,6 +412,7 @@ _MODULES = {
     "GetSamplerResponse": "get_sampler_response",
     "GetServerCapabilitiesResponse": "get_server_capabilities_response",
     "GetSessionResponse": "get_session_response",
+    "GetTokenizerFile": "get_tokenizer_file",
     "HealthResponse": "health_response",
     "ImageAssetPointerChunk": "image_asset_pointer_chunk",
     "ImageChunk": "image_chunk",

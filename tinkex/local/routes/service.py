@@ -90,9 +90,11 @@ def list_telemetry(site: Site, call: Call) -> TelemetryListResponse:
 
 
 def get_tokenizer(site: Site, call: Call) -> Any:
-    """Send the tokenizer.json of a base model."""
-    file = site.bases.tokenizer_file(call.parameters["model"])
-    return FileResponse(file, media_type="application/json")
+    """Send the tokenizer.json of a base model, or its configuration."""
+    model = call.parameters["model"]
+    if call.parameters.get("file") == "tokenizer_config.json":
+        return site.bases.tokenizer_config(model)
+    return FileResponse(site.bases.tokenizer_file(model), media_type="application/json")
 
 
 HANDLERS = {

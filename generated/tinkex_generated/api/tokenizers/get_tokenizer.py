@@ -1,7 +1,7 @@
 # Generated from openapi.yaml by codegen/generate.py. Do not edit.
 """Fetch the tokenizer of a base model.
 
-The tokenizer.json of a model that the server offers, so that clients need no other source. A
+A file of a model's tokenizer that the server offers, so that clients need no other source. A
 route of the local server; others answer 404.
 
 GET /api/v1/tokenizers
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...decode import mapping, parse_json
+from ...models.get_tokenizer_file import GetTokenizerFile
 from ...types import Request, Response
 
 if TYPE_CHECKING:
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 __all__ = ("build_request", "parse_response", "sync", "sync_detailed")
 
 
-def build_request(*, model: str) -> Request:
+def build_request(*, model: str, file: GetTokenizerFile | None = "tokenizer.json") -> Request:
     """Describe the request; nothing is sent.
 
     Args:
         model: Name of a base model.
+        file: Which file.
     """
     params: dict[str, str | int | float | bool] = {}
     params["model"] = model
+    if file is not None:
+        params["file"] = file
     headers: dict[str, str] = {"accept": "application/json"}
     return Request(
         operation="get_tokenizer",
@@ -44,11 +48,15 @@ def parse_response(content: bytes) -> dict[str, Any]:
     return parse_json(content, mapping)
 
 
-def sync_detailed(*, client: Client, model: str) -> Response[dict[str, Any]]:
+def sync_detailed(
+    *, client: Client, model: str, file: GetTokenizerFile | None = "tokenizer.json"
+) -> Response[dict[str, Any]]:
     """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(model=model), parse_response, (200,))
+    return client.exchange(build_request(model=model, file=file), parse_response, (200,))
 
 
-def sync(*, client: Client, model: str) -> dict[str, Any]:
+def sync(
+    *, client: Client, model: str, file: GetTokenizerFile | None = "tokenizer.json"
+) -> dict[str, Any]:
     """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, model=model).parsed
+    return sync_detailed(client=client, model=model, file=file).parsed

@@ -1,0 +1,150 @@
+"""Chat templates: Jinja text that comes with a tokenizer and is not trusted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from attrs import frozen
+
+from tinkex.errors import MissingDependencyError, TokenizerError
+
+if TYPE_CHECKING:
+    import jinja2
+
+# A template that writes more than this does not write a conversation.
+LONGEST_TEXT = 64 * 1024 * 1024
+_LONGEST_PRODUCT = 1_000_000
+_LARGEST_NUMBER = 1e18
+
+
+@frozen
+class ChatTemplate:
+    """Hold the templates of a tokenizer.
+
+    Attributes:
+        name: The tokenizer's name, for errors.
+        sources: Jinja source by name: "default", and sometimes "tool_use" and others.
+    """
+
+    name: str
+    sources: Mapping[str, str]
+
+    @property
+    def source(self) -> str:
+        """Return the template that is used if no tools are given."""
+        return self.sources.get("default") or next(iter(self.sources.values()))
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **variables: Any,
+    ) -> str:
+        """Return the text of a conversation.
+
+        Raises:
+            TokenizerError: The template is wrong, or refuses the messages.
+            MissingDependencyError: The extra ``chat`` is not installed.
+        """
+        source = self.sources.get("tool_use", self.source) if tools else self.source
+        try:
+            template = _compiled(source)
+            pieces = template.generate(messages=messages, tools=tools, **variables)
+            return _joined(pieces)
+        except (MissingDependencyError, TokenizerError):
+            raise
+        except Exception as error:
+            # Whatever a foreign template makes go wrong is the template's error.
+            why = f"{type(error).__name__}: {error}"
+            raise TokenizerError(
+                f"the chat template of {self.name!r} cannot write these messages: {why:.300}"
+            ) from error
+
+
+def _joined(pieces: Any) -> str:
+    text: list[str] = []
+    size = 0
+    for piece in pieces:
+        text.append(piece)
+        size += len(piece)
+        if size > LONGEST_TEXT:
+            raise ValueError(f"it writes more than {LONGEST_TEXT:,} characters")
+    return "".join(text)
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(source: str) -> jinja2.Template:
+    return _environment().from_string(source)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Return the environment that templates of the hub are written for.
+
+    Its switches and additions are those of transformers' apply_chat_template.
+    """
+    try:
+        from jinja2.ext import loopcontrols
+    except ImportError as error:
+        raise MissingDependencyError("rendering a chat template", "chat") from error
+    sandbox, generation = _classes()
+    environment: jinja2.Environment = sandbox(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, generation]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = _strftime_now
+    return environment
+
+
+def _classes() -> tuple[Any, Any]:
+    from jinja2.exceptions import SecurityError
+    from jinja2.ext import Extension
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        """Refuse, beside what the sandbox does, powers and products that would fill the memory."""
+
+        intercepted_binops = frozenset({"*", "**"})
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            sizes = [len(x) if isinstance(x, str | list | tuple) else x for x in (left, right)]
+            numbers = all(isinstance(size, int | float) for size in sizes)
+            bound = _LARGEST_NUMBER if sizes == [left, right] else _LONGEST_PRODUCT
+            if operator == "**" or (numbers and abs(sizes[0] * sizes[1]) > bound):
+                raise SecurityError(f"the template computes too large a product with {operator}")
+            return super().call_binop(context, operator, left, right)
+
+    class Generation(Extension):
+        """Render what stands in ``{% generation %}``, which marks the assistant's words."""
+
+        tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+        def parse(self, parser: Any) -> Any:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    return Sandbox, Generation
+
+
+def _to_json(value: Any, indent: int | None = None, **options: Any) -> str:
+    # Jinja's own writes HTML entities; what a model reads is plain JSON.
+    allowed = {name: options[name] for name in ("separators", "sort_keys") if name in options}
+    ascii_only = bool(options.get("ensure_ascii", False))
+    return json.dumps(value, ensure_ascii=ascii_only, indent=indent, **allowed)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    from jinja2.exceptions import TemplateError
+
+    raise TemplateError(message)
+
+
+def _strftime_now(form: str) -> str:
+    # The date of the place where the program runs is meant.
+    return dt.datetime.now().astimezone().strftime(form)

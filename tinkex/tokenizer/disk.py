@@ -1,0 +1,84 @@
+"""What is worth keeping on disk: made once, by one process, and whole whenever it is there."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+log = logging.getLogger("tinkex.tokenizer")
+
+
+def default_cache_dir() -> Path:
+    """Return the user's cache folder for tinkex."""
+    if sys.platform == "win32":
+        home = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+        return Path(home) / "tinkex" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinkex"
+
+
+def kept(
+    name: Path, make: Callable[[], bytes], cache_dir: str | os.PathLike[str] | None = None
+) -> bytes:
+    """Return what is kept under a name, made and kept if it is not there or is damaged.
+
+    Where the folder cannot be written, it is made each time.
+    """
+    folder = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+    file = folder / name
+    if (content := _read(file)) is not None:
+        return content
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(file.with_name(file.name + ".lock")):
+            # Another process may have made it while this one waited.
+            content = _read(file)
+            if content is None:
+                content = make()
+                _write(file, content)
+            return content
+    except OSError as error:
+        log.info("%s cannot be written, so nothing is kept there: %s", file, error)
+        return content if content is not None else make()
+
+
+def _read(file: Path) -> bytes | None:
+    """Return a file's content, or None if there is none or it is not what was written."""
+    try:
+        digest, _, content = file.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return content if digest == _digest(content) else None
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Put a file in its place at once, so that no reader ever sees half of it."""
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(_digest(content) + b"\n" + content)
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process, however it ends."""
+    with file.open("a+b") as stream:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        # Elsewhere two processes may do the same work at the same time, to the same result.
+        yield
