@@ -16,7 +16,8 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE / "RESULTS.md"
 # Ten minutes in all.
 CLIENT_SECONDS = 400
-ENGINE_SECONDS = 190
+ENGINE_SECONDS = 150
+DOWNLOAD_SECONDS = 40
 
 
 def machine() -> str:
@@ -72,11 +73,13 @@ def main() -> int:
     """Run, write, and tell by the exit status whether a client could be measured."""
     client = output_of("client.py", seconds=CLIENT_SECONDS)
     engine = output_of("engine.py", "--markdown", seconds=ENGINE_SECONDS)
+    download = output_of("download.py", "--mib", "256", "--markdown", seconds=DOWNLOAD_SECONDS)
     today = dt.datetime.now(dt.UTC).date()
     PAGE.write_text(
         f"# Results\n\nMade by `make bench` on {today} at {commit()}: do not edit.\n\n"
         f"Machine: {machine()}.\n\n## The client beside the official one\n\n{client}\n\n"
-        f"## The engine beside eager PyTorch\n\n{engine}\n"
+        f"## The engine beside eager PyTorch\n\n{engine}\n\n"
+        f"## Downloads beside curl\n\n{download}\n"
     )
     print(f"wrote {PAGE.relative_to(HERE.parent)}", file=sys.stderr)
     return 0 if "| work |" in client else 1
