@@ -12,25 +12,13 @@ import os
 import sys
 from datetime import timedelta
 
-from connection import base_model, connect
+from connection import base_model, connect, human
 
 from tinkex import RestClient, ServiceClient, TinkexError
 from tinkex.checkpoints import Deletion, prune
 from tinkex.types import Checkpoint
 
 PAGE = 50
-
-
-def human(size: int | None) -> str:
-    """Write a number of bytes for people."""
-    if size is None:
-        return "N/A"
-    amount = float(size)
-    for unit in ("B", "KB", "MB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.2f} GB"
 
 
 def show(checkpoint: Checkpoint) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
-from examples.test_examples import output_of
+import pytest
+from examples.test_examples import output_of, run
 
 
 def test_weights_inspection_shows_a_checkpoint_from_outside_and_inside(tmp_path: Path) -> None:
@@ -43,3 +47,49 @@ def test_training_persistence_restores_a_run(tmp_path: Path) -> None:
     assert re.search(r"Saved for 86400 s as tinker://\S+/weights/demo-checkpoint-\d+", out)
     assert "Loaded back with its optimizer" in out
     assert re.search(r"Restored as \S+:train:1", out)
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[str, list[tuple[str, str | None, bytes]]]]:
+    """A server that keeps the path, the key and the body of what it is sent."""
+    got: list[tuple[str, str | None, bytes]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append((self.path, self.headers["X-API-Key"], body))
+            self.send_response(200)
+            self.send_header("Content-Length", "8")
+            self.end_headers()
+            self.wfile.write(b"received")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", got
+        server.shutdown()
+        thread.join()
+
+
+def test_file_upload_multipart_shows_and_uploads_a_form(
+    tmp_path: Path, receiver: tuple[str, list[tuple[str, str | None, bytes]]]
+) -> None:
+    """Six steps are printed; with key and endpoint the form arrives, and the key is not shown."""
+    url, got = receiver
+    done = run("file_upload_multipart", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line[:3] for line in done.stdout.splitlines() if line.startswith("[")] == [
+        f"[{number}]" for number in range(1, 7)
+    ]
+    assert "metadata[source] = tinkex" in done.stdout
+    assert "TINKER_API_KEY is not set" in done.stdout
+    settings = {"TINKER_API_KEY": "tml-uploaded", "TINKER_BASE_URL": url}
+    done = run("file_upload_multipart", tmp_path, **settings, TINKER_UPLOAD_ENDPOINT="/files")
+    assert "[6] POST /files: HTTP 200, received" in done.stdout, done.stderr
+    assert "tml-uploaded" not in done.stdout
+    [(path, key, body)] = got
+    assert (path, key) == ("/files", "tml-uploaded")
+    assert b'name="file"; filename="sample_upload.bin"' in body
