@@ -156,6 +156,23 @@ def test_an_archive_that_changed_meanwhile_is_not_spliced(
     assert host.headers("if-range") == [None, '"old"']
 
 
+def test_a_host_that_ignores_if_range_cannot_splice_two_versions(
+    rest: RestClient, host: ArchiveHost, script: Script, tmp_path: Path
+) -> None:
+    """F36: a part that says it is of another version is thrown away, and all is fetched anew."""
+    host.content, host.etag, host.cuts = checkpoint({"old": b"o" * 50_000}), '"old"', [20_000]
+    host.heeds_if_range = False
+
+    def sign(request: Any) -> Any:
+        if host.requests:
+            host.content, host.etag = WHOLE, '"new"'
+        return 302, b"", {"Location": f"{host.url}/archive"}
+
+    script.on(ARCHIVE, sign)
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("range") == [None, "bytes=20000-", None]
+
+
 def test_a_part_from_elsewhere_is_not_spliced(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:

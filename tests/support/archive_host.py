@@ -28,6 +28,7 @@ class ArchiveHost:
         statuses: For each coming request, a status to answer it with instead; None for the archive.
         location: Where redirects among the statuses point.
         wrong_range: Whether a part is sent from elsewhere than was asked for.
+        heeds_if_range: Whether a part is sent only of the version that was asked for.
         encoding: What Content-Encoding says.
         unsatisfied: What Content-Range says with status 416.
         extra: More headers of each answer with the archive.
@@ -42,6 +43,7 @@ class ArchiveHost:
     location: str = "/moved"
     wrong_range: bool = False
     encoding: str | None = None
+    heeds_if_range: bool = True
     unsatisfied: str = ""
     extra: dict[str, str] = field(factory=dict)
     url: str = ""
@@ -68,7 +70,8 @@ class ArchiveHost:
             handler.end_headers()
             return
         asked = _RANGE.fullmatch(headers.get("range", "")) if self.ranges else None
-        fits = asked is not None and headers.get("if-range", self.etag) == self.etag
+        same = not self.heeds_if_range or headers.get("if-range", self.etag) == self.etag
+        fits = asked is not None and same
         first = int(asked[1]) if asked and fits else 0
         self._send(handler, 206 if fits else 200, first)
 

@@ -146,7 +146,9 @@ def _first_byte(response: httpx.Response, partial: Partial) -> int:
         return 0
     have = partial.size()
     found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-    if not found or int(found[1]) != have:
+    # A host may know Range and not If-Range, and send a part of another version.
+    same = response.headers.get("etag", partial.etag) == partial.etag
+    if not found or int(found[1]) != have or not same:
         partial.forget()
         raise DownloadIncompleteError("the archive's host sent another part than was asked for")
     return have
