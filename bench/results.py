@@ -16,10 +16,11 @@ from client import ENGINE, python_of
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "RESULTS.md"
-# Not much more than ten minutes in all, the making of the venvs left aside.
-CLIENT_SECONDS = 330
-ENGINE_SECONDS = 250
+# Under ten minutes in all, the making of the venvs left aside.
+CLIENT_SECONDS = 260
+ENGINE_SECONDS = 220
 TOKENIZER_SECONDS = 60
+DOWNLOAD_SECONDS = 40
 
 
 def machine() -> str:
@@ -80,15 +81,17 @@ def engine_beside_torch() -> str:
 
 def main() -> int:
     """Run, write, and tell by the exit status whether a client could be measured."""
-    client = output_of("client.py", seconds=CLIENT_SECONDS)
+    client = output_of("client.py", "--repeat", "4", seconds=CLIENT_SECONDS)
     engine = engine_beside_torch()
     tokenizer = output_of("tokenizer.py", "--markdown", seconds=TOKENIZER_SECONDS)
+    download = output_of("download.py", "--mib", "256", "--markdown", seconds=DOWNLOAD_SECONDS)
     today = dt.datetime.now(dt.UTC).date()
     PAGE.write_text(
         f"# Results\n\nMade by `make bench` on {today} at {commit()}: do not edit.\n\n"
         f"Machine: {machine()}.\n\n## The client beside the official one\n\n{client}\n\n"
         f"## The engine beside eager PyTorch\n\n{engine}\n\n"
         f"## The tokenizer beside the bare package\n\n{tokenizer}\n"
+        f"## Downloads beside curl\n\n{download}\n"
     )
     print(f"wrote {PAGE.relative_to(HERE.parent)}", file=sys.stderr)
     return 0 if "| work |" in client else 1

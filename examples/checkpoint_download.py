@@ -16,23 +16,13 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from connection import base_model, connect, setting
+from connection import base_model, connect, human, setting
 
 from tinkex import AdamParams, Datum, ModelInput, RestClient, ServiceClient, TinkexError
 from tinkex.checkpoints import download
 from tinkex.errors import ApiError, CheckpointError, NotFoundError
 
 NOT_READY = (400, 403, 404)
-
-
-def human(size: int) -> str:
-    """Write a number of bytes for people."""
-    amount = float(size)
-    for unit in ("B", "KB", "MB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.2f} GB"
 
 
 def show_progress(done: int, total: int | None) -> None:

@@ -1,4 +1,4 @@
-"""What the examples share: a connection, and settings from the environment."""
+"""What the examples share: a connection, settings from the environment, sizes for people."""
 
 from __future__ import annotations
 
@@ -42,3 +42,15 @@ def setting(name: str, default: T, convert: Callable[[str], T]) -> T:
         return convert(os.environ[name])
     except (KeyError, ValueError):
         return default
+
+
+def human(size: int | None) -> str:
+    """Write a number of bytes for people."""
+    if size is None:
+        return "N/A"
+    amount = float(size)
+    for unit in ("B", "KB", "MB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.2f} GB"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinkex_generated.api.runs import get_training_run, list_training_runs
 from tinkex_generated.api.sampling import get_sampler
@@ -29,6 +30,9 @@ from tinkex.types import (
     TrainingRunsResponse,
 )
 
+if TYPE_CHECKING:
+    from tinkex.checkpoints.download import Download
+
 AccessScope = Literal["owned", "accessible"]
 
 
@@ -48,6 +52,27 @@ class RestClient(CheckpointAdministration, AccountCalls):
     def base_url(self) -> str:
         """Return the server's URL."""
         return self._transport.where
+
+    def download_checkpoint(
+        self,
+        path: str,
+        output_dir: str | os.PathLike[str] | None = None,
+        force: bool = False,
+        progress: Callable[[int, int | None], None] | None = None,
+        extract: bool = True,
+    ) -> Download:
+        """Download a checkpoint into a folder of its own; see `tinkex.checkpoints.download`.
+
+        >>> rest.download_checkpoint("tinker://run-1:train:0/weights/a", "checkpoints").files
+
+        Raises:
+            ValidationError: The path is no checkpoint's.
+            CheckpointError: The target exists or cannot be written, or the download broke.
+            ApiError: The server refuses the archive.
+        """
+        from tinkex.checkpoints.download import download
+
+        return download(self, path, output_dir, force, progress, extract)
 
     @property
     def config(self) -> Config:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +23,7 @@ from tinkex import RestClient, ServiceClient
 from tinkex.checkpoints import download
 from tinkex.errors import (
     CheckpointError,
+    ConflictError,
     DownloadIncompleteError,
     NotFoundError,
     UnsafeArchiveError,
@@ -87,7 +92,7 @@ def test_progress_counts_up_to_the_whole(rest: RestClient, tmp_path: Path) -> No
 def test_a_gzipped_archive_is_unpacked_whatever_it_is_called(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
-    """Packed by itself or by the transfer, the archive is the same."""
+    """F38: packed by itself or by the transfer, the archive is the same."""
     host.content = checkpoint(packed=True)
     for encoding in (None, "gzip"):
         host.encoding = encoding
@@ -97,7 +102,7 @@ def test_a_gzipped_archive_is_unpacked_whatever_it_is_called(
 def test_the_archives_host_learns_nothing_but_the_signature(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
-    """No key, no authorization, no cookie goes to the archive's host, on no attempt."""
+    """S5: no key, no authorization, no cookie goes to the archive's host, on no attempt."""
     host.cuts = [1000]
     download(rest, PATH, tmp_path)
     for _, headers in host.requests:
@@ -108,7 +113,7 @@ def test_the_archives_host_learns_nothing_but_the_signature(
 def test_a_cut_connection_is_taken_up_where_it_broke(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
-    """Each attempt asks for the missing part of the same version, under a new signature."""
+    """F34: each attempt asks for the missing part of the same version, under a new signature."""
     host.cuts = [20_000, 30_000]
     assert_whole(download(rest, PATH, tmp_path).folder)
     assert host.headers("range") == [None, "bytes=20000-", "bytes=50000-"]
@@ -119,7 +124,7 @@ def test_a_cut_connection_is_taken_up_where_it_broke(
 def test_a_host_without_ranges_starts_over(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
-    """The whole archive in answer to a range replaces what was there."""
+    """F35: the whole archive in answer to a range replaces what was there."""
     host.ranges, host.cuts = False, [20_000]
     assert_whole(download(rest, PATH, tmp_path).folder)
     assert host.headers("range") == [None, "bytes=20000-"]
@@ -138,7 +143,7 @@ def test_without_a_strong_etag_no_part_is_built_upon(
 def test_an_archive_that_changed_meanwhile_is_not_spliced(
     rest: RestClient, host: ArchiveHost, script: Script, tmp_path: Path
 ) -> None:
-    """With another ETag, the new version is fetched from its beginning."""
+    """F36: with another ETag, the new version is fetched from its beginning."""
     host.content, host.etag, host.cuts = checkpoint({"old": b"o" * 50_000}), '"old"', [20_000]
 
     def sign(request: Any) -> Any:
@@ -149,6 +154,23 @@ def test_an_archive_that_changed_meanwhile_is_not_spliced(
     script.on(ARCHIVE, sign)
     assert_whole(download(rest, PATH, tmp_path).folder)
     assert host.headers("if-range") == [None, '"old"']
+
+
+def test_a_host_that_ignores_if_range_cannot_splice_two_versions(
+    rest: RestClient, host: ArchiveHost, script: Script, tmp_path: Path
+) -> None:
+    """F36: a part that says it is of another version is thrown away, and all is fetched anew."""
+    host.content, host.etag, host.cuts = checkpoint({"old": b"o" * 50_000}), '"old"', [20_000]
+    host.heeds_if_range = False
+
+    def sign(request: Any) -> Any:
+        if host.requests:
+            host.content, host.etag = WHOLE, '"new"'
+        return 302, b"", {"Location": f"{host.url}/archive"}
+
+    script.on(ARCHIVE, sign)
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("range") == [None, "bytes=20000-", None]
 
 
 def test_a_part_from_elsewhere_is_not_spliced(
@@ -163,7 +185,7 @@ def test_a_part_from_elsewhere_is_not_spliced(
 def test_an_expired_signature_is_signed_anew(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
-    """403 in the middle asks the server for another URL and goes on with it."""
+    """F37: 403 in the middle asks the server for another URL and goes on with it."""
     host.cuts, host.statuses = [20_000], [None, 403]
     assert_whole(download(rest, PATH, tmp_path).folder)
     assert host.headers("range") == [None, "bytes=20000-", "bytes=20000-"]
@@ -195,7 +217,7 @@ def test_a_redirect_of_the_host_is_followed(
 def test_a_redirect_to_no_web_page_is_refused(
     rest: RestClient, host: ArchiveHost, tmp_path: Path, location: str
 ) -> None:
-    """Only http and https are followed."""
+    """S5: only http and https are followed."""
     host.statuses, host.location = [302] * 9, location
     with pytest.raises(CheckpointError):
         download(rest, PATH, tmp_path)
@@ -218,7 +240,7 @@ def test_redirects_in_a_circle_end(rest: RestClient, host: ArchiveHost, tmp_path
 def test_a_length_that_is_wrong_is_never_a_success(
     rest: RestClient, host: ArchiveHost, tmp_path: Path, announce: str | int, cuts: list[int]
 ) -> None:
-    """Too few bytes, promised or not, end in an error and no folder."""
+    """F38: too few bytes, promised or not, end in an error and no folder."""
     host.announce, host.cuts, host.etag = announce, cuts, None
     with pytest.raises(DownloadIncompleteError):
         download(rest, PATH, tmp_path)
@@ -228,7 +250,7 @@ def test_a_length_that_is_wrong_is_never_a_success(
 def test_a_download_that_breaks_each_time_gives_up(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
-    """After five attempts the error says how the last one ended, and shows no signature."""
+    """S6: after five attempts the error says how the last one ended, and shows no signature."""
     host.statuses = [500] * 9
     with pytest.raises(DownloadIncompleteError, match=r"broke 5 times.*HTTP 500") as caught:
         download(rest, PATH, tmp_path)
@@ -275,7 +297,7 @@ def test_a_path_that_is_none_sends_nothing(
 def test_a_target_that_exists_is_left_alone(
     rest: RestClient, script: Script, tmp_path: Path
 ) -> None:
-    """Without force nothing is asked of the server; the error says how to go on."""
+    """F39: without force nothing is asked of the server; the error says how to go on."""
     (tmp_path / NAME).mkdir()
     with pytest.raises(CheckpointError, match="force=True"):
         download(rest, PATH, tmp_path)
@@ -296,7 +318,7 @@ def test_force_replaces_an_earlier_download(
 
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
 def test_force_never_replaces_somebodys_work(rest: RestClient, tmp_path: Path, kind: str) -> None:
-    """A folder, file or link that no download made stays, whatever is asked."""
+    """F39: a folder, file or link that no download made stays, whatever is asked."""
     target = tmp_path / "out" / NAME
     target.parent.mkdir()
     if kind == "folder":
@@ -327,7 +349,7 @@ def test_a_failed_replacement_keeps_the_old_download(
 def test_two_downloads_at_once_do_not_mix(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
-    """The one that comes second finds the first one's folder and leaves it as it is."""
+    """F39: the one that comes second finds the first one's folder and leaves it as it is."""
 
     def other(have: int, total: int | None) -> None:
         if not (tmp_path / NAME).exists():
@@ -340,21 +362,165 @@ def test_two_downloads_at_once_do_not_mix(
     assert left_in(tmp_path) == [NAME]
 
 
-def test_a_callback_that_raises_leaves_nothing(rest: RestClient, tmp_path: Path) -> None:
-    """Interrupted by Ctrl-C or by its own progress bar, a download cleans up."""
+def test_an_interrupted_download_goes_on_when_it_is_called_again(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """F39: after Ctrl-C the target is not there, and the next call asks for the rest alone."""
 
     def interrupt(have: int, total: int | None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         download(rest, PATH, tmp_path, progress=interrupt)
+    assert left_in(tmp_path) == [f".{NAME}.partial"]
+    came = (tmp_path / f".{NAME}.partial" / "archive.tar.partial").stat().st_size
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("range") == [None, f"bytes={came}-"]
+    assert left_in(tmp_path) == [NAME]
+
+
+def test_an_interrupted_unpacking_needs_no_byte_again(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F39: a whole archive that was not unpacked is taken as it is, if its version still holds."""
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["tinkex.checkpoints.download"], "unpack", crash)
+        with pytest.raises(KeyboardInterrupt):
+            download(rest, PATH, tmp_path)
+    host.statuses, host.unsatisfied = [416], f"bytes */{len(WHOLE)}"
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert len(host.requests) == 2
+
+
+def test_what_was_left_without_its_version_is_not_gone_on_with(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """F36, F39: bytes whose notes are damaged, and a half unpacked folder, are thrown away."""
+    left = tmp_path / f".{NAME}.partial"
+    (left / "new-old" / "files").mkdir(parents=True)
+    (left / "archive.tar.partial").write_bytes(b"x" * 100)
+    (left / "archive.tar.partial.json").write_text("[")
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert host.headers("range") == [None]
+    assert left_in(tmp_path) == [NAME]
+
+
+def test_a_second_download_of_the_same_is_refused_while_one_runs(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """F39: the lock is the system's, so that another process meets it and a crash frees it."""
+    holder = (
+        "import sys, pathlib; from tinkex.checkpoints.staging import staging\n"
+        f"with staging(pathlib.Path({str(tmp_path)!r}), {NAME!r}):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline().strip() == b"held"
+        with pytest.raises(CheckpointError, match="another process"):
+            download(rest, PATH, tmp_path)
+        assert host.requests == []
+        other.kill()
+    assert_whole(download(rest, PATH, tmp_path).folder)
+
+
+def test_a_planted_link_is_no_place_to_download_into(rest: RestClient, tmp_path: Path) -> None:
+    """S11: the hidden folder must be a folder of this user, never a link."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / f".{NAME}.partial").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CheckpointError, match="remove it first"):
+        download(rest, PATH, tmp_path)
+    assert left_in(tmp_path / "elsewhere") == []
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_error(
+    rest: RestClient, tmp_path: Path
+) -> None:
+    """F39: the error says where nothing could be written."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        download(rest, PATH, tmp_path / "file")
+
+
+def digest(algorithm: str) -> str:
+    return base64.b64encode(hashlib.new(algorithm, WHOLE).digest()).decode()
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Repr-Digest", f"sha-256=:{digest('sha256')}:"),
+        ("Repr-Digest", f"sha-512=:{digest('sha512')}:"),
+        ("x-amz-checksum-sha256", digest("sha256")),
+        ("x-goog-hash", f"crc32c=AAAAAA==,md5={digest('md5')}"),
+    ],
+)
+def test_an_announced_checksum_is_compared(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path, header: str, value: str
+) -> None:
+    """A right checksum passes; bytes that differ from it are never shown as a checkpoint."""
+    host.extra = {header: value}
+    assert_whole(download(rest, PATH, tmp_path / "right").folder)
+    host.content = WHOLE[:-1] + b"x"
+    with pytest.raises(DownloadIncompleteError, match="checksum"):
+        download(rest, PATH, tmp_path / "wrong")
+    assert left_in(tmp_path / "wrong") == []
+    assert host.headers("range") == [None] * 6
+
+
+def test_an_archive_that_is_being_made_is_waited_for(
+    rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """F40: 503 and 409 are asked again for minutes, and progress hears that nothing came yet."""
+    busy = [(503, {"detail": "being made"}, {"Retry-After": "60"})] * 3
+    busy += [(409, {"detail": "being made"}, {"Retry-After": "60"})] * 2
+    script.on(ARCHIVE, *busy, (302, b"", {"Location": f"{host.url}/archive"}))
+    heard: list[tuple[int, int | None]] = []
+    got = download(rest, PATH, tmp_path, progress=lambda *said: heard.append(said))
+    assert_whole(got.folder)
+    assert sum(rest.clock.slept) >= 300
+    assert heard.count((0, None)) == 5
+
+
+def test_an_archive_that_never_comes_ends_at_the_deadline(
+    rest: RestClient, script: Script, tmp_path: Path
+) -> None:
+    """F40: after the patience the server's own error comes through."""
+    script.on(ARCHIVE, (409, {"detail": "being made"}, {"Retry-After": "60"}))
+    with pytest.raises(ConflictError, match="being made"):
+        download(rest, PATH, tmp_path, patience=200)
+    assert 100 <= sum(rest.clock.slept) <= 200
     assert left_in(tmp_path) == []
+
+
+def test_an_archive_can_stay_packed(rest: RestClient, tmp_path: Path) -> None:
+    """With extract=False the folder holds the archive as it came, and force replaces it."""
+    for force in (False, True):
+        got = rest.download_checkpoint(PATH, tmp_path, force=force, extract=False)
+        assert [file.name for file in got.files] == ["archive.tar"]
+        assert got.files[0].read_bytes() == WHOLE
+
+
+def test_a_url_with_a_user_name_is_refused(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """S5: a redirect cannot make the client send a name and a password."""
+    host.statuses, host.location = [302], host.url.replace("//", "//user:word@") + "/x"
+    with pytest.raises(CheckpointError, match="user name") as caught:
+        download(rest, PATH, tmp_path)
+    assert "word" not in str(caught.value)
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_writing(
     rest: RestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error says how much is needed and how much is free."""
+    """F38: the error says how much is needed and how much is free."""
     usage = SimpleNamespace(total=10**6, used=10**6 - 1000, free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(CheckpointError, match="1000 free"):
@@ -364,7 +530,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_writing(
 
 @pytest.mark.parametrize("answered", ["redirect", "body"])
 def test_an_encrypted_server_cannot_send_us_to_an_open_one(tmp_path: Path, answered: str) -> None:
-    """https to http is refused before anything is fetched."""
+    """S5: https to http is refused before anything is fetched."""
     url = "http://store.example/archive?signature=secret"
     body = {"url": url, "expires": "2027-01-01T00:00:00Z"}
     script = Script().on(ARCHIVE, (302, b"", {"Location": url}) if answered == "redirect" else body)

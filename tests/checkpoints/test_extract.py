@@ -99,20 +99,20 @@ UNSAFE = {
 def test_an_unsafe_archive_is_refused_and_leaves_nothing(
     tmp_path: Path, members: list[tuple[tarfile.TarInfo, bytes]]
 ) -> None:
-    """Whatever no checkpoint has is an error, also behind good members, which go away again."""
+    """S8: whatever no checkpoint has is an error, also behind good members, which go away again."""
     content = tar(file("first", b"1"), *members, format=tarfile.GNU_FORMAT)
     with pytest.raises(UnsafeArchiveError):
         unpack(tmp_path, content)
 
 
 def test_a_bomb_is_refused_by_its_ratio(tmp_path: Path) -> None:
-    """A small file that unpacks to very much is refused before it is written."""
+    """S9: a small file that unpacks to very much is refused before it is written."""
     with pytest.raises(UnsafeArchiveError, match="unpacks to more than"):
         unpack(tmp_path, gzip.compress(tar(file("zeros", bytes(5_000_000)))))
 
 
 def test_a_bomb_is_refused_by_its_total_and_its_count(tmp_path: Path) -> None:
-    """Bytes of all files together, and entries, are bounded."""
+    """S9: bytes of all files together, and entries, are bounded."""
     many = tar(*(file(f"f{i}", bytes(100)) for i in range(11)))
     assert len(unpack(tmp_path, many, Limits(entries=11, total_bytes=1100))) == 11
     (tmp_path / "b").mkdir()
@@ -123,7 +123,7 @@ def test_a_bomb_is_refused_by_its_total_and_its_count(tmp_path: Path) -> None:
 
 
 def test_a_header_that_wants_all_memory_is_refused(tmp_path: Path) -> None:
-    """A pax header of gigabytes is not read, whatever it unpacks from."""
+    """S9: a pax header of gigabytes is not read, whatever it unpacks from."""
     header = tarfile.TarInfo("././@PaxHeader")
     header.type = tarfile.XHDTYPE
     header.size = 8 * 1024**3
@@ -132,7 +132,7 @@ def test_a_header_that_wants_all_memory_is_refused(tmp_path: Path) -> None:
 
 
 def test_endless_padding_is_refused(tmp_path: Path) -> None:
-    """An archive that goes on after its end is read only so far."""
+    """S9: an archive that goes on after its end is read only so far."""
     content = gzip.compress(checkpoint() + bytes(60_000_000), 9)
     with pytest.raises(UnsafeArchiveError, match="unpacks to more than"):
         unpack(tmp_path, content, Limits(entries=10))
@@ -176,7 +176,7 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, content: bytes) -
 )
 @given(data=st.data())
 def test_a_damaged_archive_raises_nothing_else(tmp_path: Path, data: st.DataObject) -> None:
-    """Whatever bytes are changed, the result is files or one of our errors."""
+    """S8: whatever bytes are changed, the result is files or one of our errors."""
     content = bytearray(
         checkpoint({"a/b": b"content", "c": b"more"}, packed=data.draw(st.booleans()))
     )
@@ -203,7 +203,7 @@ def test_a_damaged_archive_raises_nothing_else(tmp_path: Path, data: st.DataObje
     )
 )
 def test_no_name_leaves_the_folder(tmp_path: Path, names: list[str]) -> None:
-    """Whatever members are called, each is a file below the folder or the archive is refused."""
+    """S8: whatever members are called, each is a file below the folder or the archive is refused."""
     folder = tmp_path / "out"
     try:
         found = unpack(tmp_path, tar(*(file(name) for name in names)))

@@ -28,6 +28,10 @@ class ArchiveHost:
         statuses: For each coming request, a status to answer it with instead; None for the archive.
         location: Where redirects among the statuses point.
         wrong_range: Whether a part is sent from elsewhere than was asked for.
+        heeds_if_range: Whether a part is sent only of the version that was asked for.
+        encoding: What Content-Encoding says.
+        unsatisfied: What Content-Range says with status 416.
+        extra: More headers of each answer with the archive.
     """
 
     content: bytes
@@ -39,6 +43,9 @@ class ArchiveHost:
     location: str = "/moved"
     wrong_range: bool = False
     encoding: str | None = None
+    heeds_if_range: bool = True
+    unsatisfied: str = ""
+    extra: dict[str, str] = field(factory=dict)
     url: str = ""
     requests: list[tuple[str, dict[str, str]]] = field(factory=list)
 
@@ -57,11 +64,14 @@ class ArchiveHost:
             handler.send_response(status)
             if 300 <= status < 400:
                 handler.send_header("Location", self.location)
+            if status == 416 and self.unsatisfied:
+                handler.send_header("Content-Range", self.unsatisfied)
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
         asked = _RANGE.fullmatch(headers.get("range", "")) if self.ranges else None
-        fits = asked is not None and headers.get("if-range", self.etag) == self.etag
+        same = not self.heeds_if_range or headers.get("if-range", self.etag) == self.etag
+        fits = asked is not None and same
         first = int(asked[1]) if asked and fits else 0
         self._send(handler, 206 if fits else 200, first)
 
@@ -75,6 +85,8 @@ class ArchiveHost:
             )
         if self.etag:
             handler.send_header("ETag", self.etag)
+        for name, value in self.extra.items():
+            handler.send_header(name, value)
         if self.encoding:
             handler.send_header("Content-Encoding", self.encoding)
         if self.announce != "none":

@@ -225,6 +225,7 @@ def rest(client: RestClient) -> None:
     assert_type(client.get_billing_usage(hour, hour), types.BillingUsageResponse)
     assert_type(client.get_checkpoint_storage_usage(), types.CurrentCheckpointStorageUsageResponse)
     assert_type(client.get_audit_log(), types.AuditLogResponse)
+    assert_type(client.download_checkpoint(path, "folder", extract=False), Download)
     got = download(client, path, "folder", progress=lambda done, total: print(done, total))
     assert_type(got, Download)
     assert_type(got.folder, Path)

@@ -1,6 +1,22 @@
-"""Bring checkpoints home."""
+"""Bring checkpoints home, say what they are, and clear them away."""
 
+from tinkex.checkpoints.bar import progress_bar
 from tinkex.checkpoints.download import Download, download
 from tinkex.checkpoints.extract import Limits, extract
+from tinkex.checkpoints.inspection import Inspection, inspect
+from tinkex.checkpoints.lifecycle import Deletion, delete, prune
+from tinkex.checkpoints.safetensors_header import StoredTensor
 
-__all__ = ["Download", "Limits", "download", "extract"]
+__all__ = [
+    "Deletion",
+    "Download",
+    "Inspection",
+    "Limits",
+    "StoredTensor",
+    "delete",
+    "download",
+    "extract",
+    "inspect",
+    "progress_bar",
+    "prune",
+]

@@ -8,7 +8,7 @@ import shutil
 import tarfile
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
@@ -221,6 +221,16 @@ class _Names:
         if member.isreg():
             self._files.add(paths[-1])
         return parts
+
+
+def safe_paths(names: Iterable[str]) -> dict[str, PurePosixPath]:
+    """Return where each of the named files goes below a folder.
+
+    Raises:
+        UnsafeArchiveError: A name leaves the folder, is there twice, or is none on some system.
+    """
+    taken = _Names()
+    return {name: PurePosixPath(*taken.take(tarfile.TarInfo(name))) for name in names}
 
 
 def _is_bad(part: str) -> bool:

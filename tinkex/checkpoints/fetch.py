@@ -7,15 +7,15 @@ import re
 import shutil
 import ssl
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from attrs import define
+from attrs import frozen
 
+from tinkex.checkpoints.partial import Partial
+from tinkex.clock import Clock
 from tinkex.config import Config, is_loopback_host
 from tinkex.errors import CheckpointError, DownloadIncompleteError
-from tinkex.rest import RestClient
 from tinkex.rest_checkpoints import REDIRECTS
 
 Progress = Callable[[int, int | None], None]
@@ -27,33 +27,38 @@ MOST_REDIRECTS = 5
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
-@define
-class _Partial:
-    """Hold what has come so far, and which version of the archive it is part of."""
-
-    file: Path
-    etag: str | None = None
-
-    def size(self) -> int:
-        """Return the bytes that another attempt can build on."""
-        # A weak tag does not promise the same bytes.
-        known = self.etag is not None and not self.etag.startswith("W/")
-        return self.file.stat().st_size if known and self.file.exists() else 0
+_UNSATISFIED = re.compile(r"bytes \*/(\d+)")
 
 
-def fetch(rest: RestClient, path: str, archive: Path, progress: Progress | None) -> None:
-    """Stream a checkpoint's archive to disk; a connection that breaks is taken up where it broke.
+@frozen
+class Source:
+    """Say where a file comes from.
+
+    Attributes:
+        label: What errors call it.
+        sign: Returns a URL of it that is good for a while.
+        config: The settings of the way to the server.
+        clock: What pauses are waited by.
+    """
+
+    label: str
+    sign: Callable[[], str]
+    config: Config
+    clock: Clock
+
+
+def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
+    """Stream a file to disk; a connection that breaks is taken up where it broke.
 
     Raises:
-        CheckpointError: The archive's host refuses, or the disk is too small.
-        DownloadIncompleteError: The archive did not come whole, as often as it was tried.
+        CheckpointError: The file's host refuses, or the disk is too small.
+        DownloadIncompleteError: The file did not come whole, as often as it was tried.
     """
-    partial = _Partial(archive)
     for attempt in range(1, ATTEMPTS + 1):
         # Signed anew for each attempt: a signature may expire in the middle.
-        url = rest.get_checkpoint_archive_url(path).url
+        url = source.sign()
         try:
-            with _answer(rest.config, url, partial) as response:
+            with _answer(source.config, url, partial) as response:
                 _take(response, partial, progress)
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to no URL") from None
@@ -61,16 +66,16 @@ def fetch(rest: RestClient, path: str, archive: Path, progress: Progress | None)
             if attempt == ATTEMPTS:
                 # httpx puts no URL into its messages, and the URL's signature is secret.
                 raise DownloadIncompleteError(
-                    f"the download of {path} broke {ATTEMPTS} times, the last time with "
+                    f"the download of {source.label} broke {ATTEMPTS} times, the last time with "
                     f"{type(error).__name__} ({error}); call download again"
                 ) from None
         else:
             return
-        rest.clock.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
+        source.clock.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
 
 
 @contextlib.contextmanager
-def _answer(config: Config, url: str, partial: _Partial) -> Iterator[httpx.Response]:
+def _answer(config: Config, url: str, partial: Partial) -> Iterator[httpx.Response]:
     """Ask for what is missing of the archive, following redirects by hand."""
     headers = {"Accept-Encoding": "identity"}
     have = partial.size()
@@ -105,13 +110,16 @@ def _anonymous_client(config: Config, url: str) -> httpx.Client:
     )
 
 
-def _take(response: httpx.Response, partial: _Partial, progress: Progress | None) -> None:
+def _take(response: httpx.Response, partial: Partial, progress: Progress | None) -> None:
     """Write what comes behind what is there, and check that it is all there."""
+    if response.status_code == 416:  # all of it was there already
+        _check_whole(partial)
+        return
     have = _first_byte(response, partial)
-    partial.etag = response.headers.get("etag")
+    partial.note(response.headers, fresh=have == 0)
     length = response.headers.get("content-length", "")
     total = have + int(length) if length.isdigit() else None
-    _check_space(partial.file.parent, have, total)
+    _check_space(partial, have, total)
     with partial.file.open("ab" if have else "wb") as file:
         # As it is sent: a gzipped archive is unpacked later, and its length counts packed bytes.
         # In pieces as they come: gathered into larger ones, a cut would lose the last.
@@ -121,45 +129,58 @@ def _take(response: httpx.Response, partial: _Partial, progress: Progress | None
             if progress is not None:
                 progress(have, total)
     if total is not None and have != total:
-        partial.etag = None
+        partial.forget()
         raise DownloadIncompleteError(f"{have} of {total} bytes came")
+    _check_whole(partial)
 
 
-def _first_byte(response: httpx.Response, partial: _Partial) -> int:
+def _check_whole(partial: Partial) -> None:
+    if not partial.matches():
+        partial.forget()
+        raise DownloadIncompleteError("the checksum that the host announced does not match")
+
+
+def _first_byte(response: httpx.Response, partial: Partial) -> int:
     """Return where in the archive the answer begins; that must be where the file ends."""
     if response.status_code == 200:
         return 0
     have = partial.size()
     found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-    if not found or int(found[1]) != have:
-        partial.etag = None
+    # A host may know Range and not If-Range, and send a part of another version.
+    same = response.headers.get("etag", partial.etag) == partial.etag
+    if not found or int(found[1]) != have or not same:
+        partial.forget()
         raise DownloadIncompleteError("the archive's host sent another part than was asked for")
     return have
 
 
-def _check_status(response: httpx.Response, url: str, partial: _Partial) -> None:
+def _check_status(response: httpx.Response, url: str, partial: Partial) -> None:
     status = response.status_code
     if status in (200, 206):
         return
     said = f"the archive's host {urlsplit(url).hostname} answered with HTTP {status}"
     if status == 416:
-        partial.etag = None  # what is there does not fit the archive any more
+        found = _UNSATISFIED.fullmatch(response.headers.get("content-range", ""))
+        same = response.headers.get("etag", partial.etag) == partial.etag
+        if found and same and 0 < partial.size() == int(found[1]):
+            return
+        partial.forget()  # what is there does not fit the archive any more
     # An expired signature is signed anew, and an overloaded host may recover.
     if status in (403, 408, 410, 416, 425, 429) or status >= 500:
         raise DownloadIncompleteError(said, status_code=status)
     raise CheckpointError(f"{said}; does the checkpoint still exist?", status_code=status)
 
 
-def _check_space(folder: Path, have: int, total: int | None) -> None:
+def _check_space(partial: Partial, have: int, total: int | None) -> None:
     if total is None:
         return
-    # The archive and what it unpacks to are on the disk together for a moment.
-    missing = 2 * total - have
+    # An archive and what it unpacks to are on the disk together for a moment.
+    missing = (2 * total if partial.expands else total) - have
+    folder = partial.file.parent
     free = shutil.disk_usage(folder).free
     if missing > free:
         raise CheckpointError(
-            f"the checkpoint needs {missing} more bytes while it is unpacked, and {folder} has "
-            f"{free} free"
+            f"the checkpoint needs {missing} more bytes, and {folder} has {free} free"
         )
 
 
@@ -172,6 +193,8 @@ def _check_url(url: str, *, encrypted: bool) -> bool:
         scheme, host = "", None
     if scheme not in {"http", "https"} or not host:
         raise CheckpointError("the server's archive is at no http(s) URL")
+    if urlsplit(url).username is not None:
+        raise CheckpointError("the archive's URL carries a user name; refused")
     if encrypted and scheme == "http" and not is_loopback_host(host):
         raise CheckpointError(
             f"the server points to {host} without encryption for the archive; refused"

@@ -1,0 +1,187 @@
+"""Say what a downloaded checkpoint is, without loading it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from tinkex.checkpoints.extract import iter_files
+from tinkex.checkpoints.safetensors_header import StoredTensor, read_header
+from tinkex.errors import CheckpointError
+
+CONFIG = "adapter_config.json"
+_LONGEST_CONFIG = 1024 * 1024
+_LORA = re.compile(r"(?:^|\.)(?P<module>[^.]+)\.lora_(?P<side>[AB])(?:\.[^.]+)*$")
+
+
+@frozen(kw_only=True)
+class Inspection:
+    """Describe a checkpoint's folder.
+
+    >>> print(inspect("checkpoints/run-1:train:0_sampler_weights_final").table())
+
+    Attributes:
+        folder: The folder.
+        base_model: The model that the adapter belongs to, if it says so.
+        rank: Its LoRA rank, if it is an adapter.
+        alpha: Its LoRA scale, if it says so.
+        target_modules: The names of the layers that it adapts, sorted.
+        tensors: Its tensors, by file and name.
+        size_bytes: What all files take together.
+    """
+
+    folder: Path
+    base_model: str | None
+    rank: int | None
+    alpha: float | None
+    target_modules: tuple[str, ...]
+    tensors: tuple[StoredTensor, ...]
+    size_bytes: int
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of values in all tensors."""
+        return sum(tensor.parameters for tensor in self.tensors)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Return the kinds of values, sorted."""
+        return tuple(sorted({tensor.dtype for tensor in self.tensors}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "folder": str(self.folder),
+            "base_model": self.base_model,
+            "rank": self.rank,
+            "alpha": self.alpha,
+            "target_modules": list(self.target_modules),
+            "dtypes": list(self.dtypes),
+            "parameters": self.parameters,
+            "size_bytes": self.size_bytes,
+            "tensors": [
+                {
+                    "name": tensor.name,
+                    "dtype": tensor.dtype,
+                    "shape": list(tensor.shape),
+                    "size_bytes": tensor.size_bytes,
+                    "file": tensor.file,
+                }
+                for tensor in self.tensors
+            ],
+        }
+
+    def to_json(self) -> str:
+        """Return it as JSON text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def table(self) -> str:
+        """Return it for people: what it is, and a line for each tensor."""
+        facts = [
+            ("base model", self.base_model or "unknown"),
+            ("rank", "none" if self.rank is None else str(self.rank)),
+            ("target modules", ", ".join(self.target_modules) or "none"),
+            ("dtypes", ", ".join(self.dtypes) or "none"),
+            ("parameters", f"{self.parameters:,}"),
+            ("size", f"{self.size_bytes:,} bytes"),
+        ]
+        lines = [f"{name:<16}{_shown(value)}" for name, value in facts]
+        rows = [("tensor", "dtype", "shape", "bytes")]
+        rows += [
+            (
+                _shown(tensor.name),
+                _shown(tensor.dtype),
+                "x".join(map(str, tensor.shape)) or "scalar",
+                f"{tensor.size_bytes:,}",
+            )
+            for tensor in self.tensors
+        ]
+        name, dtype, shape, size = (max(len(row[i]) for row in rows) for i in range(4))
+        lines += [
+            "",
+            *(f"{a:<{name}}  {b:<{dtype}}  {c:>{shape}}  {d:>{size}}" for a, b, c, d in rows),
+        ]
+        return "\n".join(lines)
+
+
+def inspect(folder: str | os.PathLike[str]) -> Inspection:
+    """Say what a checkpoint in a folder is: rank, layers, kinds, shapes, base model, size.
+
+    >>> inspect("checkpoints/run-1:train:0_sampler_weights_final").rank
+    8
+
+    Only headers are read, so that it is as fast for large files as for small ones, and nothing in
+    the files is ever executed.
+
+    Args:
+        folder: A folder such as `download` makes.
+
+    Raises:
+        CheckpointError: There is no such folder, no safetensors file in it, or one that is broken.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise CheckpointError(f"{path} is no folder; name the folder that a download made")
+    files = list(iter_files(path))
+    stored = [file for file in files if file.suffix == ".safetensors"]
+    if not stored:
+        raise CheckpointError(f"{path} holds no safetensors file, so there is nothing to inspect")
+    tensors = tuple(tensor for file in stored for tensor in read_header(file))
+    config = _config(path / CONFIG)
+    rank, alpha, base = (
+        config.get("r"),
+        config.get("lora_alpha"),
+        config.get("base_model_name_or_path"),
+    )
+    return Inspection(
+        folder=path,
+        base_model=base if isinstance(base, str) else None,
+        rank=rank if type(rank) is int else _stored_rank(tensors),
+        alpha=float(alpha) if isinstance(alpha, int | float) else None,
+        target_modules=_target_modules(config.get("target_modules"), tensors),
+        tensors=tensors,
+        size_bytes=sum(file.stat().st_size for file in files),
+    )
+
+
+def _config(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    with file.open("rb") as stream:
+        raw = stream.read(_LONGEST_CONFIG + 1)
+    try:
+        config = json.loads(raw) if len(raw) <= _LONGEST_CONFIG else None
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{file.name} is no JSON object; download the checkpoint again")
+    return config
+
+
+def _stored_rank(tensors: Sequence[StoredTensor]) -> int | None:
+    """Return the rank that the tensors have: rows of A are the rank's dimension (PEFT's layout)."""
+    for tensor in tensors:
+        found = _LORA.search(tensor.name)
+        if found and found["side"] == "A" and len(tensor.shape) >= 2:
+            return tensor.shape[-2]
+    return None
+
+
+def _target_modules(named: Any, tensors: Sequence[StoredTensor]) -> tuple[str, ...]:
+    """Return the adapted layers: what is stored, or else what the configuration says."""
+    found = {match["module"] for tensor in tensors if (match := _LORA.search(tensor.name))}
+    if not found:
+        listed = named if isinstance(named, list) else [named]
+        found = {name for name in listed if isinstance(name, str)}
+    return tuple(sorted(found))
+
+
+def _shown(text: str) -> str:
+    """Return a text from a file so that a terminal shows it, whatever it is."""
+    return text if text.isprintable() else ascii(text)

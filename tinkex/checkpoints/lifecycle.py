@@ -1,0 +1,138 @@
+"""Delete checkpoints: one, many, or those that nobody needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from attrs import frozen
+
+from tinkex.errors import TinkexError, ValidationError
+from tinkex.rest import RestClient
+from tinkex.types import Checkpoint, CheckpointPath
+
+Confirm = Callable[[Sequence[str]], bool]
+
+
+@frozen
+class Deletion:
+    """Say what became of checkpoints that were to be deleted.
+
+    Attributes:
+        deleted: The paths that are gone; of a dry run, those that would be.
+        failures: The paths that are not, each with its error.
+        dry_run: Whether nothing was deleted.
+    """
+
+    deleted: tuple[str, ...] = ()
+    failures: tuple[tuple[str, TinkexError], ...] = ()
+    dry_run: bool = False
+
+
+def delete(
+    rest: RestClient, paths: str | Iterable[str], confirm: Confirm | None = None
+) -> Deletion:
+    """Delete one or many checkpoints for good.
+
+    >>> delete(rest, ["tinker://run-1:train:0/weights/a", "tinker://run-1:train:0/weights/b"]).deleted
+    ('tinker://run-1:train:0/weights/a', 'tinker://run-1:train:0/weights/b')
+
+    All paths are checked before the first is deleted. One that the server refuses does not keep the
+    others from being deleted: it is among the failures.
+
+    Args:
+        rest: The client that knows the server.
+        paths: ``tinker://`` paths; the same one twice counts once.
+        confirm: Asked once, with all paths; nothing is deleted unless it answers True.
+
+    Raises:
+        ValidationError: A path is no checkpoint's; nothing was deleted.
+    """
+    named = [paths] if isinstance(paths, str) else paths
+    checked = list(dict.fromkeys(str(CheckpointPath.parse(path)) for path in named))
+    if not checked or (confirm is not None and not confirm(checked)):
+        return Deletion()
+    deleted, failures = [], []
+    for path in checked:
+        try:
+            rest.delete_checkpoint(path)
+        except TinkexError as error:
+            failures.append((path, error))
+        else:
+            deleted.append(path)
+    return Deletion(tuple(deleted), tuple(failures))
+
+
+def prune(
+    rest: RestClient,
+    older_than: timedelta | None = None,
+    keep_last: int | None = None,
+    dry_run: bool = False,
+    *,
+    training_run_id: str | None = None,
+    include_public: bool = False,
+    confirm: Confirm | None = None,
+    now: datetime | None = None,
+) -> Deletion:
+    """Delete the checkpoints that are old, but the last few of each run.
+
+    >>> prune(rest, older_than=timedelta(days=30), keep_last=2, dry_run=True).deleted
+
+    With both conditions a checkpoint goes only if it is older *and* not among the last. The last are
+    counted for each run and kind by itself, so that training and sampler checkpoints do not push
+    each other out. Published checkpoints stay: others may use them.
+
+    Args:
+        rest: The client that knows the server.
+        older_than: Age from which a checkpoint may go.
+        keep_last: How many of the newest of each run and kind stay.
+        dry_run: Whether it is only said what would go.
+        training_run_id: The run to prune; None for all of yours.
+        include_public: Whether published checkpoints may go as well.
+        confirm: Asked once, with all paths; nothing is deleted unless it answers True.
+        now: What age is counted from; the present time if not given.
+
+    Raises:
+        ValidationError: There is no condition, or one that cannot be meant.
+        ApiError: The server does not list the checkpoints.
+    """
+    _check_conditions(older_than, keep_last, now)
+    listed = (
+        rest.iter_user_checkpoints()
+        if training_run_id is None
+        else rest.iter_checkpoints(training_run_id)
+    )
+    # To the end before the first is deleted: pages shift when their entries go.
+    newest_first = sorted(listed, key=_saved, reverse=True)
+    limit = None if older_than is None else (now or datetime.now(UTC)) - older_than
+    seen: dict[tuple[str, str], int] = {}
+    going = []
+    for checkpoint in newest_first:
+        path = CheckpointPath.parse(checkpoint.tinker_path)
+        group = (path.training_run_id, path.kind)
+        seen[group] = seen.get(group, 0) + 1
+        kept = keep_last is not None and seen[group] <= keep_last
+        young = limit is not None and _saved(checkpoint) >= limit
+        if not kept and not young and (include_public or not checkpoint.public):
+            going.append(checkpoint.tinker_path)
+    if dry_run:
+        return Deletion(tuple(going), dry_run=True)
+    return delete(rest, going, confirm)
+
+
+def _check_conditions(
+    older_than: timedelta | None, keep_last: int | None, now: datetime | None
+) -> None:
+    if older_than is None and keep_last is None:
+        raise ValidationError("give older_than or keep_last; without them everything would go")
+    if older_than is not None and older_than < timedelta(0):
+        raise ValidationError("must not be negative", path="older_than")
+    if keep_last is not None and (type(keep_last) is not int or keep_last < 0):
+        raise ValidationError(f"must be a number of 0 or more, not {keep_last!r}", path="keep_last")
+    if now is not None and now.tzinfo is None:
+        raise ValidationError("must have a time zone, such as datetime.UTC", path="now")
+
+
+def _saved(checkpoint: Checkpoint) -> datetime:
+    time = checkpoint.time
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
