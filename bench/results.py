@@ -90,7 +90,7 @@ def main() -> int:
         f"# Results\n\nMade by `make bench` on {today} at {commit()}: do not edit.\n\n"
         f"Machine: {machine()}.\n\n## The client beside the official one\n\n{client}\n\n"
         f"## The engine beside eager PyTorch\n\n{engine}\n\n"
-        f"## The tokenizer beside the bare package\n\n{tokenizer}\n"
+        f"## The tokenizer beside the bare package\n\n{tokenizer}\n\n"
         f"## Downloads beside curl\n\n{download}\n"
     )
     print(f"wrote {PAGE.relative_to(HERE.parent)}", file=sys.stderr)
