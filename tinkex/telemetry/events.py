@@ -18,6 +18,7 @@ from tinkex_generated.models import (
 from tinkex.errors import TinkexError
 
 Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+EventType = Literal["SESSION_START", "SESSION_END", "UNHANDLED_EXCEPTION", "GENERIC_EVENT"]
 Event = GenericEvent | SessionStartEvent | SessionEndEvent | UnhandledExceptionEvent
 
 LONGEST_TEXT = 200

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from tinkex_generated.models import ForwardBackwardInput as ForwardBackwardInput
     from tinkex_generated.models import ForwardBackwardRequest as ForwardBackwardRequest
     from tinkex_generated.models import ForwardRequest as ForwardRequest
+    from tinkex_generated.models import FutureMetadataResponse as FutureCompletedMetadataResponse
     from tinkex_generated.models import FutureMetadataResponse as FutureMetadataResponse
     from tinkex_generated.models import FutureRetrieveRequest as FutureRetrieveRequest
     from tinkex_generated.models import FuturesRetrieveRequest as FuturesRetrieveRequest
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from tinkex_generated.models import OptimStepResponse as OptimStepResponse
     from tinkex_generated.models import QueueState as QueueState
     from tinkex_generated.models import RequestErrorCategory as RequestErrorCategory
+    from tinkex_generated.models import RequestFailedResponse as FutureFailedResponse
     from tinkex_generated.models import RequestFailedResponse as RequestFailedResponse
     from tinkex_generated.models import SampleRequest as SampleRequest
     from tinkex_generated.models import SampleStreamChunk as SampleStreamChunk
@@ -115,6 +117,7 @@ if TYPE_CHECKING:
     from tinkex_generated.models import TelemetrySendRequest as TelemetrySendRequest
     from tinkex_generated.models import TrainingRun as TrainingRun
     from tinkex_generated.models import TrainingRunsResponse as TrainingRunsResponse
+    from tinkex_generated.models import TryAgainResponse as FuturePendingResponse
     from tinkex_generated.models import TryAgainResponse as TryAgainResponse
     from tinkex_generated.models import UnhandledExceptionEvent as UnhandledExceptionEvent
     from tinkex_generated.models import UnloadModelRequest as UnloadModelRequest
@@ -129,8 +132,9 @@ if TYPE_CHECKING:
     from tinkex.raw import RawResponse as RawResponse
     from tinkex.regularizers.spec import RegularizerSpec as RegularizerSpec
     from tinkex.telemetry.events import Event as TelemetryEvent
+    from tinkex.telemetry.events import EventType as EventType
 
-# The Elixir SDK's name for the same thing.
+# The Elixir SDK's names for the same things.
 ParsedCheckpointTinkerPath = CheckpointPath
 
 # Types of other parts of the package, by the module that has them.
@@ -140,10 +144,15 @@ _ELSEWHERE = {
     "RawResponse": ("tinkex.raw", "RawResponse"),
     "RegularizerOutput": ("tinkex.losses.outputs", "RegularizerOutput"),
     "RegularizerSpec": ("tinkex.regularizers.spec", "RegularizerSpec"),
+    "EventType": ("tinkex.telemetry.events", "EventType"),
     "TelemetryEvent": ("tinkex.telemetry.events", "Event"),
 }
-# The API's own name says that it is internal; users of the official SDK know the short one.
+# The API's own name says that it is internal, where users of the official SDK know the short one; and
+# the Elixir SDK's names of what a poll may be answered with.
 _RENAMED = {
+    "FutureCompletedMetadataResponse": "FutureMetadataResponse",
+    "FutureFailedResponse": "RequestFailedResponse",
+    "FuturePendingResponse": "TryAgainResponse",
     "SaveWeightsExternalResponse": "SaveWeightsExternalResponseInternal",
     "SaveWeightsForSamplerResponse": "SaveWeightsForSamplerResponseInternal",
 }
@@ -179,13 +188,17 @@ __all__ = [
     "DimuonParams",
     "DmelChunk",
     "EncodedTextChunk",
+    "EventType",
     "ExternalWeightsUrlsResponse",
     "FinishSessionRequest",
     "ForwardBackwardInput",
     "ForwardBackwardOutput",
     "ForwardBackwardRequest",
     "ForwardRequest",
+    "FutureCompletedMetadataResponse",
+    "FutureFailedResponse",
     "FutureMetadataResponse",
+    "FuturePendingResponse",
     "FutureRetrieveRequest",
     "FuturesRetrieveRequest",
     "FuturesRetrieveResponse",
