@@ -11,7 +11,7 @@ from tinkex.clock import SYSTEM_CLOCK, Clock
 from tinkex.futures import PATIENT, Future
 
 # With the main thread, the heartbeat and telemetry fewer than 64, which is what a client may need.
-MAX_THREADS = 56
+MAX_THREADS = 60
 IDLE_SECONDS = 5.0
 BUSY_PAUSE = 0.2
 # How long a poll may be held while other futures wait for a thread.

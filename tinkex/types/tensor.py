@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -21,7 +22,13 @@ else:
 
 TensorDtype = Literal["float32", "int64"]
 
+_DTYPES = get_args(TensorDtype)
 _LARGEST_INT64 = 2**63 - 1
+
+
+@functools.cache
+def _dtype(name: str) -> np.dtype[Any]:
+    return np.dtype(name)
 
 
 def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
@@ -163,15 +170,18 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
     """
     if isinstance(value, TensorData):
         return to_array(value.numpy(), dtype, path)
-    if dtype is not None and dtype not in get_args(TensorDtype):
+    if dtype is not None and dtype not in _DTYPES:
         raise ValidationError(f"must be 'float32' or 'int64', not {dtype!r}", path="dtype")
     flat = flat_array(value, dtype)
     try:
         array = np.asarray(on_the_host(value)) if flat is None else flat
     except (ValueError, TypeError, OverflowError) as error:
         raise ValidationError(f"no rectangular array of numbers: {error}", path=path) from None
-    target = np.dtype(dtype or _wire_dtype(array, path))
-    return np.ascontiguousarray(_converted(array, target, path)).reshape(array.shape)
+    target = _dtype(dtype or _wire_dtype(array, path))
+    converted = _converted(array, target, path)
+    if converted.flags.c_contiguous:
+        return converted
+    return np.ascontiguousarray(converted).reshape(array.shape)
 
 
 def on_the_host(value: Any) -> Any:
@@ -189,7 +199,8 @@ def check_finite(array: npt.NDArray[Any], path: str) -> None:
     Raises:
         ValidationError: With a path such as ``data[3].loss_fn_inputs['weights'][17]``.
     """
-    if array.dtype.kind != "f" or bool(np.isfinite(array).all()):
+    # What `all` does, without its way through Python.
+    if array.dtype.kind != "f" or np.logical_and.reduce(np.isfinite(array), axis=None):
         return
     place, value = _first(array, ~np.isfinite(array))
     raise ValidationError(f"is {value}; only finite numbers can be sent", path=f"{path}{place}")
@@ -217,6 +228,9 @@ def _wire_dtype(array: npt.NDArray[Any], path: str) -> TensorDtype:
 
 
 def _converted(array: npt.NDArray[Any], target: np.dtype[Any], path: str) -> npt.NDArray[Any]:
+    if array.dtype == target:
+        check_finite(array, path)
+        return array
     if array.dtype.kind not in "fiu":
         raise ValidationError(
             f"values of kind {array.dtype} cannot be sent; convert them to {target}", path=path
