@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -104,3 +105,31 @@ def test_tokens_are_the_same_whichever_way_they_are_read(values: list[Any]) -> N
 def test_what_only_converts_to_a_float_is_told_apart_where_it_comes_first() -> None:
     """A Fraction at the head of a list is no plain number."""
     assert flat_module.flat_array([Fraction(1, 2)], "float32") is None
+
+
+class Indexed:
+    """Turn into an integer where one is needed, as the scalars of other array packages do."""
+
+    def __index__(self) -> int:
+        return 2
+
+
+class Floating:
+    """Turn into a float where one is needed."""
+
+    def __float__(self) -> float:
+        return 2.0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1, Indexed()], [1.0, Floating()], [1.0, Indexed()], [1.0, Decimal(2)]],
+    ids=lambda values: type(values[1]).__name__ + type(values[0]).__name__,
+)
+def test_what_only_converts_to_a_number_is_refused_wherever_it_stands(values: list[Any]) -> None:
+    """An object after the first number is refused as it is at the head of a list."""
+    for ordered in (values, values[::-1]):
+        with pytest.raises(ValidationError, match="object"):
+            TensorData(ordered)
+        with pytest.raises(ValidationError, match="object"):
+            EncodedTextChunk(ordered)

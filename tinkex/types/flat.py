@@ -19,7 +19,8 @@ def flat_array(value: Any, wire_dtype: str | None = None) -> npt.NDArray[Any] | 
 
     What it returns is what numpy makes of the value, byte for byte: int64 for integers, float32 for
     floats if those are wanted. Anything else (other types inside, nesting, numbers that do not fit)
-    is left to numpy, whose reading the errors speak of.
+    is left to numpy, whose reading the errors speak of; but a Fraction among floats is read as the
+    float it is equal to.
 
     Args:
         value: Anything.
@@ -30,10 +31,20 @@ def flat_array(value: Any, wire_dtype: str | None = None) -> npt.NDArray[Any] | 
         return None
     first = type(value[0])
     try:
+        # `struct` takes whatever turns itself into a number (Decimal, __index__). The type of the
+        # sum tells of such items in a fifth of the time that a look at each would take.
+        if first not in (int, float) or type(_sum(value)) is not first:
+            return None
         if first is int:
             return np.frombuffer(struct.pack(f"{len(value)}q", *value), np.int64)
         if first is float and wire_dtype != "int64":
             return np.frombuffer(struct.pack(f"{len(value)}f", *value), np.float32)
-    except (struct.error, OverflowError, TypeError, ValueError):
+    except (struct.error, ArithmeticError, TypeError, ValueError):
         return None
     return None
+
+
+def _sum(value: list[Any] | tuple[Any, ...]) -> Any:
+    # A numpy scalar among the numbers would warn of an overflow.
+    with np.errstate(all="ignore"):
+        return sum(value)
