@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from attrs import asdict, frozen
 
@@ -44,7 +44,7 @@ class Subscription:
         with _lock:
             _subscriptions = tuple(one for one in _subscriptions if one is not self)
 
-    def __enter__(self) -> Subscription:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -85,5 +85,5 @@ def emit(event: Event) -> None:
         if isinstance(event, subscription.wanted):
             try:
                 subscription.handler(event)
-            except Exception:  # noqa: BLE001 - a listener must never hurt the call that it hears of
+            except Exception:
                 log.exception("A handler of %s failed; the call goes on", event.name)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 from attrs import frozen
+
 from tinkex.events import Event, emit, listened_to, subscribe
 
 
