@@ -136,6 +136,7 @@ def test_calls_share_a_connection(server: RawServer, direct: Transport) -> None:
         assert head.count(b"\r\n" + header + b":") == 1
 
 
+@pytest.mark.holds("F7")
 def test_a_connection_that_was_closed_while_idle_is_replaced(
     server: RawServer, direct: Transport
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_connection_that_was_closed_while_idle_is_replaced(
     assert server.connections == 3
 
 
+@pytest.mark.holds("F7")
 @pytest.mark.parametrize(("build", "is_sent_again"), [(calls.step, True), (calls.publish, False)])
 def test_a_kept_connection_that_breaks_is_replaced_once_where_that_is_safe(
     server: RawServer, direct: Transport, build: Any, is_sent_again: bool
@@ -164,6 +166,7 @@ def test_a_kept_connection_that_breaks_is_replaced_once_where_that_is_safe(
         assert len(server.received) == 2
 
 
+@pytest.mark.holds("F4")
 def test_attempts_carry_the_same_bytes(server: RawServer) -> None:
     """Repetitions differ in their count alone (F4)."""
     busy = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"
@@ -240,6 +243,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.holds("F5", "F6", "S3")
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_no_whole_answer_is_a_transport_error(
     server: RawServer, direct: Transport, name: str
@@ -281,6 +285,7 @@ def test_any_split_of_an_answer_is_read_the_same() -> None:
             assert reader.status == 200
 
 
+@pytest.mark.holds("F3")
 def test_an_answer_that_does_not_come_is_a_read_timeout(
     server: RawServer, direct: Transport
 ) -> None:
@@ -296,6 +301,7 @@ def test_an_answer_that_does_not_come_is_a_read_timeout(
     released.set()
 
 
+@pytest.mark.holds("F1")
 def test_nobody_at_the_address_is_a_connect_error(server: RawServer) -> None:
     """A refused connection is told as such."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
@@ -318,6 +324,7 @@ def test_closing_ends_a_call_of_another_thread(server: RawServer, direct: Transp
     released.set()
 
 
+@pytest.mark.holds("S16")
 def test_a_header_that_would_begin_another_is_not_sent(
     server: RawServer, direct: Transport
 ) -> None:
@@ -361,6 +368,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.holds("F42")
 @pytest.mark.parametrize(
     ("host", "trusted", "error"),
     [
@@ -391,6 +399,7 @@ def test_certificates_are_checked(
         server.close()
 
 
+@pytest.mark.holds("F41")
 @pytest.mark.parametrize(
     ("variables", "is_direct"),
     [
