@@ -16,7 +16,7 @@ from tinkex.transport.answer import Broken, Reply
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.direct import CONNECT_TIMEOUT
 from tinkex.transport.failures import Failure, causes_of, printable, transport_error
-from tinkex.transport.network import verification
+from tinkex.transport.tls import tls_context
 
 
 class KeyAuth(httpx.Auth):
@@ -169,7 +169,8 @@ def open_client(
             timeout=timeout(config.timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,
-            verify=verification(config.verify),
+            # A transport that was handed in has its own; reading the authorities takes a while.
+            verify=True if http_transport and config.verify is True else tls_context(config),
             # httpx would go through the proxy all the same.
             proxy=None if http_transport else _proxy(config),
             # A proxy for the outside world would only break the way to this machine itself.
