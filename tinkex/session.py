@@ -22,7 +22,7 @@ from tinkex import termination
 from tinkex.background import FuturePool
 from tinkex.cancellation import Cancellations
 from tinkex.errors import ClientClosedError, SessionLostError, TinkexError
-from tinkex.hints import ask_for_hints
+from tinkex.hints import ask_for_hints, ask_for_token
 from tinkex.limits import Limits, SampleLimiter, sample_limiter
 from tinkex.queue_state import QueueObserver, QueueWatch
 from tinkex.transport import Transport
@@ -97,6 +97,8 @@ class Session:
         config = transport.config
         self.transport = transport
         self.hints = ask_for_hints(transport)
+        if self.hints.config.pjwt_auth_enabled:
+            transport.use_tokens(lambda: ask_for_token(transport))
         self.limits: Limits = self.hints.limits(config)
         self.limiter: SampleLimiter = sample_limiter(config)
         self.limiter.adopt(self.limits)
