@@ -21,7 +21,13 @@ from tinkex_generated.models import (
 from tinkex import termination
 from tinkex.background import FuturePool
 from tinkex.cancellation import Cancellations
-from tinkex.errors import ClientClosedError, SessionLostError, TinkexError
+from tinkex.errors import (
+    ApiError,
+    ClientClosedError,
+    ConfigurationError,
+    SessionLostError,
+    TinkexError,
+)
 from tinkex.hints import ask_for_hints, ask_for_token
 from tinkex.limits import Limits, SampleLimiter, sample_limiter
 from tinkex.queue_state import QueueObserver, QueueWatch
@@ -183,10 +189,13 @@ class Session:
         Args:
             late: Seconds by which it comes later than it should.
         """
-        outcome = self.transport.send_once(
-            session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id)),
-            timeout=HEARTBEAT_TIMEOUT,
-        )
+        request = session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id))
+        outcome: Reply | TinkexError
+        try:
+            outcome = self.transport.send_once(request, timeout=HEARTBEAT_TIMEOUT)
+        except (ApiError, ConfigurationError) as error:
+            # The key could not be renewed; by the next beat it may be there.
+            outcome = error
         status = outcome.status_code if isinstance(outcome, Reply) else None
         if isinstance(outcome, Reply) and outcome.is_success:
             if self.heartbeat.misses >= MISSES_BEFORE_WARNING:
