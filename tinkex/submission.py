@@ -14,6 +14,7 @@ from tinkex_generated.types import Request, loads
 
 from tinkex.errors import (
     ApiError,
+    CircuitOpenError,
     ClientClosedError,
     ConflictError,
     DecodeError,
@@ -198,6 +199,10 @@ class SubmissionQueue:
                 ),
                 request.operation,
             )
+        except CircuitOpenError:
+            # Nothing was sent.
+            self._unsure = before
+            raise
         except (TransportError, ServerError, RateLimitError):
             raise
         except ConflictError as error:
@@ -227,7 +232,9 @@ class SubmissionQueue:
                 f". The {operation} did arrive: make the same call again, and it is applied exactly "
                 "once"
             )
-        elif isinstance(error, TransportError | ServerError | RateLimitError):
+        elif isinstance(error, TransportError | ServerError | RateLimitError) and not isinstance(
+            error, CircuitOpenError
+        ):
             error.message += (
                 f". It is not known whether this {operation} arrived: make the same call again, "
                 "and it is applied exactly once"

@@ -28,7 +28,6 @@ from tinkex.checks import (
 from tinkex.errors import DecodeError, ValidationError
 from tinkex.futures import Future
 from tinkex.sampling import RetryConfig, SamplingClient
-from tinkex.saved import saved_within
 from tinkex.secret import Secret
 from tinkex.session import Session
 from tinkex.submission import Reconcile
@@ -292,6 +291,9 @@ class CheckpointCalls:
         )
 
     def _saved(self, checkpoint_id: str, seconds: float, answer: Callable[..., T]) -> T | None:
+        # It reads dates, for which nobody should wait whose saves are all answered.
+        from tinkex.saved import saved_within
+
         path = saved_within(self._session, self.model_id, checkpoint_id, seconds)
         return None if path is None else answer(path=path)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import field, frozen
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request
 
@@ -17,6 +16,7 @@ from tinkex.clock import SYSTEM_CLOCK, Clock
 from tinkex.config import Config, redact_headers
 from tinkex.errors import (
     ApiError,
+    CircuitOpenError,
     ClientClosedError,
     ConnectError,
     DecodeError,
@@ -24,7 +24,8 @@ from tinkex.errors import (
     TransportError,
 )
 from tinkex.secret import Secret
-from tinkex.transport.answer import Broken, Reply, Stream
+from tinkex.transport.answer import Answer, Broken, Reply, Stream
+from tinkex.transport.breaking import breakers_of, guarded
 from tinkex.transport.classes import RequestClass, request_class
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import (
@@ -52,25 +53,6 @@ log = logging.getLogger("tinkex.transport")
 
 # Before anything ever answered, a wrong address is likelier than an outage.
 ATTEMPTS_BEFORE_FIRST_CONTACT = 3
-
-
-@frozen
-class Answer:
-    """Hold a finished answer: status, headers and the whole body.
-
-    Attributes:
-        status_code: The HTTP status.
-        headers: The headers.
-        content: The body.
-        elapsed: Seconds from the first attempt to the answer.
-        retries: Attempts before the one that was answered.
-    """
-
-    status_code: int
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
-    elapsed: float = 0.0
-    retries: int = 0
 
 
 class Transport:
@@ -102,6 +84,7 @@ class Transport:
         self._had_contact = False
         self._closed = False
         self._process = os.getpid()
+        self.breakers = breakers_of(config, clock)
         self._network = open_network(config, self._credentials, http_transport)
 
     def call(
@@ -143,6 +126,17 @@ class Transport:
         Each attempt carries the same bytes and the same idempotency key. Statuses in `accept` are
         answers like any 2xx.
         """
+        with guarded(self.breakers, request.operation):
+            return self._send(request, headers, timeout, policy, accept)
+
+    def _send(
+        self,
+        request: Request,
+        headers: Mapping[str, str] | None,
+        timeout: float | None,
+        policy: RetryPolicy | None,
+        accept: Container[int],
+    ) -> Answer:
         kind = request_class(request.operation)
         retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
         content = request.encode()
@@ -190,7 +184,12 @@ class Transport:
         """Make one attempt and return what came of it, for callers with rules of their own."""
         sent_headers = self._headers(request, headers, timeout)
         sent_headers["x-stainless-retry-count"] = "0"
-        outcome = self._attempt(request, request.encode(), sent_headers, timeout)
+        try:
+            with guarded(self.breakers, request.operation) as note:
+                outcome = self._attempt(request, request.encode(), sent_headers, timeout)
+                note(outcome)
+        except CircuitOpenError as error:
+            return error
         if isinstance(outcome, Broken):
             return outcome.error
         if outcome.is_success:
