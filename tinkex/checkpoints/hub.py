@@ -110,6 +110,7 @@ def push_to_hub(
         raise ValidationError("is a branch of no repository; give repo_id too", path="revision")
     allow, ignore = _patterns(allow_patterns), _patterns(ignore_patterns)
     hub = connect(find_token(token), endpoint)
+    del token  # tracebacks may show what functions hold
     if repo_id is not None:
         check_name(repo_id)
     user = hub.user()

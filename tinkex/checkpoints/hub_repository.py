@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from tinkex._version import __version__
-from tinkex.checkpoints.log_redaction import without_queries
+from tinkex.checkpoints.log_redaction import without_queries, without_queries_of
 from tinkex.checkpoints.model_card import CARD
 from tinkex.config import is_loopback_host
 from tinkex.errors import CheckpointError, MissingDependencyError, ValidationError
@@ -157,7 +157,8 @@ class Hub:
 
     def _problem(self, what: str, error: Exception) -> CheckpointError:
         status = _status(error)
-        said = self._token.redact(" ".join(str(error).split()))[:_LONGEST_ANSWER]
+        said = self._token.redact(" ".join(f"{error} {error.__cause__ or ''}".split()))
+        said = without_queries_of(said)[:_LONGEST_ANSWER]
         why = f"HTTP {status}" if status else type(error).__name__
         hint = ""
         if status in (401, 403):

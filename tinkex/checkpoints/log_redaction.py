@@ -8,15 +8,14 @@ import re
 import threading
 from collections.abc import Iterator
 
-# httpx logs each URL at INFO, and httpcore each Location at DEBUG. A filter sees only what is logged
-# on its own logger, not on those below.
+# httpx logs each URL at INFO, and httpcore each Location at DEBUG; huggingface_hub may bring their
+# successors. A filter sees only what is logged on its own logger, not on those below.
+_PARTS = ("connection", "http11", "http2", "proxy", "socks")
 LOGGERS = (
     "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
-    "httpcore.socks",
+    "httpx2",
+    *(f"{core}.{part}" for core in ("httpcore", "httpcore2") for part in _PARTS),
+    "huggingface_hub.utils._http",
 )
 _QUERY = re.compile(r"\?[^\s\"'#]+")
 
@@ -27,8 +26,13 @@ class _WithoutQueries(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         said = record.getMessage()
         if "?" in said:
-            record.msg, record.args = _QUERY.sub("?[REDACTED]", said), ()
+            record.msg, record.args = without_queries_of(said), ()
         return True
+
+
+def without_queries_of(text: str) -> str:
+    """Return a text in which each URL ends before its query."""
+    return _QUERY.sub("?[REDACTED]", text)
 
 
 _filter = _WithoutQueries()
