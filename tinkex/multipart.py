@@ -6,7 +6,7 @@ import io
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -22,7 +22,7 @@ FileSpec: TypeAlias = (
     | tuple[str | None, Content, str | None]
     | tuple[str | None, Content, str | None, Headers]
 )
-Files: TypeAlias = Mapping[str, FileSpec] | Iterable[tuple[str, FileSpec]]
+Files: TypeAlias = Mapping[str, FileSpec] | Sequence[tuple[str, FileSpec]]
 
 _PIECE = 64 * 1024
 _TYPE = re.compile(
@@ -136,10 +136,10 @@ def _pairs(files: Files | None) -> list[tuple[str, FileSpec]]:
         return []
     if isinstance(files, Mapping):
         return list(files.items())
-    if not isinstance(files, str | bytes | os.PathLike) and isinstance(files, Iterable):
-        pairs = list(files)
-        if all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
-            return pairs
+    if isinstance(files, Sequence) and all(
+        isinstance(pair, tuple) and len(pair) == 2 for pair in files
+    ):
+        return list(files)
     raise ValidationError("must be a mapping of names to files, or pairs of both", path="files")
 
 
