@@ -25,6 +25,7 @@ from tinkex.errors import (
 )
 from tinkex.secret import Secret
 from tinkex.transport.answer import Broken, Reply, Stream
+from tinkex.transport.body import Body
 from tinkex.transport.classes import RequestClass, request_class
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import (
@@ -137,15 +138,16 @@ class Transport:
         timeout: float | None = None,
         policy: RetryPolicy | None = None,
         accept: Container[int] = (),
+        body: Body | None = None,
     ) -> Answer:
         """Send a request, repeating it where that is safe, and return the answer.
 
         Each attempt carries the same bytes and the same idempotency key. Statuses in `accept` are
-        answers like any 2xx.
+        answers like any 2xx. A `body` is sent instead of the request's own.
         """
         kind = request_class(request.operation)
         retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
-        content = request.encode()
+        content = request.encode() if body is None else body
         sent_headers = self._headers(request, headers, timeout)
         history: list[str] = []
         while True:
@@ -283,7 +285,7 @@ class Transport:
     def _attempt(
         self,
         request: Request,
-        content: bytes | None,
+        content: Body | None,
         headers: Mapping[str, str],
         timeout: float | None,
     ) -> Reply | Broken:

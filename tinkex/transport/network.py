@@ -13,6 +13,7 @@ from tinkex._version import __version__
 from tinkex.config import Config
 from tinkex.errors import ConfigurationError
 from tinkex.transport.answer import Broken, Reply, Stream
+from tinkex.transport.body import Body
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.direct import Direct, can_carry
 from tinkex.transport.proxies import proxy_in_environment
@@ -38,7 +39,7 @@ class Network(Protocol):
         path: str,
         params: Mapping[str, Any],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
         *,
         may_repeat: bool,
@@ -52,7 +53,7 @@ class Network(Protocol):
         path: str,
         params: Mapping[str, Any],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
     ) -> AbstractContextManager[Stream | Reply | Broken]:
         """Send a request and hand out its answer while it comes; an error status comes whole."""
