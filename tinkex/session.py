@@ -27,7 +27,7 @@ from tinkex.events.bus import is_heard
 from tinkex.hints import ask_for_hints
 from tinkex.limits import Limits, SampleLimiter, sample_limiter
 from tinkex.queue_state import QueueObserver, QueueWatch
-from tinkex.scope import Scope
+from tinkex.scope import Scope, current_scope
 from tinkex.transport import Transport
 from tinkex.transport.answer import Reply
 from tinkex.transport.failures import printable
@@ -153,7 +153,9 @@ class Session:
         tracer = self.transport.tracer
         if tracer is None and not is_heard():
             return _NO_SCOPE
-        span = None if tracer is None else tracer.operation(operation, model, self.id)
+        span = None
+        if tracer is not None:
+            span = tracer.operation(operation, model, self.id, current_scope())
         return Scope(operation, model, span)
 
     def next_model_number(self) -> int:

@@ -30,19 +30,20 @@ class Tracer:
         self._trace = trace
         self._propagator = tracecontext.TraceContextTextMapPropagator()
 
-    def operation(self, operation: str, model: str | None, session_id: str) -> OperationSpan:
-        """Begin the span of a call, below whatever span the caller is in."""
+    def operation(
+        self, operation: str, model: str | None, session_id: str, outer: Scope | None
+    ) -> OperationSpan:
+        """Begin the span of a call, below that of an outer call, or whatever span the caller is in."""
         attributes = {"tinkex.operation": operation, "tinkex.session_id": session_id}
         if model:
             attributes["tinkex.model"] = model
-        return OperationSpan(self._begin(f"tinkex.{operation}", attributes, None, "INTERNAL"))
+        span = self._begin(f"tinkex.{operation}", attributes, self._below(outer), "INTERNAL")
+        return OperationSpan(span)
 
     def request(self, method: str, operation: str, scope: Scope | None) -> RequestSpan:
         """Begin the span of a request, below that of the call that it serves."""
         attributes = {"http.request.method": method, "tinkex.operation": operation}
-        parent = None
-        if scope is not None and scope.span is not None:
-            parent = self._trace.set_span_in_context(scope.span.span)
+        parent = self._below(scope)
         return RequestSpan(self, self._begin(f"{method} {operation}", attributes, parent, "CLIENT"))
 
     def headers(self, span: Span, taken: Mapping[str, str]) -> dict[str, str]:
@@ -60,6 +61,11 @@ class Tracer:
         if "traceparent" in names:
             return {}
         return {name: value for name, value in carrier.items() if name.lower() not in names}
+
+    def _below(self, scope: Scope | None) -> Any:
+        if scope is None or scope.span is None:
+            return None
+        return self._trace.set_span_in_context(scope.span.span)
 
     def _begin(self, name: str, attributes: dict[str, str], parent: Any, kind: str) -> Span:
         tracer = self._trace.get_tracer("tinkex", __version__)
