@@ -9,7 +9,6 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import field, frozen
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request
 
@@ -23,9 +22,10 @@ from tinkex.errors import (
     ReadTimeoutError,
     TransportError,
 )
+from tinkex.events.bus import is_heard
 from tinkex.secret import Secret
-from tinkex.transport.answer import Broken, Reply, Stream
-from tinkex.transport.body import Body
+from tinkex.transport.answer import Answer, Broken, Reply, Stream
+from tinkex.transport.body import Body, size_of
 from tinkex.transport.classes import RequestClass, request_class
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import (
@@ -43,9 +43,13 @@ from tinkex.transport.retry import (
     full_jitter,
     retry_after_seconds,
 )
+from tinkex.transport.unobserved import Unobserved
 
 if TYPE_CHECKING:
     import httpx
+
+    from tinkex.tracing import Tracer
+    from tinkex.transport.observed import Observed
 
 T = TypeVar("T")
 
@@ -53,25 +57,6 @@ log = logging.getLogger("tinkex.transport")
 
 # Before anything ever answered, a wrong address is likelier than an outage.
 ATTEMPTS_BEFORE_FIRST_CONTACT = 3
-
-
-@frozen
-class Answer:
-    """Hold a finished answer: status, headers and the whole body.
-
-    Attributes:
-        status_code: The HTTP status.
-        headers: The headers.
-        content: The body.
-        elapsed: Seconds from the first attempt to the answer.
-        retries: Attempts before the one that was answered.
-    """
-
-    status_code: int
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
-    elapsed: float = 0.0
-    retries: int = 0
 
 
 class Transport:
@@ -99,6 +84,12 @@ class Transport:
         self.budget = budget or RetryBudget()
         self.policy = RetryPolicy(max_attempts=config.max_retries + 1)
         self.jitter = jitter
+        self.session_id: str | None = None
+        self.tracer: Tracer | None = None
+        if config.tracing:
+            from tinkex.tracing import Tracer
+
+            self.tracer = Tracer()
         self._credentials = Credentials(config)
         self._had_contact = False
         self._closed = False
@@ -145,18 +136,35 @@ class Transport:
         Each attempt carries the same bytes and the same idempotency key. Statuses in `accept` are
         answers like any 2xx. A `body` is sent instead of the request's own.
         """
+        with self._seen(request, headers) as seen:
+            answer = self._send(request, seen, timeout, policy, accept, body)
+            seen.answered(answer.status_code, len(answer.content), answer.retries)
+            return answer
+
+    def _send(
+        self,
+        request: Request,
+        seen: Observed | Unobserved,
+        timeout: float | None,
+        policy: RetryPolicy | None,
+        accept: Container[int],
+        body: Body | None,
+    ) -> Answer:
         kind = request_class(request.operation)
         retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
         content = request.encode() if body is None else body
-        sent_headers = self._headers(request, headers, timeout)
+        seen.sent_bytes = size_of(content)
+        sent_headers = self._headers(request, seen.headers, timeout)
         history: list[str] = []
         while True:
+            seen.attempt_begins(retries)
             sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
             outcome = self._attempt(request, content, sent_headers, timeout)
             if isinstance(outcome, Reply) and _is_fine(outcome, accept):
                 if retries.attempt > 1:
                     log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
                 self.budget.earn()
+                seen.attempt_succeeded(retries)
                 return Answer(
                     outcome.status_code,
                     outcome.headers,
@@ -171,6 +179,7 @@ class Transport:
                 wait = retries.next_wait(
                     retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
                 )
+            seen.attempt_failed(retries, error, wait)
             if wait is None:
                 raise _final(error, retries.refusal, history)
             log.warning(
@@ -190,14 +199,27 @@ class Transport:
         timeout: float | None = None,
     ) -> Reply | TransportError:
         """Make one attempt and return what came of it, for callers with rules of their own."""
-        sent_headers = self._headers(request, headers, timeout)
-        sent_headers["x-stainless-retry-count"] = "0"
-        outcome = self._attempt(request, request.encode(), sent_headers, timeout)
-        if isinstance(outcome, Broken):
-            return outcome.error
-        if outcome.is_success:
-            self.budget.earn()
-        return outcome
+        with self._seen(request, headers) as seen:
+            sent_headers = self._headers(request, seen.headers, timeout)
+            sent_headers["x-stainless-retry-count"] = "0"
+            content = request.encode()
+            seen.sent_bytes = len(content or b"")
+            outcome = self._attempt(request, content, sent_headers, timeout)
+            if isinstance(outcome, Broken):
+                seen.failed(outcome.error)
+                return outcome.error
+            seen.answered(outcome.status_code, len(outcome.content))
+            if outcome.is_success:
+                self.budget.earn()
+            return outcome
+
+    def _seen(self, request: Request, headers: Mapping[str, str] | None) -> Observed | Unobserved:
+        if self.tracer is None and not is_heard():
+            return Unobserved(headers)
+        # Loaded by whoever listens first; who does not pays nothing for it.
+        from tinkex.transport.observed import Observed
+
+        return Observed(self, request, headers)
 
     @contextmanager
     def stream(
@@ -208,6 +230,17 @@ class Transport:
         timeout: float | None = None,
     ) -> Iterator[Stream]:
         """Send a request and hand out its answer while it is still coming."""
+        with (
+            self._seen(request, headers) as seen,
+            self._stream(request, seen.headers, timeout) as opened,
+        ):
+            seen.answered(200)
+            yield opened
+
+    @contextmanager
+    def _stream(
+        self, request: Request, headers: Mapping[str, str] | None, timeout: float | None
+    ) -> Iterator[Stream]:
         network = self._opened()
         sent_headers = self._headers(request, headers, timeout)
         try:
