@@ -15,6 +15,7 @@ from typing import Any
 
 import tinkex
 import tinkex.checkpoints
+import tinkex.credentials
 import tinkex.errors
 import tinkex.events
 import tinkex.local
@@ -35,6 +36,7 @@ Every public name, with its signature and what it does in a line; `help(name)` s
 """
 SECTIONS = [
     ("Clients", tinkex, ["ServiceClient", "TrainingClient", "SamplingClient", "RestClient"]),
+    ("Keys: tinkex.credentials", tinkex.credentials, tinkex.credentials.__all__),
     ("Settings", tinkex, ["Config", "RetryConfig", "enable_logging"]),
     ("Futures", tinkex, ["Future", "wait", "as_completed"]),
     ("Text: tinkex.tokenizer", tinkex.tokenizer, tinkex.tokenizer.__all__),
