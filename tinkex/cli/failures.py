@@ -58,6 +58,7 @@ def exit_code_of(error: BaseException, *, debug: bool = False) -> int:
     if isinstance(error, BrokenPipeError):
         _silence_stdout()
         return BROKEN_PIPE
+    _settle_stdout()
     if debug:
         _write_traceback(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
@@ -143,6 +144,14 @@ def _write_traceback(error: BaseException) -> None:
     with contextlib.suppress(OSError, ValueError):
         text = "".join(traceback.format_exception(error))
         click.echo(for_terminal(text), err=True, nl=False)
+
+
+def _settle_stdout() -> None:
+    """Write what is left of the output; where that cannot be (a full disk), let it go."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _silence_stdout()
 
 
 def _silence_stdout() -> None:

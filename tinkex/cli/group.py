@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Save weights to sample from; `checkpoint list` and others manage them.",
     ),
     "run": (
-        "tinkex.cli.run",
+        "tinkex.cli.runs",
         "Sample from a model; `run list` and `run info` show training runs.",
     ),
     "completion": (
