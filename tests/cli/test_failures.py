@@ -126,7 +126,7 @@ def test_without_a_key_a_command_says_where_it_looked(
     monkeypatch.delenv("TINKER_BASE_URL")
     done = shell(*arguments)
     assert (done.code, done.out) == (3, "")
-    assert "no API key" in done.err
+    assert "api_key is required for the hosted service and none was found" in done.err
     assert "TINKER_API_KEY" in done.err
     assert "--base-url local" in done.err
     assert "network" not in done.err

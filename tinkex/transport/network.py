@@ -82,7 +82,7 @@ def open_network(
     headers = _fixed_headers(config)
     is_plain = http_transport is None and config.proxy is None and can_carry(config.base_url)
     if is_plain and not proxy_in_environment(config):
-        context = tls_context(config) if config.base_url.startswith("https:") else None
+        context = _context(config) if config.base_url.startswith("https:") else None
         return Direct(config, credentials, headers, context)
     # It takes a fifth of the time of `import tinkex`, so only those who need it load it.
     from tinkex.transport.connection import ByHttpx
@@ -105,8 +105,7 @@ def verification(verify: bool | str) -> ssl.SSLContext | bool:
         ) from None
 
 
-def tls_context(config: Config) -> ssl.SSLContext:
-    """Return what encrypts a connection of our own, and whom it trusts."""
+def _context(config: Config) -> ssl.SSLContext:
     import ssl
 
     found = verification(config.verify)
