@@ -12,6 +12,21 @@ from tinkex.cli.text import wants_color
 # Name: (module, one line for the overview). The line stands here too, because `tinkex --help`
 # would otherwise import every command with all that it needs; a test holds it to the docstring.
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "checkpoint": (
+        "tinkex.cli.checkpoint",
+        "Save weights to sample from; `checkpoint list` and others manage them.",
+    ),
+    "run": (
+        "tinkex.cli.run",
+        "Sample from a model; `run list` and `run info` show training runs.",
+    ),
+    "completion": (
+        "tinkex.cli.completion",
+        "Print a script that lets your shell complete tinkex.",
+    ),
+    "config": ("tinkex.cli.config", "Look at the settings in use."),
+    "model": ("tinkex.cli.model", "Look at the models that the server has."),
+    "session": ("tinkex.cli.session", "Look at sessions, and close them."),
     "serve": ("tinkex.cli.serve", "Run the local server until Ctrl-C."),
     "version": ("tinkex.cli.version", "Show the version of tinkex."),
 }
