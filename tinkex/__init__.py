@@ -18,6 +18,7 @@ from tinkex._version import __version__
 if TYPE_CHECKING:
     from tinkex import errors as errors
     from tinkex import losses as losses
+    from tinkex import recovery as recovery
     from tinkex import regularizers as regularizers
     from tinkex import types as types
     from tinkex.config import Config as Config
@@ -69,7 +70,9 @@ _HOMES = {
     "SamplingParams": "tinkex.types",
     "TensorData": "tinkex.types",
 }
-_MODULES = frozenset({"checkpoints", "errors", "local", "losses", "regularizers", "types"})
+_MODULES = frozenset(
+    {"checkpoints", "errors", "local", "losses", "recovery", "regularizers", "types"}
+)
 
 __all__ = [
     "AdamParams",
@@ -97,6 +100,7 @@ __all__ = [
     "errors",
     "get_tokenizer",
     "losses",
+    "recovery",
     "regularizers",
     "types",
     "wait",

@@ -18,6 +18,7 @@ import tinkex.checkpoints
 import tinkex.errors
 import tinkex.local
 import tinkex.losses
+import tinkex.recovery
 import tinkex.regularizers
 import tinkex.testing
 import tinkex.tokenizer
@@ -38,6 +39,7 @@ SECTIONS = [
     ("Losses: tinkex.losses", tinkex.losses, tinkex.losses.__all__),
     ("Regularizers: tinkex.regularizers", tinkex.regularizers, tinkex.regularizers.__all__),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
+    ("Recovery: tinkex.recovery", tinkex.recovery, tinkex.recovery.__all__),
     ("The local server: tinkex.local", tinkex.local, tinkex.local.__all__),
     ("Faults: tinkex.testing", tinkex.testing, tinkex.testing.__all__),
 ]
