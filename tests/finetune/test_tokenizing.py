@@ -235,5 +235,5 @@ def test_the_tokens_that_stop_an_answer_come_from_the_template() -> None:
     tokenizer = made(turns)
     names = [tokenizer.id_to_token(one) for one in TemplateFormat(tokenizer).stops()]
     assert names == ["<|bos|>", "<|end|>"]
-    assert PlainFormat(tokenizer).stops() == [tokenizer.eos_token_id]
+    assert PlainFormat(tokenizer).stops() == ["<|end|>", "\n\nUser:"]
     assert chat_format(TINY).stops() == [TINY.token_to_id("<|im_end|>")]

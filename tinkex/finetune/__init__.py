@@ -2,12 +2,16 @@
 
 >>> from tinkex import finetune
 >>> file = finetune.read_examples("orders.jsonl")
->>> chat = finetune.chat_format(tokenizer)
->>> tokenized = finetune.tokenize(file.examples, tokenizer, chat)
->>> batches = finetune.Batches(tokenized.examples, batch_size=32, seed=0)
+>>> recipe = finetune.Recipe(base_model="Qwen/Qwen3-8B", epochs=3)
+>>> plan = finetune.Plan(recipe=recipe, data=finetune.Source.of(file))
+>>> prepared = finetune.prepare(recipe, file, tokenizer)
+>>> finetune.fine_tune(service, plan, prepared, Path("runs/orders")).sampler_path
+'tinker://.../sampler_weights/final'
 
 `examples` reads and checks the file, `formats` and `tokenizing` make tokens with weights of it,
-`batches` says which step trains on what, `recipe` how, and `loop` trains.
+`batches` says which step trains on what, `recipe` and `schedule` how; `prepare` puts these
+together. `loop` trains, `run` does that from beginning to end, and `folder` is what it keeps.
+Everything before `loop` needs no server.
 """
 
 from tinkex.finetune.batches import Batches, shuffled, split
@@ -19,7 +23,13 @@ from tinkex.finetune.examples import (
     ExampleFile,
     read_examples,
 )
+from tinkex.finetune.folder import Plan, Source
 from tinkex.finetune.formats import ChatFormat, PlainFormat, TemplateFormat, chat_format
+from tinkex.finetune.loop import Evaluation, StepReport, train
+from tinkex.finetune.prepare import Prepared, prepare
+from tinkex.finetune.recipe import Recipe
+from tinkex.finetune.run import Listener, Outcome, Sampled, fine_tune
+from tinkex.finetune.schedule import Schedule
 from tinkex.finetune.tokenizing import Tokenized, TokenizedExample, tokenize
 
 __all__ = [
@@ -28,15 +38,28 @@ __all__ = [
     "Completion",
     "Conversation",
     "Document",
+    "Evaluation",
     "Example",
     "ExampleFile",
+    "Listener",
+    "Outcome",
     "PlainFormat",
+    "Plan",
+    "Prepared",
+    "Recipe",
+    "Sampled",
+    "Schedule",
+    "Source",
+    "StepReport",
     "TemplateFormat",
     "Tokenized",
     "TokenizedExample",
     "chat_format",
+    "fine_tune",
+    "prepare",
     "read_examples",
     "shuffled",
     "split",
     "tokenize",
+    "train",
 ]

@@ -61,6 +61,7 @@ class Plan:
         measure_every: Steps from one measurement of the held-out loss to the next.
         name: The name of what is saved at the end.
         samples: Prompts to answer before and after.
+        tokenizer: Name or path of the tokenizer, if it is not the model's own.
         result: What came of it; None until it has ended.
     """
 
@@ -71,6 +72,7 @@ class Plan:
     measure_every: int | None = None
     name: str = "final"
     samples: tuple[str, ...] = ()
+    tokenizer: str | None = None
     result: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> None:

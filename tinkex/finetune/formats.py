@@ -30,8 +30,8 @@ class ChatFormat(Protocol):
     def whole(self, messages: Messages, tools: Tools = None) -> str:
         """Return the text of a conversation that ends with an answer."""
 
-    def stops(self) -> list[int]:
-        """Return the ids of the tokens that end an answer."""
+    def stops(self) -> list[int] | list[str]:
+        """Return what ends an answer, as `SamplingParams.stop` takes it: token ids, or texts."""
 
 
 def chat_format(
@@ -79,7 +79,7 @@ class TemplateFormat:
         """Return the text of a conversation that ends with an answer."""
         return self._render(messages, tools, add_generation_prompt=False)
 
-    def stops(self) -> list[int]:
+    def stops(self) -> list[int] | list[str]:
         """Return the tokens that end an answer: what the template writes after one, and the mark."""
         ids = [self._tokenizer.eos_token_id]
         answer = "An answer."
@@ -114,7 +114,6 @@ class PlainFormat:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._begin = tokenizer.bos_token or ""
         self._end = tokenizer.eos_token or ""
-        self._stops = [one for one in (tokenizer.eos_token_id,) if one is not None]
 
     def prompt(self, messages: Messages, tools: Tools = None) -> str:
         """Return the text up to where the assistant is to answer."""
@@ -129,9 +128,9 @@ class PlainFormat:
             )
         return self._begin + "\n\n".join(map(self._said, messages))
 
-    def stops(self) -> list[int]:
-        """Return the tokenizer's end-of-text token."""
-        return self._stops
+    def stops(self) -> list[int] | list[str]:
+        """Return the end-of-text token, and where an untrained model would ask its own question."""
+        return [*([self._end] if self._end else []), "\n\nUser:"]
 
     def _said(self, message: Mapping[str, Any]) -> str:
         role = str(message["role"])

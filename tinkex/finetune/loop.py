@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
-from tinkex.errors import ValidationError
+from tinkex.errors import TinkexError, ValidationError
 from tinkex.finetune.batches import Batches
 from tinkex.finetune.recipe import Recipe
 from tinkex.finetune.schedule import Schedule
@@ -106,6 +107,7 @@ def train(
     *,
     held_out: Sequence[TokenizedExample] = (),
     measured_at: Callable[[int], bool] = lambda _: False,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[StepReport]:
     """Do the steps of a recipe and yield a report of each as it is answered.
 
@@ -115,7 +117,7 @@ def train(
 
     Two steps are on their way at a time, so the server never waits for the next one. A step that
     has to be done again, because the model was lost and brought back from a checkpoint, is reported
-    again. Who leaves the loop early leaves the model a step further than the last report.
+    again.
 
     Args:
         run: The model, and the steps that it has not done yet.
@@ -123,9 +125,12 @@ def train(
         recipe: How; its number of steps is where the loop ends.
         held_out: Examples to measure the loss on.
         measured_at: Whether it is measured after so many steps.
+        stop: Asked after each step that was sent; True ends the loop when those on their way are
+            reported. Who leaves it in another way leaves the model a step further than the last
+            report.
 
     Raises:
-        TinkexError: The server refused a step, or its result cannot be had.
+        TinkexError: The server refused a step, its result cannot be had, or the loss is no number.
     """
     total = recipe.total_steps(batches.steps_per_epoch)
     schedule = recipe.schedule(total)
@@ -144,6 +149,10 @@ def train(
             while len(under_way) >= (_AHEAD if number < total else 1):
                 done.append(_report(under_way.popleft(), batches.steps_per_epoch))
         yield from done
+        if stop():
+            break
+    while under_way:
+        yield _report(under_way.popleft(), batches.steps_per_epoch)
 
 
 def _send(
@@ -171,6 +180,11 @@ def _send(
 
 def _report(sent: _Sent, steps_per_epoch: int) -> StepReport:
     loss = sent.output.result().loss / sent.weight
+    if not math.isfinite(loss):
+        raise TinkexError(
+            f"the loss of step {sent.step} is {loss}: the run diverged. Begin anew with a lower "
+            f"learning rate than {sent.learning_rate:g}, or clip the gradient"
+        )
     metrics = sent.update.result().metrics or {}
     return StepReport(
         step=sent.step,

@@ -30,6 +30,7 @@ class Prepared:
         batches: What each step trains on.
         held_out: Examples to measure the loss on.
         steps: How many steps the run has.
+        has_conversations: Whether some of the examples are conversations.
     """
 
     recipe: Recipe
@@ -39,6 +40,7 @@ class Prepared:
     batches: Batches[TokenizedExample]
     held_out: Sequence[TokenizedExample]
     steps: int
+    has_conversations: bool
 
 
 def prepare(
@@ -73,8 +75,11 @@ def prepare(
         )
     length = min((n for n in (recipe.max_length, context_length) if n), default=None)
     sources = [file] if held_out_file is None else [file, held_out_file]
+    has_conversations = any(
+        isinstance(one, Conversation) for source in sources for one in source.examples
+    )
     kind = recipe.chat_format
-    if kind == "auto" and not any(map(_has_conversations, sources)):
+    if kind == "auto" and not has_conversations:
         kind = "plain"  # No template is needed, nor the extra that it takes.
     chat = chat_format(tokenizer, kind)
 
@@ -110,11 +115,8 @@ def prepare(
         batches=batches,
         held_out=held_out,
         steps=recipe.total_steps(batches.steps_per_epoch),
+        has_conversations=has_conversations,
     )
-
-
-def _has_conversations(file: ExampleFile) -> bool:
-    return any(isinstance(one, Conversation) for one in file.examples)
 
 
 def _split(
