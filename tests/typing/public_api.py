@@ -26,7 +26,7 @@ from tinkex import (
     TrainingClient,
     types,
 )
-from tinkex.checkpoints import Download, download
+from tinkex.checkpoints import Download, HubUpload, download, push_to_hub
 from tinkex.local import LocalServer
 from tinkex.recovery import (
     Recovered,
@@ -240,6 +240,8 @@ def rest(client: RestClient) -> None:
     assert_type(client.download_checkpoint(path, "folder", extract=False), Download)
     got = download(client, path, "folder", progress=lambda done, total: print(done, total))
     assert_type(got, Download)
+    pushed = push_to_hub(client, path, "me/adapter", private=False, ignore_patterns="*.bin")
+    assert_type(pushed, HubUpload)
     assert_type(got.folder, Path)
 
 

@@ -16,9 +16,10 @@ from tinkex.cli.tables import facts, table
 from tinkex.cli.text import ago, iso, size, to_json, yes_no
 
 if TYPE_CHECKING:
+    from tinkex.rest import RestClient
     from tinkex.service import ServiceClient
     from tinkex.training import TrainingClient
-    from tinkex.types import Checkpoint, WeightsInfoResponse
+    from tinkex.types import Checkpoint, CheckpointPath, WeightsInfoResponse
 
 PAGE = 1000
 _EXAMPLE = """\b
@@ -146,12 +147,10 @@ def show_checkpoint(invocation: Invocation, path: str) -> Any:
 
     parsed = CheckpointPath.parse(path)
     with invocation.rest() as rest:
-        listed = rest.list_checkpoints(parsed.training_run_id).checkpoints
-        found = next((one for one in listed if one.tinker_path == str(parsed)), None)
+        found = _listed(rest, parsed)
         if found is None:
             raise Failed(
-                f"checkpoint not found: training run {parsed.training_run_id} has no "
-                f"{parsed.checkpoint_id}. `tinkex checkpoint list --run-id "
+                f"checkpoint not found: {path}. `tinkex checkpoint list --run-id "
                 f"{parsed.training_run_id}` lists what it has."
             )
         info = rest.get_weights_info_by_tinker_path(path)
@@ -166,6 +165,17 @@ def show_checkpoint(invocation: Invocation, path: str) -> Any:
         "train_unembed": info.train_unembed,
     }
     return invocation.show(result, lambda: facts(_facts(parsed.training_run_id, found, info)))
+
+
+def _listed(rest: "RestClient", path: "CheckpointPath") -> "Checkpoint | None":
+    """Return a checkpoint as its run's list has it; the server tells of one in no other way."""
+    from tinkex.errors import NotFoundError
+
+    try:
+        listed = rest.list_checkpoints(path.training_run_id).checkpoints
+    except NotFoundError:
+        return None
+    return next((one for one in listed if one.tinker_path == str(path)), None)
 
 
 def _facts(

@@ -1,4 +1,4 @@
-"""`tinkex checkpoint download` and `inspect`."""
+"""`tinkex checkpoint download`, `inspect` and `push-hf`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ import click
 
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
-from tinkex.cli.text import size
+from tinkex.cli.text import size, yes_no
 
 if TYPE_CHECKING:
     from tinkex.checkpoints import Inspection
@@ -77,8 +77,89 @@ def inspect(invocation: Invocation, target: str) -> Any:
         return _show(invocation, look(got.folder))
 
 
+@click.command("push-hf", cls=Command)
+@click.argument("path", metavar="PATH")
+@click.option(
+    "--repo",
+    metavar="REPO",
+    help="<owner>/<name>, or a name below your own.  [default: tinker-<base model>-<run>]",
+)
+@click.option("--public", is_flag=True, help="Make the repository public.  [default: private]")
+@click.option("--revision", metavar="BRANCH", help="Branch to commit to.  [default: main]")
+@click.option("--commit-message", metavar="TEXT", help="What the commit is called.")
+@click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing.")
+@click.option(
+    "--allow-pattern",
+    multiple=True,
+    metavar="GLOB",
+    help="Push only files that match. May be repeated.",
+)
+@click.option(
+    "--ignore-pattern",
+    multiple=True,
+    metavar="GLOB",
+    help="Do not push files that match. May be repeated.",
+)
+@click.option(
+    "--hf-token",
+    metavar="TOKEN",
+    help="Your token. Better in the environment, or stored by `hf auth login`.  [env: HF_TOKEN]",
+)
+@click.option("--no-model-card", is_flag=True, help="Write no README.")
+@click.option("--force", is_flag=True, help="Replace the files of another checkpoint, too.")
+@pass_invocation
+def push_hf(invocation: Invocation, /, path: str, **options: Any) -> Any:
+    """Push a checkpoint's adapter to the Hugging Face Hub.
+
+    It is downloaded, checked, and committed at once. Needs: pip install 'tinkex[hub]'
+    """
+    from tinkex.checkpoints import push_to_hub
+    from tinkex.secret import Secret
+
+    token = options.pop("hf_token")
+    with (
+        invocation.rest() as rest,
+        invocation.progress("Downloading", unit="B") as step,
+    ):
+        done = push_to_hub(
+            rest,
+            path,
+            options["repo"],
+            token=Secret(token) if token else None,
+            private=not options["public"],
+            revision=options["revision"],
+            commit_message=options["commit_message"],
+            create_pr=options["create_pr"],
+            allow_patterns=options["allow_pattern"] or None,
+            ignore_patterns=options["ignore_pattern"] or None,
+            add_model_card=not options["no_model_card"],
+            force=options["force"],
+            progress=step,
+        )
+    result = {
+        "command": "checkpoint",
+        "action": "push_hf",
+        "checkpoint_path": path,
+        "repo_id": done.repo_id,
+        "revision": done.revision,
+        "public": not done.private,
+        "url": done.url,
+        "files": list(done.files),
+    }
+
+    def lines() -> list[str]:
+        return [
+            f"Uploaded to {done.repo_id}",
+            f"Revision: {done.revision}",
+            f"Public: {yes_no(not done.private)}",
+            done.url,
+        ]
+
+    return invocation.show(result, lines)
+
+
 def _show(invocation: Invocation, found: "Inspection") -> Any:
     return invocation.show(found.to_dict(), lambda: found.table().splitlines())
 
 
-COMMANDS = (download, inspect)
+COMMANDS = (download, inspect, push_hf)

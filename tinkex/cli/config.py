@@ -80,4 +80,7 @@ def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:
 def _rows(config: Any) -> list[Row]:
     from tinkex.settings import SETTINGS
 
-    return [(name, value, source, SETTINGS[name].env) for name, value, source in config.describe()]
+    return [
+        (name, value, "command line" if source == "argument" else source, SETTINGS[name].env)
+        for name, value, source in config.describe()
+    ]

@@ -28,10 +28,6 @@ EXIT_CODES = {
 }
 """Every exit code and what it says; `tinkex doctor` has more of its own."""
 
-_NO_KEY = (
-    "no API key was found. Looked at: --api-key, the environment variable TINKER_API_KEY. Set one of "
-    "them, or work offline and free with --base-url local (TINKER_BASE_URL=local)."
-)
 _DOCTOR = "`tinkex doctor` looks at each layer between here and the server."
 
 
@@ -58,6 +54,7 @@ def exit_code_of(error: BaseException, *, debug: bool = False) -> int:
     if isinstance(error, BrokenPipeError):
         _silence_stdout()
         return BROKEN_PIPE
+    _settle_stdout()
     if debug:
         _write_traceback(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
@@ -95,7 +92,8 @@ def explained(error: BaseException) -> tuple[str | None, int]:
 def _explained(error: Any, errors: ModuleType) -> tuple[str, int]:
     said = str(error)
     if isinstance(error, errors.MissingCredentialsError):
-        return _NO_KEY, CREDENTIALS
+        said = said.replace(" (or pass api_key=...)", " (or give --api-key)")
+        return said.replace("(or pass base_url='local')", "(or --base-url local)"), CREDENTIALS
     if isinstance(error, errors.AuthenticationError):
         return f"{said}. `tinkex config show` tells where the key came from.", CREDENTIALS
     if isinstance(error, errors.ConfigurationError):
@@ -143,6 +141,14 @@ def _write_traceback(error: BaseException) -> None:
     with contextlib.suppress(OSError, ValueError):
         text = "".join(traceback.format_exception(error))
         click.echo(for_terminal(text), err=True, nl=False)
+
+
+def _settle_stdout() -> None:
+    """Write what is left of the output; where that cannot be (a full disk), let it go."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _silence_stdout()
 
 
 def _silence_stdout() -> None:

@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Save weights to sample from; `checkpoint list` and others manage them.",
     ),
     "run": (
-        "tinkex.cli.run",
+        "tinkex.cli.runs",
         "Sample from a model; `run list` and `run info` show training runs.",
     ),
     "completion": (
@@ -25,11 +25,19 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Print a script that lets your shell complete tinkex.",
     ),
     "config": ("tinkex.cli.config", "Look at the settings in use."),
+    "doctor": (
+        "tinkex.cli.doctor",
+        "Find out what works between here and a sample, and what does not.",
+    ),
     "model": ("tinkex.cli.model", "Look at the models that the server has."),
     "session": ("tinkex.cli.session", "Look at sessions, and close them."),
     "chat": ("tinkex.cli.chat", "Talk to a model."),
     "train": ("tinkex.cli.train", "Fine-tune a model on the lines of a file."),
     "serve": ("tinkex.cli.serve", "Run the local server until Ctrl-C."),
+    "usage": (
+        "tinkex.cli.usage",
+        "Show what was used: tokens by kind and model, and storage.",
+    ),
     "version": ("tinkex.cli.version", "Show the version of tinkex."),
 }
 

@@ -78,6 +78,8 @@ class _WithCommonOptions(click.Command):
         own: list[tuple[str, str]] = []
         common: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Argument):
+                continue
             record = parameter.get_help_record(ctx)
             if record is not None:
                 shared = isinstance(parameter, CommonOption) or "--help" in parameter.opts
