@@ -158,7 +158,7 @@ class Conversation:
 
 
 def _before_stop(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
-    r"""Yield text up to a stop, holding back what may become one.
+    r"""Yield text up to the stop that is complete first, holding back what may become one.
 
     >>> list(_before_stop(iter(["Yes.\n", "\nUs", "er: And"]), ["\n\nUser:"]))
     ['Yes.']
@@ -166,9 +166,9 @@ def _before_stop(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
     held = ""
     for piece in pieces:
         held += piece
-        found = [place for stop in stops if (place := held.find(stop)) >= 0]
+        found = [(place + len(stop), place) for stop in stops if (place := held.find(stop)) >= 0]
         if found:
-            yield held[: min(found)]
+            yield held[: min(found)[1]]
             return
         kept = max((_overlap(held, stop) for stop in stops), default=0)
         if len(held) > kept:

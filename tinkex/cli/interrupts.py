@@ -1,10 +1,13 @@
 """Ctrl-C in two steps: first finish what is under way, then stop at once."""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+from tinkex.cli.text import is_terminal
 
 
 class Interrupts:
@@ -48,6 +51,8 @@ class Interrupts:
         del number, frame
         self.asked = True
         self.disarm()
+        # The terminal has echoed ^C, perhaps in the midst of a line that is drawn.
+        head = "\n" if is_terminal(sys.stderr) else ""
         self._note(
-            "\nfinishing the steps under way and saving a checkpoint; Ctrl-C again stops at once"
+            f"{head}finishing the steps under way and saving a checkpoint; Ctrl-C again stops at once"
         )

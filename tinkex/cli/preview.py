@@ -97,7 +97,9 @@ def marked(spans: Any) -> str:
 
 
 def _counted(fields: dict[str, int]) -> str:
-    return ", ".join(f"{name} ({count:,} lines)" for name, count in fields.items())
+    return ", ".join(
+        f"{name} ({count:,} {'lines' if count > 1 else 'line'})" for name, count in fields.items()
+    )
 
 
 def _too_long(result: dict[str, Any]) -> str | None:

@@ -13,8 +13,8 @@ from tinkex.cli.failures import CREDENTIALS, explained
 from tinkex.config import Config
 from tinkex.errors import AuthenticationError, NotFoundError, TinkexError
 from tinkex.service import ServiceClient
-from tinkex.transport.tls import tls_context
 from tinkex.transport.proxies import proxy_in_environment
+from tinkex.transport.tls import tls_context
 from tinkex.types import ModelInput, SamplingParams
 
 # Seconds for a layer that has no time limit of its own.

@@ -41,7 +41,6 @@ class Reporter(Listener):
     def __enter__(self) -> Self:
         self._metrics.parent.mkdir(parents=True, exist_ok=True)
         self._log = self._opened.enter_context(_Metrics(self._metrics))
-        self._step = self._opened.enter_context(self._invocation.progress("Training"))
         return self
 
     def __exit__(
@@ -56,6 +55,7 @@ class Reporter(Listener):
         """Say where the run goes on, and let Ctrl-C stop it gently from here."""
         if run.resumed_from is not None:
             self._invocation.note(f"going on after step {run.resumed_from} of {self._total}")
+        self._step = self._opened.enter_context(self._invocation.progress("Training"))
         self._step(run.resumed_from or 0, self._total, run.training.model_id)
         self._begun = time.monotonic()
         self._interrupts.arm()

@@ -155,13 +155,10 @@ def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> An
     _check(ctx, options)
     from tinkex.cli.training import begin, resume
 
-    given = {name: value for name, value in options.items() if value not in (None, (), False)}
-    given.pop("file", None)
-    if options["plot"] is False:
-        given["plot"] = False
+    given = {name: value for name, value in options.items() if value is not None and value != ()}
     if options["resume"] is not None:
         return resume(invocation, options["resume"], options["file"])
-    return begin(invocation, options["file"], **given)
+    return begin(invocation, given.pop("file"), **given)
 
 
 def _check(ctx: click.Context, options: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
+from tinkex.checks import checked_name
 from tinkex.errors import CheckpointError, ValidationError
 from tinkex.finetune.examples import ExampleFile
 from tinkex.finetune.recipe import Recipe
@@ -74,6 +75,10 @@ class Plan:
     samples: tuple[str, ...] = ()
     tokenizer: str | None = None
     result: dict[str, Any] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        # Training takes hours, and what came of it must not fail to be saved for its name.
+        checked_name(self.name)
 
     def write(self, folder: Path) -> None:
         """Write the plan into its folder, in one piece.

@@ -158,7 +158,7 @@ def _too_long(lengthy: Sequence[tuple[int, int]], most: int | None) -> Validatio
     count = f"{len(lengthy):,} examples are" if len(lengthy) > 1 else "one example is"
     return ValidationError(
         f"{count} longer than {most:,} tokens (line {lines}; the longest, line {longest_line}, has "
-        f"{longest:,}). Choose what becomes of them: skip or truncate",
+        f"{longest:,}). Choose what becomes of them: skip or truncate (on the command line --too-long)",
         path="too_long",
     )
 
