@@ -11,7 +11,7 @@ DEV     := $(VENV)/.dev
 LOWEST := .venv-lowest
 AUDIT := .venv-audit
 
-.PHONY: audit test-lowest help demo test lint types tests check-generated generate examples interop serve bench format coverage clean
+.PHONY: audit test-lowest help demo test lint types tests check-generated generate examples interop serve bench soak format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ serve: $(RUNTIME)  ## run the local server until Ctrl-C
 
 bench: $(RUNTIME)  ## measure against the official client and PyTorch; writes bench/RESULTS.md
 	@$(PY) bench/results.py
+
+SECONDS ?= 600
+soak: $(RUNTIME)  ## train for ten minutes under faults and kills; SECONDS=30 is a short one
+	@nice $(PY) tools/soak.py --seconds $(SECONDS)
 
 format: $(DEV)  ## format the code and sort its imports
 	$(PY) -m ruff check --fix .

@@ -115,7 +115,8 @@ class RecoveryExecutor:
     ) -> StandardFuture[Recovered]:
         """Bring a run back, and return the future of what it goes on as.
 
-        A run that is already waiting or under way is not taken twice: its future is returned.
+        A run that is already waiting or under way is not taken twice: its future is returned. The
+        policy's callbacks are called before the future is done.
 
         Args:
             run_id: The run that is lost.
@@ -211,22 +212,26 @@ class RecoveryExecutor:
 
     def _attempt(self, job: _Job) -> None:
         job.attempt += 1
-        lost, policy = job.lost, job.lost.policy
+        lost = job.lost
         try:
-            recovered = bring_back(lost, job.attempt)
+            outcome: Recovered | Exception = bring_back(lost, job.attempt)
         except Exception as error:  # noqa: BLE001 - whoever asked for it gets it
-            said = _said(lost, job.attempt)
-            emit(RecoveryFailed(**said, error=described(error)))
-            if job.attempt < policy.max_attempts and self._put_off(job):
-                return
-            emit(RecoveryExhausted(**said, error=described(error)))
-            self._settle(job, error)
-            if policy.on_failure is not None:
-                contained(policy.on_failure, lost.run_id, error)
+            outcome = error
+        if isinstance(outcome, Recovered):
+            if lost.policy.on_recovery is not None:
+                contained(
+                    lost.policy.on_recovery, lost.training, outcome.training, outcome.checkpoint
+                )
+            self._settle(job, outcome)
             return
-        self._settle(job, recovered)
-        if policy.on_recovery is not None:
-            contained(policy.on_recovery, lost.training, recovered.training, recovered.checkpoint)
+        said = {**_said(lost, job.attempt), "error": described(outcome)}
+        emit(RecoveryFailed(**said))
+        if job.attempt < lost.policy.max_attempts and self._put_off(job):
+            return
+        emit(RecoveryExhausted(**said))
+        if lost.policy.on_failure is not None:
+            contained(lost.policy.on_failure, lost.run_id, outcome)
+        self._settle(job, outcome)
 
     def _put_off(self, job: _Job) -> bool:
         # What the server said of the run may be why it failed.

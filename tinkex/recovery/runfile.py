@@ -217,12 +217,26 @@ def checked_state(state: Mapping[str, Any]) -> dict[str, Any]:
         ValidationError: JSON cannot hold it.
     """
     try:
+        _check_keys(state)
         return cast("dict[str, Any]", json.loads(json.dumps(state, allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise ValidationError(
-            f"must be plain values that JSON can hold (numbers, text, lists, dicts): {error}",
+            "must be plain values that JSON can hold (numbers, text, lists, dicts with strings as "
+            f"keys): {error}",
             path="run.state",
         ) from None
+
+
+def _check_keys(value: Any) -> None:
+    """Refuse keys that JSON would turn into text, so that they came back as others."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{key!r} is a key and no string")
+            _check_keys(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_keys(inner)
 
 
 def _sync_folder(folder: Path) -> None:
