@@ -8,7 +8,7 @@ RUNTIME := $(VENV)/.runtime
 DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests check-generated generate examples interop serve bench format coverage clean
+.PHONY: help demo test lint types tests check-generated generate examples interop serve bench docs format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ serve: $(RUNTIME)  ## run the local server until Ctrl-C
 
 bench: $(RUNTIME)  ## measure against the official client and PyTorch; writes bench/RESULTS.md
 	@$(PY) bench/results.py
+
+docs: $(DEV)  ## build the documentation site into build/site; fails on a warning
+	@$(PY) tools/build_site.py
 
 format: $(DEV)  ## format the code and sort its imports
 	$(PY) -m ruff check --fix .
