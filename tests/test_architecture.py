@@ -21,7 +21,16 @@ LONGEST_MODULE = 400
 LONGER: dict[str, str] = {}
 
 HEAVY = {"torch", "transformers", "starlette", "uvicorn", "rich", "click", "safetensors"}
-LOADED_LATE = {"numpy", "tokenizers", "orjson", "jsonschema_rs", "autograd", "opentelemetry"}
+LOADED_LATE = {
+    "numpy",
+    "tokenizers",
+    "orjson",
+    "simdjson",
+    "jsonschema_rs",
+    "autograd",
+    "opentelemetry",
+    "matplotlib",
+}
 
 
 def name_of(path: Path) -> str:

@@ -106,6 +106,7 @@ class Config:
         response_bytes: Bytes of large answers being fetched at once; None: the hint, else 50 MiB.
         offline: Whether tokenizers are looked for on this machine alone.
         cache_dir: Where converted tokenizers are kept; None takes the user's cache folder.
+        tracing: Whether calls are spans of OpenTelemetry, and requests carry their trace context.
         key_function: Returns the key, where `api_key` was given as a function.
         sources: For each setting "argument", "environment NAME" or "default".
     """
@@ -143,6 +144,7 @@ class Config:
     response_bytes: int | None = None
     offline: bool = False
     cache_dir: str | None = None
+    tracing: bool = False
     key_function: Callable[[], str | Secret] | None = field(default=None, repr=False)
     sources: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
 

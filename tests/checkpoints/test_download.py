@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from support.archive_host import ArchiveHost, archive_host
 from support.archives import FILES, checkpoint, special, tar
@@ -180,6 +181,7 @@ def test_a_host_that_ignores_if_range_cannot_splice_two_versions(
     assert host.headers("range") == [None, "bytes=20000-", None]
 
 
+@pytest.mark.holds("F36")
 def test_a_part_from_elsewhere_is_not_spliced(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -209,6 +211,7 @@ def test_a_range_that_does_not_fit_any_more_starts_over(
     assert host.headers("range") == [None, "bytes=20000-", None]
 
 
+@pytest.mark.holds("S5")
 def test_a_redirect_of_the_host_is_followed(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -233,6 +236,7 @@ def test_a_redirect_to_no_web_page_is_refused(
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.holds("S5")
 def test_redirects_in_a_circle_end(rest: RestClient, host: ArchiveHost, tmp_path: Path) -> None:
     """After a few redirects it is enough."""
     host.statuses = [302] * 20
@@ -316,6 +320,7 @@ def test_a_target_that_exists_is_left_alone(
     assert script.received == []
 
 
+@pytest.mark.holds("F39")
 def test_force_replaces_an_earlier_download(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -347,6 +352,7 @@ def test_force_never_replaces_somebodys_work(rest: RestClient, tmp_path: Path, k
     assert kind != "folder" or (target / "thesis.txt").read_text() == "x"
 
 
+@pytest.mark.holds("F39")
 def test_a_failed_replacement_keeps_the_old_download(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -394,6 +400,26 @@ def test_an_interrupted_download_goes_on_when_it_is_called_again(
     assert left_in(tmp_path) == [NAME]
 
 
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError("closed"), httpx.ConnectError("no"), KeyError("total")], ids=repr
+)
+def test_an_error_of_the_callback_comes_out_as_it_is(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path, error: Exception
+) -> None:
+    """It is neither taken for a full disk nor for a broken connection; the next call goes on."""
+
+    def progress(have: int, total: int | None) -> None:
+        raise error from LookupError("why")
+
+    with pytest.raises(type(error)) as caught:
+        download(rest, PATH, tmp_path, progress=progress)
+    assert caught.value is error
+    assert isinstance(error.__cause__, LookupError)
+    assert len(host.requests) == 1
+    assert left_in(tmp_path) == [f".{NAME}.partial"]
+    assert_whole(download(rest, PATH, tmp_path).folder)
+
+
 @pytest.mark.holds("F39")
 def test_an_interrupted_unpacking_needs_no_byte_again(
     rest: RestClient, host: ArchiveHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -412,6 +438,7 @@ def test_an_interrupted_unpacking_needs_no_byte_again(
     assert len(host.requests) == 2
 
 
+@pytest.mark.holds("F36", "F39")
 def test_what_was_left_without_its_version_is_not_gone_on_with(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 from attrs import frozen
 
+from tinkex.checkpoints.log_redaction import without_queries
 from tinkex.checkpoints.partial import Partial
 from tinkex.clock import Clock
 from tinkex.config import Config, is_loopback_host
@@ -58,7 +59,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         # Signed anew for each attempt: a signature may expire in the middle.
         url = source.sign()
         try:
-            with _answer(source.config, url, partial) as response:
+            with without_queries(), _answer(source.config, url, partial) as response:
                 _take(response, partial, progress)
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to no URL") from None

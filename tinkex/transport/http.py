@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import uuid
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -13,21 +11,21 @@ from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request
 
 from tinkex.clock import SYSTEM_CLOCK, Clock
-from tinkex.config import Config, redact_headers
+from tinkex.config import Config
 from tinkex.errors import (
     ApiError,
     CircuitOpenError,
-    ClientClosedError,
     ConnectError,
     DecodeError,
     ReadTimeoutError,
     TransportError,
 )
+from tinkex.events.bus import is_heard
 from tinkex.secret import Secret
 from tinkex.transport.answer import Answer, Broken, Reply, Stream
+from tinkex.transport.body import Body, size_of
 from tinkex.transport.breaking import breakers_of, guarded
 from tinkex.transport.classes import RequestClass, request_class
-from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import (
     api_error,
     decode_error,
@@ -35,7 +33,7 @@ from tinkex.transport.failures import (
     is_retryable_status,
     short,
 )
-from tinkex.transport.network import Network, open_network
+from tinkex.transport.line import Line
 from tinkex.transport.retry import (
     Retries,
     RetryBudget,
@@ -43,9 +41,13 @@ from tinkex.transport.retry import (
     full_jitter,
     retry_after_seconds,
 )
+from tinkex.transport.unobserved import Unobserved
 
 if TYPE_CHECKING:
     import httpx
+
+    from tinkex.tracing import Tracer
+    from tinkex.transport.observed import Observed
 
 T = TypeVar("T")
 
@@ -80,12 +82,15 @@ class Transport:
         self.budget = budget or RetryBudget()
         self.policy = RetryPolicy(max_attempts=config.max_retries + 1)
         self.jitter = jitter
-        self._credentials = Credentials(config)
-        self._had_contact = False
-        self._closed = False
-        self._process = os.getpid()
+        self.session_id: str | None = None
+        self.tracer: Tracer | None = None
+        if config.tracing:
+            from tinkex.tracing import Tracer
+
+            self.tracer = Tracer()
         self.breakers = breakers_of(config, clock)
-        self._network = open_network(config, self._credentials, http_transport)
+        self._line = Line(config, http_transport)
+        self._credentials = self._line.credentials
 
     def call(
         self,
@@ -120,35 +125,45 @@ class Transport:
         timeout: float | None = None,
         policy: RetryPolicy | None = None,
         accept: Container[int] = (),
+        body: Body | None = None,
     ) -> Answer:
         """Send a request, repeating it where that is safe, and return the answer.
 
         Each attempt carries the same bytes and the same idempotency key. Statuses in `accept` are
-        answers like any 2xx.
+        answers like any 2xx. A `body` is sent instead of the request's own.
         """
-        with guarded(self.breakers, request.operation):
-            return self._send(request, headers, timeout, policy, accept)
+        with (
+            self._seen(request, headers) as seen,
+            guarded(self.breakers, request.operation),
+        ):
+            answer = self._send(request, seen, timeout, policy, accept, body)
+            seen.answered(answer.status_code, len(answer.content), answer.retries)
+            return answer
 
     def _send(
         self,
         request: Request,
-        headers: Mapping[str, str] | None,
+        seen: Observed | Unobserved,
         timeout: float | None,
         policy: RetryPolicy | None,
         accept: Container[int],
+        body: Body | None,
     ) -> Answer:
         kind = request_class(request.operation)
         retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
-        content = request.encode()
-        sent_headers = self._headers(request, headers, timeout)
+        content = request.encode() if body is None else body
+        seen.sent_bytes = size_of(content)
+        sent_headers = self._line.headers(request, seen.headers, timeout)
         history: list[str] = []
         while True:
+            seen.attempt_begins(retries)
             sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
-            outcome = self._attempt(request, content, sent_headers, timeout)
+            outcome = self._line.attempt(request, content, sent_headers, timeout)
             if isinstance(outcome, Reply) and _is_fine(outcome, accept):
                 if retries.attempt > 1:
                     log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
                 self.budget.earn()
+                seen.attempt_succeeded(retries)
                 return Answer(
                     outcome.status_code,
                     outcome.headers,
@@ -163,6 +178,7 @@ class Transport:
                 wait = retries.next_wait(
                     retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
                 )
+            seen.attempt_failed(retries, error, wait)
             if wait is None:
                 raise _final(error, retries.refusal, history)
             log.warning(
@@ -182,19 +198,33 @@ class Transport:
         timeout: float | None = None,
     ) -> Reply | TransportError:
         """Make one attempt and return what came of it, for callers with rules of their own."""
-        sent_headers = self._headers(request, headers, timeout)
-        sent_headers["x-stainless-retry-count"] = "0"
-        try:
-            with guarded(self.breakers, request.operation) as note:
-                outcome = self._attempt(request, request.encode(), sent_headers, timeout)
-                note(outcome)
-        except CircuitOpenError as error:
-            return error
-        if isinstance(outcome, Broken):
-            return outcome.error
-        if outcome.is_success:
-            self.budget.earn()
-        return outcome
+        with self._seen(request, headers) as seen:
+            sent_headers = self._line.headers(request, seen.headers, timeout)
+            sent_headers["x-stainless-retry-count"] = "0"
+            content = request.encode()
+            seen.sent_bytes = size_of(content)
+            try:
+                with guarded(self.breakers, request.operation) as note:
+                    outcome = self._line.attempt(request, content, sent_headers, timeout)
+                    note(outcome)
+            except CircuitOpenError as error:
+                seen.failed(error)
+                return error
+            if isinstance(outcome, Broken):
+                seen.failed(outcome.error)
+                return outcome.error
+            seen.answered(outcome.status_code, len(outcome.content))
+            if outcome.is_success:
+                self.budget.earn()
+            return outcome
+
+    def _seen(self, request: Request, headers: Mapping[str, str] | None) -> Observed | Unobserved:
+        if self.tracer is None and not is_heard():
+            return Unobserved(headers)
+        # Loaded by whoever listens first; who does not pays nothing for it.
+        from tinkex.transport.observed import Observed
+
+        return Observed(self, request, headers)
 
     @contextmanager
     def stream(
@@ -205,9 +235,20 @@ class Transport:
         timeout: float | None = None,
     ) -> Iterator[Stream]:
         """Send a request and hand out its answer while it is still coming."""
-        network = self._opened()
+        with (
+            self._seen(request, headers) as seen,
+            self._stream(request, seen.headers, timeout) as opened,
+        ):
+            seen.answered(200)
+            yield opened
+
+    @contextmanager
+    def _stream(
+        self, request: Request, headers: Mapping[str, str] | None, timeout: float | None
+    ) -> Iterator[Stream]:
+        network = self._line.opened()
         self._credentials.prepare()
-        sent_headers = self._headers(request, headers, timeout)
+        sent_headers = self._line.headers(request, headers, timeout)
         try:
             with network.stream(
                 request.method,
@@ -263,75 +304,11 @@ class Transport:
     @property
     def is_foreign(self) -> bool:
         """Tell whether this process was forked from the one that the connections belong to."""
-        return os.getpid() != self._process
+        return self._line.is_foreign
 
     def close(self) -> None:
         """Close every connection; calls after it raise `ClientClosedError`."""
-        self._closed = True
-        self._network.close()
-
-    def _opened(self) -> Network:
-        if self._closed:
-            raise ClientClosedError("this client was closed; create a new ServiceClient")
-        if self.is_foreign:
-            raise ClientClosedError(
-                "this client was made before the process forked, and its connections belong to the "
-                "parent; create a new ServiceClient in this process"
-            )
-        return self._network
-
-    def _attempt(
-        self,
-        request: Request,
-        content: bytes | None,
-        headers: Mapping[str, str],
-        timeout: float | None,
-    ) -> Reply | Broken:
-        outcome, generation = self._exchanged(request, content, headers, timeout)
-        refused = isinstance(outcome, Reply) and outcome.status_code == 401
-        # A key may have been changed meanwhile; the refused request had no effect.
-        if refused and self._credentials.renewed(generation):
-            log.info("%s: the API key was renewed", request.operation)
-            outcome, _ = self._exchanged(request, content, headers, timeout)
-        return outcome
-
-    def _exchanged(
-        self,
-        request: Request,
-        content: bytes | None,
-        headers: Mapping[str, str],
-        timeout: float | None,
-    ) -> tuple[Reply | Broken, int]:
-        """Return what came of one attempt, and with which generation of the key it was made."""
-        network = self._opened()
-        self._credentials.prepare()
-        generation = self._credentials.generation
-        if self.config.dump_headers:
-            self._dump(request, {**network.fixed_headers, **headers})
-        try:
-            outcome = network.exchange(
-                request.method,
-                request.path,
-                request.params,
-                headers,
-                content,
-                timeout,
-                may_repeat=request_class(request.operation).is_idempotent,
-            )
-        except RuntimeError:
-            # What httpx says when another thread has closed it meanwhile.
-            self._opened()
-            raise
-        except BaseException as error:
-            # An interrupt goes on, without the frames below: they hold the headers that were sent.
-            disarm(error)
-            raise
-        if isinstance(outcome, Reply):
-            self._had_contact = True
-        else:
-            # Another thread's close breaks what is under way, in one way or another.
-            self._opened()
-        return outcome, generation
+        self._line.close()
 
     def use_tokens(self, exchange: Callable[[], str]) -> None:
         """Send a token in place of the key, as servers may ask for.
@@ -343,10 +320,6 @@ class Transport:
             TinkexError: The server gives none.
         """
         self._credentials.use_tokens(exchange)
-
-    def _dump(self, request: Request, headers: Mapping[str, str]) -> None:
-        secrets = dict.fromkeys(self._credentials.header_names, "")
-        log.info("%s %s %s", request.method, request.path, redact_headers({**headers, **secrets}))
 
     def _failure(
         self, outcome: Reply | Broken, request: Request, kind: RequestClass
@@ -364,22 +337,9 @@ class Transport:
     def _is_hopeless(self, error: ApiError | TransportError, retries: Retries) -> bool:
         return (
             isinstance(error, ConnectError)
-            and not self._had_contact
+            and not self._line.had_contact
             and retries.attempt >= ATTEMPTS_BEFORE_FIRST_CONTACT
         )
-
-    def _headers(
-        self, request: Request, extra: Mapping[str, str] | None, timeout: float | None
-    ) -> dict[str, str]:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        if request.content_type:
-            headers["content-type"] = request.content_type
-        if request.method != "GET":
-            headers["x-idempotency-key"] = uuid.uuid4().hex
-        headers["x-stainless-read-timeout"] = f"{timeout or self.config.timeout:.3f}"
-        for name, value in (extra or {}).items():
-            headers[name.lower()] = value
-        return headers
 
 
 def _is_fine(response: Reply, accept: Container[int]) -> bool:
