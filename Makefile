@@ -41,7 +41,7 @@ tests: $(DEV)
 test-lowest: $(PY)  ## run the tests with the lowest versions of all dependencies, in a venv of its own
 	@$(PYTHON) -m venv $(LOWEST)
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt \
-		--editable '.[local,cli,hub,chat,zstd,progress]' pytest pytest-timeout hypothesis jsonschema protobuf tiktoken
+		--editable '.[local,cli,hub,chat,zstd,progress,plot,otel]' pytest pytest-timeout hypothesis jsonschema protobuf tiktoken
 	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
 
 audit: $(RUNTIME)  ## ask the public advisory database about the installed packages (needs the internet)
