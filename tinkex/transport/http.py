@@ -103,6 +103,7 @@ class Transport:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        policy: RetryPolicy | None = None,
     ) -> T:
         """Send a request and read its answer.
 
@@ -110,7 +111,7 @@ class Transport:
             TransportError: No usable answer came.
             ApiError: The server answered with an error status.
         """
-        answer = self.send(request, headers=headers, timeout=timeout)
+        answer = self.send(request, headers=headers, timeout=timeout, policy=policy)
         return self.parsed(answer, parse, request.operation)
 
     def parsed(self, answer: Answer, parse: Callable[[bytes], T], operation: str) -> T:
