@@ -17,6 +17,7 @@ from tinkex.transport.credentials import Credentials
 from tinkex.transport.direct import CONNECT_TIMEOUT
 from tinkex.transport.failures import Failure, causes_of, printable, transport_error
 from tinkex.transport.network import verification
+from tinkex.transport.unshown import HIDE_QUERY
 
 
 class KeyAuth(httpx.Auth):
@@ -169,6 +170,7 @@ def open_client(
             timeout=timeout(config.timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,
+            event_hooks=HIDE_QUERY,
             verify=verification(config.verify),
             # httpx would go through the proxy all the same.
             proxy=None if http_transport else _proxy(config),

@@ -24,7 +24,7 @@ from tinkex.errors import (
 )
 from tinkex.events.bus import is_heard
 from tinkex.secret import Secret
-from tinkex.transport.answer import Answer, Broken, Reply, Stream
+from tinkex.transport.answer import Answer, Broken, Reply, Stream, UnshownHeaders
 from tinkex.transport.classes import RequestClass, request_class
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import (
@@ -135,58 +135,47 @@ class Transport:
         answers like any 2xx.
         """
         with self._seen(request, headers) as seen:
-            answer = self._send(request, seen, timeout, policy, accept)
-            seen.answered(answer.status_code, len(answer.content), answer.retries)
-            return answer
-
-    def _send(
-        self,
-        request: Request,
-        seen: Observed | Unobserved,
-        timeout: float | None,
-        policy: RetryPolicy | None,
-        accept: Container[int],
-    ) -> Answer:
-        kind = request_class(request.operation)
-        retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
-        content = request.encode()
-        seen.sent_bytes = len(content or b"")
-        sent_headers = self._headers(request, seen.headers, timeout)
-        history: list[str] = []
-        while True:
-            seen.attempt_begins(retries)
-            sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
-            outcome = self._attempt(request, content, sent_headers, timeout)
-            if isinstance(outcome, Reply) and _is_fine(outcome, accept):
-                if retries.attempt > 1:
-                    log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
-                self.budget.earn()
-                seen.attempt_succeeded(retries)
-                return Answer(
-                    outcome.status_code,
-                    outcome.headers,
-                    outcome.content,
-                    retries.elapsed,
-                    retries.attempt - 1,
+            kind = request_class(request.operation)
+            retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
+            content = request.encode()
+            seen.sent_bytes = len(content or b"")
+            sent_headers = self._headers(request, seen.headers, timeout)
+            history: list[str] = []
+            while True:
+                seen.attempt_begins(retries)
+                sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
+                outcome = self._attempt(request, content, sent_headers, timeout)
+                if isinstance(outcome, Reply) and _is_fine(outcome, accept):
+                    if retries.attempt > 1:
+                        log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
+                    self.budget.earn()
+                    seen.attempt_succeeded(retries)
+                    seen.answered(outcome.status_code, len(outcome.content), retries.attempt - 1)
+                    return Answer(
+                        outcome.status_code,
+                        outcome.headers,
+                        outcome.content,
+                        retries.elapsed,
+                        retries.attempt - 1,
+                    )
+                error, may_repeat, retry_after = self._failure(outcome, request, kind)
+                history.append(f"{retries.elapsed:.1f} s: {short(error)}")
+                wait = None
+                if may_repeat and not self._is_hopeless(error, retries):
+                    wait = retries.next_wait(
+                        retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
+                    )
+                seen.attempt_failed(retries, error, wait)
+                if wait is None:
+                    raise _final(error, retries.refusal, history)
+                log.warning(
+                    "%s: %s; attempt %d in %.1f s",
+                    request.operation,
+                    short(error),
+                    retries.attempt,
+                    wait,
                 )
-            error, may_repeat, retry_after = self._failure(outcome, request, kind)
-            history.append(f"{retries.elapsed:.1f} s: {short(error)}")
-            wait = None
-            if may_repeat and not self._is_hopeless(error, retries):
-                wait = retries.next_wait(
-                    retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
-                )
-            seen.attempt_failed(retries, error, wait)
-            if wait is None:
-                raise _final(error, retries.refusal, history)
-            log.warning(
-                "%s: %s; attempt %d in %.1f s",
-                request.operation,
-                short(error),
-                retries.attempt,
-                wait,
-            )
-            self.clock.sleep(wait)
+                self.clock.sleep(wait)
 
     def send_once(
         self,
@@ -374,7 +363,7 @@ class Transport:
     def _headers(
         self, request: Request, extra: Mapping[str, str] | None, timeout: float | None
     ) -> dict[str, str]:
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = UnshownHeaders((name.lower(), value) for name, value in request.headers.items())
         if request.content_type:
             headers["content-type"] = request.content_type
         if request.method != "GET":
