@@ -11,7 +11,6 @@ from typing import Any, Final, Generic, TypeVar
 from attrs import define, field, frozen
 from tinkex_generated.api.futures import retrieve_future, retrieve_future_binary
 from tinkex_generated.models import FutureRetrieveRequest
-from tinkex_generated.types import loads
 
 from tinkex.errors import (
     ApiError,
@@ -32,6 +31,7 @@ from tinkex.transport.http import Transport
 from tinkex.transport.retry import Retries, RetryPolicy, retry_after_seconds
 from tinkex.transport.unobserved import tell_failure
 from tinkex.wire import binary
+from tinkex.wire.json_arrays import load_with_arrays
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -360,7 +360,7 @@ class Promise(Generic[T]):
 def _mapping(response: Reply, default: Any = MappingProxyType({})) -> Any:
     """Return the answer's JSON object, or the default if it is none."""
     try:
-        body = loads(response.content)
+        body = load_with_arrays(response.content)
     except ValueError:
         return default
     return body if isinstance(body, Mapping) else default

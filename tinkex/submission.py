@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tinkex_generated.errors import ParseError
-from tinkex_generated.types import Request, loads
+from tinkex_generated.types import Request
 
 from tinkex.errors import (
     ApiError,
@@ -25,6 +25,7 @@ from tinkex.futures import Future
 from tinkex.polling import Done, Promise
 from tinkex.scope import current_scope
 from tinkex.session import Session
+from tinkex.wire.json_arrays import load_with_arrays
 from tinkex.work import PromisedWork, Work
 
 T = TypeVar("T")
@@ -248,6 +249,6 @@ def _is_about_number(operation: str, error: ApiError) -> bool:
 def decoded(content: bytes) -> Any:
     """Return the JSON of a body; a ParseError says that it is none."""
     try:
-        return loads(content)
+        return load_with_arrays(content)
     except ValueError:
         raise ParseError("", f"is no JSON ({len(content)} bytes)") from None

@@ -15,11 +15,13 @@ from typing import Any
 
 import tinkex
 import tinkex.checkpoints
+import tinkex.credentials
 import tinkex.errors
 import tinkex.events
 import tinkex.local
 import tinkex.losses
 import tinkex.metrics
+import tinkex.recovery
 import tinkex.regularizers
 import tinkex.telemetry
 import tinkex.testing
@@ -35,6 +37,7 @@ Every public name, with its signature and what it does in a line; `help(name)` s
 """
 SECTIONS = [
     ("Clients", tinkex, ["ServiceClient", "TrainingClient", "SamplingClient", "RestClient"]),
+    ("Keys: tinkex.credentials", tinkex.credentials, tinkex.credentials.__all__),
     ("Settings", tinkex, ["Config", "RetryConfig", "enable_logging"]),
     ("Futures", tinkex, ["Future", "wait", "as_completed"]),
     ("Text: tinkex.tokenizer", tinkex.tokenizer, tinkex.tokenizer.__all__),
@@ -46,6 +49,7 @@ SECTIONS = [
     ("Metrics: tinkex.metrics", tinkex.metrics, tinkex.metrics.__all__),
     ("Telemetry: tinkex.telemetry", tinkex.telemetry, tinkex.telemetry.__all__),
     ("The training log: tinkex.training_log", tinkex.training_log, tinkex.training_log.__all__),
+    ("Recovery: tinkex.recovery", tinkex.recovery, tinkex.recovery.__all__),
     ("The local server: tinkex.local", tinkex.local, tinkex.local.__all__),
     ("Faults: tinkex.testing", tinkex.testing, tinkex.testing.__all__),
 ]

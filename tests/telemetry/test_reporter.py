@@ -119,6 +119,7 @@ def test_a_failing_server_is_tried_three_times_and_then_given_up(
     assert inbox.events[-1]["event_name"] == "later"
 
 
+@pytest.mark.holds("S4")
 def test_an_errors_message_and_the_users_paths_never_leave(
     make: Callable[..., TelemetryReporter], inbox: Inbox
 ) -> None:
@@ -165,6 +166,7 @@ def test_the_chain_of_causes_is_searched_even_when_it_is_a_circle() -> None:
     assert user_error(first) is None
 
 
+@pytest.mark.holds("S4")
 def test_event_data_keeps_kinds_and_drops_contents() -> None:
     """Booleans and None stay what they are; long text is cut; tensors and dicts become their type."""
     kept = plain(

@@ -25,13 +25,13 @@ from tinkex.errors import (
 from tinkex.events.bus import is_heard
 from tinkex.secret import Secret
 from tinkex.transport.answer import Answer, Broken, Reply, Stream, UnshownHeaders
-from tinkex.transport.classes import RequestClass, request_class
+from tinkex.transport.body import Body, size_of
+from tinkex.transport.classes import request_class
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import (
     api_error,
     decode_error,
     disarm,
-    is_retryable_status,
     short,
 )
 from tinkex.transport.network import Network, open_network
@@ -40,9 +40,9 @@ from tinkex.transport.retry import (
     RetryBudget,
     RetryPolicy,
     full_jitter,
-    retry_after_seconds,
 )
 from tinkex.transport.unobserved import Unobserved
+from tinkex.transport.verdict import failure_of, final, is_fine
 
 if TYPE_CHECKING:
     import httpx
@@ -128,24 +128,24 @@ class Transport:
         timeout: float | None = None,
         policy: RetryPolicy | None = None,
         accept: Container[int] = (),
+        body: Body | None = None,
     ) -> Answer:
         """Send a request, repeating it where that is safe, and return the answer.
 
         Each attempt carries the same bytes and the same idempotency key. Statuses in `accept` are
-        answers like any 2xx.
+        answers like any 2xx. A `body` is sent instead of the request's own.
         """
         with self._seen(request, headers) as seen:
-            kind = request_class(request.operation)
             retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
-            content = request.encode()
-            seen.sent_bytes = len(content or b"")
+            content = request.encode() if body is None else body
+            seen.sent_bytes = size_of(content)
             sent_headers = self._headers(request, seen.headers, timeout)
             history: list[str] = []
             while True:
                 seen.attempt_begins(retries)
                 sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
                 outcome = self._attempt(request, content, sent_headers, timeout)
-                if isinstance(outcome, Reply) and _is_fine(outcome, accept):
+                if isinstance(outcome, Reply) and is_fine(outcome, accept):
                     if retries.attempt > 1:
                         log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
                     self.budget.earn()
@@ -158,7 +158,9 @@ class Transport:
                         retries.elapsed,
                         retries.attempt - 1,
                     )
-                error, may_repeat, retry_after = self._failure(outcome, request, kind)
+                error, may_repeat, retry_after = failure_of(
+                    outcome, self.api_error, request.operation
+                )
                 history.append(f"{retries.elapsed:.1f} s: {short(error)}")
                 wait = None
                 if may_repeat and not self._is_hopeless(error, retries):
@@ -167,7 +169,7 @@ class Transport:
                     )
                 seen.attempt_failed(retries, error, wait)
                 if wait is None:
-                    raise _final(error, retries.refusal, history)
+                    raise final(error, retries.refusal, history)
                 log.warning(
                     "%s: %s; attempt %d in %.1f s",
                     request.operation,
@@ -189,7 +191,7 @@ class Transport:
             sent_headers = self._headers(request, seen.headers, timeout)
             sent_headers["x-stainless-retry-count"] = "0"
             content = request.encode()
-            seen.sent_bytes = len(content or b"")
+            seen.sent_bytes = size_of(content)
             outcome = self._attempt(request, content, sent_headers, timeout)
             if isinstance(outcome, Broken):
                 seen.failed(outcome.error)
@@ -228,6 +230,7 @@ class Transport:
         self, request: Request, headers: Mapping[str, str] | None, timeout: float | None
     ) -> Iterator[Stream]:
         network = self._opened()
+        self._credentials.prepare()
         sent_headers = self._headers(request, headers, timeout)
         try:
             with network.stream(
@@ -304,11 +307,29 @@ class Transport:
     def _attempt(
         self,
         request: Request,
-        content: bytes | None,
+        content: Body | None,
         headers: Mapping[str, str],
         timeout: float | None,
     ) -> Reply | Broken:
+        outcome, generation = self._exchanged(request, content, headers, timeout)
+        refused = isinstance(outcome, Reply) and outcome.status_code == 401
+        # A key may have been changed meanwhile; the refused request had no effect.
+        if refused and self._credentials.renewed(generation):
+            log.info("%s: the API key was renewed", request.operation)
+            outcome, _ = self._exchanged(request, content, headers, timeout)
+        return outcome
+
+    def _exchanged(
+        self,
+        request: Request,
+        content: Body | None,
+        headers: Mapping[str, str],
+        timeout: float | None,
+    ) -> tuple[Reply | Broken, int]:
+        """Return what came of one attempt, and with which generation of the key it was made."""
         network = self._opened()
+        self._credentials.prepare()
+        generation = self._credentials.generation
         if self.config.dump_headers:
             self._dump(request, {**network.fixed_headers, **headers})
         try:
@@ -334,24 +355,22 @@ class Transport:
         else:
             # Another thread's close breaks what is under way, in one way or another.
             self._opened()
-        return outcome
+        return outcome, generation
+
+    def use_tokens(self, exchange: Callable[[], str]) -> None:
+        """Send a token in place of the key, as servers may ask for.
+
+        Args:
+            exchange: Asks the server for a token, by a call of this transport.
+
+        Raises:
+            TinkexError: The server gives none.
+        """
+        self._credentials.use_tokens(exchange)
 
     def _dump(self, request: Request, headers: Mapping[str, str]) -> None:
         secrets = dict.fromkeys(self._credentials.header_names, "")
         log.info("%s %s %s", request.method, request.path, redact_headers({**headers, **secrets}))
-
-    def _failure(
-        self, outcome: Reply | Broken, request: Request, kind: RequestClass
-    ) -> tuple[ApiError | TransportError, bool, float | None]:
-        """Return the error, whether the request may be repeated, and how long the server asks."""
-        if isinstance(outcome, Reply):
-            error = self.api_error(outcome, request.operation)
-            may_repeat = kind is not RequestClass.BACKGROUND and is_retryable_status(
-                outcome, idempotent=kind.is_idempotent
-            )
-            return error, may_repeat, retry_after_seconds(outcome.headers)
-        safe = kind.is_idempotent or (kind is RequestClass.UNKEYED and not outcome.was_sent)
-        return outcome.error, safe and outcome.error.retryable, None
 
     def _is_hopeless(self, error: ApiError | TransportError, retries: Retries) -> bool:
         return (
@@ -372,16 +391,3 @@ class Transport:
         for name, value in (extra or {}).items():
             headers[name.lower()] = value
         return headers
-
-
-def _is_fine(response: Reply, accept: Container[int]) -> bool:
-    return response.is_success or response.status_code in accept
-
-
-def _final(
-    error: ApiError | TransportError, refusal: str, history: list[str]
-) -> ApiError | TransportError:
-    if refusal:
-        error.message += f"; {refusal}"
-    error.attempts = tuple(history)
-    return error
