@@ -18,6 +18,7 @@ from tinkex.config import Config, is_loopback_host
 from tinkex.errors import CheckpointError, DownloadIncompleteError, UnsafeArchiveError
 from tinkex.rest_checkpoints import REDIRECTS
 from tinkex.transport.tls import tls_context
+from tinkex.transport.unshown import HIDE_QUERY
 
 Progress = Callable[[int, int | None], None]
 
@@ -106,6 +107,7 @@ def _anonymous_client(config: Config, url: str) -> httpx.Client:
     return httpx.Client(
         timeout=TIMEOUT,
         follow_redirects=False,
+        event_hooks=HIDE_QUERY,
         trust_env=not loopback,
         proxy=config.proxy.reveal() if config.proxy and not loopback else None,
         verify=tls_context(config),
