@@ -26,7 +26,7 @@ from tinkex import (
     TrainingClient,
     types,
 )
-from tinkex.checkpoints import Download, download
+from tinkex.checkpoints import Download, HubUpload, download, push_to_hub
 from tinkex.local import LocalServer
 from tinkex.recovery import (
     Recovered,
@@ -210,6 +210,7 @@ def rest(client: RestClient) -> None:
     client.unpublish_checkpoint_from_tinker_path(path)
     client.set_checkpoint_ttl_from_tinker_path(path, None)
     answer = client.request("GET", "/api/v1/healthz")
+    client.request("POST", "/upload", {"note": "x"}, files={"a": Path("a"), "b": ("b", b"", None)})
     assert_type(answer, types.RawResponse)
     assert_type(answer.header("x-request-id"), str | None)
     assert_type(client.base_url, str)
@@ -240,6 +241,8 @@ def rest(client: RestClient) -> None:
     assert_type(client.download_checkpoint(path, "folder", extract=False), Download)
     got = download(client, path, "folder", progress=lambda done, total: print(done, total))
     assert_type(got, Download)
+    pushed = push_to_hub(client, path, "me/adapter", private=False, ignore_patterns="*.bin")
+    assert_type(pushed, HubUpload)
     assert_type(got.folder, Path)
 
 
