@@ -31,6 +31,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "model": ("tinkex.cli.model", "Look at the models that the server has."),
     "session": ("tinkex.cli.session", "Look at sessions, and close them."),
+    "chat": ("tinkex.cli.chat", "Talk to a model."),
+    "train": ("tinkex.cli.train", "Fine-tune a model on the lines of a file."),
     "serve": ("tinkex.cli.serve", "Run the local server until Ctrl-C."),
     "usage": (
         "tinkex.cli.usage",
