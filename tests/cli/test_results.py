@@ -291,6 +291,33 @@ def test_a_stream_is_the_text_alone(
         assert shell(*greedy, "--stream") == streamed
 
 
+def test_a_paused_queue_is_told_of_on_a_terminal(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a line of its own, without what would steer the terminal; a pipe hears nothing."""
+    paused = Fault(
+        on="retrieve_future",
+        times=2,
+        status=408,
+        body={
+            "type": "try_again",
+            "request_id": "r",
+            "queue_state": "paused_capacity",
+            "queue_state_reason": "short of \x1b[31mcards",
+        },
+    )
+    sample = (*SAMPLE, "--prompt", "a", "--num-samples", "2")
+    with LocalServer(data_dir=tmp_path / "paused", faults=[paused]) as server:
+        monkeypatch.setenv("TINKER_BASE_URL", server.base_url)
+        told = shell(*sample, terminal=100)
+        assert told.code == 0
+        assert re.search(
+            r"\r\x1b\[Kthe server's queue is paused_capacity: short of [^\x1b\n]*cards\n", told.err
+        )
+        server.faults.add(paused)
+        assert "queue" not in shell(*sample).err
+
+
 def test_samples_go_to_a_file(shell: Shell, tmp_path: Path) -> None:
     """Folders are made, the file ends with a line end, and stdout stays empty."""
     done = shell(*SAMPLE, "--prompt", "a", "--json", "--output", "deep/er/out.json")
