@@ -29,6 +29,7 @@ LOADED_LATE = {
     "jsonschema_rs",
     "autograd",
     "opentelemetry",
+    "matplotlib",
 }
 
 

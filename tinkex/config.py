@@ -99,6 +99,7 @@ class Config:
         response_bytes: Bytes of large answers being fetched at once; None: the hint, else 50 MiB.
         offline: Whether tokenizers are looked for on this machine alone.
         cache_dir: Where converted tokenizers are kept; None takes the user's cache folder.
+        tracing: Whether calls are spans of OpenTelemetry, and requests carry their trace context.
         sources: For each setting "argument", "environment NAME" or "default".
     """
 
@@ -131,6 +132,7 @@ class Config:
     response_bytes: int | None = None
     offline: bool = False
     cache_dir: str | None = None
+    tracing: bool = False
     sources: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
 
     @classmethod

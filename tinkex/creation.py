@@ -41,21 +41,23 @@ def create_model(
     Some servers answer at once and some promise an answer, so both are taken.
     """
     session.check()
-    answer = session.transport.send(
-        operation.build_request(
-            body=CreateModelRequest(
-                session_id=session.id,
-                model_seq_id=session.next_model_number(),
-                base_model=base_model,
-                user_metadata=checked_metadata(user_metadata),
-                lora_config=encode.lora_config(lora),
-                optimizer_config=None if optimizer is None else OptimizerConfig(type_=optimizer),
-            )
+    request = operation.build_request(
+        body=CreateModelRequest(
+            session_id=session.id,
+            model_seq_id=session.next_model_number(),
+            base_model=base_model,
+            user_metadata=checked_metadata(user_metadata),
+            lora_config=encode.lora_config(lora),
+            optimizer_config=None if optimizer is None else OptimizerConfig(type_=optimizer),
         )
     )
-    created = outcome(session, answer, "create_model", "CreateModel", CreateModelResponse.from_dict)
-    model_id: str = created.result().model_id
-    return model_id
+    with session.scope("create_model", base_model):
+        answer = session.transport.send(request)
+        created = outcome(
+            session, answer, "create_model", "CreateModel", CreateModelResponse.from_dict
+        )
+        model_id: str = created.result().model_id
+        return model_id
 
 
 def outcome(

@@ -22,12 +22,14 @@ from tinkex.errors import (
     TinkexError,
     TransportError,
 )
+from tinkex.events.bus import is_heard
 from tinkex.limits import ByteBudget
 from tinkex.protobuf import is_protobuf
 from tinkex.transport.answer import Reply
 from tinkex.transport.failures import is_retryable_status, message_of, printable
 from tinkex.transport.http import Transport
 from tinkex.transport.retry import Retries, RetryPolicy, retry_after_seconds
+from tinkex.transport.unobserved import tell_failure
 from tinkex.wire import binary
 from tinkex.wire.json_arrays import load_with_arrays
 
@@ -293,6 +295,8 @@ class Promise(Generic[T]):
             spell = self._spells[kind] = _Spell(self._patience(kind))
         spell.history.append(f"{spell.retries.elapsed:.1f} s: {self.last_heard}")
         wait = spell.retries.next_wait(retry_after=retry_after)
+        if is_heard():
+            tell_failure("retrieve_future", self.transport.session_id, spell.retries, error, wait)
         if wait is not None:
             log.log(
                 logging.WARNING if is_news else logging.DEBUG,

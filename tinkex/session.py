@@ -7,7 +7,8 @@ import itertools
 import logging
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from tinkex_generated.api.sessions import create_session, finish_session, session_heartbeat
@@ -22,9 +23,11 @@ from tinkex import termination
 from tinkex.background import FuturePool
 from tinkex.cancellation import Cancellations
 from tinkex.errors import ClientClosedError, SessionLostError, TinkexError
+from tinkex.events.bus import is_heard
 from tinkex.hints import ask_for_hints
 from tinkex.limits import Limits, SampleLimiter, sample_limiter
 from tinkex.queue_state import QueueObserver, QueueWatch
+from tinkex.scope import Scope, current_scope
 from tinkex.transport import Transport
 from tinkex.transport.answer import Reply
 from tinkex.transport.failures import printable
@@ -43,6 +46,8 @@ LATE = 20.0
 MISSES_BEFORE_WARNING = 2
 # A single 404 may come from a proxy that lost its way.
 NOT_FOUND_BEFORE_LOST = 2
+
+_NO_SCOPE: AbstractContextManager[Any] = nullcontext()
 
 FinishReason = termination.ExitReason
 
@@ -124,6 +129,7 @@ class Session:
             create_session.parse_response,
         )
         self.id: str = answer.session_id
+        transport.session_id = self.id
         for level, message in (
             (logging.INFO, answer.info_message),
             (logging.WARNING, answer.warning_message),
@@ -141,6 +147,16 @@ class Session:
             self.telemetry = TelemetryReporter(transport, self.id)
         atexit.register(self._close_at_exit)
         termination.watch(self)
+
+    def scope(self, operation: str, model: str | None = None) -> AbstractContextManager[Any]:
+        """Return the block in which a call of the user's is submitted; see `tinkex.scope`."""
+        tracer = self.transport.tracer
+        if tracer is None and not is_heard():
+            return _NO_SCOPE
+        span = None
+        if tracer is not None:
+            span = tracer.operation(operation, model, self.id, current_scope())
+        return Scope(operation, model, span)
 
     def next_model_number(self) -> int:
         """Return the number of the session's next model, from 0."""

@@ -310,4 +310,5 @@ SETTINGS: dict[str, Setting] = {
     "response_bytes": _setting("TINKEX_RESPONSE_BYTES", _size, _size_text),
     "offline": _setting("TINKEX_OFFLINE", _boolean, _boolean_text),
     "cache_dir": _setting("TINKEX_CACHE_DIR", _folder),
+    "tracing": _setting("TINKEX_TRACING", _boolean, _forgiving_boolean_text(default=False)),
 }

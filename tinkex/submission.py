@@ -23,6 +23,7 @@ from tinkex.errors import (
 )
 from tinkex.futures import Future
 from tinkex.polling import Done, Promise
+from tinkex.scope import current_scope
 from tinkex.session import Session
 from tinkex.wire.json_arrays import load_with_arrays
 from tinkex.work import PromisedWork, Work
@@ -85,7 +86,13 @@ def promise(
 def future(
     session: Session, work: Work[T], operation: str, subject: str | None = None
 ) -> Future[T]:
-    """Return the future of a session's work; `subject` is the model or sampler it belongs to."""
+    """Return the future of a session's work; `subject` is the model or sampler it belongs to.
+
+    It keeps the scope in which it was asked for, see `Session.scope`.
+    """
+    scope = current_scope()
+    if scope is not None:
+        scope = scope.keep() if scope.is_free_for(operation) else None
     return Future(
         work,
         operation=operation,
@@ -94,6 +101,7 @@ def future(
         session_id=session.id,
         subject=subject,
         queue_watch=session.queue_watch,
+        scope=scope,
     )
 
 

@@ -151,13 +151,13 @@ class TrainingClient(CheckpointCalls):
         from tinkex.losses.custom import CustomStep, SurrogateWork
 
         step = CustomStep.of(data, loss_fn, regularizers, backend)
-        with self._queue.turn():
+        with self._session.scope("forward_backward_custom", self.base_model), self._queue.turn():
             result = self.forward(step.forward_data(), "cross_entropy").result()
             surrogate = step.backward(result)
             work = submit_batch(
                 self._queue, self.model_id, "forward_backward", surrogate.data, "cross_entropy"
             )
-        return self._promised(SurrogateWork(work, surrogate), "forward_backward_custom")
+            return self._promised(SurrogateWork(work, surrogate), "forward_backward_custom")
 
     def optim_step(
         self, adam_params: AdamParams | DimuonParams | None = None
@@ -247,19 +247,20 @@ class TrainingClient(CheckpointCalls):
 
     def unload_model(self) -> Future[UnloadModelResponse]:
         """Free the model on the server; what was not saved is gone, and so is this client."""
-        answer = self._session.transport.send(
-            unload_model.build_request(body=UnloadModelRequest(model_id=self.model_id))
-        )
-        self._queue.close()
-        unloaded: Future[UnloadModelResponse] = outcome(
-            self._session,
-            answer,
-            "unload_model",
-            "UnloadModel",
-            UnloadModelResponse.from_dict,
-            self.model_id,
-        )
-        return unloaded
+        with self._session.scope("unload_model", self.base_model):
+            answer = self._session.transport.send(
+                unload_model.build_request(body=UnloadModelRequest(model_id=self.model_id))
+            )
+            self._queue.close()
+            unloaded: Future[UnloadModelResponse] = outcome(
+                self._session,
+                answer,
+                "unload_model",
+                "UnloadModel",
+                UnloadModelResponse.from_dict,
+                self.model_id,
+            )
+            return unloaded
 
     def discard(self) -> None:
         """Unload the model if the server can; failures do not matter."""
@@ -274,14 +275,15 @@ class TrainingClient(CheckpointCalls):
         loss_fn: str,
         loss_fn_config: Mapping[str, float | str] | None,
     ) -> Future[ForwardBackwardOutput]:
-        try:
-            work = submit_batch(
-                self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
-            )
-        except TinkexError as error:
-            # The frames of cutting and sending it tell the user nothing.
-            raise error.with_traceback(None) from None
-        return self._promised(work, operation)
+        with self._session.scope(operation, self.base_model):
+            try:
+                work = submit_batch(
+                    self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
+                )
+            except TinkexError as error:
+                # The frames of cutting and sending it tell the user nothing.
+                raise error.with_traceback(None) from None
+            return self._promised(work, operation)
 
     def _submit(
         self,
@@ -290,11 +292,12 @@ class TrainingClient(CheckpointCalls):
         build: Callable[[int], Request],
         parse: Callable[[Mapping[str, Any]], Any],
     ) -> Future[Any]:
-        try:
-            work = self._queue.submit([build], request_type=request_type, parse=parse)
-        except TinkexError as error:
-            raise error.with_traceback(None) from None
-        return self._promised(work, operation)
+        with self._session.scope(operation, self.base_model):
+            try:
+                work = self._queue.submit([build], request_type=request_type, parse=parse)
+            except TinkexError as error:
+                raise error.with_traceback(None) from None
+            return self._promised(work, operation)
 
     def _promised(self, work: Work[T], operation: str) -> Future[T]:
         promised = future(self._session, work, operation, self.model_id)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import field, frozen
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request
 
@@ -23,8 +22,9 @@ from tinkex.errors import (
     ReadTimeoutError,
     TransportError,
 )
+from tinkex.events.bus import is_heard
 from tinkex.secret import Secret
-from tinkex.transport.answer import Broken, Reply, Stream
+from tinkex.transport.answer import Answer, Broken, Reply, Stream
 from tinkex.transport.classes import RequestClass, request_class
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import (
@@ -42,9 +42,13 @@ from tinkex.transport.retry import (
     full_jitter,
     retry_after_seconds,
 )
+from tinkex.transport.unobserved import Unobserved
 
 if TYPE_CHECKING:
     import httpx
+
+    from tinkex.tracing import Tracer
+    from tinkex.transport.observed import Observed
 
 T = TypeVar("T")
 
@@ -52,25 +56,6 @@ log = logging.getLogger("tinkex.transport")
 
 # Before anything ever answered, a wrong address is likelier than an outage.
 ATTEMPTS_BEFORE_FIRST_CONTACT = 3
-
-
-@frozen
-class Answer:
-    """Hold a finished answer: status, headers and the whole body.
-
-    Attributes:
-        status_code: The HTTP status.
-        headers: The headers.
-        content: The body.
-        elapsed: Seconds from the first attempt to the answer.
-        retries: Attempts before the one that was answered.
-    """
-
-    status_code: int
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
-    elapsed: float = 0.0
-    retries: int = 0
 
 
 class Transport:
@@ -98,6 +83,12 @@ class Transport:
         self.budget = budget or RetryBudget()
         self.policy = RetryPolicy(max_attempts=config.max_retries + 1)
         self.jitter = jitter
+        self.session_id: str | None = None
+        self.tracer: Tracer | None = None
+        if config.tracing:
+            from tinkex.tracing import Tracer
+
+            self.tracer = Tracer()
         self._credentials = Credentials(config)
         self._had_contact = False
         self._closed = False
@@ -143,18 +134,34 @@ class Transport:
         Each attempt carries the same bytes and the same idempotency key. Statuses in `accept` are
         answers like any 2xx.
         """
+        with self._seen(request, headers) as seen:
+            answer = self._send(request, seen, timeout, policy, accept)
+            seen.answered(answer.status_code, len(answer.content), answer.retries)
+            return answer
+
+    def _send(
+        self,
+        request: Request,
+        seen: Observed | Unobserved,
+        timeout: float | None,
+        policy: RetryPolicy | None,
+        accept: Container[int],
+    ) -> Answer:
         kind = request_class(request.operation)
         retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
         content = request.encode()
-        sent_headers = self._headers(request, headers, timeout)
+        seen.sent_bytes = len(content or b"")
+        sent_headers = self._headers(request, seen.headers, timeout)
         history: list[str] = []
         while True:
+            seen.attempt_begins(retries)
             sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
             outcome = self._attempt(request, content, sent_headers, timeout)
             if isinstance(outcome, Reply) and _is_fine(outcome, accept):
                 if retries.attempt > 1:
                     log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
                 self.budget.earn()
+                seen.attempt_succeeded(retries)
                 return Answer(
                     outcome.status_code,
                     outcome.headers,
@@ -169,6 +176,7 @@ class Transport:
                 wait = retries.next_wait(
                     retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
                 )
+            seen.attempt_failed(retries, error, wait)
             if wait is None:
                 raise _final(error, retries.refusal, history)
             log.warning(
@@ -188,14 +196,27 @@ class Transport:
         timeout: float | None = None,
     ) -> Reply | TransportError:
         """Make one attempt and return what came of it, for callers with rules of their own."""
-        sent_headers = self._headers(request, headers, timeout)
-        sent_headers["x-stainless-retry-count"] = "0"
-        outcome = self._attempt(request, request.encode(), sent_headers, timeout)
-        if isinstance(outcome, Broken):
-            return outcome.error
-        if outcome.is_success:
-            self.budget.earn()
-        return outcome
+        with self._seen(request, headers) as seen:
+            sent_headers = self._headers(request, seen.headers, timeout)
+            sent_headers["x-stainless-retry-count"] = "0"
+            content = request.encode()
+            seen.sent_bytes = len(content or b"")
+            outcome = self._attempt(request, content, sent_headers, timeout)
+            if isinstance(outcome, Broken):
+                seen.failed(outcome.error)
+                return outcome.error
+            seen.answered(outcome.status_code, len(outcome.content))
+            if outcome.is_success:
+                self.budget.earn()
+            return outcome
+
+    def _seen(self, request: Request, headers: Mapping[str, str] | None) -> Observed | Unobserved:
+        if self.tracer is None and not is_heard():
+            return Unobserved(headers)
+        # Loaded by whoever listens first; who does not pays nothing for it.
+        from tinkex.transport.observed import Observed
+
+        return Observed(self, request, headers)
 
     @contextmanager
     def stream(
@@ -206,6 +227,17 @@ class Transport:
         timeout: float | None = None,
     ) -> Iterator[Stream]:
         """Send a request and hand out its answer while it is still coming."""
+        with (
+            self._seen(request, headers) as seen,
+            self._stream(request, seen.headers, timeout) as opened,
+        ):
+            seen.answered(200)
+            yield opened
+
+    @contextmanager
+    def _stream(
+        self, request: Request, headers: Mapping[str, str] | None, timeout: float | None
+    ) -> Iterator[Stream]:
         network = self._opened()
         sent_headers = self._headers(request, headers, timeout)
         try:
