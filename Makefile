@@ -32,6 +32,7 @@ types: $(DEV)
 check-generated: $(DEV)  ## fail if a generated file is not what it is made from
 	$(PY) codegen/generate.py --check
 	$(PY) tools/api_page.py --check
+	$(PY) tools/cli_page.py --check
 	$(PY) tools/reliability_page.py --check
 
 tests: $(DEV)
@@ -48,9 +49,10 @@ audit: $(RUNTIME)  ## ask the public advisory database about the installed packa
 	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md and docs/reliability.md from the code
+generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md, cli.md and reliability.md from the code
 	$(PY) codegen/generate.py
 	$(PY) tools/api_page.py
+	$(PY) tools/cli_page.py
 	$(PY) tools/reliability_page.py
 
 examples: $(RUNTIME)  ## run the examples against the local server (or, with TINKER_API_KEY, the service)

@@ -73,10 +73,24 @@ class Shell:
                 code = end.code if isinstance(end.code, int) else 1
         return Done(code, out.getvalue(), err.getvalue())
 
-    def process(self, *arguments: str, stdin: str = "", before: str = "") -> Done:
-        """Run a command in a process of its own; ``before`` is Python that runs first."""
+    def set(self, name: str, value: str) -> None:
+        """Set an environment variable for what follows."""
+        self._monkeypatch.setenv(name, value)
+
+    def process(
+        self, *arguments: str, stdin: str = "", before: str = "", strict: bool = True
+    ) -> Done:
+        """Run a command in a process of its own.
+
+        Args:
+            arguments: What stands after `tinkex`.
+            stdin: What it can read.
+            before: Python that runs first.
+            strict: Whether warnings are errors.
+        """
+        warnings = "error" if strict else "ignore"
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", f"{before}\n{CLI}", *arguments],
+            [sys.executable, "-W", warnings, "-c", f"{before}\n{CLI}", *arguments],
             input=stdin,
             capture_output=True,
             text=True,

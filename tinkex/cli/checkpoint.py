@@ -38,11 +38,20 @@ Example:
     metavar="FILE",
     help="Write what was saved to this JSON file. Required.",
 )
-@click.option("--name", help="Name of the checkpoint.  [default: checkpoint-<model>]")
 @click.option(
-    "--rank", type=click.IntRange(min=1), default=32, show_default=True, help="LoRA rank."
+    "--name", metavar="NAME", help="Name of the checkpoint.  [default: checkpoint-<model>]"
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Fixes the adapter's initial matrices.")
+@click.option(
+    "--rank",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=32,
+    show_default=True,
+    help="LoRA rank.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Fixes the adapter's initial matrices."
+)
 @click.option("--train-mlp/--no-train-mlp", default=True, help="Adapt the MLP layers.")
 @click.option("--train-attn/--no-train-attn", default=True, help="Adapt the attention layers.")
 @click.option("--train-unembed/--no-train-unembed", default=True, help="Adapt the unembedding.")

@@ -38,27 +38,32 @@ Example:
     help="A file with the prompt: text, a JSON list of token ids, or"
     ' {"tokens": [...]}. - reads stdin.',
 )
-@click.option("--max-tokens", type=click.IntRange(min=1), help="Most tokens to draw.")
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens to draw.")
 @click.option(
     "--temperature",
     type=click.FloatRange(min=0),
+    metavar="T",
     default=1.0,
     show_default=True,
     help="0 takes the likeliest token each time.",
 )
-@click.option("--top-k", type=int, default=-1, show_default=True, help="-1 for all tokens.")
+@click.option(
+    "--top-k", type=int, metavar="K", default=-1, show_default=True, help="-1 for all tokens."
+)
 @click.option(
     "--top-p",
     type=click.FloatRange(min=0, max=1, min_open=True),
+    metavar="P",
     default=1.0,
     show_default=True,
     help="Draw among the likeliest tokens that together have this probability.",
 )
 @click.option("--stop", multiple=True, metavar="TEXT", help="Ends a sample. May be repeated.")
-@click.option("--seed", type=click.IntRange(min=0), help="Makes the draw repeatable.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Makes the draw repeatable.")
 @click.option(
     "--num-samples",
     type=click.IntRange(min=1),
+    metavar="N",
     default=1,
     show_default=True,
     help="How many continuations.",
