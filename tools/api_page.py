@@ -17,6 +17,7 @@ import tinkex
 import tinkex.checkpoints
 import tinkex.errors
 import tinkex.events
+import tinkex.finetune
 import tinkex.local
 import tinkex.losses
 import tinkex.metrics
@@ -43,6 +44,7 @@ SECTIONS = [
     ("Losses: tinkex.losses", tinkex.losses, tinkex.losses.__all__),
     ("Regularizers: tinkex.regularizers", tinkex.regularizers, tinkex.regularizers.__all__),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
+    ("Fine-tuning from files: tinkex.finetune", tinkex.finetune, tinkex.finetune.__all__),
     ("Recovery: tinkex.recovery", tinkex.recovery, tinkex.recovery.__all__),
     ("Events: tinkex.events", tinkex.events, tinkex.events.__all__),
     ("Metrics: tinkex.metrics", tinkex.metrics, tinkex.metrics.__all__),

@@ -11,6 +11,7 @@ import pytest
 from support.command import Shell, start
 
 import tinkex
+from tinkex import training_log
 from tinkex.checkpoints import download
 from tinkex.cli.interrupts import Interrupts
 from tinkex.local import LocalServer
@@ -37,7 +38,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def numbers(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return training_log.read(folder / "metrics.jsonl")
 
 
 def weights(server: LocalServer, path: str, folder: Path) -> bytes:

@@ -15,7 +15,7 @@ from tinkex.cli.interrupts import Interrupts
 from tinkex.cli.invocation import Invocation
 from tinkex.cli.reporting import Reporter
 from tinkex.cli.tables import facts
-from tinkex.errors import TinkexError
+from tinkex.errors import MissingDependencyError, TinkexError
 from tinkex.finetune.folder import METRICS, PLOT, Plan, Source, has_run
 from tinkex.finetune.prepare import Prepared
 from tinkex.finetune.recipe import Recipe
@@ -130,7 +130,8 @@ def _train(
             )
             if not outcome.finished:
                 raise KeyboardInterrupt
-    del plot
+    if plot:
+        _plot(invocation, folder)
     return _show(invocation, outcome.to_dict(), folder)
 
 
@@ -206,6 +207,15 @@ def _tell_plan(
         if lines:
             parts.append(f"{len(lines):,} {what}")
     invocation.note(", ".join(parts) + f"; the run is kept in {folder}")
+
+
+def _plot(invocation: Invocation, folder: Path) -> None:
+    from tinkex import training_log
+
+    try:
+        training_log.plot(folder / METRICS, folder / PLOT)
+    except MissingDependencyError as error:
+        invocation.note(f"no picture of the losses: {error}")
 
 
 def _show(invocation: Invocation, outcome: dict[str, Any], folder: Path) -> Any:
