@@ -237,6 +237,26 @@ def test_long_lines_are_an_error_unless_said_otherwise(shell: Shell, data: Path)
     assert "longer than 512 tokens" in shell("train", str(data), *NANO).err
 
 
+def test_the_losses_are_drawn_where_that_is_possible(shell: Shell, data: Path) -> None:
+    """Beside the numbers, with those of what is held out; without the extra it says which one."""
+    short = ("train", str(data), *NANO, "--steps", "2", "--held-out", "0.2")
+    drawn = shell(*short, "--json").json
+    assert drawn["plot"] == "runs/words/training.png"
+    picture = Path(drawn["plot"]).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    lines = [
+        {name: value for name, value in line.items() if name != "held_out_loss"}
+        for line in numbers(Path("runs/words"))
+    ]
+    Path("without.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert training_log.plot("without.jsonl", "without.png").read_bytes() != picture
+    assert shell(*short, "--no-plot", "--json").json["plot"] is None
+    bare = shell.process(*short, before="import sys\nsys.modules['matplotlib'] = None")
+    assert bare.code == 0
+    assert "no picture of the losses: " in bare.err
+    assert "pip install 'tinkex[plot]'" in bare.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -27,7 +27,7 @@ Example:
     "file",
     required=False,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE.jsonl",
+    metavar="[FILE.jsonl]",
 )
 @click.option("--base-model", metavar="NAME", help="Model to train; see `tinkex model list`.")
 @click.option(
