@@ -58,7 +58,7 @@ def begin(
     return _train(invocation, plan, folder, data, held_out, plot)
 
 
-def resume(invocation: Invocation, folder: Path, file: Path | None) -> Any:
+def resume(invocation: Invocation, folder: Path, file: Path | None, *, plot: bool = True) -> Any:
     """Go on with the run in a folder."""
     plan = Plan.read(folder)
     if plan.result is not None:
@@ -70,7 +70,7 @@ def resume(invocation: Invocation, folder: Path, file: Path | None) -> Any:
     if plan.held_out is not None:
         held_out = finetune.read_examples(plan.held_out.path)
         plan.held_out.check(held_out)
-    return _train(invocation, plan, folder, data, held_out, plot=True)
+    return _train(invocation, plan, folder, data, held_out, plot)
 
 
 def _free_folder(invocation: Invocation, file: Path, output: Path | None) -> Path:
