@@ -11,7 +11,7 @@ DEV     := $(VENV)/.dev
 LOWEST := .venv-lowest
 AUDIT := .venv-audit
 
-.PHONY: audit test-lowest help demo test lint types tests check-generated generate examples interop serve bench soak format coverage clean
+.PHONY: audit test-lowest help demo test lint types tests check-generated generate examples interop serve bench soak docs format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench: $(RUNTIME)  ## measure against the official client and PyTorch; writes be
 SECONDS ?= 600
 soak: $(RUNTIME)  ## train for ten minutes under faults and kills; SECONDS=30 is a short one
 	@nice $(PY) tools/soak.py --seconds $(SECONDS)
+
+docs: $(DEV)  ## build the documentation site into build/site; fails on a warning
+	@$(PY) tools/build_site.py
 
 format: $(DEV)  ## format the code and sort its imports
 	$(PY) -m ruff check --fix .

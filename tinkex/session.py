@@ -22,9 +22,15 @@ from tinkex_generated.models import (
 from tinkex import termination
 from tinkex.background import FuturePool
 from tinkex.cancellation import Cancellations
-from tinkex.errors import ClientClosedError, SessionLostError, TinkexError
+from tinkex.errors import (
+    ApiError,
+    ClientClosedError,
+    ConfigurationError,
+    SessionLostError,
+    TinkexError,
+)
 from tinkex.events.bus import is_heard
-from tinkex.hints import ask_for_hints
+from tinkex.hints import ask_for_hints, ask_for_token
 from tinkex.limits import Limits, SampleLimiter, sample_limiter
 from tinkex.queue_state import QueueObserver, QueueWatch
 from tinkex.scope import Scope, current_scope
@@ -102,6 +108,8 @@ class Session:
         config = transport.config
         self.transport = transport
         self.hints = ask_for_hints(transport)
+        if self.hints.config.pjwt_auth_enabled:
+            transport.use_tokens(lambda: ask_for_token(transport))
         self.limits: Limits = self.hints.limits(config)
         self.limiter: SampleLimiter = sample_limiter(config)
         self.limiter.adopt(self.limits)
@@ -206,10 +214,13 @@ class Session:
         Args:
             late: Seconds by which it comes later than it should.
         """
-        outcome = self.transport.send_once(
-            session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id)),
-            timeout=HEARTBEAT_TIMEOUT,
-        )
+        request = session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id))
+        outcome: Reply | TinkexError
+        try:
+            outcome = self.transport.send_once(request, timeout=HEARTBEAT_TIMEOUT)
+        except (ApiError, ConfigurationError) as error:
+            # The key could not be renewed; by the next beat it may be there.
+            outcome = error
         status = outcome.status_code if isinstance(outcome, Reply) else None
         if isinstance(outcome, Reply) and outcome.is_success:
             if self.heartbeat.misses >= MISSES_BEFORE_WARNING:

@@ -15,6 +15,7 @@ from typing import Any
 
 import tinkex
 import tinkex.checkpoints
+import tinkex.credentials
 import tinkex.errors
 import tinkex.events
 import tinkex.finetune
@@ -37,6 +38,7 @@ Every public name, with its signature and what it does in a line; `help(name)` s
 """
 SECTIONS = [
     ("Clients", tinkex, ["ServiceClient", "TrainingClient", "SamplingClient", "RestClient"]),
+    ("Keys: tinkex.credentials", tinkex.credentials, tinkex.credentials.__all__),
     ("Settings", tinkex, ["Config", "RetryConfig", "enable_logging"]),
     ("Futures", tinkex, ["Future", "wait", "as_completed"]),
     ("Text: tinkex.tokenizer", tinkex.tokenizer, tinkex.tokenizer.__all__),
@@ -45,11 +47,11 @@ SECTIONS = [
     ("Regularizers: tinkex.regularizers", tinkex.regularizers, tinkex.regularizers.__all__),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
     ("Fine-tuning from files: tinkex.finetune", tinkex.finetune, tinkex.finetune.__all__),
-    ("Recovery: tinkex.recovery", tinkex.recovery, tinkex.recovery.__all__),
     ("Events: tinkex.events", tinkex.events, tinkex.events.__all__),
     ("Metrics: tinkex.metrics", tinkex.metrics, tinkex.metrics.__all__),
     ("Telemetry: tinkex.telemetry", tinkex.telemetry, tinkex.telemetry.__all__),
     ("The training log: tinkex.training_log", tinkex.training_log, tinkex.training_log.__all__),
+    ("Recovery: tinkex.recovery", tinkex.recovery, tinkex.recovery.__all__),
     ("The local server: tinkex.local", tinkex.local, tinkex.local.__all__),
     ("Faults: tinkex.testing", tinkex.testing, tinkex.testing.__all__),
 ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from support.archive_host import ArchiveHost, archive_host
 from support.archives import FILES, checkpoint, special, tar
@@ -392,6 +393,26 @@ def test_an_interrupted_download_goes_on_when_it_is_called_again(
     assert_whole(download(rest, PATH, tmp_path).folder)
     assert host.headers("range") == [None, f"bytes={came}-"]
     assert left_in(tmp_path) == [NAME]
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError("closed"), httpx.ConnectError("no"), KeyError("total")], ids=repr
+)
+def test_an_error_of_the_callback_comes_out_as_it_is(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path, error: Exception
+) -> None:
+    """It is neither taken for a full disk nor for a broken connection; the next call goes on."""
+
+    def progress(have: int, total: int | None) -> None:
+        raise error from LookupError("why")
+
+    with pytest.raises(type(error)) as caught:
+        download(rest, PATH, tmp_path, progress=progress)
+    assert caught.value is error
+    assert isinstance(error.__cause__, LookupError)
+    assert len(host.requests) == 1
+    assert left_in(tmp_path) == [f".{NAME}.partial"]
+    assert_whole(download(rest, PATH, tmp_path).folder)
 
 
 @pytest.mark.holds("F39")

@@ -17,6 +17,8 @@ import pytest
 
 PROGRAM = """
 import os, signal, sys, threading
+# A shell that starts its jobs in the background lets them ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import tinkex
 service = tinkex.ServiceClient(base_url={url!r})
 service.session

@@ -210,6 +210,7 @@ def rest(client: RestClient) -> None:
     client.unpublish_checkpoint_from_tinker_path(path)
     client.set_checkpoint_ttl_from_tinker_path(path, None)
     answer = client.request("GET", "/api/v1/healthz")
+    client.request("POST", "/upload", {"note": "x"}, files={"a": Path("a"), "b": ("b", b"", None)})
     assert_type(answer, types.RawResponse)
     assert_type(answer.header("x-request-id"), str | None)
     assert_type(client.base_url, str)

@@ -13,6 +13,7 @@ import httpx
 from tinkex.config import Config
 from tinkex.errors import ConfigurationError, DecodeError
 from tinkex.transport.answer import Broken, Reply
+from tinkex.transport.body import Body
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.direct import CONNECT_TIMEOUT
 from tinkex.transport.failures import Failure, causes_of, printable, transport_error
@@ -61,13 +62,16 @@ class ByHttpx:
         path: str,
         params: Mapping[str, Any],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
         *,
         may_repeat: bool,
     ) -> Reply | Broken:
         """Send a request and return the answer to it, or why there is none."""
         del may_repeat
+        if content is not None and not isinstance(content, bytes):
+            # Without it httpx sends chunks, which some servers do not take.
+            headers = {**headers, "content-length": str(content.size)}
         try:
             response = self._client.request(
                 method,
@@ -95,7 +99,7 @@ class ByHttpx:
         path: str,
         params: Mapping[str, Any],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
     ) -> Iterator[httpx.Response | Reply | Broken]:
         """Send a request and hand out its answer while it comes; an error status comes whole."""

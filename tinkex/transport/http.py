@@ -25,6 +25,7 @@ from tinkex.errors import (
 from tinkex.events.bus import is_heard
 from tinkex.secret import Secret
 from tinkex.transport.answer import Answer, Broken, Reply, Stream
+from tinkex.transport.body import Body, size_of
 from tinkex.transport.classes import RequestClass, request_class
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import (
@@ -128,14 +129,15 @@ class Transport:
         timeout: float | None = None,
         policy: RetryPolicy | None = None,
         accept: Container[int] = (),
+        body: Body | None = None,
     ) -> Answer:
         """Send a request, repeating it where that is safe, and return the answer.
 
         Each attempt carries the same bytes and the same idempotency key. Statuses in `accept` are
-        answers like any 2xx.
+        answers like any 2xx. A `body` is sent instead of the request's own.
         """
         with self._seen(request, headers) as seen:
-            answer = self._send(request, seen, timeout, policy, accept)
+            answer = self._send(request, seen, timeout, policy, accept, body)
             seen.answered(answer.status_code, len(answer.content), answer.retries)
             return answer
 
@@ -146,11 +148,12 @@ class Transport:
         timeout: float | None,
         policy: RetryPolicy | None,
         accept: Container[int],
+        body: Body | None,
     ) -> Answer:
         kind = request_class(request.operation)
         retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
-        content = request.encode()
-        seen.sent_bytes = len(content or b"")
+        content = request.encode() if body is None else body
+        seen.sent_bytes = size_of(content)
         sent_headers = self._headers(request, seen.headers, timeout)
         history: list[str] = []
         while True:
@@ -200,7 +203,7 @@ class Transport:
             sent_headers = self._headers(request, seen.headers, timeout)
             sent_headers["x-stainless-retry-count"] = "0"
             content = request.encode()
-            seen.sent_bytes = len(content or b"")
+            seen.sent_bytes = size_of(content)
             outcome = self._attempt(request, content, sent_headers, timeout)
             if isinstance(outcome, Broken):
                 seen.failed(outcome.error)
@@ -239,6 +242,7 @@ class Transport:
         self, request: Request, headers: Mapping[str, str] | None, timeout: float | None
     ) -> Iterator[Stream]:
         network = self._opened()
+        self._credentials.prepare()
         sent_headers = self._headers(request, headers, timeout)
         try:
             with network.stream(
@@ -315,11 +319,29 @@ class Transport:
     def _attempt(
         self,
         request: Request,
-        content: bytes | None,
+        content: Body | None,
         headers: Mapping[str, str],
         timeout: float | None,
     ) -> Reply | Broken:
+        outcome, generation = self._exchanged(request, content, headers, timeout)
+        refused = isinstance(outcome, Reply) and outcome.status_code == 401
+        # A key may have been changed meanwhile; the refused request had no effect.
+        if refused and self._credentials.renewed(generation):
+            log.info("%s: the API key was renewed", request.operation)
+            outcome, _ = self._exchanged(request, content, headers, timeout)
+        return outcome
+
+    def _exchanged(
+        self,
+        request: Request,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        timeout: float | None,
+    ) -> tuple[Reply | Broken, int]:
+        """Return what came of one attempt, and with which generation of the key it was made."""
         network = self._opened()
+        self._credentials.prepare()
+        generation = self._credentials.generation
         if self.config.dump_headers:
             self._dump(request, {**network.fixed_headers, **headers})
         try:
@@ -345,7 +367,18 @@ class Transport:
         else:
             # Another thread's close breaks what is under way, in one way or another.
             self._opened()
-        return outcome
+        return outcome, generation
+
+    def use_tokens(self, exchange: Callable[[], str]) -> None:
+        """Send a token in place of the key, as servers may ask for.
+
+        Args:
+            exchange: Asks the server for a token, by a call of this transport.
+
+        Raises:
+            TinkexError: The server gives none.
+        """
+        self._credentials.use_tokens(exchange)
 
     def _dump(self, request: Request, headers: Mapping[str, str]) -> None:
         secrets = dict.fromkeys(self._credentials.header_names, "")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tinkex._version import __version__
 from tinkex.config import Config
 from tinkex.transport.answer import Broken, Reply, Stream
+from tinkex.transport.body import Body
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.direct import Direct, can_carry
 from tinkex.transport.proxies import proxy_in_environment
@@ -36,7 +37,7 @@ class Network(Protocol):
         path: str,
         params: Mapping[str, Any],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
         *,
         may_repeat: bool,
@@ -50,7 +51,7 @@ class Network(Protocol):
         path: str,
         params: Mapping[str, Any],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
     ) -> AbstractContextManager[Stream | Reply | Broken]:
         """Send a request and hand out its answer while it comes; an error status comes whole."""
