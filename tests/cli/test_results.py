@@ -13,6 +13,7 @@ from support.command import Shell
 
 import tinkex.cli
 from tinkex.local import LocalServer
+from tinkex.testing import Fault
 
 SAMPLE = ("run", "--base-model", "tinkex/nano", "--max-tokens", "3", "--seed", "1")
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -273,6 +274,21 @@ def test_a_prompt_comes_as_text_from_a_file_from_stdin_or_as_tokens(
         (tmp_path / "t.json").write_text(written)
         given = shell(*SAMPLE, "--prompt-file", "t.json", "--prompt-logprobs", "--json").json
         assert len(given["prompt_logprobs"]) == 3
+
+
+def test_a_stream_is_the_text_alone(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the pipe gets is the text; a server that cannot stream gives it at once."""
+    greedy = (*SAMPLE, "--prompt", "a b", "--temperature", "0")
+    plain = shell(*greedy).out.splitlines()[1]
+    streamed = shell(*greedy, "--stream")
+    assert streamed.out == f"{plain}\n"
+    assert streamed.err.startswith("stop_reason=length | avg_logprob=")
+    lacking = [Fault(on="stream_sample", status=404)]
+    with LocalServer(data_dir=tmp_path / "lacking", faults=lacking) as server:
+        monkeypatch.setenv("TINKER_BASE_URL", server.base_url)
+        assert shell(*greedy, "--stream") == streamed
 
 
 def test_samples_go_to_a_file(shell: Shell, tmp_path: Path) -> None:
