@@ -6,7 +6,7 @@ import io
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -15,7 +15,14 @@ from attrs import frozen
 from tinkex.errors import ValidationError
 
 Content: TypeAlias = bytes | str | os.PathLike[str] | IO[bytes]
-FileSpec: TypeAlias = Content | tuple[str | None, Content] | tuple[str | None, Content, str]
+Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+FileSpec: TypeAlias = (
+    Content
+    | tuple[str | None, Content]
+    | tuple[str | None, Content, str | None]
+    | tuple[str | None, Content, str | None, Headers]
+)
+Files: TypeAlias = Mapping[str, FileSpec] | Sequence[tuple[str, FileSpec]]
 
 _PIECE = 64 * 1024
 _TYPE = re.compile(
@@ -23,11 +30,18 @@ _TYPE = re.compile(
 )
 
 
+_OCTETS = "application/octet-stream"
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
 @frozen
 class _Part:
     head: bytes
     content: bytes | Path | IO[bytes]
     size: int
+    start: int
+    name: str
 
 
 @frozen
@@ -37,7 +51,7 @@ class Form:
     >>> form = encode({"note": "hello"}, {"file": Path("data.bin")})
     >>> httpx.post(url, content=form, headers=form.headers)
 
-    Files that are given by a path can be sent again; a file object is read from where it stands.
+    It can be iterated over again: a file object is read from where it stood when it was encoded.
 
     Attributes:
         boundary: What stands between the parts.
@@ -68,7 +82,7 @@ class Form:
 
 def encode(
     fields: Mapping[str, Any] | None = None,
-    files: Mapping[str, FileSpec] | Iterable[tuple[str, FileSpec]] | None = None,
+    files: Files | None = None,
 ) -> Form:
     """Encode a form: its fields, and behind them its files.
 
@@ -77,18 +91,19 @@ def encode(
 
     Args:
         fields: Values by name. Nested ones are written in brackets: ``metadata[source]``, ``tags[]``.
-        files: Files by name: a path (`os.PathLike`), bytes, text, an open binary file, or a tuple of
-            file name, one of these, and perhaps a media type. Text is content, never a path.
+        files: Files by name, or pairs of both: a path (`os.PathLike`), bytes, text, an open binary
+            file, or a tuple of file name, one of these, and perhaps a media type and more headers.
+            Text is content, never a path: it may come from somebody else.
 
     Raises:
         ValidationError: A file is not there or of another kind, or a media type is none.
     """
+    named = _pairs(files)
     # As many random bits as a UUID: no content is searched for it.
     boundary = secrets.token_hex(16)
     parts = [
-        _part(boundary, name, value.encode(), None, None) for name, value in flatten(fields or {})
+        _part(boundary, name, value.encode(), None, {}) for name, value in flatten(fields or {})
     ]
-    named = files.items() if isinstance(files, Mapping) else files or ()
     parts += [_file(boundary, name, spec) for name, spec in named]
     size = sum(len(part.head) + part.size + 2 for part in parts) + len(_end(boundary))
     return Form(boundary, size, tuple(parts))
@@ -116,37 +131,62 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
         yield name, "" if value is None else str(value)
 
 
+def _pairs(files: Files | None) -> list[tuple[str, FileSpec]]:
+    if files is None:
+        return []
+    if isinstance(files, Mapping):
+        return list(files.items())
+    if isinstance(files, Sequence) and all(
+        isinstance(pair, tuple) and len(pair) == 2 for pair in files
+    ):
+        return list(files)
+    raise ValidationError("must be a mapping of names to files, or pairs of both", path="files")
+
+
 def _file(boundary: str, name: str, spec: FileSpec) -> _Part:
-    filename, kind = None, "application/octet-stream"
+    place = f"files[{name}]"
+    filename, headers = None, {"Content-Type": _OCTETS}
     content: Any = spec
     if isinstance(spec, tuple):
-        if not 2 <= len(spec) <= 3:
+        if not 2 <= len(spec) <= 4:
             raise ValidationError(
-                "a tuple is (file name, content) or (file name, content, media type)",
-                path=f"files[{name}]",
+                "a tuple is (file name, content[, media type[, headers]])", path=place
             )
         filename, content = spec[:2]
-        kind = spec[2] if len(spec) == 3 else kind
-        if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
-            raise ValidationError(f"{kind!r} is no media type", path=f"files[{name}]")
+        headers = _headers(place, *spec[2:])
     if isinstance(content, str):
         content = content.encode()
     if isinstance(content, os.PathLike):
         content = Path(content)
         if not content.is_file():
-            raise ValidationError(f"{content} is no file", path=f"files[{name}]")
+            raise ValidationError(f"{content} is no file", path=place)
         filename = content.name if filename is None else filename
     # A part without a file name is a field to most servers.
-    return _part(boundary, name, content, name if filename is None else filename, kind)
+    return _part(boundary, name, content, name if filename is None else filename, headers)
 
 
-def _part(boundary: str, name: str, content: Any, filename: str | None, kind: str | None) -> _Part:
+def _headers(place: str, kind: Any = None, more: Headers = ()) -> dict[str, str]:
+    """Return the headers of a part, its media type first."""
+    kind = _OCTETS if kind is None else kind
+    if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
+        raise ValidationError(f"{kind!r} is no media type", path=place)
+    extra = {str(name): str(value) for name, value in dict(more).items()}
+    for header, value in extra.items():
+        ours = header.lower() in {"content-type", "content-disposition"}
+        if ours or not _HEADER_NAME.fullmatch(header) or _BAD_VALUE.search(value):
+            raise ValidationError(f"{header!r} cannot be a header of a file", path=place)
+    return {"Content-Type": kind, **extra}
+
+
+def _part(
+    boundary: str, name: str, content: Any, filename: str | None, headers: Mapping[str, str]
+) -> _Part:
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"'
     if filename is not None:
         head += f'; filename="{_quoted(filename)}"'
-    if kind is not None:
-        head += f"\r\nContent-Type: {kind}"
-    return _Part(f"{head}\r\n\r\n".encode(), content, _size(name, content))
+    head += "".join(f"\r\n{header}: {value}" for header, value in headers.items())
+    start, size = _extent(name, content)
+    return _Part(f"{head}\r\n\r\n".encode(), content, size, start, name)
 
 
 def _quoted(name: str) -> str:
@@ -154,41 +194,54 @@ def _quoted(name: str) -> str:
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _size(name: str, content: Any) -> int:
+def _extent(name: str, content: Any) -> tuple[int, int]:
+    """Return where a content begins, and how many bytes it has from there."""
     if isinstance(content, bytes):
-        return len(content)
+        return 0, len(content)
     if isinstance(content, Path):
-        return content.stat().st_size
+        return 0, content.stat().st_size
     try:
         here = content.tell()
         end = content.seek(0, io.SEEK_END)
         content.seek(here)
-    except (AttributeError, OSError, TypeError) as error:
+        is_binary = isinstance(content.read(0), bytes)
+    except (AttributeError, OSError, TypeError, ValueError):
+        is_binary = False
+    if not is_binary:
         raise ValidationError(
             "must be a path, bytes, text, or a binary file that can be sought",
             path=f"files[{name}]",
-        ) from error
-    return int(end - here)
+        )
+    return int(here), int(end - here)
 
 
 def _pieces(part: _Part) -> Iterator[bytes]:
     if isinstance(part.content, bytes):
         yield part.content
         return
-    if isinstance(part.content, Path):
-        with part.content.open("rb") as file:
-            yield from _read(file, part.size)
-        return
-    yield from _read(part.content, part.size)
+    try:
+        if isinstance(part.content, Path):
+            with part.content.open("rb") as file:
+                yield from _read(file, part)
+            return
+        part.content.seek(part.start)
+        yield from _read(part.content, part)
+    except OSError as error:
+        raise ValidationError(
+            f"cannot be read ({error.strerror or type(error).__name__})", path=f"files[{part.name}]"
+        ) from error
 
 
-def _read(file: IO[bytes], size: int) -> Iterator[bytes]:
+def _read(file: IO[bytes], part: _Part) -> Iterator[bytes]:
     """Yield as many bytes as were announced, whatever happens to the file meanwhile."""
-    while size:
-        piece = file.read(min(_PIECE, size))
+    left = part.size
+    while left:
+        piece = file.read(min(_PIECE, left))
         if not piece:
-            raise ValidationError("a file became shorter while it was sent; send it again")
-        size -= len(piece)
+            raise ValidationError(
+                "became shorter while it was sent; send it again", path=f"files[{part.name}]"
+            )
+        left -= len(piece)
         yield piece
 
 

@@ -12,6 +12,7 @@ from tinkex_generated.types import Request, loads
 
 from tinkex.config import redact_headers
 from tinkex.errors import ValidationError
+from tinkex.multipart import Files, Form, encode
 from tinkex.transport import Transport
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -64,6 +65,7 @@ def send_raw(
     body: Any,
     params: Mapping[str, str | int | float | bool] | None,
     timeout: float | None,
+    files: Files | None = None,
 ) -> RawResponse:
     """Send one request and return its answer; see `RestClient.request`."""
     method = method.upper() if isinstance(method, str) else method
@@ -73,15 +75,16 @@ def send_raw(
         raise ValidationError(
             f"must be a path such as '/api/v1/healthz', without a query, not {path!r}", path="path"
         )
+    form = _form(method, body, files)
     request = Request(
         operation="raw_read" if method == "GET" else "raw_request",
         method=method,
         path=path,
         params=dict(params or {}),
-        body=body,
-        content_type=None if body is None else "application/json",
+        body=None if form else body,
+        content_type=form.content_type if form else None if body is None else "application/json",
     )
-    answer = transport.send(request, timeout=timeout)
+    answer = transport.send(request, timeout=timeout, body=form)
     return RawResponse(
         method=method,
         url=transport.where + path,
@@ -91,3 +94,17 @@ def send_raw(
         elapsed=answer.elapsed,
         retries=answer.retries,
     )
+
+
+def _form(method: str, body: Any, files: Files | None) -> Form | None:
+    """Return a form with the files and the fields of the body; None without files."""
+    if files is None:
+        return None
+    if method == "GET":
+        raise ValidationError("cannot be sent with GET; use POST or PUT", path="files")
+    if body is not None and not isinstance(body, Mapping):
+        raise ValidationError(
+            f"must be a mapping of the form's fields when there are files, not {type(body).__name__}",
+            path="body",
+        )
+    return encode(body, files)

@@ -16,6 +16,7 @@ from tinkex.checks import checked_id
 from tinkex.clock import Clock
 from tinkex.config import Config
 from tinkex.errors import ValidationError
+from tinkex.multipart import Files
 from tinkex.pages import PAGE, all_pages
 from tinkex.raw import RawResponse, send_raw
 from tinkex.rest_checkpoints import CheckpointAdministration
@@ -191,11 +192,13 @@ class RestClient(CheckpointAdministration, AccountCalls):
         body: Any = None,
         params: Mapping[str, str | int | float | bool] | None = None,
         timeout: float | None = None,
+        files: Files | None = None,
     ) -> RawResponse:
         """Send a request of your own, and return the answer as it came.
 
         >>> rest.request("GET", "/api/v1/healthz").json()
         {'status': 'ok'}
+        >>> rest.request("POST", "/api/v1/uploads", {"note": "x"}, files={"file": Path("a.bin")})
 
         For routes that have no method here, and for a look at status and headers. Reading is
         repeated after failures that may pass; anything else only if nothing was sent.
@@ -205,14 +208,18 @@ class RestClient(CheckpointAdministration, AccountCalls):
             path: From the server's base URL on, such as "/api/v1/sessions/S".
             body: What is sent as JSON; numpy arrays are written as lists.
             params: The query.
-            timeout: Seconds that one attempt may take.
+            timeout: Seconds that one attempt may take; with files, that no byte moves.
+            files: Files by name, or pairs of both: a path, bytes, text, an open binary file, or a
+                tuple (file name, one of these, media type, headers). They are sent as a form
+                (multipart/form-data), streamed, and the body's items become its fields, nested
+                ones in brackets.
 
         Raises:
-            ValidationError: Method or path cannot be right.
+            ValidationError: Method or path cannot be right, or a file is not there.
             ApiError: The server answered with an error status.
             TransportError: No answer came.
         """
-        return send_raw(self._transport, method, path, body, params, timeout)
+        return send_raw(self._transport, method, path, body, params, timeout, files)
 
     def __repr__(self) -> str:
         return f"<RestClient {self._transport.where}>"

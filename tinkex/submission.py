@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tinkex_generated.errors import ParseError
-from tinkex_generated.types import Request, loads
+from tinkex_generated.types import Request
 
 from tinkex.errors import (
     ApiError,
@@ -23,7 +23,9 @@ from tinkex.errors import (
 )
 from tinkex.futures import Future
 from tinkex.polling import Done, Promise
+from tinkex.scope import current_scope
 from tinkex.session import Session
+from tinkex.wire.json_arrays import load_with_arrays
 from tinkex.work import PromisedWork, Work
 
 T = TypeVar("T")
@@ -84,7 +86,13 @@ def promise(
 def future(
     session: Session, work: Work[T], operation: str, subject: str | None = None
 ) -> Future[T]:
-    """Return the future of a session's work; `subject` is the model or sampler it belongs to."""
+    """Return the future of a session's work; `subject` is the model or sampler it belongs to.
+
+    It keeps the scope in which it was asked for, see `Session.scope`.
+    """
+    scope = current_scope()
+    if scope is not None:
+        scope = scope.keep() if scope.is_free_for(operation) else None
     return Future(
         work,
         operation=operation,
@@ -93,6 +101,7 @@ def future(
         session_id=session.id,
         subject=subject,
         queue_watch=session.queue_watch,
+        scope=scope,
     )
 
 
@@ -240,6 +249,6 @@ def _is_about_number(operation: str, error: ApiError) -> bool:
 def decoded(content: bytes) -> Any:
     """Return the JSON of a body; a ParseError says that it is none."""
     try:
-        return loads(content)
+        return load_with_arrays(content)
     except ValueError:
         raise ParseError("", f"is no JSON ({len(content)} bytes)") from None

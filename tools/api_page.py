@@ -15,12 +15,18 @@ from typing import Any
 
 import tinkex
 import tinkex.checkpoints
+import tinkex.credentials
 import tinkex.errors
+import tinkex.events
 import tinkex.local
 import tinkex.losses
+import tinkex.metrics
+import tinkex.recovery
 import tinkex.regularizers
+import tinkex.telemetry
 import tinkex.testing
 import tinkex.tokenizer
+import tinkex.training_log
 import tinkex.types
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
@@ -31,6 +37,7 @@ Every public name, with its signature and what it does in a line; `help(name)` s
 """
 SECTIONS = [
     ("Clients", tinkex, ["ServiceClient", "TrainingClient", "SamplingClient", "RestClient"]),
+    ("Keys: tinkex.credentials", tinkex.credentials, tinkex.credentials.__all__),
     ("Settings", tinkex, ["Config", "RetryConfig", "enable_logging"]),
     ("Futures", tinkex, ["Future", "wait", "as_completed"]),
     ("Text: tinkex.tokenizer", tinkex.tokenizer, tinkex.tokenizer.__all__),
@@ -38,6 +45,11 @@ SECTIONS = [
     ("Losses: tinkex.losses", tinkex.losses, tinkex.losses.__all__),
     ("Regularizers: tinkex.regularizers", tinkex.regularizers, tinkex.regularizers.__all__),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
+    ("Events: tinkex.events", tinkex.events, tinkex.events.__all__),
+    ("Metrics: tinkex.metrics", tinkex.metrics, tinkex.metrics.__all__),
+    ("Telemetry: tinkex.telemetry", tinkex.telemetry, tinkex.telemetry.__all__),
+    ("The training log: tinkex.training_log", tinkex.training_log, tinkex.training_log.__all__),
+    ("Recovery: tinkex.recovery", tinkex.recovery, tinkex.recovery.__all__),
     ("The local server: tinkex.local", tinkex.local, tinkex.local.__all__),
     ("Faults: tinkex.testing", tinkex.testing, tinkex.testing.__all__),
 ]

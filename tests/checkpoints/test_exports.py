@@ -46,6 +46,7 @@ def urls(*names: str, at: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.holds("F34")
 def test_an_exports_files_arrive_under_their_names(
     rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_an_exports_files_arrive_under_their_names(
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+@pytest.mark.holds("S10")
 @pytest.mark.parametrize(
     "name", ["../x", "/etc/x", "a/../../x", "a\0b", "nul.txt", "C:x", "a\\..\\b", "", "x" * 300]
 )

@@ -73,6 +73,7 @@ def shown(error: BaseException) -> str:
     return "\n".join(parts)
 
 
+@pytest.mark.holds("S1", "S2")
 def test_a_whole_session_tells_no_secret(script: Script, clock: Any, everything_logged) -> None:
     """Session, calls, retries, polls, heartbeat, failure and farewell leave no trace of a key (S1, S2)."""
     script.on("POST create_session", 503, {"session_id": "S", "warning_message": "hello"})
@@ -118,6 +119,7 @@ FAILURES: list[Any] = [
 ]
 
 
+@pytest.mark.holds("S3")
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
 @pytest.mark.parametrize(
     "attempt",
@@ -185,6 +187,7 @@ def rude_server() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.holds("S2", "S3")
 @pytest.mark.parametrize("by_httpx", [True, False], ids=["httpx", "direct"])
 def test_real_connections_log_no_secret_either(
     rude_server: str, clock: Any, everything_logged, by_httpx: bool
@@ -205,6 +208,7 @@ def test_real_connections_log_no_secret_either(
     assert "canary" not in shown(caught.value)
 
 
+@pytest.mark.holds("S1")
 def test_clients_cannot_be_pickled(make_transport) -> None:
     """No pickle carries a key to a file (S1)."""
     transport = make_transport(**CANARIES)

@@ -262,6 +262,7 @@ def test_an_error_comes_out_of_the_future(script: Script) -> None:
 # The reporter
 
 
+@pytest.mark.holds("S4")
 def test_nothing_is_reported_unless_asked_for(script: Script) -> None:
     """Telemetry is off by default, and then there is no reporter."""
     with scripted_service(script) as service:

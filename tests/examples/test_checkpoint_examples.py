@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
 import re
@@ -77,7 +78,7 @@ def receiver() -> Iterator[tuple[str, list[tuple[str, str | None, bytes]]]]:
 def test_file_upload_multipart_shows_and_uploads_a_form(
     tmp_path: Path, receiver: tuple[str, list[tuple[str, str | None, bytes]]]
 ) -> None:
-    """Six steps are printed; with key and endpoint the form arrives, and the key is not shown."""
+    """Six steps are printed; the local server takes the form, another one at the named endpoint."""
     url, got = receiver
     done = run("file_upload_multipart", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -85,11 +86,14 @@ def test_file_upload_multipart_shows_and_uploads_a_form(
         f"[{number}]" for number in range(1, 7)
     ]
     assert "metadata[source] = tinkex" in done.stdout
-    assert "TINKER_API_KEY is not set" in done.stdout
+    assert re.search(r"boundary=[0-9a-f]{32}\n    516 bytes\n", done.stdout)
+    answer = json.loads(done.stdout.split("HTTP 200, ")[1].splitlines()[0])
+    assert answer["size_bytes"] == 516
+    assert answer["files"][0]["sha256"] == hashlib.sha256(b"tinkex").hexdigest()
     settings = {"TINKER_API_KEY": "tml-uploaded", "TINKER_BASE_URL": url}
     done = run("file_upload_multipart", tmp_path, **settings, TINKER_UPLOAD_ENDPOINT="/files")
     assert "[6] POST /files: HTTP 200, received" in done.stdout, done.stderr
     assert "tml-uploaded" not in done.stdout
-    [(path, key, body)] = got
-    assert (path, key) == ("/files", "tml-uploaded")
+    [(_, key, body)] = [request for request in got if request[0] == "/files"]
+    assert key == "tml-uploaded"
     assert b'name="file"; filename="sample_upload.bin"' in body

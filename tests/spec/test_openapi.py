@@ -18,7 +18,7 @@ METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
 
 OPERATIONS = {
     "service": "healthz get_server_capabilities client_config client_dynamic_config auth_token"
-    " get_own_api_key delete_own_api_key",
+    " get_own_api_key delete_own_api_key upload_form",
     "sessions": "create_session session_heartbeat finish_session create_sampling_session"
     " join_sampling_session list_sessions get_session search_sessions assign_session_project"
     " export_session_trace download_session_trace",

@@ -1,8 +1,9 @@
-"""Bring checkpoints home, say what they are, and clear them away."""
+"""Bring checkpoints home, say what they are, pass them on, and clear them away."""
 
 from tinkex.checkpoints.bar import progress_bar
 from tinkex.checkpoints.download import Download, download
 from tinkex.checkpoints.extract import Limits, extract
+from tinkex.checkpoints.hub import HubUpload, push_to_hub
 from tinkex.checkpoints.inspection import Inspection, inspect
 from tinkex.checkpoints.lifecycle import Deletion, delete, prune
 from tinkex.checkpoints.safetensors_header import StoredTensor
@@ -10,6 +11,7 @@ from tinkex.checkpoints.safetensors_header import StoredTensor
 __all__ = [
     "Deletion",
     "Download",
+    "HubUpload",
     "Inspection",
     "Limits",
     "StoredTensor",
@@ -19,4 +21,5 @@ __all__ = [
     "inspect",
     "progress_bar",
     "prune",
+    "push_to_hub",
 ]

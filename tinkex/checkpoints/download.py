@@ -95,13 +95,17 @@ def download(
         DownloadIncompleteError: The archive ended early, as often as it was tried.
         UnsafeArchiveError: The archive holds what no checkpoint has.
         ApiError: The server refuses the archive, or did not make it in time.
+
+    What `progress` raises comes out as it is, and ends the download; the next call goes on.
     """
     parsed = CheckpointPath.parse(path)
     parent = Path(output_dir) if output_dir is not None else Path.cwd()
     name = str(parsed).removeprefix("tinker://").replace("/", "_")
     target = parent / name
     _check_target(target, force=force)
-    job = _Job(rest, path, progress, extract, rest.clock.now() + patience)
+    heard = None if progress is None else _heard(progress)
+    job = _Job(rest, path, heard, extract, rest.clock.now() + patience)
+    failed: Exception | None = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with staging(parent, name) as folder:
@@ -111,8 +115,33 @@ def download(
             f"{target} cannot be written ({error.strerror or type(error).__name__}); free some "
             "space, or choose another output_dir"
         ) from error
+    except _CallbackFailed as error:
+        failed = error.error
+    if failed is not None:
+        # Here, and not where it was caught, it keeps its own cause and context.
+        raise failed
     files = tuple(file for file in iter_files(target) if file.name != MARKER)
     return Download(path, target, files, sum(file.stat().st_size for file in files))
+
+
+class _CallbackFailed(BaseException):
+    """Carry the error of the caller's callback past all that handles errors of our own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _heard(progress: Progress) -> Progress:
+    """Return a callback whose errors are not taken for those of the disk or the network."""
+
+    def heard(done: int, total: int | None) -> None:
+        try:
+            progress(done, total)
+        except Exception as error:  # noqa: BLE001 - raised again where the download ends
+            raise _CallbackFailed(error) from None
+
+    return heard
 
 
 @frozen

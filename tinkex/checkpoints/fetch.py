@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import ssl
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import httpx
 from attrs import frozen
 
+from tinkex.checkpoints.log_redaction import without_queries
 from tinkex.checkpoints.partial import Partial
 from tinkex.clock import Clock
 from tinkex.config import Config, is_loopback_host
 from tinkex.errors import CheckpointError, DownloadIncompleteError
 from tinkex.rest_checkpoints import REDIRECTS
+from tinkex.transport.tls import tls_context
 
 Progress = Callable[[int, int | None], None]
 
@@ -58,7 +59,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         # Signed anew for each attempt: a signature may expire in the middle.
         url = source.sign()
         try:
-            with _answer(source.config, url, partial) as response:
+            with without_queries(), _answer(source.config, url, partial) as response:
                 _take(response, partial, progress)
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to no URL") from None
@@ -104,9 +105,7 @@ def _anonymous_client(config: Config, url: str) -> httpx.Client:
         follow_redirects=False,
         trust_env=not loopback,
         proxy=config.proxy.reveal() if config.proxy and not loopback else None,
-        verify=config.verify
-        if isinstance(config.verify, bool)
-        else ssl.create_default_context(cafile=config.verify),
+        verify=tls_context(config),
     )
 
 

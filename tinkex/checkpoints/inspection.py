@@ -133,7 +133,7 @@ def inspect(folder: str | os.PathLike[str]) -> Inspection:
     if not stored:
         raise CheckpointError(f"{path} holds no safetensors file, so there is nothing to inspect")
     tensors = tuple(tensor for file in stored for tensor in read_header(file))
-    config = _config(path / CONFIG)
+    config = read_config(path / CONFIG)
     rank, alpha, base = (
         config.get("r"),
         config.get("lora_alpha"),
@@ -150,7 +150,12 @@ def inspect(folder: str | os.PathLike[str]) -> Inspection:
     )
 
 
-def _config(file: Path) -> dict[str, Any]:
+def read_config(file: Path) -> dict[str, Any]:
+    """Return an adapter's configuration; an empty one if there is no such file.
+
+    Raises:
+        CheckpointError: It is no JSON object, or much too long.
+    """
     if not file.is_file():
         return {}
     with file.open("rb") as stream:

@@ -31,6 +31,7 @@ from tinkex.local.routes import (
     sessions,
     traces,
     training,
+    uploads,
     weights,
 )
 from tinkex.local.site import Site, encode
@@ -57,6 +58,7 @@ HANDLERS: Mapping[str, Handler] = {
     **billing.HANDLERS,
     **traces.HANDLERS,
     **custom.HANDLERS,
+    **uploads.HANDLERS,
 }
 
 # These take a body in the binary form as well.

@@ -56,6 +56,25 @@ class Reply:
 
 
 @frozen
+class Answer:
+    """Hold a finished answer: status, headers and the whole body.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The headers.
+        content: The body.
+        elapsed: Seconds from the first attempt to the answer.
+        retries: Attempts before the one that was answered.
+    """
+
+    status_code: int
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+    elapsed: float = 0.0
+    retries: int = 0
+
+
+@frozen
 class Broken:
     """Hold what came of an attempt without an answer.
 

@@ -13,10 +13,12 @@ import httpx
 from tinkex.config import Config
 from tinkex.errors import ConfigurationError, DecodeError
 from tinkex.transport.answer import Broken, Reply
+from tinkex.transport.body import Body
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.direct import CONNECT_TIMEOUT
 from tinkex.transport.failures import Failure, causes_of, printable, transport_error
-from tinkex.transport.network import verification
+from tinkex.transport.proxies import proxy_address, proxy_of, proxy_secrets
+from tinkex.transport.tls import tls_context
 
 
 class KeyAuth(httpx.Auth):
@@ -44,8 +46,13 @@ class ByHttpx:
     ) -> None:
         self.fixed_headers = fixed_headers
         self._base_url = config.base_url
-        proxy = config.proxy_address
-        self._where = f"{self._base_url} through the proxy {proxy}" if proxy else self._base_url
+        proxy = None if http_transport and config.proxy is None else proxy_of(config)
+        self._has_proxy = proxy is not None
+        self._where = self._base_url
+        if proxy is not None:
+            self._where += f" through the proxy {proxy_address(proxy)}"
+            for secret in proxy_secrets(proxy):
+                credentials.hide(secret)
         self._credentials = credentials
         self._client = open_client(config, KeyAuth(credentials), fixed_headers, http_transport)
 
@@ -55,13 +62,16 @@ class ByHttpx:
         path: str,
         params: Mapping[str, Any],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
         *,
         may_repeat: bool,
     ) -> Reply | Broken:
         """Send a request and return the answer to it, or why there is none."""
         del may_repeat
+        if content is not None and not isinstance(content, bytes):
+            # Without it httpx sends chunks, which some servers do not take.
+            headers = {**headers, "content-length": str(content.size)}
         try:
             response = self._client.request(
                 method,
@@ -78,6 +88,8 @@ class ByHttpx:
             return Broken(
                 DecodeError(f"{self._where} answered with a redirect that names no URL"), True
             )
+        if response.status_code == 407 and self._has_proxy:
+            return self._unauthorised()
         return _reply(response)
 
     @contextmanager
@@ -87,7 +99,7 @@ class ByHttpx:
         path: str,
         params: Mapping[str, Any],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
     ) -> Iterator[httpx.Response | Reply | Broken]:
         """Send a request and hand out its answer while it comes; an error status comes whole."""
@@ -103,7 +115,8 @@ class ByHttpx:
                 yield response
                 return
             response.read()
-            yield _reply(response)
+            is_proxys = response.status_code == 407 and self._has_proxy
+            yield self._unauthorised() if is_proxys else _reply(response)
 
     def close(self) -> None:
         """Close every connection."""
@@ -116,9 +129,20 @@ class ByHttpx:
     def _broken(self, error: httpx.HTTPError) -> Broken:
         text = self._credentials.redact(printable(str(error))) or type(error).__name__
         failure = _failure(error, text)
+        if self._has_proxy and failure in (Failure.CONNECT, Failure.RESOLVE):
+            # The server itself is the proxy's to find.
+            failure = Failure.PROXY
         if failure is Failure.TIMEOUT:
             text = type(error).__name__
+        if failure is Failure.PROXY and text.startswith("407"):
+            return self._unauthorised()
         return Broken(transport_error(failure, text, self._where), _was_sent(error))
+
+    def _unauthorised(self) -> Broken:
+        text = "it asks for a user name and a password (HTTP 407); put them into its URL"
+        error = transport_error(Failure.PROXY, text, self._where)
+        error.retryable = False
+        return Broken(error, False)
 
 
 def _reply(response: httpx.Response) -> Reply:
@@ -169,7 +193,8 @@ def open_client(
             timeout=timeout(config.timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,
-            verify=verification(config.verify),
+            # A transport that was handed in has its own; reading the authorities takes a while.
+            verify=True if http_transport and config.verify is True else tls_context(config),
             # httpx would go through the proxy all the same.
             proxy=None if http_transport else _proxy(config),
             # A proxy for the outside world would only break the way to this machine itself.

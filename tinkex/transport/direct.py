@@ -6,6 +6,7 @@ import re
 import select
 import socket
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from tinkex.config import Config
+from tinkex.errors import ValidationError
 from tinkex.transport.answer import Broken, Reply
+from tinkex.transport.body import Body, size_of
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import Failure, printable, transport_error
 from tinkex.transport.http11 import AnswerReader, ProtocolError, Unpacker, UnpackError
@@ -64,7 +67,12 @@ class _Connection:
         # Nothing is owed, so all that can be read is the end, or what nobody asked for.
         return not _is_readable(self.sock)
 
-    def send(self, head: bytes, content: bytes | None) -> None:
+    def send(self, head: bytes, content: Body | None) -> None:
+        if content is not None and not isinstance(content, bytes):
+            self.sock.sendall(head)
+            for piece in content:
+                self.sock.sendall(piece)
+            return
         if content is None or len(content) <= SMALL_BODY:
             self.sock.sendall(head + content if content else head)
             return
@@ -109,6 +117,8 @@ class Direct:
         self._active: set[_Connection] = set()
         self._closed = False
         self._blocks: dict[tuple[str, ...], str] = {}
+        # A client that nobody closes leaves no socket behind either, nor a warning about one.
+        weakref.finalize(self, _close_all, self._idle)
 
     def exchange(
         self,
@@ -116,7 +126,7 @@ class Direct:
         path: str,
         params: Mapping[str, object],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
         *,
         may_repeat: bool,
@@ -137,7 +147,7 @@ class Direct:
         self,
         method: str,
         head: bytes,
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
         *,
         may_repeat: bool,
@@ -156,7 +166,7 @@ class Direct:
         path: str,
         params: Mapping[str, object],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
         seconds: float | None,
     ) -> Iterator[_Stream | Reply | Broken]:
         """Send a request and hand out its answer while it comes; an error status comes whole."""
@@ -179,8 +189,7 @@ class Direct:
     def close(self) -> None:
         """Close every connection, those in use too."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        _close_all(self._idle)
         for connection in list(self._active):
             _shut_down(connection.sock)
 
@@ -189,7 +198,7 @@ class Direct:
         return Broken(transport_error(error.failure, text, self._where), error.was_sent)
 
     def _pieces(
-        self, connection: _Connection, reader: AnswerReader, head: bytes, content: bytes | None
+        self, connection: _Connection, reader: AnswerReader, head: bytes, content: Body | None
     ) -> Iterator[None]:
         """Send, then stop after the head and after each read until the answer is whole."""
         try:
@@ -204,6 +213,9 @@ class Direct:
                     reader.feed_end()
                 if reader.status:
                     yield
+        except ValidationError:
+            # The body that is sent is not what it was when the request was made.
+            raise
         except TimeoutError:
             failed = Failure.TIMEOUT, "ReadTimeout"
         except (OSError, ProtocolError, ValueError) as error:
@@ -280,7 +292,7 @@ class Direct:
         path: str,
         params: Mapping[str, object],
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: Body | None,
     ) -> bytes:
         target = self._path + path
         if params or self._query:
@@ -294,7 +306,7 @@ class Direct:
         for name, value in (*headers.items(), *self._credentials.revealed()):
             lines.append(_line(name, value))
         if content is not None or method not in ("GET", "HEAD"):
-            lines.append(f"content-length: {len(content or b'')}\r\n")
+            lines.append(f"content-length: {size_of(content)}\r\n")
         lines.append("\r\n")
         if not target.isascii() or " " in target:
             raise _FailedError(Failure.REQUEST, "its path cannot be in a URL", was_sent=False)
@@ -363,6 +375,11 @@ def _line(name: str, value: str) -> str:
 
 def _parameter(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _close_all(connections: deque[_Connection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _is_readable(sock: socket.socket) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import field, frozen
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request
 
@@ -23,8 +22,10 @@ from tinkex.errors import (
     ReadTimeoutError,
     TransportError,
 )
+from tinkex.events.bus import is_heard
 from tinkex.secret import Secret
-from tinkex.transport.answer import Broken, Reply, Stream
+from tinkex.transport.answer import Answer, Broken, Reply, Stream
+from tinkex.transport.body import Body, size_of
 from tinkex.transport.classes import RequestClass, request_class
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.failures import (
@@ -42,9 +43,13 @@ from tinkex.transport.retry import (
     full_jitter,
     retry_after_seconds,
 )
+from tinkex.transport.unobserved import Unobserved
 
 if TYPE_CHECKING:
     import httpx
+
+    from tinkex.tracing import Tracer
+    from tinkex.transport.observed import Observed
 
 T = TypeVar("T")
 
@@ -52,25 +57,6 @@ log = logging.getLogger("tinkex.transport")
 
 # Before anything ever answered, a wrong address is likelier than an outage.
 ATTEMPTS_BEFORE_FIRST_CONTACT = 3
-
-
-@frozen
-class Answer:
-    """Hold a finished answer: status, headers and the whole body.
-
-    Attributes:
-        status_code: The HTTP status.
-        headers: The headers.
-        content: The body.
-        elapsed: Seconds from the first attempt to the answer.
-        retries: Attempts before the one that was answered.
-    """
-
-    status_code: int
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
-    elapsed: float = 0.0
-    retries: int = 0
 
 
 class Transport:
@@ -98,6 +84,12 @@ class Transport:
         self.budget = budget or RetryBudget()
         self.policy = RetryPolicy(max_attempts=config.max_retries + 1)
         self.jitter = jitter
+        self.session_id: str | None = None
+        self.tracer: Tracer | None = None
+        if config.tracing:
+            from tinkex.tracing import Tracer
+
+            self.tracer = Tracer()
         self._credentials = Credentials(config)
         self._had_contact = False
         self._closed = False
@@ -137,24 +129,42 @@ class Transport:
         timeout: float | None = None,
         policy: RetryPolicy | None = None,
         accept: Container[int] = (),
+        body: Body | None = None,
     ) -> Answer:
         """Send a request, repeating it where that is safe, and return the answer.
 
         Each attempt carries the same bytes and the same idempotency key. Statuses in `accept` are
-        answers like any 2xx.
+        answers like any 2xx. A `body` is sent instead of the request's own.
         """
+        with self._seen(request, headers) as seen:
+            answer = self._send(request, seen, timeout, policy, accept, body)
+            seen.answered(answer.status_code, len(answer.content), answer.retries)
+            return answer
+
+    def _send(
+        self,
+        request: Request,
+        seen: Observed | Unobserved,
+        timeout: float | None,
+        policy: RetryPolicy | None,
+        accept: Container[int],
+        body: Body | None,
+    ) -> Answer:
         kind = request_class(request.operation)
         retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
-        content = request.encode()
-        sent_headers = self._headers(request, headers, timeout)
+        content = request.encode() if body is None else body
+        seen.sent_bytes = size_of(content)
+        sent_headers = self._headers(request, seen.headers, timeout)
         history: list[str] = []
         while True:
+            seen.attempt_begins(retries)
             sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
             outcome = self._attempt(request, content, sent_headers, timeout)
             if isinstance(outcome, Reply) and _is_fine(outcome, accept):
                 if retries.attempt > 1:
                     log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
                 self.budget.earn()
+                seen.attempt_succeeded(retries)
                 return Answer(
                     outcome.status_code,
                     outcome.headers,
@@ -169,6 +179,7 @@ class Transport:
                 wait = retries.next_wait(
                     retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
                 )
+            seen.attempt_failed(retries, error, wait)
             if wait is None:
                 raise _final(error, retries.refusal, history)
             log.warning(
@@ -188,14 +199,27 @@ class Transport:
         timeout: float | None = None,
     ) -> Reply | TransportError:
         """Make one attempt and return what came of it, for callers with rules of their own."""
-        sent_headers = self._headers(request, headers, timeout)
-        sent_headers["x-stainless-retry-count"] = "0"
-        outcome = self._attempt(request, request.encode(), sent_headers, timeout)
-        if isinstance(outcome, Broken):
-            return outcome.error
-        if outcome.is_success:
-            self.budget.earn()
-        return outcome
+        with self._seen(request, headers) as seen:
+            sent_headers = self._headers(request, seen.headers, timeout)
+            sent_headers["x-stainless-retry-count"] = "0"
+            content = request.encode()
+            seen.sent_bytes = size_of(content)
+            outcome = self._attempt(request, content, sent_headers, timeout)
+            if isinstance(outcome, Broken):
+                seen.failed(outcome.error)
+                return outcome.error
+            seen.answered(outcome.status_code, len(outcome.content))
+            if outcome.is_success:
+                self.budget.earn()
+            return outcome
+
+    def _seen(self, request: Request, headers: Mapping[str, str] | None) -> Observed | Unobserved:
+        if self.tracer is None and not is_heard():
+            return Unobserved(headers)
+        # Loaded by whoever listens first; who does not pays nothing for it.
+        from tinkex.transport.observed import Observed
+
+        return Observed(self, request, headers)
 
     @contextmanager
     def stream(
@@ -206,7 +230,19 @@ class Transport:
         timeout: float | None = None,
     ) -> Iterator[Stream]:
         """Send a request and hand out its answer while it is still coming."""
+        with (
+            self._seen(request, headers) as seen,
+            self._stream(request, seen.headers, timeout) as opened,
+        ):
+            seen.answered(200)
+            yield opened
+
+    @contextmanager
+    def _stream(
+        self, request: Request, headers: Mapping[str, str] | None, timeout: float | None
+    ) -> Iterator[Stream]:
         network = self._opened()
+        self._credentials.prepare()
         sent_headers = self._headers(request, headers, timeout)
         try:
             with network.stream(
@@ -283,11 +319,29 @@ class Transport:
     def _attempt(
         self,
         request: Request,
-        content: bytes | None,
+        content: Body | None,
         headers: Mapping[str, str],
         timeout: float | None,
     ) -> Reply | Broken:
+        outcome, generation = self._exchanged(request, content, headers, timeout)
+        refused = isinstance(outcome, Reply) and outcome.status_code == 401
+        # A key may have been changed meanwhile; the refused request had no effect.
+        if refused and self._credentials.renewed(generation):
+            log.info("%s: the API key was renewed", request.operation)
+            outcome, _ = self._exchanged(request, content, headers, timeout)
+        return outcome
+
+    def _exchanged(
+        self,
+        request: Request,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        timeout: float | None,
+    ) -> tuple[Reply | Broken, int]:
+        """Return what came of one attempt, and with which generation of the key it was made."""
         network = self._opened()
+        self._credentials.prepare()
+        generation = self._credentials.generation
         if self.config.dump_headers:
             self._dump(request, {**network.fixed_headers, **headers})
         try:
@@ -313,7 +367,18 @@ class Transport:
         else:
             # Another thread's close breaks what is under way, in one way or another.
             self._opened()
-        return outcome
+        return outcome, generation
+
+    def use_tokens(self, exchange: Callable[[], str]) -> None:
+        """Send a token in place of the key, as servers may ask for.
+
+        Args:
+            exchange: Asks the server for a token, by a call of this transport.
+
+        Raises:
+            TinkexError: The server gives none.
+        """
+        self._credentials.use_tokens(exchange)
 
     def _dump(self, request: Request, headers: Mapping[str, str]) -> None:
         secrets = dict.fromkeys(self._credentials.header_names, "")

@@ -164,6 +164,10 @@ if TYPE_CHECKING:
     from .unload_model_request import UnloadModelRequest
     from .unload_model_response import UnloadModelResponse
     from .untyped_api_future import UntypedAPIFuture
+    from .upload_form import UploadForm
+    from .uploaded_field import UploadedField
+    from .uploaded_file import UploadedFile
+    from .uploaded_form import UploadedForm
     from .user_metadata import UserMetadata
     from .user_sessions import UserSessions
     from .weights_info_request import WeightsInfoRequest
@@ -327,6 +331,10 @@ __all__ = (
     "UnloadModelRequest",
     "UnloadModelResponse",
     "UntypedAPIFuture",
+    "UploadedField",
+    "UploadedFile",
+    "UploadedForm",
+    "UploadForm",
     "UserMetadata",
     "UserSessions",
     "WeightsInfoRequest",
@@ -491,6 +499,10 @@ _MODULES = {
     "UnloadModelRequest": "unload_model_request",
     "UnloadModelResponse": "unload_model_response",
     "UntypedAPIFuture": "untyped_api_future",
+    "UploadedField": "uploaded_field",
+    "UploadedFile": "uploaded_file",
+    "UploadedForm": "uploaded_form",
+    "UploadForm": "upload_form",
     "UserMetadata": "user_metadata",
     "UserSessions": "user_sessions",
     "WeightsInfoRequest": "weights_info_request",

@@ -5,6 +5,7 @@ healthz
 get_server_capabilities
 client_config
 client_dynamic_config
+upload_form
 auth_token
 get_own_api_key
 delete_own_api_key

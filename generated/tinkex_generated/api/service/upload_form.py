@@ -1,0 +1,50 @@
+# Generated from openapi.yaml by codegen/generate.py. Do not edit.
+"""Send a form with files to the local server.
+
+The local server reads the form to its end, keeps nothing of it, and answers what came: the
+fields, and of each file its size and checksum.
+
+POST /api/v1/uploads
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...decode import parse_json
+from ...models.uploaded_form import UploadedForm
+from ...types import Request, Response
+
+if TYPE_CHECKING:
+    from ...client import Client
+
+__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+
+
+def build_request(*, body: bytes) -> Request:
+    """Describe the request; nothing is sent."""
+    headers: dict[str, str] = {"accept": "application/json"}
+    return Request(
+        operation="upload_form",
+        method="POST",
+        path="/api/v1/uploads",
+        headers=headers,
+        content=body,
+        content_type="multipart/form-data",
+        secured=True,
+    )
+
+
+def parse_response(content: bytes) -> UploadedForm:
+    """Read the body of a success; raises ParseError for anything else."""
+    return parse_json(content, UploadedForm.from_dict)
+
+
+def sync_detailed(*, client: Client, body: bytes) -> Response[UploadedForm]:
+    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+    return client.exchange(build_request(body=body), parse_response, (200,))
+
+
+def sync(*, client: Client, body: bytes) -> UploadedForm:
+    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    return sync_detailed(client=client, body=body).parsed

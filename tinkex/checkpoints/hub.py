@@ -1,0 +1,227 @@
+"""Push an adapter to the Hugging Face Hub, with a page that says what it is."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from tinkex.checkpoints.download import MARKER, download
+from tinkex.checkpoints.extract import iter_files
+from tinkex.checkpoints.fetch import Progress
+from tinkex.checkpoints.hub_repository import LONGEST_NAME, MAIN, Repository, check_name, connect
+from tinkex.checkpoints.hub_token import find_token
+from tinkex.checkpoints.inspection import CONFIG, inspect, read_config
+from tinkex.checkpoints.model_card import CARD, model_card
+from tinkex.checkpoints.patterns import matches
+from tinkex.errors import CheckpointError, ValidationError
+from tinkex.rest import RestClient
+from tinkex.secret import Secret
+from tinkex.types import CheckpointPath, WeightsInfoResponse
+
+WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+# It says that an archive is whole, and nothing to those who load the adapter.
+COMPLETE = "checkpoint_complete"
+_TINKER_PATH = re.compile(r"tinker://[^\s\"'<>`)\]]+")
+
+
+@frozen
+class HubUpload:
+    """Say where on the Hugging Face Hub a checkpoint was put.
+
+    Attributes:
+        path: The checkpoint's ``tinker://`` path.
+        repo_id: The repository, ``<owner>/<name>``.
+        revision: The branch, or the reference of the pull request.
+        private: Whether only its owner sees it.
+        url: The page of the commit, or of the pull request.
+        files: The names of the files that were sent.
+    """
+
+    path: str
+    repo_id: str
+    revision: str
+    private: bool
+    url: str
+    files: tuple[str, ...]
+
+
+def push_to_hub(
+    rest: RestClient,
+    path: str,
+    repo_id: str | None = None,
+    *,
+    token: str | Secret | None = None,
+    private: bool = True,
+    revision: str | None = None,
+    commit_message: str | None = None,
+    create_pr: bool = False,
+    allow_patterns: str | Sequence[str] | None = None,
+    ignore_patterns: str | Sequence[str] | None = None,
+    add_model_card: bool = True,
+    force: bool = False,
+    endpoint: str | None = None,
+    progress: Progress | None = None,
+) -> HubUpload:
+    """Push a checkpoint's adapter to the Hugging Face Hub; needs ``pip install 'tinkex[hub]'``.
+
+    >>> push_to_hub(rest, "tinker://run-1:train:0/sampler_weights/final", "me/my-adapter").url
+    'https://huggingface.co/me/my-adapter/commit/...'
+
+    The archive is downloaded into a temporary folder, as `download` does it. What is asked of the
+    Hub before is only read; the repository is made when the files are there, and they are committed
+    at once. A README that is in the repository stays, unless `force` replaces it.
+
+    Args:
+        rest: The client that knows the server.
+        path: ``tinker://<run>/<kind>/<name>``.
+        repo_id: ``<owner>/<name>``, or a name below your own. If not given,
+            ``tinker-<base model>-<run>`` with the checkpoint's id as the revision.
+        token: Your token; without it HF_TOKEN, HUGGING_FACE_HUB_TOKEN, or the file that
+            ``hf auth login`` writes.
+        private: Whether a repository that is made is private. One that is public already takes
+            files only with ``private=False``.
+        revision: The branch, made if it is not there; "main" if not given.
+        commit_message: What the commit is called.
+        create_pr: Whether a pull request is opened instead of committing to the branch.
+        allow_patterns: Only files whose path or name matches one of these are pushed; ``*`` stays
+            within a folder, ``**`` does not.
+        ignore_patterns: Files that match one of these are not pushed.
+        add_model_card: Whether a README is written if the checkpoint has none.
+        force: Whether files of another checkpoint, which the repository's README names, may be
+            replaced.
+        endpoint: The Hub; HF_ENDPOINT or ``https://huggingface.co`` if not given.
+        progress: Called with (bytes so far, bytes in all or None) while the archive comes.
+
+    Raises:
+        MissingDependencyError: huggingface_hub is not installed.
+        MissingCredentialsError: There is no token.
+        ValidationError: An argument cannot be right.
+        CheckpointError: The checkpoint holds no adapter, or the Hub refuses; also what `download`
+            raises.
+        ApiError: The server knows no such checkpoint.
+    """
+    parsed = CheckpointPath.parse(path)
+    if revision is not None and repo_id is None:
+        raise ValidationError("is a branch of no repository; give repo_id too", path="revision")
+    allow, ignore = _patterns(allow_patterns), _patterns(ignore_patterns)
+    hub = connect(find_token(token), endpoint)
+    del token  # tracebacks may show what functions hold
+    if repo_id is not None:
+        check_name(repo_id)
+    user = hub.user()
+    info = rest.get_weights_info_by_tinker_path(path)
+    there = hub.look(*_destination(user, parsed, info, repo_id, revision))
+    _check_visibility(there, private=private)
+    if not force:
+        _check_card(there, path)
+    with tempfile.TemporaryDirectory(prefix="tinkex-hub-") as scratch:
+        folder = download(rest, path, scratch, progress=progress).folder
+        base_model = _prepare(folder, info)
+        if add_model_card and not (folder / CARD).exists() and (there.card is None or force):
+            modules = _modules(folder)
+            text = model_card(parsed, info, base_model, there.repo_id, modules)
+            (folder / CARD).write_text(text, encoding="utf-8")
+        files = _chosen(folder, allow, ignore)
+        message = commit_message or f"Add {parsed.checkpoint_id} of {parsed.training_run_id}"
+        made = hub.commit(there, files, message, private=private, create_pr=create_pr)
+    return HubUpload(
+        path,
+        there.repo_id,
+        made.revision,
+        private if there.private is None else there.private,
+        made.url,
+        tuple(files),
+    )
+
+
+def _destination(
+    user: str,
+    path: CheckpointPath,
+    info: WeightsInfoResponse,
+    repo_id: str | None,
+    revision: str | None,
+) -> tuple[str, str]:
+    """Return repository and branch; without a name, one for the run and a branch for the checkpoint."""
+    if repo_id is not None:
+        return (repo_id if "/" in repo_id else f"{user}/{repo_id}"), revision or MAIN
+    base = info.base_model.rpartition("/")[2]
+    name = _sanitized(f"tinker-{base[:40]}-{path.training_run_id}")
+    return f"{user}/{name}", _sanitized(path.checkpoint_id)
+
+
+def _sanitized(text: str) -> str:
+    """Return a text as the Hub lets names be: some characters, none of `-` and `.` twice in a row."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", text)
+    name = re.sub(r"[-.]{2,}", "-", name)
+    return name[:LONGEST_NAME].strip("-.")
+
+
+def _check_visibility(there: Repository, *, private: bool) -> None:
+    if private and there.private is False:
+        raise ValidationError(
+            f"the repository {there.repo_id} is public already; pass private=False to push into it, "
+            "or choose another repo_id",
+            path="private",
+        )
+
+
+def _check_card(there: Repository, path: str) -> None:
+    """Refuse a branch whose README says that it holds another checkpoint."""
+    named = set(_TINKER_PATH.findall(there.card or ""))
+    if named and path not in named:
+        raise ValidationError(
+            f"{there.repo_id} at {there.revision} holds {min(named)[:200]}; choose another repo_id "
+            "or revision, or pass force=True to replace it",
+            path="repo_id",
+        )
+
+
+def _prepare(folder: Path, info: WeightsInfoResponse) -> str:
+    """Check that a folder holds an adapter, and that it names its base model; return that."""
+    if not (folder / CONFIG).is_file() or not any((folder / name).is_file() for name in WEIGHTS):
+        raise CheckpointError(
+            f"the checkpoint holds no adapter ({CONFIG} and {WEIGHTS[0]}); push one that "
+            "save_weights_for_sampler made"
+        )
+    config = read_config(folder / CONFIG)
+    named = config.get("base_model_name_or_path")
+    if isinstance(named, str) and named:
+        return named
+    config["base_model_name_or_path"] = info.base_model or "unknown"
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return info.base_model or "unknown"
+
+
+def _modules(folder: Path) -> tuple[str, ...]:
+    """Return the adapted layers, as the weights' header names them."""
+    if not (folder / WEIGHTS[0]).is_file():
+        return ()  # the other form is a pickle, which is never opened here
+    return inspect(folder).target_modules
+
+
+def _patterns(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    return (given,) if isinstance(given, str) else given if given is None else tuple(given)
+
+
+def _chosen(
+    folder: Path, allow: tuple[str, ...] | None, ignore: tuple[str, ...] | None
+) -> dict[str, Path]:
+    """Return the files to push, by their names in the repository."""
+    found = {file.relative_to(folder).as_posix(): file for file in iter_files(folder)}
+    left_out = (MARKER, *(ignore or ()), *(() if allow else (COMPLETE,)))
+    chosen = {
+        name: file
+        for name, file in found.items()
+        if not matches(name, left_out) and (not allow or matches(name, allow))
+    }
+    if not chosen:
+        raise ValidationError(
+            f"no file is left to push; the checkpoint has {', '.join(found)[:500]}",
+            path="allow_patterns" if allow else "ignore_patterns",
+        )
+    return chosen

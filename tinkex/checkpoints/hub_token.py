@@ -1,0 +1,56 @@
+"""Find the token that the Hugging Face Hub knows its user by."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tinkex.errors import MissingCredentialsError
+from tinkex.secret import Secret
+
+VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_LONGEST = 4096
+
+
+def find_token(given: str | Secret | None, environ: Mapping[str, str] | None = None) -> Secret:
+    """Return the first token of: the argument, the environment, the file of ``hf auth login``.
+
+    >>> find_token(None, {"HF_TOKEN": "hf_example"})
+    Secret('****')
+
+    Args:
+        given: What the caller passed; blank counts as nothing.
+        environ: The environment; the process' own if not given.
+
+    Raises:
+        MissingCredentialsError: There is none; the message says where it was looked for.
+    """
+    environ = os.environ if environ is None else environ
+    file = token_file(environ)
+    passed = given.reveal() if isinstance(given, Secret) else given or ""
+    for text in (passed, *(environ.get(name, "") for name in VARIABLES)):
+        if text.strip():
+            return Secret(text.strip())
+    stored = _stored(file)
+    if stored:
+        return Secret(stored)
+    raise MissingCredentialsError(
+        "no token for the Hugging Face Hub: pass token=, set HF_TOKEN (or HUGGING_FACE_HUB_TOKEN), "
+        f"or run `hf auth login`, which writes {file}"
+    )
+
+
+def token_file(environ: Mapping[str, str]) -> Path:
+    """Return the file in which Hugging Face's own tools keep the token."""
+    cache = Path(environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    home = Path(environ.get("HF_HOME") or cache)
+    return Path(os.path.expandvars(environ.get("HF_TOKEN_PATH") or home / "token")).expanduser()
+
+
+def _stored(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8") as stream:
+            return stream.read(_LONGEST).strip()
+    except (OSError, ValueError):
+        return ""

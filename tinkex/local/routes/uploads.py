@@ -1,0 +1,36 @@
+"""Forms with files, read to their end and answered with what came."""
+
+import uuid
+from functools import partial
+from typing import Any
+
+from tinkex_generated.models import UploadedForm
+
+from tinkex.local.call import Call
+from tinkex.local.forms import boundary_of, read_form
+from tinkex.local.problem import Problem
+from tinkex.local.site import Site
+
+MEDIA_TYPE = "multipart/form-data"
+
+
+async def upload_form(site: Site, call: Call) -> UploadedForm:
+    """Write the form to the staging folder as it comes, read it there, and remove it."""
+    content_type = call.request.headers.get("content-type", "")
+    if content_type.split(";", 1)[0].strip().lower() != MEDIA_TYPE:
+        raise Problem(415, f"{content_type[:100]!r} bodies are not understood: send {MEDIA_TYPE}")
+    if call.request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "compressed bodies are not understood: send them as they are")
+    boundary = boundary_of(content_type)
+    came = site.data.staging / f"{uuid.uuid4().hex}.form"
+    try:
+        with came.open("xb") as file:
+            async for piece in call.request.stream():
+                await site.pool.run(partial(file.write, piece))
+        form: UploadedForm = await site.pool.run(partial(read_form, came, boundary))
+    finally:
+        came.unlink(missing_ok=True)
+    return form
+
+
+HANDLERS: dict[str, Any] = {"upload_form": upload_form}
