@@ -147,7 +147,10 @@ def made(name: str, thing: type) -> str:
         return f"class {name}({', '.join(base.__name__ for base in thing.__bases__)})"
     if name in HANDED_OUT or fields(thing):
         return f"class {name}"
-    return call(name, thing)
+    try:
+        return call(name, thing)
+    except ValueError:  # an enum, or another type that has no constructor of its own
+        return f"class {name}"
 
 
 def entry(name: str, thing: Any, linked: dict[str, str]) -> Iterator[str]:
