@@ -65,13 +65,21 @@ def kind(annotation: Any) -> str:
     return re.sub(r"\b(?:[a-z_]\w*\.)+(?=\w)", "", text.strip("'\""))
 
 
+def default_text(default: Any) -> str:
+    """Return a default as a reader can take it in; what has no short name is left out."""
+    text = repr(default)
+    unsaid = default is attrs.NOTHING or len(text) > 60
+    return "..." if unsaid else api_page.ADDRESS.sub("...", text)
+
+
 def parameter_text(parameter: inspect.Parameter, types: dict[str, Any]) -> str:
     """Return a parameter with its type and default."""
     stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(parameter.kind.name, "")
     annotation = types.get(parameter.name, parameter.annotation)
     typed = "" if annotation is parameter.empty else f": {kind(annotation)}"
-    default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-    default = " = ..." if parameter.default is attrs.NOTHING else default  # made anew for each
+    default = (
+        "" if parameter.default is parameter.empty else f" = {default_text(parameter.default)}"
+    )
     return f"{stars}{parameter.name}{typed}{default if typed else default.replace(' ', '')}"
 
 
