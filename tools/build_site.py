@@ -149,7 +149,9 @@ def main() -> int:
     done = subprocess.run(command, cwd=SOURCE, check=False)
     if done.returncode == 0:
         shutil.move(SOURCE / "site", SITE)  # zensical writes inside its project alone
-        print(f"The site is in {SITE.relative_to(ROOT)}: open {SITE.relative_to(ROOT)}/index.html")
+        place = SITE.relative_to(ROOT)
+        print(f"The site is {place}/index.html; its search works where it is served:")
+        print(f"  python3 -m http.server --directory {place}")
     return done.returncode
 
 

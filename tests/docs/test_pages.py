@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,13 @@ def test_the_moving_page_names_calls_that_exist() -> None:
                 assert hasattr(clients[client], name), f"{client}.{name}"
                 seen += 1
     assert seen > 50
+
+
+def test_the_readme_names_every_extra() -> None:
+    """Whatever can be installed beside the core stands in the README's table."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named = set(re.findall(r"'tinkex\[(\w+)\]'", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert settings["project"]["optional-dependencies"].keys() == named
 
 
 def test_the_readme_is_short() -> None:
