@@ -37,8 +37,8 @@ ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
 TOP = """# API index
 
-Every public name, with its signature and what it does in a line; `help(name)` says more. Made by
-`tools/api_page.py` from the code: do not edit.
+Every public name, with its signature and what it does in a line. The site that `make docs` builds has the whole
+docstrings, and so has `help(name)`. Made by `tools/api_page.py` from the code: do not edit.
 """
 SECTIONS = [
     ("Clients", tinkex, ["ServiceClient", "TrainingClient", "SamplingClient", "RestClient"]),
