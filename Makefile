@@ -11,7 +11,7 @@ DEV     := $(VENV)/.dev
 LOWEST := .venv-lowest
 AUDIT := .venv-audit
 
-.PHONY: audit test-lowest help demo test lint types tests check-generated generate examples interop serve bench format coverage clean
+.PHONY: audit test-lowest help demo test lint types tests check-generated generate examples interop serve bench soak docs format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,7 @@ types: $(DEV)
 check-generated: $(DEV)  ## fail if a generated file is not what it is made from
 	$(PY) codegen/generate.py --check
 	$(PY) tools/api_page.py --check
+	$(PY) tools/cli_page.py --check
 	$(PY) tools/reliability_page.py --check
 
 tests: $(DEV)
@@ -48,9 +49,10 @@ audit: $(RUNTIME)  ## ask the public advisory database about the installed packa
 	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md and docs/reliability.md from the code
+generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md, cli.md and reliability.md from the code
 	$(PY) codegen/generate.py
 	$(PY) tools/api_page.py
+	$(PY) tools/cli_page.py
 	$(PY) tools/reliability_page.py
 
 examples: $(RUNTIME)  ## run all examples on a local server (or, with TINKER_API_KEY, on the service), and print a table
@@ -64,6 +66,13 @@ serve: $(RUNTIME)  ## run the local server until Ctrl-C
 
 bench: $(RUNTIME)  ## measure against the official client and PyTorch; writes bench/RESULTS.md
 	@$(PY) bench/results.py
+
+SECONDS ?= 600
+soak: $(RUNTIME)  ## train for ten minutes under faults and kills; SECONDS=30 is a short one
+	@nice $(PY) tools/soak.py --seconds $(SECONDS)
+
+docs: $(DEV)  ## build the documentation site into build/site; fails on a warning
+	@$(PY) tools/build_site.py
 
 format: $(DEV)  ## format the code and sort its imports
 	$(PY) -m ruff check --fix .

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinkex import events as events
     from tinkex import losses as losses
     from tinkex import metrics as metrics
+    from tinkex import recovery as recovery
     from tinkex import regularizers as regularizers
     from tinkex import training_log as training_log
     from tinkex import types as types
@@ -80,6 +81,7 @@ _MODULES = frozenset(
         "local",
         "losses",
         "metrics",
+        "recovery",
         "regularizers",
         "telemetry",
         "training_log",
@@ -115,6 +117,7 @@ __all__ = [
     "get_tokenizer",
     "losses",
     "metrics",
+    "recovery",
     "regularizers",
     "training_log",
     "types",

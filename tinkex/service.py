@@ -125,6 +125,18 @@ class ServiceClient:
                 self._session = Session(self._transport, observers=self._observers)
             return self._session
 
+    def renew_session(self) -> Session:
+        """Begin a new session if the server has ended this one, whose models and samplers are gone.
+
+        Checkpoints outlive sessions: `create_training_client_from_state_with_optimizer` goes on.
+        """
+        ended = self._session
+        if ended is not None and not ended.probe():
+            with self._lock:
+                self._session = None if self._session is ended else self._session
+            ended.close("errored")
+        return self.session
+
     @property
     def telemetry(self) -> TelemetryReporter | None:
         """Return what reports on the session, beginning the session; None if nobody asked for it.

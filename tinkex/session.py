@@ -199,6 +199,15 @@ class Session:
                 session_id=self.id,
             )
 
+    def probe(self) -> bool:
+        """Ask the server now whether it has the session; False only if it says that it has not."""
+        for _ in range(NOT_FOUND_BEFORE_LOST):
+            if self.heartbeat.is_alive:
+                self.beat()
+            if self.heartbeat.misses == 0:
+                break
+        return self.heartbeat.is_alive
+
     def beat(self, late: float = 0.0) -> None:
         """Send one heartbeat and note what came of it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinkex_generated.api.models import get_info, unload_model
 from tinkex_generated.api.training import optim_step
@@ -30,11 +30,14 @@ from tinkex.types import (
     UnloadModelResponse,
 )
 from tinkex.wire import encode
+from tinkex.work import Work
 
 if TYPE_CHECKING:
     from tinkex.losses import Backend, LossFunction
     from tinkex.regularizers import RegularizerSpec
     from tinkex.tokenizer import Tokenizer
+
+T = TypeVar("T")
 
 
 class TrainingClient(CheckpointCalls):
@@ -58,6 +61,7 @@ class TrainingClient(CheckpointCalls):
         self._queue = SubmissionQueue(session)
         self.model_id = model_id
         self.base_model = base_model
+        self._watcher: Callable[[Future[Any]], None] | None = None
 
     @classmethod
     def create(
@@ -153,12 +157,7 @@ class TrainingClient(CheckpointCalls):
             work = submit_batch(
                 self._queue, self.model_id, "forward_backward", surrogate.data, "cross_entropy"
             )
-            return future(
-                self._session,
-                SurrogateWork(work, surrogate),
-                operation="forward_backward_custom",
-                subject=self.model_id,
-            )
+            return self._promised(SurrogateWork(work, surrogate), "forward_backward_custom")
 
     def optim_step(
         self, adam_params: AdamParams | DimuonParams | None = None
@@ -284,7 +283,7 @@ class TrainingClient(CheckpointCalls):
             except TinkexError as error:
                 # The frames of cutting and sending it tell the user nothing.
                 raise error.with_traceback(None) from None
-            return future(self._session, work, operation, self.model_id)
+            return self._promised(work, operation)
 
     def _submit(
         self,
@@ -298,7 +297,20 @@ class TrainingClient(CheckpointCalls):
                 work = self._queue.submit([build], request_type=request_type, parse=parse)
             except TinkexError as error:
                 raise error.with_traceback(None) from None
-            return future(self._session, work, operation, self.model_id)
+            return self._promised(work, operation)
+
+    def _promised(self, work: Work[T], operation: str) -> Future[T]:
+        promised = future(self._session, work, operation, self.model_id)
+        if self._watcher is not None:
+            self._watcher(promised)
+        return promised
+
+    def _become(self, other: TrainingClient) -> None:
+        """Go on as another client's model, so that whoever holds this client goes on with it."""
+        with self._queue.turn():
+            self._queue.close()
+            self._session, self._queue = other._session, other._queue
+            self.model_id, self.base_model = other.model_id, other.base_model
 
     def __repr__(self) -> str:
         return f"<TrainingClient {self.model_id} on {self.base_model or 'an unknown base model'}>"

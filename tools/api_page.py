@@ -21,6 +21,7 @@ import tinkex.events
 import tinkex.local
 import tinkex.losses
 import tinkex.metrics
+import tinkex.recovery
 import tinkex.regularizers
 import tinkex.telemetry
 import tinkex.testing
@@ -48,6 +49,7 @@ SECTIONS = [
     ("Metrics: tinkex.metrics", tinkex.metrics, tinkex.metrics.__all__),
     ("Telemetry: tinkex.telemetry", tinkex.telemetry, tinkex.telemetry.__all__),
     ("The training log: tinkex.training_log", tinkex.training_log, tinkex.training_log.__all__),
+    ("Recovery: tinkex.recovery", tinkex.recovery, tinkex.recovery.__all__),
     ("The local server: tinkex.local", tinkex.local, tinkex.local.__all__),
     ("Faults: tinkex.testing", tinkex.testing, tinkex.testing.__all__),
 ]

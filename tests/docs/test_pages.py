@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 
+import tinkex
 from tinkex.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("**/*.md")),
+]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
@@ -87,3 +93,35 @@ def test_make_commands_in_the_docs_exist() -> None:
     for page in PAGES:
         mentioned = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE))
         assert mentioned <= targets, f"{page.name} mentions {mentioned - targets}"
+
+
+def test_every_error_is_on_the_troubleshooting_page() -> None:
+    """Each class of tinkex.errors has a heading of its own there, and no other class has one."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    errors = {
+        name for name, value in vars(tinkex.errors).items()
+        if isinstance(value, type) and issubclass(value, tinkex.TinkexError)
+    }  # fmt: skip
+    assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) == errors
+
+
+def test_the_moving_page_names_calls_that_exist() -> None:
+    """Each call that the page gives for one of the official SDK is a method of that client."""
+    clients = {
+        "service": tinkex.ServiceClient, "training": tinkex.TrainingClient,
+        "sampler": tinkex.SamplingClient, "rest": tinkex.RestClient, "future": tinkex.Future,
+    }  # fmt: skip
+    text = (ROOT / "docs" / "from-tinker.md").read_text(encoding="utf-8")
+    rows = [row.split(" | ") for row in text.partition("## Call by call")[2].splitlines() if row.startswith("| ")]  # fmt: skip
+    seen = 0
+    for theirs, ours, *_ in rows:
+        for client, name in re.findall(r"`(\w+)\.(\w+)", theirs if ours == "same" else ours):
+            if client in clients:
+                assert hasattr(clients[client], name), f"{client}.{name}"
+                seen += 1
+    assert seen > 50
+
+
+def test_the_readme_is_short() -> None:
+    """A reader gets through it: under 120 lines."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
