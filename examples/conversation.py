@@ -13,7 +13,7 @@ from typing import Any
 from tinkex import Datum, ModelInput, SampleResponse, SamplingClient, SamplingParams, Tokenizer
 from tinkex.losses import completion_datum
 
-TICKETS = Path(__file__).resolve().parent / "assets" / "tickets.jsonl"
+TICKETS = Path(__file__).resolve().parent / "data" / "tickets.jsonl"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ too briefly to be perfect. The comparison is drawn to evaluate_checkpoint.svg. A
 local server.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_CHECKPOINT_PATH (of weights to
-sample from), TINKER_DATA (assets/tickets.jsonl), TINKER_HELD_OUT (80), TINKER_STEPS (12, of the brief
+sample from), TINKER_DATA (data/tickets.jsonl), TINKER_HELD_OUT (80), TINKER_STEPS (12, of the brief
 training), TINKER_LEARNING_RATE, TINKER_PLOT (evaluate_checkpoint.svg).
 """
 

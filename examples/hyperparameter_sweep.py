@@ -8,7 +8,7 @@ on what is held out, with the same data in the same order; the best is saved. Th
 hyperparameter_sweep.svg. About 40 seconds on the local server, which trains one model after the other;
 the hosted service trains them in parallel.
 
-Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_DATA (assets/tickets.jsonl),
+Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_DATA (data/tickets.jsonl),
 TINKER_RATES (comma-separated), TINKER_RANKS (4,16), TINKER_STEPS (16), TINKER_BATCH_SIZE (16),
 TINKER_PLOT (hyperparameter_sweep.svg).
 """
@@ -83,6 +83,15 @@ def show(trials: Sequence[Trial]) -> Trial:
     return min(trials, key=Trial.loss)
 
 
+def panel_of(trials: Sequence[Trial]) -> Panel:
+    """Return the losses over the learning rates, with a curve for each rank."""
+    curves = {
+        f"rank {rank}": [(one.rate, one.loss()) for one in trials if one.rank == rank]
+        for rank in sorted({one.rank for one in trials})
+    }
+    return Panel("held-out loss per token", "learning rate", curves, log_x=True, dots=True)
+
+
 def main() -> None:
     """Create, submit, wait, compare, and draw."""
     steps = max(1, setting("TINKER_STEPS", 16, int))
@@ -113,7 +122,8 @@ def main() -> None:
 
         form = Format(clients[0].get_tokenizer())
         data = [form.datum(one) for one in exchanges]
-        in_turn = batches(data[HELD_OUT:], setting("TINKER_BATCH_SIZE", 16, int), steps)
+        size = max(1, setting("TINKER_BATCH_SIZE", 16, int))
+        in_turn = batches(data[HELD_OUT:], size, steps)
         trials = [
             begin(rate, rank, client, in_turn, data[:HELD_OUT])
             for (rate, rank), client in zip(settings, clients, strict=True)
@@ -127,12 +137,7 @@ def main() -> None:
             f"held-out loss {best.loss():.4f} per token"
         )
         print(f"Saved for a day: {saved.result().path}")
-    curves = {
-        f"rank {rank}": [(one.rate, one.loss()) for one in trials if one.rank == rank]
-        for rank in sorted({one.rank for one in trials})
-    }
-    panel = Panel("held-out loss per token", "learning rate", curves, log_x=True, dots=True)
-    draw(plot, f"{model}: {steps} steps with {len(trials)} settings", [panel])
+    draw(plot, f"{model}: {steps} steps with {len(trials)} settings", [panel_of(trials)])
     print(f"Picture: {plot}")
 
 

@@ -10,7 +10,8 @@ questions that are not trained on; the curves are drawn to rl_importance_samplin
 the local server.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_STEPS (20), TINKER_PROMPTS (12, a
-step), TINKER_GROUP_SIZE (8, samples of each), TINKER_HELD_OUT (40 questions), TINKER_LEARNING_RATE, TINKER_PLOT.
+step), TINKER_GROUP_SIZE (8, samples of each), TINKER_HELD_OUT (40 questions), TINKER_LEARNING_RATE,
+TINKER_PLOT (rl_importance_sampling.svg).
 """
 
 from __future__ import annotations

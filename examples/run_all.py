@@ -13,6 +13,7 @@ if one failed, 130 after Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import subprocess
 import sys
@@ -27,9 +28,6 @@ from pathlib import Path
 from tinkex import TinkexError
 
 FOLDER = Path(__file__).resolve().parent
-
-# What the examples share; everything else in the folder is one.
-SHARED = {"connection", "drawing", "run_all"}
 
 # Those that train come before those that look at what was trained.
 ORDER = (
@@ -63,9 +61,20 @@ class Outcome:
 
 def find_examples() -> list[str]:
     """Return the names of all examples: the known ones in order, then any others."""
-    there = {path.stem for path in FOLDER.glob("*.py")} - SHARED
+    # What they share has nothing to run.
+    there = {
+        path.stem
+        for path in FOLDER.glob("*.py")
+        if path != Path(__file__).resolve() and "\nif __name__ ==" in path.read_text("utf-8")
+    }
     known = [name for name in ORDER if name in there]
     return known + sorted(there - set(known))
+
+
+def summary(name: str) -> str:
+    """Return the first line of an example's docstring."""
+    text = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text("utf-8"))) or ""
+    return text.partition("\n")[0]
 
 
 def choose(words: Sequence[str]) -> list[str]:
@@ -155,9 +164,9 @@ def show_table(outcomes: Sequence[Outcome]) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    summary, _, more = (__doc__ or "").partition("\n")
+    first, _, more = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
-        description=summary, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=first, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("words", nargs="*", help="parts of the names of the examples to run")
     parser.add_argument("--list", action="store_true", help="print the names, and run nothing")
@@ -173,7 +182,8 @@ def main() -> int:
     arguments = parse_arguments()
     names = choose(arguments.words)
     if arguments.list:
-        print("\n".join(names))
+        for name in names:
+            print(f"{name:38} {summary(name)}")
         return 0
     for name in ORDER:
         if not arguments.words and name not in names:
