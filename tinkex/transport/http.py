@@ -334,7 +334,7 @@ class Transport:
     def _exchanged(
         self,
         request: Request,
-        content: bytes | None,
+        content: Body | None,
         headers: Mapping[str, str],
         timeout: float | None,
     ) -> tuple[Reply | Broken, int]:
