@@ -104,6 +104,7 @@ class CheckpointCalls:
             weights_access_token: The credential of the account that owns the checkpoint, if it is
                 another one's.
         """
+        weights_access_token = Secret.of(weights_access_token)
         return self._load(path, optimizer=False, token=weights_access_token)
 
     def load_state_with_optimizer(
@@ -113,6 +114,7 @@ class CheckpointCalls:
 
         Takes what `load_state` does.
         """
+        weights_access_token = Secret.of(weights_access_token)
         return self._load(path, optimizer=True, token=weights_access_token)
 
     def save_weights_for_sampler(
@@ -239,10 +241,10 @@ class CheckpointCalls:
         )
 
     def _load(
-        self, path: str, *, optimizer: bool, token: Secret | str | None
+        self, path: str, *, optimizer: bool, token: Secret | None
     ) -> Future[LoadWeightsResponse]:
         check_training_path(path)
-        revealed = self._session.transport.revealed(token)
+        reveal = self._session.transport.revealed
         return self._submit(
             "load_state",
             "LoadWeights",
@@ -252,7 +254,7 @@ class CheckpointCalls:
                     optimizer=optimizer,
                     model_id=self.model_id,
                     seq_id=seq,
-                    weights_access_token=revealed,
+                    weights_access_token=reveal(token),
                 )
             ),
             LoadWeightsResponse.from_dict,

@@ -25,12 +25,10 @@ from tinkex.secret import Secret
 from tinkex.transport.answer import Answer, Broken, Reply, Stream
 from tinkex.transport.body import Body, size_of
 from tinkex.transport.breaking import breakers_of, guarded
-from tinkex.transport.classes import RequestClass, request_class
 from tinkex.transport.failures import (
     api_error,
     decode_error,
     disarm,
-    is_retryable_status,
     short,
 )
 from tinkex.transport.line import Line
@@ -39,9 +37,9 @@ from tinkex.transport.retry import (
     RetryBudget,
     RetryPolicy,
     full_jitter,
-    retry_after_seconds,
 )
 from tinkex.transport.unobserved import Unobserved
+from tinkex.transport.verdict import failure_of, final, is_fine
 
 if TYPE_CHECKING:
     import httpx
@@ -99,6 +97,7 @@ class Transport:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        policy: RetryPolicy | None = None,
     ) -> T:
         """Send a request and read its answer.
 
@@ -106,7 +105,7 @@ class Transport:
             TransportError: No usable answer came.
             ApiError: The server answered with an error status.
         """
-        answer = self.send(request, headers=headers, timeout=timeout)
+        answer = self.send(request, headers=headers, timeout=timeout, policy=policy)
         return self.parsed(answer, parse, request.operation)
 
     def parsed(self, answer: Answer, parse: Callable[[bytes], T], operation: str) -> T:
@@ -136,59 +135,48 @@ class Transport:
             self._seen(request, headers) as seen,
             guarded(self.breakers, request.operation),
         ):
-            answer = self._send(request, seen, timeout, policy, accept, body)
-            seen.answered(answer.status_code, len(answer.content), answer.retries)
-            return answer
-
-    def _send(
-        self,
-        request: Request,
-        seen: Observed | Unobserved,
-        timeout: float | None,
-        policy: RetryPolicy | None,
-        accept: Container[int],
-        body: Body | None,
-    ) -> Answer:
-        kind = request_class(request.operation)
-        retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
-        content = request.encode() if body is None else body
-        seen.sent_bytes = size_of(content)
-        sent_headers = self._line.headers(request, seen.headers, timeout)
-        history: list[str] = []
-        while True:
-            seen.attempt_begins(retries)
-            sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
-            outcome = self._line.attempt(request, content, sent_headers, timeout)
-            if isinstance(outcome, Reply) and _is_fine(outcome, accept):
-                if retries.attempt > 1:
-                    log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
-                self.budget.earn()
-                seen.attempt_succeeded(retries)
-                return Answer(
-                    outcome.status_code,
-                    outcome.headers,
-                    outcome.content,
-                    retries.elapsed,
-                    retries.attempt - 1,
+            retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
+            content = request.encode() if body is None else body
+            seen.sent_bytes = size_of(content)
+            sent_headers = self._line.headers(request, seen.headers, timeout)
+            history: list[str] = []
+            while True:
+                seen.attempt_begins(retries)
+                sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
+                outcome = self._line.attempt(request, content, sent_headers, timeout)
+                if isinstance(outcome, Reply) and is_fine(outcome, accept):
+                    if retries.attempt > 1:
+                        log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
+                    self.budget.earn()
+                    seen.attempt_succeeded(retries)
+                    seen.answered(outcome.status_code, len(outcome.content), retries.attempt - 1)
+                    return Answer(
+                        outcome.status_code,
+                        outcome.headers,
+                        outcome.content,
+                        retries.elapsed,
+                        retries.attempt - 1,
+                    )
+                error, may_repeat, retry_after = failure_of(
+                    outcome, self.api_error, request.operation
                 )
-            error, may_repeat, retry_after = self._failure(outcome, request, kind)
-            history.append(f"{retries.elapsed:.1f} s: {short(error)}")
-            wait = None
-            if may_repeat and not self._is_hopeless(error, retries):
-                wait = retries.next_wait(
-                    retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
+                history.append(f"{retries.elapsed:.1f} s: {short(error)}")
+                wait = None
+                if may_repeat and not self._is_hopeless(error, retries):
+                    wait = retries.next_wait(
+                        retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
+                    )
+                seen.attempt_failed(retries, error, wait)
+                if wait is None:
+                    raise final(error, retries.refusal, history)
+                log.warning(
+                    "%s: %s; attempt %d in %.1f s",
+                    request.operation,
+                    short(error),
+                    retries.attempt,
+                    wait,
                 )
-            seen.attempt_failed(retries, error, wait)
-            if wait is None:
-                raise _final(error, retries.refusal, history)
-            log.warning(
-                "%s: %s; attempt %d in %.1f s",
-                request.operation,
-                short(error),
-                retries.attempt,
-                wait,
-            )
-            self.clock.sleep(wait)
+                self.clock.sleep(wait)
 
     def send_once(
         self,
@@ -324,35 +312,9 @@ class Transport:
         """
         self._credentials.use_tokens(exchange)
 
-    def _failure(
-        self, outcome: Reply | Broken, request: Request, kind: RequestClass
-    ) -> tuple[ApiError | TransportError, bool, float | None]:
-        """Return the error, whether the request may be repeated, and how long the server asks."""
-        if isinstance(outcome, Reply):
-            error = self.api_error(outcome, request.operation)
-            may_repeat = kind is not RequestClass.BACKGROUND and is_retryable_status(
-                outcome, idempotent=kind.is_idempotent
-            )
-            return error, may_repeat, retry_after_seconds(outcome.headers)
-        safe = kind.is_idempotent or (kind is RequestClass.UNKEYED and not outcome.was_sent)
-        return outcome.error, safe and outcome.error.retryable, None
-
     def _is_hopeless(self, error: ApiError | TransportError, retries: Retries) -> bool:
         return (
             isinstance(error, ConnectError)
             and not self._line.had_contact
             and retries.attempt >= ATTEMPTS_BEFORE_FIRST_CONTACT
         )
-
-
-def _is_fine(response: Reply, accept: Container[int]) -> bool:
-    return response.is_success or response.status_code in accept
-
-
-def _final(
-    error: ApiError | TransportError, refusal: str, history: list[str]
-) -> ApiError | TransportError:
-    if refusal:
-        error.message += f"; {refusal}"
-    error.attempts = tuple(history)
-    return error

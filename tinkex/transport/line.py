@@ -12,7 +12,7 @@ from tinkex_generated.types import Request
 
 from tinkex.config import Config, redact_headers
 from tinkex.errors import ClientClosedError
-from tinkex.transport.answer import Broken, Reply
+from tinkex.transport.answer import Broken, Reply, UnshownHeaders
 from tinkex.transport.body import Body
 from tinkex.transport.classes import request_class
 from tinkex.transport.credentials import Credentials
@@ -133,7 +133,7 @@ class Line:
         self, request: Request, extra: Mapping[str, str] | None, timeout: float | None
     ) -> dict[str, str]:
         """Return what goes on every attempt of a request, beside the secrets."""
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = UnshownHeaders((name.lower(), value) for name, value in request.headers.items())
         if request.content_type:
             headers["content-type"] = request.content_type
         if request.method != "GET":
