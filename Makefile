@@ -9,8 +9,10 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 LOWEST := .venv-lowest
-# Without what tries development tools, whose versions are pinned.
-LOWEST_TESTS := tests --ignore=tests/codegen --ignore=tests/spec --ignore=tests/packaging --ignore=tests/docs --ignore=tests/local/test_contract.py
+# Without what tries development tools, whose versions are pinned, and what needs a stand-in for the hub:
+# older versions of huggingface_hub read the names of repositories at the hub's own address alone.
+LOWEST_TESTS := tests --ignore=tests/codegen --ignore=tests/spec --ignore=tests/packaging --ignore=tests/docs --ignore=tests/local/test_contract.py \
+	--ignore=tests/checkpoints/test_hub.py --ignore=tests/cli/test_push.py
 AUDIT := .venv-audit
 
 .PHONY: audit test-lowest help demo test lint types tests check-generated generate examples interop serve bench soak docs format coverage clean
