@@ -8,7 +8,10 @@ RUNTIME := $(VENV)/.runtime
 DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests check-generated generate examples interop serve bench format coverage clean
+LOWEST := .venv-lowest
+AUDIT := .venv-audit
+
+.PHONY: audit test-lowest help demo test lint types tests check-generated generate examples interop serve bench soak docs format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,23 +29,34 @@ types: $(DEV)
 	$(PY) -m mypy
 	$(VENV)/bin/basedpyright --level error
 
-check-generated: $(DEV)  ## fail if generated/ is not what openapi.yaml gives
+check-generated: $(DEV)  ## fail if a generated file is not what it is made from
 	$(PY) codegen/generate.py --check
 	$(PY) tools/api_page.py --check
+	$(PY) tools/cli_page.py --check
+	$(PY) tools/reliability_page.py --check
 
 tests: $(DEV)
 	$(PY) -m pytest
 
-generate: $(DEV)  ## make generated/ anew from openapi.yaml, and docs/api.md from the code
+test-lowest: $(PY)  ## run the tests with the lowest versions of all dependencies, in a venv of its own
+	@$(PYTHON) -m venv $(LOWEST)
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt \
+		--editable '.[local,cli,hub,chat,zstd,progress]' pytest pytest-timeout hypothesis jsonschema protobuf tiktoken
+	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
+
+audit: $(RUNTIME)  ## ask the public advisory database about the installed packages (needs the internet)
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md, cli.md and reliability.md from the code
 	$(PY) codegen/generate.py
 	$(PY) tools/api_page.py
+	$(PY) tools/cli_page.py
+	$(PY) tools/reliability_page.py
 
-examples: $(RUNTIME)  ## run the examples against the local server (or, with TINKER_API_KEY, the service)
-	@for example in sampling_basic training_loop save_weights_and_sample async_client_creation checkpoint_download \
-		custom_loss_training structured_regularizers structured_regularizers_live rl_importance_sampling \
-		kimi_k2_sampling llama3_tokenizer_override checkpoints_management checkpoint_multi_delete \
-		training_persistence weights_inspection file_upload_multipart; do \
-		printf '\n== %s\n' $$example; FORCE=true $(PY) examples/$$example.py || exit 1; done
+examples: $(RUNTIME)  ## run all examples on a local server (or, with TINKER_API_KEY, on the service), and print a table
+	@$(PY) examples/run_all.py $(EXAMPLES)
 
 interop: $(RUNTIME)  ## let the official client work against the local server (TINKER="tinker==0.24.1" for another one)
 	@$(PY) tests/interop/run.py $(TINKER)
@@ -53,6 +67,13 @@ serve: $(RUNTIME)  ## run the local server until Ctrl-C
 bench: $(RUNTIME)  ## measure against the official client and PyTorch; writes bench/RESULTS.md
 	@$(PY) bench/results.py
 
+SECONDS ?= 600
+soak: $(RUNTIME)  ## train for ten minutes under faults and kills; SECONDS=30 is a short one
+	@nice $(PY) tools/soak.py --seconds $(SECONDS)
+
+docs: $(DEV)  ## build the documentation site into build/site; fails on a warning
+	@$(PY) tools/build_site.py
+
 format: $(DEV)  ## format the code and sort its imports
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
@@ -61,7 +82,7 @@ coverage: $(DEV)  ## run the tests and show which branches they miss
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
 
 clean:  ## remove the virtual environment and every cache
-	rm -rf $(VENV) .venv-interop .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) $(LOWEST) $(AUDIT) .venv-interop .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -21,6 +21,8 @@ CLIENT_SECONDS = 260
 ENGINE_SECONDS = 220
 TOKENIZER_SECONDS = 60
 DOWNLOAD_SECONDS = 40
+CLI_SECONDS = 60
+ARRAYS_SECONDS = 30
 
 
 def machine() -> str:
@@ -85,13 +87,17 @@ def main() -> int:
     engine = engine_beside_torch()
     tokenizer = output_of("tokenizer.py", "--markdown", seconds=TOKENIZER_SECONDS)
     download = output_of("download.py", "--mib", "256", "--markdown", seconds=DOWNLOAD_SECONDS)
+    arrays = output_of("json_arrays.py", "--markdown", seconds=ARRAYS_SECONDS)
+    cli = output_of("cli.py", "--markdown", seconds=CLI_SECONDS)
     today = dt.datetime.now(dt.UTC).date()
     PAGE.write_text(
         f"# Results\n\nMade by `make bench` on {today} at {commit()}: do not edit.\n\n"
         f"Machine: {machine()}.\n\n## The client beside the official one\n\n{client}\n\n"
         f"## The engine beside eager PyTorch\n\n{engine}\n\n"
         f"## The tokenizer beside the bare package\n\n{tokenizer}\n\n"
-        f"## Downloads beside curl\n\n{download}\n"
+        f"## Downloads beside curl\n\n{download}\n\n"
+        f"## The command line beside a bare click program\n\n{cli}\n\n"
+        f"## Arrays in JSON beside orjson with numpy\n\n{arrays}\n"
     )
     print(f"wrote {PAGE.relative_to(HERE.parent)}", file=sys.stderr)
     return 0 if "| work |" in client else 1

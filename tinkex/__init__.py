@@ -17,8 +17,13 @@ from tinkex._version import __version__
 
 if TYPE_CHECKING:
     from tinkex import errors as errors
+    from tinkex import events as events
+    from tinkex import finetune as finetune
     from tinkex import losses as losses
+    from tinkex import metrics as metrics
+    from tinkex import recovery as recovery
     from tinkex import regularizers as regularizers
+    from tinkex import training_log as training_log
     from tinkex import types as types
     from tinkex.config import Config as Config
     from tinkex.errors import TinkexError as TinkexError
@@ -69,7 +74,22 @@ _HOMES = {
     "SamplingParams": "tinkex.types",
     "TensorData": "tinkex.types",
 }
-_MODULES = frozenset({"checkpoints", "errors", "local", "losses", "regularizers", "types"})
+_MODULES = frozenset(
+    {
+        "checkpoints",
+        "errors",
+        "events",
+        "finetune",
+        "local",
+        "losses",
+        "metrics",
+        "recovery",
+        "regularizers",
+        "telemetry",
+        "training_log",
+        "types",
+    }
+)
 
 __all__ = [
     "AdamParams",
@@ -95,9 +115,14 @@ __all__ = [
     "as_completed",
     "enable_logging",
     "errors",
+    "events",
+    "finetune",
     "get_tokenizer",
     "losses",
+    "metrics",
+    "recovery",
     "regularizers",
+    "training_log",
     "types",
     "wait",
 ]

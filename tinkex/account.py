@@ -159,6 +159,7 @@ class AccountCalls:
             ttl_seconds: Seconds after which the copy is deleted; None never.
             weights_access_token: The credential of the account that owns the source.
         """
+        weights_access_token = Secret.of(weights_access_token)
         CheckpointPath.parse(source_path)
         if (session_id is None) != (model_seq_id is None):
             raise ValidationError("session_id and model_seq_id go together")

@@ -13,9 +13,11 @@ from tinkex_generated.types import Request
 
 from tinkex.checks import checked_data
 from tinkex.compression import compressed, wants_compression
+from tinkex.events.bus import is_heard
 from tinkex.limits import Limits
 from tinkex.protobuf.fields import Writer
 from tinkex.submission import SubmissionQueue
+from tinkex.token_counts import tell_trained
 from tinkex.types import Datum, ForwardBackwardOutput
 from tinkex.wire import binary, decode, encode
 from tinkex.wire.chunking import binary_bytes, chunk_data, estimate_bytes
@@ -60,13 +62,16 @@ def submit_batch(
     # One turn, so that a second try has the number of the first.
     with queue.turn():
         number = queue.next_number
-        return server_form(session.transport.config).send(
+        work = server_form(session.transport.config).send(
             send,
             session.transport.config.wire_format,
             operation,
             may_be_binary=binary.can_hold(data),
             is_untouched=lambda: queue.next_number == number,
         )
+    if is_heard():
+        tell_trained(session.id, operation, data)
+    return work
 
 
 @attrs.frozen

@@ -6,7 +6,7 @@ import ipaddress
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -19,6 +19,7 @@ from tinkex.settings import SETTINGS, split_url
 
 HOSTED_BASE_URL = "https://tinker.thinkingmachines.dev/services/tinker-prod"
 LOCAL = "local"
+CREDENTIALS_FILE = ".tinker/credentials.json"
 
 # Whoever names a header or a parameter so has put something there that is nobody else's business.
 _SECRET_NAME = re.compile(
@@ -68,11 +69,17 @@ class Config:
     ('local', 'argument')
 
     Attributes:
-        api_key: The credential; None only for a server on this machine, which needs none.
+        api_key: The credential; None where it comes from a function, a command or a file, and for a
+            server on this machine, which needs none.
+        credential_cmd: A command that prints the key.
+        credentials_file: A file that holds the key, see `tinkex.credentials.CredentialsFile`.
         base_url: The server's URL, with its path prefix, or "local" for the embedded server.
         project_id: The project that new sessions belong to.
         timeout: Seconds that one HTTP attempt may take to answer.
         max_retries: Attempts after the first one.
+        breaker_failures: Calls of one operation that fail in a row before the next ones are held
+            back at once, see `tinkex.circuit_breaker`; None: none are.
+        breaker_reset: Seconds that they are held back.
         display_name: What people see as the name of new sessions.
         tags: Labels of new sessions.
         user_metadata: Key-value pairs stored with new sessions.
@@ -99,14 +106,20 @@ class Config:
         response_bytes: Bytes of large answers being fetched at once; None: the hint, else 50 MiB.
         offline: Whether tokenizers are looked for on this machine alone.
         cache_dir: Where converted tokenizers are kept; None takes the user's cache folder.
+        tracing: Whether calls are spans of OpenTelemetry, and requests carry their trace context.
+        key_function: Returns the key, where `api_key` was given as a function.
         sources: For each setting "argument", "environment NAME" or "default".
     """
 
     api_key: Secret | None = None
+    credential_cmd: Secret | None = None
+    credentials_file: str | None = None
     base_url: str = HOSTED_BASE_URL
     project_id: str | None = None
     timeout: float = 60.0
     max_retries: int = 10
+    breaker_failures: int | None = None
+    breaker_reset: float = 30.0
     display_name: str | None = None
     tags: tuple[str, ...] = ()
     user_metadata: Mapping[str, str] = field(factory=dict)
@@ -131,6 +144,8 @@ class Config:
     response_bytes: int | None = None
     offline: bool = False
     cache_dir: str | None = None
+    tracing: bool = False
+    key_function: Callable[[], str | Secret] | None = field(default=None, repr=False)
     sources: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
 
     @classmethod
@@ -162,9 +177,20 @@ class Config:
         """Tell whether the server is on this machine."""
         return self.is_local or is_loopback_host(urlsplit(self.base_url).hostname or "")
 
+    @property
+    def account(self) -> object:
+        """Return what tells one user of a server from another: the key, or where it comes from."""
+        return self.api_key or self.key_function or self.credential_cmd or self.credentials_file
+
     def with_base_url(self, base_url: str) -> Config:
         """Return a copy that points at another server."""
         return evolve(self, base_url=base_url)
+
+    def without_key(self) -> Config:
+        """Return a copy for a server that no key is to be told to."""
+        return evolve(
+            self, api_key=None, key_function=None, credential_cmd=None, credentials_file=None
+        )
 
     @property
     def proxy_address(self) -> str | None:
@@ -178,6 +204,8 @@ class Config:
         """Return (setting, value with secrets masked, source), for people to read."""
         shown = {name: _shown(getattr(self, name)) for name in SETTINGS}
         shown["proxy"] = self.proxy_address or "none"
+        if self.key_function is not None:
+            shown["api_key"] = "what a function returns"
         return [(name, text, self.sources.get(name, "default")) for name, text in shown.items()]
 
 
@@ -209,13 +237,29 @@ def _read(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     if values.get("telemetry") and environ.get("DO_NOT_TRACK", "").strip() not in {"", "0"}:
         # What the person at the machine says stands above what a program asks for.
         values["telemetry"], sources["telemetry"] = False, "environment DO_NOT_TRACK"
-    return Config(**values, sources=sources)
+    if callable(values.get("api_key")):
+        values["key_function"] = values.pop("api_key")
+    return Config(**_one_key_source(values, sources, environ), sources=sources)
+
+
+def _one_key_source(
+    values: dict[str, Any], sources: dict[str, str], environ: Mapping[str, str]
+) -> dict[str, Any]:
+    """Keep the first of key, command and file, those of the arguments before those of variables."""
+    names = ("key_function", "api_key", "credential_cmd", "credentials_file")
+    sources = {**sources, "key_function": "argument"}
+    given = [name for name in names if name in values]
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    if not given and home and os.path.lexists(stored := f"{home}/{CREDENTIALS_FILE}"):
+        return {**values, "credentials_file": stored}
+    given.sort(key=lambda name: sources[name] != "argument")
+    return {name: value for name, value in values.items() if name not in given[1:]}
 
 
 def _checked(config: Config) -> Config:
     """Check what no setting can say alone: the URL, and the key that fits it."""
     if config.is_local:
-        return config
+        return _own_key_sources(config)
     source = config.sources["base_url"]
     if "@" in config.base_url.partition("?")[0]:
         # Not shown: what stands before the @ is a password as a rule.
@@ -234,7 +278,7 @@ def _checked(config: Config) -> Config:
         )
     _check_scheme(config, parts)
     _check_key(config)
-    return config.with_base_url(config.base_url.rstrip("/"))
+    return _own_key_sources(config).with_base_url(config.base_url.rstrip("/"))
 
 
 def _check_scheme(config: Config, parts: SplitResult) -> None:
@@ -246,16 +290,30 @@ def _check_scheme(config: Config, parts: SplitResult) -> None:
         )
 
 
+def _own_key_sources(config: Config) -> Config:
+    """Return the settings without what would tell a key of elsewhere to a server on this machine."""
+    if not config.is_loopback:
+        return config
+    command = config.credential_cmd if _is_argument(config, "credential_cmd") else None
+    file = config.credentials_file if _is_argument(config, "credentials_file") else None
+    return evolve(config, credential_cmd=command, credentials_file=file)
+
+
+def _is_argument(config: Config, name: str) -> bool:
+    return config.sources.get(name) == "argument"
+
+
 def _check_key(config: Config) -> None:
-    if config.is_loopback:
+    if config.is_loopback or config.key_function or config.credential_cmd:
         return
-    if config.api_key is None:
+    if config.api_key is None and config.credentials_file is None:
         raise MissingCredentialsError(
-            "api_key is required for the hosted service and none was found. Two ways out: set "
-            "TINKER_API_KEY (or pass api_key=...), or work offline with the embedded local server: "
-            "set TINKER_BASE_URL=local (or pass base_url='local')"
+            "api_key is required for the hosted service and none was found, neither in "
+            f"TINKER_API_KEY nor by TINKER_CREDENTIAL_CMD nor in ~/{CREDENTIALS_FILE}. Two ways out: "
+            "set TINKER_API_KEY (or pass api_key=...), or work offline with the embedded local "
+            "server: set TINKER_BASE_URL=local (or pass base_url='local')"
         )
-    if not config.api_key.reveal().startswith(("tml-", "eyJ")):
+    if config.api_key is not None and not config.api_key.reveal().startswith(("tml-", "eyJ")):
         raise ConfigurationError(
             "api_key must start with the 'tml-' prefix (or be a JWT, 'eyJ...'): was another service's "
             f"key set? (from {config.sources['api_key']})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from tinkex_generated.api.models import create_model as operation
@@ -41,21 +41,23 @@ def create_model(
     Some servers answer at once and some promise an answer, so both are taken.
     """
     session.check()
-    answer = session.transport.send(
-        operation.build_request(
-            body=CreateModelRequest(
-                session_id=session.id,
-                model_seq_id=session.next_model_number(),
-                base_model=base_model,
-                user_metadata=checked_metadata(user_metadata),
-                lora_config=encode.lora_config(lora),
-                optimizer_config=None if optimizer is None else OptimizerConfig(type_=optimizer),
-            )
+    request = operation.build_request(
+        body=CreateModelRequest(
+            session_id=session.id,
+            model_seq_id=session.next_model_number(),
+            base_model=base_model,
+            user_metadata=checked_metadata(user_metadata),
+            lora_config=encode.lora_config(lora),
+            optimizer_config=None if optimizer is None else OptimizerConfig(type_=optimizer),
         )
     )
-    created = outcome(session, answer, "create_model", "CreateModel", CreateModelResponse.from_dict)
-    model_id: str = created.result().model_id
-    return model_id
+    with session.scope("create_model", base_model):
+        answer = session.transport.send(request)
+        created = outcome(
+            session, answer, "create_model", "CreateModel", CreateModelResponse.from_dict
+        )
+        model_id: str = created.result().model_id
+        return model_id
 
 
 def outcome(
@@ -111,16 +113,18 @@ def check_restorable(path: str, info: WeightsInfoResponse, asked: Mapping[str, A
     ]
     if not differing:
         return
-    rows = [("setting", "asked for", "checkpoint"), *differing]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    table = "\n".join(
-        "  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows
-    )  # fmt: skip
+    table = aligned([("setting", "asked for", "checkpoint"), *differing])
     raise ValidationError(
         f"{path} cannot be restored as asked:\n{table}\nLeave these arguments out to go on with "
         "what the checkpoint holds, or create a new LoRA training client",
         path=differing[0][0],
     )
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return rows as lines of text with their columns below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 _LORA = ("rank", "train_mlp", "train_attn", "train_unembed")

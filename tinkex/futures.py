@@ -8,13 +8,18 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tinkex.clock import Clock
 from tinkex.errors import FutureTimeoutError, TinkexError
+from tinkex.events.bus import is_heard
 from tinkex.polling import Done
 from tinkex.queue_state import QueueObserver, QueueStateChange, QueueWatch, kind_of, reason_of, tell
+from tinkex.scope import Scope
 from tinkex.work import Work
+
+if TYPE_CHECKING:
+    from tinkex.told_future import ToldFuture
 
 T = TypeVar("T")
 
@@ -90,6 +95,7 @@ class Future(concurrent.futures.Future[T]):
         session_id: str | None = None,
         subject: str | None = None,
         queue_watch: QueueWatch | None = None,
+        scope: Scope | None = None,
     ) -> None:
         super().__init__()
         self._waiters: Any = _Waiters(self)
@@ -109,6 +115,7 @@ class Future(concurrent.futures.Future[T]):
         if self._cancel_work is None:
             # It has its place in a model's order, so there is nothing to call back.
             self.set_running_or_notify_cancel()
+        self._told = self._teller(scope)
 
     @property
     def request_id(self) -> str | None:
@@ -187,6 +194,8 @@ class Future(concurrent.futures.Future[T]):
             if is_first:
                 self.set_running_or_notify_cancel()
         if is_first:
+            if self._told:
+                self._told.ended("cancelled")
             self._cancel_work()
         return True
 
@@ -213,6 +222,8 @@ class Future(concurrent.futures.Future[T]):
         if self._stepping.acquire(blocking=False):
             try:
                 self._work.abandon()
+                if self._told:
+                    self._told.ended("cancelled")
             finally:
                 self._stepping.release()
 
@@ -223,18 +234,23 @@ class Future(concurrent.futures.Future[T]):
         if pause > 0:
             return pause
         try:
-            outcome = self._work.step(patience)
+            with self._told.at_work() if self._told else contextlib.nullcontext():
+                outcome = self._work.step(patience)
         except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
             if self.session_id and getattr(error, "session_id", self.session_id) is None:
                 error.session_id = self.session_id  # type: ignore[attr-defined]
             if isinstance(error, TinkexError):
                 # Which of our lines noticed it tells the user nothing; a mistake of ours keeps them.
                 error.__traceback__ = None
+            if self._told:
+                self._told.ended("error", error)
             # Cancelled meanwhile: nobody asks any more.
             with contextlib.suppress(concurrent.futures.InvalidStateError):
                 self.set_exception(error)
             return None
         if isinstance(outcome, Done):
+            if self._told:
+                self._told.ended("ok")
             with contextlib.suppress(concurrent.futures.InvalidStateError):
                 self.set_result(outcome.value)
             return None
@@ -293,12 +309,22 @@ class Future(concurrent.futures.Future[T]):
     def _timeout_error(self, timeout: float) -> FutureTimeoutError:
         promise = self._work.promise
         heard = f"; last heard from the server: {promise.heard()}" if promise else ""
-        return FutureTimeoutError(
+        error = FutureTimeoutError(
             f"waited {timeout:g} s for {self.operation}{heard}. The future is still valid: call "
             ".result() again to go on waiting",
             request_id=self.request_id,
             session_id=self.session_id,
         )
+        if self._told:
+            self._told.trouble(error)
+        return error
+
+    def _teller(self, scope: Scope | None) -> ToldFuture | None:
+        if scope is None and not is_heard():
+            return None
+        from tinkex.told_future import ToldFuture
+
+        return ToldFuture(self, scope, self._subject, self._clock)
 
     def __repr__(self) -> str:
         state = "done" if self.settled else f"pending, queue {self.queue_state}"

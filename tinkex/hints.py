@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from attrs import field, frozen
-from tinkex_generated.api.service import client_config, client_dynamic_config
+from tinkex_generated.api.service import auth_token, client_config, client_dynamic_config
 from tinkex_generated.errors import ParseError
 from tinkex_generated.models import (
+    AuthTokenRequest,
     ClientConfigRequest,
     ClientConfigResponse,
     ClientDynamicConfigResponse,
@@ -94,6 +95,17 @@ def ask_for_dynamic_hints(transport: Transport) -> ClientDynamicConfigResponse:
     )
     answer = _ask(transport, request, client_dynamic_config.parse_response)
     return answer or ClientDynamicConfigResponse()
+
+
+def ask_for_token(transport: Transport) -> str:
+    """Exchange the key for a token that takes its place; servers that want it say so in their hints.
+
+    Raises:
+        TinkexError: The server gives none.
+    """
+    return transport.call(
+        auth_token.build_request(body=AuthTokenRequest()), auth_token.parse_response
+    ).jwt
 
 
 def _ask(transport: Transport, request: Request, parse: Callable[[bytes], T]) -> T | None:

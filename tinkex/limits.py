@@ -10,7 +10,6 @@ from attrs import field, frozen
 
 from tinkex.clock import Clock
 from tinkex.config import Config
-from tinkex.secret import Secret
 
 RESPONSE_BYTES = 50 * 1024 * 1024
 DISPATCH_BYTES = 10 * 1024 * 1024
@@ -172,13 +171,13 @@ def _server(base_url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
 
 
-_limiters: WeakValueDictionary[tuple[str, Secret | None], SampleLimiter] = WeakValueDictionary()
+_limiters: WeakValueDictionary[tuple[str, object], SampleLimiter] = WeakValueDictionary()
 _limiters_lock = threading.Lock()
 
 
 def sample_limiter(config: Config) -> SampleLimiter:
     """Return the limiter of a server and key; the same for all clients that are alive."""
-    key = (_server(config.base_url), config.api_key)
+    key = (_server(config.base_url), config.account)
     with _limiters_lock:
         limiter = _limiters.get(key)
         if limiter is None:

@@ -11,7 +11,6 @@ from typing import Any, Final, Generic, TypeVar
 from attrs import define, field, frozen
 from tinkex_generated.api.futures import retrieve_future, retrieve_future_binary
 from tinkex_generated.models import FutureRetrieveRequest
-from tinkex_generated.types import loads
 
 from tinkex.errors import (
     ApiError,
@@ -23,13 +22,16 @@ from tinkex.errors import (
     TinkexError,
     TransportError,
 )
+from tinkex.events.bus import is_heard
 from tinkex.limits import ByteBudget
 from tinkex.protobuf import is_protobuf
 from tinkex.transport.answer import Reply
 from tinkex.transport.failures import is_retryable_status, message_of, printable
 from tinkex.transport.http import Transport
 from tinkex.transport.retry import Retries, RetryPolicy, retry_after_seconds
+from tinkex.transport.unobserved import tell_failure
 from tinkex.wire import binary
+from tinkex.wire.json_arrays import load_with_arrays
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -293,6 +295,8 @@ class Promise(Generic[T]):
             spell = self._spells[kind] = _Spell(self._patience(kind))
         spell.history.append(f"{spell.retries.elapsed:.1f} s: {self.last_heard}")
         wait = spell.retries.next_wait(retry_after=retry_after)
+        if is_heard():
+            tell_failure("retrieve_future", self.transport.session_id, spell.retries, error, wait)
         if wait is not None:
             log.log(
                 logging.WARNING if is_news else logging.DEBUG,
@@ -356,7 +360,7 @@ class Promise(Generic[T]):
 def _mapping(response: Reply, default: Any = MappingProxyType({})) -> Any:
     """Return the answer's JSON object, or the default if it is none."""
     try:
-        body = loads(response.content)
+        body = load_with_arrays(response.content)
     except ValueError:
         return default
     return body if isinstance(body, Mapping) else default

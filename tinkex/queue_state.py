@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 from attrs import frozen
 
 from tinkex.clock import Clock
+from tinkex.events.bus import Event, emit
 
 log = logging.getLogger("tinkex.queue")
 
@@ -28,7 +29,7 @@ _REASONS = {
 
 
 @frozen(kw_only=True)
-class QueueStateChange:
+class QueueStateChange(Event):
     """Say that the server's queue treats a request differently than before.
 
     Attributes:
@@ -40,6 +41,7 @@ class QueueStateChange:
         session_id: The session.
     """
 
+    name: ClassVar[str] = "tinkex.queue.state_change"
     state: str
     reason: str | None
     operation: str
@@ -97,8 +99,9 @@ class QueueWatch:
             self._observers = [known for known in self._observers if known != observer]
 
     def note(self, change: QueueStateChange) -> None:
-        """Log a change if it is a pause, and tell the observers."""
+        """Log a change if it is a pause, and tell the observers and the event bus."""
         self._log(change)
+        emit(change)
         for observer in self._observers:
             tell(observer, change)
 

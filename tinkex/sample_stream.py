@@ -11,6 +11,7 @@ from tinkex_generated.types import loads
 
 from tinkex.errors import DecodeError, RequestFailedError, TransportError
 from tinkex.session import Session
+from tinkex.token_counts import tokens_streamed
 from tinkex.transport.answer import Stream
 from tinkex.types import SampleStreamChunk
 from tinkex.wire.events import EventDecoder
@@ -19,8 +20,12 @@ from tinkex.wire.events import EventDecoder
 _END = "[DONE]"
 
 
-def stream(session: Session, body: SampleRequest) -> Generator[SampleStreamChunk, None, None]:
+def stream(
+    session: Session, body: SampleRequest, prompt_tokens: int = 0, model: str | None = None
+) -> Generator[SampleStreamChunk, None, None]:
     """Send a sample and yield what comes of it until each of its sequences has ended.
+
+    Its tokens are counted when the stream ends, or is left.
 
     Raises:
         RequestFailedError: The server reports a failure in the stream.
@@ -28,8 +33,12 @@ def stream(session: Session, body: SampleRequest) -> Generator[SampleStreamChunk
     """
     unfinished = body.num_samples
     transport = session.transport
-    with transport.stream(stream_sample.build_request(body=body)) as response:
+    with (
+        tokens_streamed(session.id, model, prompt_tokens) as seen,
+        transport.stream(stream_sample.build_request(body=body)) as response,
+    ):
         for chunk in _chunks(response):
+            seen.count += chunk.token_id is not None
             if chunk.error is not None:
                 raise RequestFailedError(
                     f"the stream ended with an error: {chunk.error}", session_id=session.id

@@ -22,14 +22,17 @@ from tinkex.errors import (
     TransportError,
     ValidationError,
 )
+from tinkex.events.bus import is_heard
 from tinkex.limits import LARGE_PROMPT_BYTES, Places, SampleLimiter
 from tinkex.polling import Done, Promise
 from tinkex.queue_state import QueueStateChange, reason_of
 from tinkex.session import Session
 from tinkex.submission import promise
+from tinkex.token_counts import tell_sampled
 from tinkex.transport.answer import Reply
 from tinkex.transport.failures import is_retryable_status, printable, short
 from tinkex.transport.retry import Retries, RetryPolicy
+from tinkex.transport.unobserved import tell_failure
 from tinkex.types.model_input import ModelInput
 from tinkex.wire import decode
 from tinkex.wire.chunking import estimate_input_bytes
@@ -151,6 +154,8 @@ class SampleWork:
             raise
         if isinstance(outcome, Done):
             self.abandon()
+            if is_heard():
+                tell_sampled(self._session.id, self._prompt, outcome.value)
         return outcome
 
     def abandon(self) -> None:
@@ -318,6 +323,8 @@ class SampleWork:
         self._history.append(f"{self._retries.elapsed:.1f} s: {short(error)}")
         error.attempts = tuple(self._history)
         wait = self._retries.next_wait(retry_after=error.retry_after)
+        if is_heard():
+            tell_failure("asample", self._session.id, self._retries, error, wait)
         if wait is None:
             error.message += f"; {self._retries.refusal}"
             raise error

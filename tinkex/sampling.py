@@ -255,8 +255,11 @@ class SamplingClient:
             RequestFailedError: Sampling failed on the way.
             TransportError: The connection broke before the last token.
         """
-        body = self._body(prompt, sampling_params, num_samples)
-        return stream(self._session, evolve(body, seq_id=self._state.next_number()))
+        body = evolve(
+            self._body(prompt, sampling_params, num_samples), seq_id=self._state.next_number()
+        )
+        model = self._base_model or self.model_path
+        return stream(self._session, body, prompt.known_length() or 0, model)
 
     def compute_logprobs(self, prompt: ModelInput) -> Future[list[float | None]]:
         """Compute the log probability of each token of a text under these weights.
@@ -290,7 +293,8 @@ class SamplingClient:
         return body
 
     def _watched(self, work: SampleWork, operation: str) -> Future[Any]:
-        sampled = future(self._session, work, operation, self.sampling_session_id)
+        with self._session.scope(operation, self._base_model or self.model_path):
+            sampled = future(self._session, work, operation, self.sampling_session_id)
         self._session.background.watch(sampled)
         return sampled
 

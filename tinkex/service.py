@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
-from attrs import evolve
 from tinkex_generated.api.service import get_server_capabilities, healthz
 
 from tinkex.checks import check_training_path
@@ -55,7 +54,8 @@ class ServiceClient:
         user_metadata: Key-value pairs stored with the session.
         project_id: The project that the session belongs to.
         base_url: The server's URL, or "local".
-        api_key: The credential.
+        api_key: The credential, or a function that returns it and is asked again when the server
+            no longer takes it.
         tags: Labels of the session.
         display_name: What people see as the session's name.
         on_queue_state: Called with a `QueueStateChange` when the server lets requests of this
@@ -76,7 +76,7 @@ class ServiceClient:
         project_id: str | None = None,
         *,
         base_url: str | None = None,
-        api_key: str | Secret | None = None,
+        api_key: str | Secret | Callable[[], str | Secret] | None = None,
         tags: Sequence[str] | None = None,
         display_name: str | None = None,
         on_queue_state: QueueObserver | None = None,
@@ -124,6 +124,18 @@ class ServiceClient:
             if self._session is None:
                 self._session = Session(self._transport, observers=self._observers)
             return self._session
+
+    def renew_session(self) -> Session:
+        """Begin a new session if the server has ended this one, whose models and samplers are gone.
+
+        Checkpoints outlive sessions: `create_training_client_from_state_with_optimizer` goes on.
+        """
+        ended = self._session
+        if ended is not None and not ended.probe():
+            with self._lock:
+                self._session = None if self._session is ended else self._session
+            ended.close("errored")
+        return self.session
 
     @property
     def telemetry(self) -> TelemetryReporter | None:
@@ -227,6 +239,7 @@ class ServiceClient:
                 expected; the message shows what differs, and nothing was created.
             NotFoundError: The server does not have the checkpoint.
         """
+        weights_access_token = Secret.of(weights_access_token)
         return self._from_state(path, False, user_metadata, weights_access_token, expected)
 
     def create_training_client_from_state_with_optimizer(
@@ -240,6 +253,7 @@ class ServiceClient:
 
         As `create_training_client_from_state`, with the optimizer's moments and step count.
         """
+        weights_access_token = Secret.of(weights_access_token)
         return self._from_state(path, True, user_metadata, weights_access_token, expected)
 
     def create_sampling_client(
@@ -328,11 +342,10 @@ class ServiceClient:
         path: str,
         optimizer: bool,
         user_metadata: Mapping[str, str] | None,
-        token: Secret | str | None,
+        token: Secret | None,
         expected: Mapping[str, Any],
     ) -> TrainingClient:
         check_training_path(path)
-        token = Secret(token) if isinstance(token, str) else token
         info = self.create_rest_client().get_weights_info_by_tinker_path(path)
         check_restorable(path, info, expected)
         training = TrainingClient.create(
@@ -381,4 +394,4 @@ def _with_running_server(config: Config) -> Config:
         raise MissingDependencyError("the embedded local server", "local") from error
 
     # A real key has no business with the embedded server.
-    return evolve(config, base_url=shared_server().base_url, api_key=None)
+    return config.without_key().with_base_url(shared_server().base_url)

@@ -7,7 +7,8 @@ import itertools
 import logging
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from tinkex_generated.api.sessions import create_session, finish_session, session_heartbeat
@@ -21,10 +22,18 @@ from tinkex_generated.models import (
 from tinkex import termination
 from tinkex.background import FuturePool
 from tinkex.cancellation import Cancellations
-from tinkex.errors import ClientClosedError, SessionLostError, TinkexError
-from tinkex.hints import ask_for_hints
+from tinkex.errors import (
+    ApiError,
+    ClientClosedError,
+    ConfigurationError,
+    SessionLostError,
+    TinkexError,
+)
+from tinkex.events.bus import is_heard
+from tinkex.hints import ask_for_hints, ask_for_token
 from tinkex.limits import Limits, SampleLimiter, sample_limiter
 from tinkex.queue_state import QueueObserver, QueueWatch
+from tinkex.scope import Scope, current_scope
 from tinkex.transport import Transport
 from tinkex.transport.answer import Reply
 from tinkex.transport.failures import printable
@@ -43,6 +52,8 @@ LATE = 20.0
 MISSES_BEFORE_WARNING = 2
 # A single 404 may come from a proxy that lost its way.
 NOT_FOUND_BEFORE_LOST = 2
+
+_NO_SCOPE: AbstractContextManager[Any] = nullcontext()
 
 FinishReason = termination.ExitReason
 
@@ -97,6 +108,8 @@ class Session:
         config = transport.config
         self.transport = transport
         self.hints = ask_for_hints(transport)
+        if self.hints.config.pjwt_auth_enabled:
+            transport.use_tokens(lambda: ask_for_token(transport))
         self.limits: Limits = self.hints.limits(config)
         self.limiter: SampleLimiter = sample_limiter(config)
         self.limiter.adopt(self.limits)
@@ -124,6 +137,7 @@ class Session:
             create_session.parse_response,
         )
         self.id: str = answer.session_id
+        transport.session_id = self.id
         for level, message in (
             (logging.INFO, answer.info_message),
             (logging.WARNING, answer.warning_message),
@@ -141,6 +155,16 @@ class Session:
             self.telemetry = TelemetryReporter(transport, self.id)
         atexit.register(self._close_at_exit)
         termination.watch(self)
+
+    def scope(self, operation: str, model: str | None = None) -> AbstractContextManager[Any]:
+        """Return the block in which a call of the user's is submitted; see `tinkex.scope`."""
+        tracer = self.transport.tracer
+        if tracer is None and not is_heard():
+            return _NO_SCOPE
+        span = None
+        if tracer is not None:
+            span = tracer.operation(operation, model, self.id, current_scope())
+        return Scope(operation, model, span)
 
     def next_model_number(self) -> int:
         """Return the number of the session's next model, from 0."""
@@ -175,16 +199,28 @@ class Session:
                 session_id=self.id,
             )
 
+    def probe(self) -> bool:
+        """Ask the server now whether it has the session; False only if it says that it has not."""
+        for _ in range(NOT_FOUND_BEFORE_LOST):
+            if self.heartbeat.is_alive:
+                self.beat()
+            if self.heartbeat.misses == 0:
+                break
+        return self.heartbeat.is_alive
+
     def beat(self, late: float = 0.0) -> None:
         """Send one heartbeat and note what came of it.
 
         Args:
             late: Seconds by which it comes later than it should.
         """
-        outcome = self.transport.send_once(
-            session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id)),
-            timeout=HEARTBEAT_TIMEOUT,
-        )
+        request = session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id))
+        outcome: Reply | TinkexError
+        try:
+            outcome = self.transport.send_once(request, timeout=HEARTBEAT_TIMEOUT)
+        except (ApiError, ConfigurationError) as error:
+            # The key could not be renewed; by the next beat it may be there.
+            outcome = error
         status = outcome.status_code if isinstance(outcome, Reply) else None
         if isinstance(outcome, Reply) and outcome.is_success:
             if self.heartbeat.misses >= MISSES_BEFORE_WARNING:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -90,6 +91,17 @@ def _secret(value: Any) -> Secret:
             "from a formatted page?"
         )
     return secret
+
+
+def _key(value: Any) -> Secret | Callable[[], Any]:
+    return value if callable(value) else _secret(value)
+
+
+def _command(value: Any) -> Secret:
+    # What it is called with may be a secret.
+    if isinstance(value, list | tuple) and value and all(isinstance(one, str) for one in value):
+        return Secret(shlex.join(value))
+    return value if isinstance(value, Secret) else Secret(_text(value))
 
 
 def _header_text(value: Any) -> str:
@@ -253,6 +265,12 @@ def _verify(value: Any) -> bool | str:
     return path
 
 
+def _file(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike) or not str(value := os.fspath(value)).strip():
+        raise ValueError("must be the path of a file")
+    return str(value)
+
+
 def _folder(value: Any) -> str:
     if not isinstance(value, str | os.PathLike) or not str(value := os.fspath(value)).strip():
         raise ValueError("must be the path of a folder")
@@ -277,11 +295,15 @@ def _setting(
 
 
 SETTINGS: dict[str, Setting] = {
-    "api_key": _setting("TINKER_API_KEY", _secret),
+    "api_key": _setting("TINKER_API_KEY", _key),
+    "credential_cmd": _setting("TINKER_CREDENTIAL_CMD", _command),
+    "credentials_file": _setting("TINKEX_CREDENTIALS_FILE", _file),
     "base_url": _setting("TINKER_BASE_URL", _text),
     "project_id": _setting("TINKER_PROJECT_ID", _text),
     "timeout": _setting("TINKEX_TIMEOUT", _seconds, _seconds_text),
     "max_retries": _setting("TINKEX_MAX_RETRIES", _count, _count_text),
+    "breaker_failures": _setting("TINKEX_BREAKER_FAILURES", _size, _size_text),
+    "breaker_reset": _setting("TINKEX_BREAKER_RESET", _seconds, _seconds_text),
     "display_name": _setting(None, _text),
     "tags": _setting("TINKER_TAGS", _names, _names_text),
     "user_metadata": _setting(None, _pairs),
@@ -310,4 +332,5 @@ SETTINGS: dict[str, Setting] = {
     "response_bytes": _setting("TINKEX_RESPONSE_BYTES", _size, _size_text),
     "offline": _setting("TINKEX_OFFLINE", _boolean, _boolean_text),
     "cache_dir": _setting("TINKEX_CACHE_DIR", _folder),
+    "tracing": _setting("TINKEX_TRACING", _boolean, _forgiving_boolean_text(default=False)),
 }

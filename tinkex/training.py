@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinkex_generated.api.models import get_info, unload_model
 from tinkex_generated.api.training import optim_step
@@ -17,7 +17,7 @@ from tinkex.creation import create_model, outcome
 from tinkex.errors import NotFoundError, TinkexError
 from tinkex.futures import Future
 from tinkex.session import Session
-from tinkex.submission import SubmissionQueue, future
+from tinkex.submission import Reconcile, SubmissionQueue, future
 from tinkex.training_checkpoints import CheckpointCalls
 from tinkex.types import (
     AdamParams,
@@ -30,11 +30,14 @@ from tinkex.types import (
     UnloadModelResponse,
 )
 from tinkex.wire import encode
+from tinkex.work import Work
 
 if TYPE_CHECKING:
     from tinkex.losses import Backend, LossFunction
     from tinkex.regularizers import RegularizerSpec
     from tinkex.tokenizer import Tokenizer
+
+T = TypeVar("T")
 
 
 class TrainingClient(CheckpointCalls):
@@ -58,6 +61,7 @@ class TrainingClient(CheckpointCalls):
         self._queue = SubmissionQueue(session)
         self.model_id = model_id
         self.base_model = base_model
+        self._watcher: Callable[[Future[Any]], None] | None = None
 
     @classmethod
     def create(
@@ -147,18 +151,13 @@ class TrainingClient(CheckpointCalls):
         from tinkex.losses.custom import CustomStep, SurrogateWork
 
         step = CustomStep.of(data, loss_fn, regularizers, backend)
-        with self._queue.turn():
+        with self._session.scope("forward_backward_custom", self.base_model), self._queue.turn():
             result = self.forward(step.forward_data(), "cross_entropy").result()
             surrogate = step.backward(result)
             work = submit_batch(
                 self._queue, self.model_id, "forward_backward", surrogate.data, "cross_entropy"
             )
-        return future(
-            self._session,
-            SurrogateWork(work, surrogate),
-            operation="forward_backward_custom",
-            subject=self.model_id,
-        )
+            return self._promised(SurrogateWork(work, surrogate), "forward_backward_custom")
 
     def optim_step(
         self, adam_params: AdamParams | DimuonParams | None = None
@@ -248,19 +247,20 @@ class TrainingClient(CheckpointCalls):
 
     def unload_model(self) -> Future[UnloadModelResponse]:
         """Free the model on the server; what was not saved is gone, and so is this client."""
-        answer = self._session.transport.send(
-            unload_model.build_request(body=UnloadModelRequest(model_id=self.model_id))
-        )
-        self._queue.close()
-        unloaded: Future[UnloadModelResponse] = outcome(
-            self._session,
-            answer,
-            "unload_model",
-            "UnloadModel",
-            UnloadModelResponse.from_dict,
-            self.model_id,
-        )
-        return unloaded
+        with self._session.scope("unload_model", self.base_model):
+            answer = self._session.transport.send(
+                unload_model.build_request(body=UnloadModelRequest(model_id=self.model_id))
+            )
+            self._queue.close()
+            unloaded: Future[UnloadModelResponse] = outcome(
+                self._session,
+                answer,
+                "unload_model",
+                "UnloadModel",
+                UnloadModelResponse.from_dict,
+                self.model_id,
+            )
+            return unloaded
 
     def discard(self) -> None:
         """Unload the model if the server can; failures do not matter."""
@@ -275,14 +275,15 @@ class TrainingClient(CheckpointCalls):
         loss_fn: str,
         loss_fn_config: Mapping[str, float | str] | None,
     ) -> Future[ForwardBackwardOutput]:
-        try:
-            work = submit_batch(
-                self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
-            )
-        except TinkexError as error:
-            # The frames of cutting and sending it tell the user nothing.
-            raise error.with_traceback(None) from None
-        return future(self._session, work, operation, self.model_id)
+        with self._session.scope(operation, self.base_model):
+            try:
+                work = submit_batch(
+                    self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
+                )
+            except TinkexError as error:
+                # The frames of cutting and sending it tell the user nothing.
+                raise error.with_traceback(None) from None
+            return self._promised(work, operation)
 
     def _submit(
         self,
@@ -290,12 +291,35 @@ class TrainingClient(CheckpointCalls):
         request_type: str,
         build: Callable[[int], Request],
         parse: Callable[[Mapping[str, Any]], Any],
+        reconcile: Reconcile | None = None,
     ) -> Future[Any]:
-        try:
-            work = self._queue.submit([build], request_type=request_type, parse=parse)
-        except TinkexError as error:
-            raise error.with_traceback(None) from None
-        return future(self._session, work, operation, self.model_id)
+        with self._session.scope(operation, self.base_model):
+            try:
+                work = self._queue.submit(
+                    [build], request_type=request_type, parse=parse, reconcile=reconcile
+                )
+            except TinkexError as error:
+                raise error.with_traceback(None) from None
+            return self._promised(work, operation)
+
+    def _promised(self, work: Work[T], operation: str) -> Future[T]:
+        promised = future(self._session, work, operation, self.model_id)
+        if self._watcher is not None:
+            self._watcher(promised)
+        return promised
+
+    def _become(self, other: TrainingClient) -> None:
+        """Go on as another client's model, so that whoever holds this client goes on with it.
+
+        The model that it had is unloaded, if it is in the same session.
+        """
+        with self._queue.turn():
+            self._queue.close()
+            before = TrainingClient(self._session, self.model_id)
+            self._session, self._queue = other._session, other._queue
+            self.model_id, self.base_model = other.model_id, other.base_model
+        if before._session is self._session:
+            before.discard()
 
     def __repr__(self) -> str:
         return f"<TrainingClient {self.model_id} on {self.base_model or 'an unknown base model'}>"

@@ -90,6 +90,7 @@ def test_progress_counts_up_to_the_whole(rest: RestClient, tmp_path: Path) -> No
     assert [have for have, _ in heard] == sorted({have for have, _ in heard})
 
 
+@pytest.mark.holds("F38")
 def test_a_gzipped_archive_is_unpacked_whatever_it_is_called(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -100,6 +101,7 @@ def test_a_gzipped_archive_is_unpacked_whatever_it_is_called(
         assert_whole(download(rest, PATH, tmp_path / str(encoding)).folder)
 
 
+@pytest.mark.holds("S5")
 def test_the_archives_host_learns_nothing_but_the_signature(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -111,6 +113,7 @@ def test_the_archives_host_learns_nothing_but_the_signature(
         assert "tml-secret-key" not in str(headers)
 
 
+@pytest.mark.holds("F34")
 def test_a_cut_connection_is_taken_up_where_it_broke(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -122,6 +125,7 @@ def test_a_cut_connection_is_taken_up_where_it_broke(
     assert len({path for path, _ in host.requests}) == 3
 
 
+@pytest.mark.holds("F35")
 def test_a_host_without_ranges_starts_over(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -131,6 +135,7 @@ def test_a_host_without_ranges_starts_over(
     assert host.headers("range") == [None, "bytes=20000-"]
 
 
+@pytest.mark.holds("F36")
 @pytest.mark.parametrize("etag", [None, 'W/"weak"'])
 def test_without_a_strong_etag_no_part_is_built_upon(
     rest: RestClient, host: ArchiveHost, tmp_path: Path, etag: str | None
@@ -141,6 +146,7 @@ def test_without_a_strong_etag_no_part_is_built_upon(
     assert host.headers("range") == [None, None]
 
 
+@pytest.mark.holds("F36")
 def test_an_archive_that_changed_meanwhile_is_not_spliced(
     rest: RestClient, host: ArchiveHost, script: Script, tmp_path: Path
 ) -> None:
@@ -157,6 +163,7 @@ def test_an_archive_that_changed_meanwhile_is_not_spliced(
     assert host.headers("if-range") == [None, '"old"']
 
 
+@pytest.mark.holds("F36")
 def test_a_host_that_ignores_if_range_cannot_splice_two_versions(
     rest: RestClient, host: ArchiveHost, script: Script, tmp_path: Path
 ) -> None:
@@ -174,6 +181,7 @@ def test_a_host_that_ignores_if_range_cannot_splice_two_versions(
     assert host.headers("range") == [None, "bytes=20000-", None]
 
 
+@pytest.mark.holds("F36")
 def test_a_part_from_elsewhere_is_not_spliced(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -183,6 +191,7 @@ def test_a_part_from_elsewhere_is_not_spliced(
     assert host.headers("range") == [None, "bytes=20000-", None]
 
 
+@pytest.mark.holds("F37")
 def test_an_expired_signature_is_signed_anew(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -202,6 +211,7 @@ def test_a_range_that_does_not_fit_any_more_starts_over(
     assert host.headers("range") == [None, "bytes=20000-", None]
 
 
+@pytest.mark.holds("S5")
 def test_a_redirect_of_the_host_is_followed(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -214,6 +224,7 @@ def test_a_redirect_of_the_host_is_followed(
     ]
 
 
+@pytest.mark.holds("S5")
 @pytest.mark.parametrize("location", ["ftp://store/x", "javascript:1", "http://[::1"])
 def test_a_redirect_to_no_web_page_is_refused(
     rest: RestClient, host: ArchiveHost, tmp_path: Path, location: str
@@ -225,6 +236,7 @@ def test_a_redirect_to_no_web_page_is_refused(
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.holds("S5")
 def test_redirects_in_a_circle_end(rest: RestClient, host: ArchiveHost, tmp_path: Path) -> None:
     """After a few redirects it is enough."""
     host.statuses = [302] * 20
@@ -233,6 +245,7 @@ def test_redirects_in_a_circle_end(rest: RestClient, host: ArchiveHost, tmp_path
     assert len(host.requests) == 6
 
 
+@pytest.mark.holds("F38")
 @pytest.mark.parametrize(
     ("announce", "cuts"),
     [(len(WHOLE) + 10, []), ("honest", [0] * 9), ("none", [1536] * 9), ("none", [20_000] * 9)],
@@ -248,6 +261,7 @@ def test_a_length_that_is_wrong_is_never_a_success(
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.holds("S6")
 def test_a_download_that_breaks_each_time_gives_up(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -295,6 +309,7 @@ def test_a_path_that_is_none_sends_nothing(
     assert script.received == []
 
 
+@pytest.mark.holds("F39")
 def test_a_target_that_exists_is_left_alone(
     rest: RestClient, script: Script, tmp_path: Path
 ) -> None:
@@ -305,6 +320,7 @@ def test_a_target_that_exists_is_left_alone(
     assert script.received == []
 
 
+@pytest.mark.holds("F39")
 def test_force_replaces_an_earlier_download(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -317,6 +333,7 @@ def test_force_replaces_an_earlier_download(
     assert left_in(tmp_path) == [NAME]
 
 
+@pytest.mark.holds("F39")
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
 def test_force_never_replaces_somebodys_work(rest: RestClient, tmp_path: Path, kind: str) -> None:
     """F39: a folder, file or link that no download made stays, whatever is asked."""
@@ -335,6 +352,7 @@ def test_force_never_replaces_somebodys_work(rest: RestClient, tmp_path: Path, k
     assert kind != "folder" or (target / "thesis.txt").read_text() == "x"
 
 
+@pytest.mark.holds("F39")
 def test_a_failed_replacement_keeps_the_old_download(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -347,6 +365,7 @@ def test_a_failed_replacement_keeps_the_old_download(
     assert left_in(tmp_path) == [NAME]
 
 
+@pytest.mark.holds("F39")
 def test_two_downloads_at_once_do_not_mix(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -363,6 +382,7 @@ def test_two_downloads_at_once_do_not_mix(
     assert left_in(tmp_path) == [NAME]
 
 
+@pytest.mark.holds("F28")
 def test_an_interrupted_download_goes_on_when_it_is_called_again(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -400,6 +420,7 @@ def test_an_error_of_the_callback_comes_out_as_it_is(
     assert_whole(download(rest, PATH, tmp_path).folder)
 
 
+@pytest.mark.holds("F39")
 def test_an_interrupted_unpacking_needs_no_byte_again(
     rest: RestClient, host: ArchiveHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,6 +438,7 @@ def test_an_interrupted_unpacking_needs_no_byte_again(
     assert len(host.requests) == 2
 
 
+@pytest.mark.holds("F36", "F39")
 def test_what_was_left_without_its_version_is_not_gone_on_with(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -430,6 +452,7 @@ def test_what_was_left_without_its_version_is_not_gone_on_with(
     assert left_in(tmp_path) == [NAME]
 
 
+@pytest.mark.holds("F39")
 def test_a_second_download_of_the_same_is_refused_while_one_runs(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -451,6 +474,7 @@ def test_a_second_download_of_the_same_is_refused_while_one_runs(
     assert_whole(download(rest, PATH, tmp_path).folder)
 
 
+@pytest.mark.holds("S11")
 def test_a_planted_link_is_no_place_to_download_into(rest: RestClient, tmp_path: Path) -> None:
     """S11: the hidden folder must be a folder of this user, never a link."""
     (tmp_path / "elsewhere").mkdir()
@@ -460,6 +484,7 @@ def test_a_planted_link_is_no_place_to_download_into(rest: RestClient, tmp_path:
     assert left_in(tmp_path / "elsewhere") == []
 
 
+@pytest.mark.holds("F39")
 def test_a_place_that_cannot_be_written_is_one_clear_error(
     rest: RestClient, tmp_path: Path
 ) -> None:
@@ -495,6 +520,7 @@ def test_an_announced_checksum_is_compared(
     assert host.headers("range") == [None] * 6
 
 
+@pytest.mark.holds("F40")
 def test_an_archive_that_is_being_made_is_waited_for(
     rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -509,6 +535,7 @@ def test_an_archive_that_is_being_made_is_waited_for(
     assert heard.count((0, None)) == 5
 
 
+@pytest.mark.holds("F40")
 def test_an_archive_that_never_comes_ends_at_the_deadline(
     rest: RestClient, script: Script, tmp_path: Path
 ) -> None:
@@ -528,6 +555,7 @@ def test_an_archive_can_stay_packed(rest: RestClient, tmp_path: Path) -> None:
         assert got.files[0].read_bytes() == WHOLE
 
 
+@pytest.mark.holds("S5")
 def test_a_url_with_a_user_name_is_refused(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -538,6 +566,7 @@ def test_a_url_with_a_user_name_is_refused(
     assert "word" not in str(caught.value)
 
 
+@pytest.mark.holds("F38")
 def test_a_disk_that_is_too_small_is_noticed_before_writing(
     rest: RestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -549,6 +578,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_writing(
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.holds("S5")
 @pytest.mark.parametrize("answered", ["redirect", "body"])
 def test_an_encrypted_server_cannot_send_us_to_an_open_one(tmp_path: Path, answered: str) -> None:
     """S5: https to http is refused before anything is fetched."""

@@ -46,6 +46,7 @@ def urls(*names: str, at: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.holds("F34")
 def test_an_exports_files_arrive_under_their_names(
     rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -122,6 +123,7 @@ def test_files_that_are_too_large_together_are_refused(
         download(rest, PATH, tmp_path, limits=Limits(entries=1))
 
 
+@pytest.mark.holds("S10")
 @pytest.mark.parametrize(
     "name", ["../x", "/etc/x", "a/../../x", "a\0b", "nul.txt", "C:x", "a\\..\\b", "", "x" * 300]
 )

@@ -49,6 +49,7 @@ def test_folders_and_files_in_them_are_made(tmp_path: Path) -> None:
     assert unpack(tmp_path, tar(*members)) == {"a/x": b"1", "b/c/y": b"2"}
 
 
+@pytest.mark.holds("S8")
 def test_files_get_no_rights_from_the_archive(tmp_path: Path) -> None:
     """Set-user-id and executable bits stay in the archive."""
     member, content = file("tool")
@@ -95,6 +96,7 @@ UNSAFE = {
 }
 
 
+@pytest.mark.holds("S8")
 @pytest.mark.parametrize("members", UNSAFE.values(), ids=UNSAFE)
 def test_an_unsafe_archive_is_refused_and_leaves_nothing(
     tmp_path: Path, members: list[tuple[tarfile.TarInfo, bytes]]
@@ -105,12 +107,14 @@ def test_an_unsafe_archive_is_refused_and_leaves_nothing(
         unpack(tmp_path, content)
 
 
+@pytest.mark.holds("S9")
 def test_a_bomb_is_refused_by_its_ratio(tmp_path: Path) -> None:
     """S9: a small file that unpacks to very much is refused before it is written."""
     with pytest.raises(UnsafeArchiveError, match="unpacks to more than"):
         unpack(tmp_path, gzip.compress(tar(file("zeros", bytes(5_000_000)))))
 
 
+@pytest.mark.holds("S9")
 def test_a_bomb_is_refused_by_its_total_and_its_count(tmp_path: Path) -> None:
     """S9: bytes of all files together, and entries, are bounded."""
     many = tar(*(file(f"f{i}", bytes(100)) for i in range(11)))
@@ -122,6 +126,7 @@ def test_a_bomb_is_refused_by_its_total_and_its_count(tmp_path: Path) -> None:
     assert list((tmp_path / "b").iterdir()) == []
 
 
+@pytest.mark.holds("S9")
 def test_a_header_that_wants_all_memory_is_refused(tmp_path: Path) -> None:
     """S9: a pax header of gigabytes is not read, whatever it unpacks from."""
     header = tarfile.TarInfo("././@PaxHeader")
@@ -131,6 +136,7 @@ def test_a_header_that_wants_all_memory_is_refused(tmp_path: Path) -> None:
         unpack(tmp_path, header.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
 
 
+@pytest.mark.holds("S9")
 def test_endless_padding_is_refused(tmp_path: Path) -> None:
     """S9: an archive that goes on after its end is read only so far."""
     content = gzip.compress(checkpoint() + bytes(60_000_000), 9)
@@ -171,6 +177,7 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, content: bytes) -
         unpack(tmp_path, content)
 
 
+@pytest.mark.holds("S8")
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -192,6 +199,7 @@ def test_a_damaged_archive_raises_nothing_else(tmp_path: Path, data: st.DataObje
         path.rmdir() if path.is_dir() else path.unlink()
 
 
+@pytest.mark.holds("S8")
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

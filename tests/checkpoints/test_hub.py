@@ -370,6 +370,7 @@ def test_a_refusal_of_the_hub_says_what_was_asked_and_hides_the_token(
     assert hub.commits == [] or path.endswith("/commit/main")
 
 
+@pytest.mark.holds("S2", "S6")
 def test_neither_token_nor_signature_is_logged(
     rest: RestClient, hub: HubRepositories, caplog: pytest.LogCaptureFixture
 ) -> None:

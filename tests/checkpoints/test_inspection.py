@@ -111,6 +111,7 @@ def test_a_broken_header_is_an_error_that_names_the_file(tmp_path: Path, header:
         inspect(raw(tmp_path, header, bytes(8)))
 
 
+@pytest.mark.holds("S12")
 @pytest.mark.parametrize("length", [0, 1, 10_000, 2**63, 2**64 - 1])
 def test_a_header_longer_than_its_file_is_not_read(tmp_path: Path, length: int) -> None:
     """S12: the announced length never decides how much memory is taken."""
@@ -118,6 +119,7 @@ def test_a_header_longer_than_its_file_is_not_read(tmp_path: Path, length: int) 
         inspect(raw(tmp_path, {"w": ENTRY}, bytes(8), length=length))
 
 
+@pytest.mark.holds("S12")
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -131,6 +133,7 @@ def test_any_bytes_are_described_or_refused(tmp_path: Path, content: bytes) -> N
             assert inspect(tmp_path).size_bytes == len(noise)
 
 
+@pytest.mark.holds("S18")
 def test_names_that_would_move_the_cursor_are_shown_escaped(tmp_path: Path) -> None:
     """A tensor's name comes from a stranger and goes to a terminal."""
     assert "\x1b" not in inspect(raw(tmp_path, {"a\x1b[2J": ENTRY}, bytes(8))).table()

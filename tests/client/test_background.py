@@ -38,6 +38,7 @@ def watched(pool: FuturePool, clock: FakeClock, *items: Any) -> Future[Any]:
     return future
 
 
+@pytest.mark.holds("F43")
 def test_thousands_of_futures_share_a_few_threads(make_pool: MakePool, clock: FakeClock) -> None:
     """Each future gets its turn, and no more threads step than there may be (F43)."""
     pool = make_pool(max_threads=8)

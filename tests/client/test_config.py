@@ -85,6 +85,7 @@ def test_switches_that_other_programs_read_too_forgive_what_they_do_not_know() -
     assert resolve({"TINKEX_DUMP_HEADERS": "Yes"}, **LOCAL).dump_headers is True
 
 
+@pytest.mark.holds("S4")
 @pytest.mark.parametrize("settings", [{"telemetry": True}, {}])
 def test_nothing_is_reported_where_nobody_wants_to_be_tracked(settings) -> None:
     """DO_NOT_TRACK stands above the program's wish and the other variable, and says so."""
@@ -206,6 +207,7 @@ def test_keys_and_tokens_are_taken_and_stripped(key: str) -> None:
     assert resolve(api_key=key).api_key.reveal() == key.strip()
 
 
+@pytest.mark.holds("S16")
 @pytest.mark.parametrize("key", ["tml-a\rb", "tml-ключ", "tml-a\x0bb", "tml-a\x00b", "tml-\x7f"])
 def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
     """What httpx would refuse later, naming the value, is refused here, without it."""
@@ -225,6 +227,7 @@ def test_a_server_on_this_machine_needs_no_key_and_no_encryption(url: str) -> No
     assert resolve(base_url=url, api_key="anything").api_key is not None
 
 
+@pytest.mark.holds("S7")
 @pytest.mark.parametrize(
     "url", ["http://example.org", "http://10.0.0.5:8000", "http://localhost.example.org"]
 )
@@ -300,6 +303,7 @@ SECRETS = {
 }
 
 
+@pytest.mark.holds("S1", "S17")
 @pytest.mark.parametrize(
     "show",
     [
@@ -334,6 +338,7 @@ def test_headers_with_secrets_are_redacted_whatever_their_case() -> None:
     assert "".join(value for value in shown.values() if value != "[REDACTED]") == "ef"
 
 
+@pytest.mark.holds("S3")
 @pytest.mark.parametrize(
     "bad",
     [

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import calls
 from support.clock import FakeClock
+from support.raw_server import BODY, GOOD, RawServer
 
 from tinkex.config import Config
 from tinkex.errors import (
@@ -31,76 +32,7 @@ from tinkex.transport import Transport
 from tinkex.transport.direct import Direct
 from tinkex.transport.http11 import MAX_HEAD
 
-BODY = b'{"supported_models": []}'
-GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
 KEY = "tml-canary-0123456789"
-
-Play = Callable[[int, bytes], bytes | None]
-
-
-class RawServer:
-    """Answer each request with bytes; None hangs up, and so does an answer that ends in None."""
-
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        self._context = context
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self.connections = 0
-        self.received: list[bytes] = []
-        self.play: Play = lambda number, request: GOOD
-        self.hang_up_after = False
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                taken, _ = self._socket.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._threads.append(threading.Thread(target=self._serve, args=(taken,)))
-            self._threads[-1].start()
-
-    def _serve(self, taken: socket.socket) -> None:
-        try:
-            if self._context:
-                taken = self._context.wrap_socket(taken, server_side=True)
-            self._open.append(taken)
-            with taken, taken.makefile("rb") as file:
-                while request := self._read(file):
-                    self.received.append(request)
-                    answer = self.play(len(self.received), request)
-                    if answer is None:
-                        return
-                    taken.sendall(answer)
-                    if self.hang_up_after:
-                        return
-        except OSError:
-            taken.close()
-
-    def _read(self, file: Any) -> bytes:
-        head = b""
-        while (line := file.readline()).strip():
-            head += line
-        length = [
-            int(at.partition(b":")[2])
-            for at in head.split(b"\r\n")
-            if at.lower().startswith(b"content-length")
-        ]
-        return head + b"\r\n" + (file.read(length[0]) if length else b"") if head else b""
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        for taken in self._open:
-            try:
-                taken.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-        for thread in self._threads:
-            thread.join(5)
 
 
 @pytest.fixture
@@ -121,7 +53,7 @@ def made(base_url: str, **more: Any) -> Transport:
     settings = {"max_retries": 0, "api_key": KEY, **more}
     config = Config.resolve(base_url=base_url, environ={}, **settings)
     transport = Transport(config, clock=FakeClock(), jitter=lambda longest: longest)
-    assert isinstance(transport._network, Direct)
+    assert isinstance(transport._line.network, Direct)
     return transport
 
 
@@ -136,6 +68,7 @@ def test_calls_share_a_connection(server: RawServer, direct: Transport) -> None:
         assert head.count(b"\r\n" + header + b":") == 1
 
 
+@pytest.mark.holds("F7")
 def test_a_connection_that_was_closed_while_idle_is_replaced(
     server: RawServer, direct: Transport
 ) -> None:
@@ -143,11 +76,12 @@ def test_a_connection_that_was_closed_while_idle_is_replaced(
     server.hang_up_after = True
     for _ in range(3):
         assert direct.send(calls.publish(), accept=(200,)).status_code == 200
-        for thread in server._threads[1:]:
+        for thread in server.threads[1:]:
             thread.join(5)
     assert server.connections == 3
 
 
+@pytest.mark.holds("F7")
 @pytest.mark.parametrize(("build", "is_sent_again"), [(calls.step, True), (calls.publish, False)])
 def test_a_kept_connection_that_breaks_is_replaced_once_where_that_is_safe(
     server: RawServer, direct: Transport, build: Any, is_sent_again: bool
@@ -164,6 +98,7 @@ def test_a_kept_connection_that_breaks_is_replaced_once_where_that_is_safe(
         assert len(server.received) == 2
 
 
+@pytest.mark.holds("F4")
 def test_attempts_carry_the_same_bytes(server: RawServer) -> None:
     """Repetitions differ in their count alone (F4)."""
     busy = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"
@@ -240,6 +175,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.holds("F5", "F6", "S3")
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_no_whole_answer_is_a_transport_error(
     server: RawServer, direct: Transport, name: str
@@ -281,6 +217,7 @@ def test_any_split_of_an_answer_is_read_the_same() -> None:
             assert reader.status == 200
 
 
+@pytest.mark.holds("F3")
 def test_an_answer_that_does_not_come_is_a_read_timeout(
     server: RawServer, direct: Transport
 ) -> None:
@@ -296,6 +233,7 @@ def test_an_answer_that_does_not_come_is_a_read_timeout(
     released.set()
 
 
+@pytest.mark.holds("F1")
 def test_nobody_at_the_address_is_a_connect_error(server: RawServer) -> None:
     """A refused connection is told as such."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
@@ -318,6 +256,7 @@ def test_closing_ends_a_call_of_another_thread(server: RawServer, direct: Transp
     released.set()
 
 
+@pytest.mark.holds("S16")
 def test_a_header_that_would_begin_another_is_not_sent(
     server: RawServer, direct: Transport
 ) -> None:
@@ -361,6 +300,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.holds("F42")
 @pytest.mark.parametrize(
     ("host", "trusted", "error"),
     [
@@ -391,6 +331,7 @@ def test_certificates_are_checked(
         server.close()
 
 
+@pytest.mark.holds("F41")
 @pytest.mark.parametrize(
     ("variables", "is_direct"),
     [
@@ -414,7 +355,7 @@ def test_a_proxy_of_the_environment_is_left_to_httpx(
     transport = Transport(
         Config.resolve(base_url="https://api.example.org", api_key=KEY, environ={})
     )
-    assert isinstance(transport._network, Direct) == is_direct
+    assert isinstance(transport._line.network, Direct) == is_direct
     transport.close()
 
 

@@ -92,6 +92,7 @@ def test_a_program_error_in_the_work_reaches_the_caller(make: Make) -> None:
         make(lambda: 1 / 0).result()
 
 
+@pytest.mark.holds("F27")
 def test_a_wait_that_gives_up_says_what_it_knows_and_leaves_the_future_valid(
     polled: Future[Any], script: Script, clock: FakeClock
 ) -> None:
@@ -166,6 +167,7 @@ def test_two_threads_that_wait_poll_once_at_a_time(make: Make) -> None:
     assert overlaps == [False]
 
 
+@pytest.mark.holds("F28")
 def test_an_interrupted_wait_leaves_the_future_valid(make: Make) -> None:
     """Ctrl-C during a poll or a pause loses nothing (F28)."""
     future = make(KeyboardInterrupt(), Done("value"))
@@ -345,6 +347,7 @@ def test_waits_from_many_threads_do_not_lock_each_other_out(clock: FakeClock) ->
 # Several promises in one
 
 
+@pytest.mark.holds("F26")
 def test_the_parts_of_a_batch_are_combined_in_their_order(
     transport, clock, pool, script: Script
 ) -> None:
@@ -365,6 +368,7 @@ def test_the_parts_of_a_batch_are_combined_in_their_order(
     assert PromisedWork([Done(1)], list).promise is None
 
 
+@pytest.mark.holds("F26")
 def test_the_error_of_a_batch_names_the_part(transport, clock, pool, script: Script) -> None:
     """People see which part failed (F26)."""
     script.on(POLL, RESULT, {"error": "bad", "category": "user"})

@@ -56,6 +56,7 @@ def test_the_servers_hints_stand_between_settings_and_defaults(
     assert session.limiter.response_bytes.size == 456
 
 
+@pytest.mark.holds("F32")
 @pytest.mark.parametrize(
     "answer",
     [404, 405, 501, 500, 401, (200, b"<html>"), (200, b"[1]"), {"fwdbwd_max_chunk_len": "many"}],

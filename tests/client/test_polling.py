@@ -96,6 +96,7 @@ def test_a_held_poll_without_a_result_is_asked_again_at_once(
     assert clock.slept == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.holds("F11")
 @pytest.mark.parametrize("pending", [TRY_AGAIN, {"status": "pending"}, (408, b"")])
 def test_a_server_that_does_not_hold_polls_is_asked_ever_more_rarely(
     follow: Follow, script: Script, clock: FakeClock, pending: Any
@@ -212,6 +213,7 @@ def metadata(size: Any) -> dict[str, Any]:
     return {"status": "complete_metadata", "response_payload_size": size}
 
 
+@pytest.mark.holds("F22")
 def test_a_large_result_is_fetched_once_its_bytes_are_free(transport, script: Script) -> None:
     """The size comes first; then the payload is asked for, holding that many bytes (C28, F22)."""
     bytes_ = ByteBudget(100)
@@ -234,6 +236,7 @@ def test_a_large_result_is_fetched_once_its_bytes_are_free(transport, script: Sc
     ]
 
 
+@pytest.mark.holds("F22")
 def test_large_results_wait_for_one_another(transport, script: Script) -> None:
     """One taker may overshoot, and the next waits until the budget is no longer overdrawn (F22)."""
     script.on(POLL, metadata(10**9), RESULT)
@@ -249,6 +252,7 @@ def test_large_results_wait_for_one_another(transport, script: Script) -> None:
     assert bytes_._left == 100
 
 
+@pytest.mark.holds("F22")
 @pytest.mark.parametrize("failure", [500, REFUSED, (200, b"<html>"), TRY_AGAIN])
 def test_bytes_are_given_back_whatever_happens(transport, script: Script, failure: Any) -> None:
     """A failed fetch leaves the budget as it was (F22)."""
@@ -279,6 +283,7 @@ def test_an_odd_size_does_not_matter(follow: Follow, script: Script, size: Any) 
 # Failed jobs
 
 
+@pytest.mark.holds("F21")
 @pytest.mark.parametrize(
     ("body", "said", "category"),
     [
@@ -327,6 +332,7 @@ def test_passing_trouble_is_waited_out(
     assert clock.slept == [0.5, 1.0, 2.0]
 
 
+@pytest.mark.holds("F9")
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_poll_waits_as_told(
     follow: Follow, script: Script, clock: FakeClock, status: int
@@ -337,6 +343,7 @@ def test_a_poll_waits_as_told(
     assert clock.slept == [11.0]
 
 
+@pytest.mark.holds("F10")
 @pytest.mark.parametrize("trouble", [(500, {"detail": "boom"}), REFUSED], ids=["500", "refused"])
 def test_endless_trouble_ends_with_its_history(
     follow: Follow, script: Script, clock: FakeClock, trouble: Any
@@ -355,6 +362,7 @@ def test_endless_trouble_ends_with_its_history(
     assert error.request_id == "r-1"
 
 
+@pytest.mark.holds("F10")
 def test_trouble_of_changing_kinds_ends_too(follow: Follow, script: Script) -> None:
     """A server that answers 404 and 500 in turns is not polled for ever."""
     script.on(POLL, *[500, 404] * 500)
@@ -374,6 +382,7 @@ def test_a_good_answer_ends_trouble(
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING", "INFO"]
 
 
+@pytest.mark.holds("F44")
 def test_an_empty_retry_budget_slows_polls_down_and_fails_none(
     make_transport, script, clock
 ) -> None:
@@ -385,6 +394,7 @@ def test_an_empty_retry_budget_slows_polls_down_and_fails_none(
     assert isinstance(promised.step(3600), Done)
 
 
+@pytest.mark.holds("F14", "F15", "F16")
 @pytest.mark.parametrize(
     ("status", "error"),
     [(401, AuthenticationError), (402, BillingError), (403, PermissionDeniedError), (422, UnprocessableError),
@@ -410,6 +420,7 @@ def test_the_server_may_forbid_further_polls(follow: Follow, script: Script) -> 
     assert len(script.received) == 1
 
 
+@pytest.mark.holds("F17")
 def test_a_promise_that_is_unknown_for_a_moment_is_waited_for(
     follow: Follow, script: Script
 ) -> None:
@@ -418,6 +429,7 @@ def test_a_promise_that_is_unknown_for_a_moment_is_waited_for(
     assert follow().metrics
 
 
+@pytest.mark.holds("F18")
 @pytest.mark.parametrize(
     ("resubmittable", "advice"), [(True, "can be sent again"), (False, "look at the model")]
 )
@@ -433,6 +445,7 @@ def test_a_promise_that_stays_unknown_is_lost(
     assert 90 < sum(clock.slept) <= 120
 
 
+@pytest.mark.holds("F19")
 def test_a_promise_that_has_expired_is_lost_at_once(follow: Follow, script: Script) -> None:
     """410 is one request and an error that says so (C27, F19)."""
     script.on(POLL, (410, {"category": "user"}))
@@ -474,6 +487,7 @@ def test_a_400_that_says_something_else_ends_the_wait(
 # Answers that are none
 
 
+@pytest.mark.holds("F20")
 @pytest.mark.parametrize(
     "body",
     [
@@ -512,6 +526,7 @@ def test_a_parser_that_stumbles_is_a_decode_error(
             follow(promise(transport, parse=parse))
 
 
+@pytest.mark.holds("F20")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     status=st.sampled_from([200, 400, 404, 408, 410, 429, 500]),

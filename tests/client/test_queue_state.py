@@ -28,6 +28,7 @@ def watch(clock: FakeClock) -> QueueWatch:
     return QueueWatch(clock)
 
 
+@pytest.mark.holds("F23")
 def test_a_pause_is_logged_once_a_minute_for_each_model(
     watch: QueueWatch, clock: FakeClock, caplog
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_pause_without_a_reason_has_the_usual_one(
     assert (heard[0].request_id, heard[0].session_id, heard[0].operation) == ("r", "S", operation)
 
 
+@pytest.mark.holds("F23")
 def test_observers_hear_every_change_in_order_and_repetitions_once(
     script: Script, clock: FakeClock
 ) -> None:

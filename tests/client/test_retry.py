@@ -73,6 +73,7 @@ def test_what_the_server_asks_for_wins() -> None:
     assert retries().next_wait(retry_after=7.25) == 7.25
 
 
+@pytest.mark.holds("F13")
 def test_a_server_that_asks_for_too_much_gets_no_further_attempt() -> None:
     """Waiting for a day inside a call helps nobody; up to two minutes are waited."""
     call = retries()
@@ -81,6 +82,7 @@ def test_a_server_that_asks_for_too_much_gets_no_further_attempt() -> None:
     assert call.refusal == "the server asks to wait 120 s"
 
 
+@pytest.mark.holds("F44")
 def test_retries_spend_the_shared_budget_and_successes_earn_it_back() -> None:
     """An outage ends retries for all calls of a session, and a few successes bring them back (F44)."""
     budget = RetryBudget(capacity=12)
@@ -158,6 +160,7 @@ def test_every_form_of_retry_after_is_read(headers: dict[str, str], seconds: flo
     assert retry_after_seconds(headers, NOW.timestamp) == pytest.approx(seconds)
 
 
+@pytest.mark.holds("F13")
 @pytest.mark.parametrize(
     "value",
     ["0", "-1", "nan", "inf", "-inf", "1e999", "", "soon", "Tue, 24 Nov 2026 11:59:59 GMT",
@@ -169,6 +172,7 @@ def test_what_is_past_or_garbage_counts_as_nothing_said(value: str) -> None:
     assert asked(value, "retry-after-ms") is None
 
 
+@pytest.mark.holds("F13")
 @given(
     st.one_of(
         st.text(max_size=40),
@@ -230,5 +234,5 @@ def test_every_operation_of_the_api_that_writes_has_an_entry() -> None:
 
 READING_POSTS = {
     "auth_token", "client_config", "client_dynamic_config", "get_info", "retrieve_future",
-    "retrieve_future_binary", "retrieve_futures", "search_sessions", "weights_info",
+    "retrieve_future_binary", "retrieve_futures", "search_sessions", "upload_form", "weights_info",
 }  # fmt: skip

@@ -49,12 +49,7 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCa
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> str:
-    # httpx logs the URL with its query, so a secret has no business there; what is meant is the rest.
-    return "\n".join(
-        f"{record.getMessage()} {record.exc_text or ''}"
-        for record in caplog.records
-        if record.name != "httpx"
-    )
+    return "\n".join(f"{record.getMessage()} {record.exc_text or ''}" for record in caplog.records)
 
 
 def shown(error: BaseException) -> str:
@@ -73,6 +68,7 @@ def shown(error: BaseException) -> str:
     return "\n".join(parts)
 
 
+@pytest.mark.holds("S1", "S2")
 def test_a_whole_session_tells_no_secret(script: Script, clock: Any, everything_logged) -> None:
     """Session, calls, retries, polls, heartbeat, failure and farewell leave no trace of a key (S1, S2)."""
     script.on("POST create_session", 503, {"session_id": "S", "warning_message": "hello"})
@@ -118,6 +114,7 @@ FAILURES: list[Any] = [
 ]
 
 
+@pytest.mark.holds("S3")
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
 @pytest.mark.parametrize(
     "attempt",
@@ -185,6 +182,7 @@ def rude_server() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.holds("S2", "S3")
 @pytest.mark.parametrize("by_httpx", [True, False], ids=["httpx", "direct"])
 def test_real_connections_log_no_secret_either(
     rude_server: str, clock: Any, everything_logged, by_httpx: bool
@@ -205,6 +203,7 @@ def test_real_connections_log_no_secret_either(
     assert "canary" not in shown(caught.value)
 
 
+@pytest.mark.holds("S1")
 def test_clients_cannot_be_pickled(make_transport) -> None:
     """No pickle carries a key to a file (S1)."""
     transport = make_transport(**CANARIES)

@@ -29,6 +29,7 @@ class _OldHolder:
     key: Secret
 
 
+@pytest.mark.holds("S1")
 @pytest.mark.parametrize(
     "show",
     [
@@ -64,6 +65,7 @@ def test_short_keys_and_secrets_of_other_kinds_are_masked_whole(text: str) -> No
     assert Secret(text).masked() == "****"
 
 
+@pytest.mark.holds("S1")
 def test_a_secret_cannot_be_pickled() -> None:
     """Pickles travel to files and other machines."""
     with pytest.raises(TypeError, match="cannot be pickled"):

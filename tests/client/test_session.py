@@ -112,6 +112,7 @@ def test_the_heart_beats_every_ten_seconds(
     assert session.heartbeat.is_alive
 
 
+@pytest.mark.holds("F30")
 def test_a_single_miss_is_silent_and_the_second_warns_once(
     session: Session, script: Script, clock: FakeClock, caplog
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_single_miss_is_silent_and_the_second_warns_once(
     session.check()
 
 
+@pytest.mark.holds("F30")
 @pytest.mark.parametrize(
     "failure", [500, 503, 401, 429, httpx.ConnectError("refused"), httpx.ReadTimeout("")], ids=str
 )
@@ -150,6 +152,7 @@ def test_no_failure_that_may_pass_ends_the_session(
     session.check()
 
 
+@pytest.mark.holds("F30")
 def test_a_gone_session_is_lost_at_once(session: Session, script: Script, caplog) -> None:
     """410 is the server's clear word; the next call says what to do (F30)."""
     script.on(BEAT, 410)
@@ -161,6 +164,7 @@ def test_a_gone_session_is_lost_at_once(session: Session, script: Script, caplog
     assert caplog.records[-1].levelname == "ERROR"
 
 
+@pytest.mark.holds("F30")
 def test_an_unknown_session_is_lost_when_it_is_unknown_twice(
     session: Session, script: Script
 ) -> None:
@@ -187,6 +191,7 @@ def test_a_lost_session_stops_beating_and_sends_no_farewell(
     assert script.sent("sessions/S/finish") == []
 
 
+@pytest.mark.holds("F30")
 def test_a_heartbeat_that_comes_late_is_told(
     session: Session, script: Script, clock: FakeClock, caplog
 ) -> None:
@@ -223,6 +228,7 @@ def test_threads_that_close_at_once_send_one_farewell(session: Session, script: 
     assert len(script.sent("sessions/S/finish")) == 1
 
 
+@pytest.mark.holds("F32")
 @pytest.mark.parametrize(
     "answer", [404, 405, 501, 500, httpx.ConnectError("down"), httpx.ReadTimeout("")], ids=str
 )
@@ -254,6 +260,7 @@ def test_a_heart_whose_connections_are_closed_stops(
     clock.run_until(lambda: heartbeats() == [], step=0)
 
 
+@pytest.mark.holds("F29")
 def test_a_session_that_nobody_closes_is_closed_at_exit(
     session: Session, script: Script, monkeypatch
 ) -> None:
@@ -264,6 +271,7 @@ def test_a_session_that_nobody_closes_is_closed_at_exit(
     assert gone == [session._close_at_exit]
 
 
+@pytest.mark.holds("F29")
 def test_a_forked_process_does_not_end_its_parents_session(
     session: Session, script: Script, monkeypatch
 ) -> None:

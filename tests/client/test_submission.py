@@ -114,6 +114,7 @@ def test_numbers_begin_at_one_and_have_no_gap(queue: SubmissionQueue, script: Sc
     assert numbers(script) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.holds("F31")
 def test_threads_get_numbers_without_gap_or_repetition_in_the_order_of_sending(
     queue: SubmissionQueue, script: Script
 ) -> None:
@@ -186,6 +187,7 @@ def test_a_result_that_comes_at_once_is_no_promise(
 # Refusals
 
 
+@pytest.mark.holds("F25")
 @pytest.mark.parametrize(
     ("status", "error"),
     [(400, BadRequestError), (401, AuthenticationError), (402, BillingError), (413, PayloadTooLargeError),
@@ -267,6 +269,7 @@ def test_the_same_call_again_is_sent_under_the_same_number_in_the_same_bytes(
     assert script.bodies("optim_step")[-1]["seq_id"] == 2
 
 
+@pytest.mark.holds("F24")
 def test_another_call_after_an_unknown_fate_learns_what_became_of_it(
     queue: SubmissionQueue, script: Script
 ) -> None:
@@ -299,6 +302,7 @@ def test_a_refusal_in_between_does_not_make_the_fate_known(
     assert numbers(script, "optim_step") == [1, 1, 2]
 
 
+@pytest.mark.holds("F28")
 def test_an_interrupted_submission_does_not_block_the_model(
     queue: SubmissionQueue, script: Script
 ) -> None:
@@ -332,6 +336,7 @@ def test_a_name_that_is_taken_uses_no_number(queue: SubmissionQueue, script: Scr
     assert numbers(script, "save_weights") == [1, 1, 2]
 
 
+@pytest.mark.holds("F24")
 def test_a_conflict_without_an_unknown_fate_uses_no_number(
     queue: SubmissionQueue, script: Script
 ) -> None:
@@ -368,6 +373,7 @@ class Server:
         return {"request_id": f"r-{seq}"}
 
 
+@pytest.mark.holds("F31")
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
 )
@@ -411,6 +417,7 @@ def test_a_queue_that_is_closed_takes_nothing(queue: SubmissionQueue, script: Sc
     assert script.paths() == []
 
 
+@pytest.mark.holds("F30")
 def test_a_lost_session_takes_nothing(
     session: Session, queue: SubmissionQueue, script: Script
 ) -> None:

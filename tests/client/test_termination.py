@@ -17,6 +17,8 @@ import pytest
 
 PROGRAM = """
 import os, signal, sys, threading
+# A shell that starts its jobs in the background lets them ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import tinkex
 service = tinkex.ServiceClient(base_url={url!r})
 service.session
@@ -65,6 +67,7 @@ def reasons(server: ThreadingHTTPServer) -> list[str]:
     return server.reasons  # type: ignore[attr-defined, no-any-return]
 
 
+@pytest.mark.holds("F29")
 @pytest.mark.parametrize(
     ("program", "reason", "code"),
     [
@@ -103,6 +106,7 @@ def test_cleaning_up_runs_before_the_program_ends(server: ThreadingHTTPServer) -
     assert done.returncode == 143
 
 
+@pytest.mark.holds("F29")
 def test_a_second_sigterm_ends_the_program_at_once(server: ThreadingHTTPServer) -> None:
     """Whoever catches the first is not safe from the second."""
     done = run(
@@ -177,6 +181,7 @@ thread.join()
     assert reasons(server) == ["success"]
 
 
+@pytest.mark.holds("F29")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_ends_by_the_signal_and_leaves_the_session_to_its_parent(
     server: ThreadingHTTPServer,
@@ -227,6 +232,7 @@ class Holds(Ends):
             self.wfile.write(body)
 
 
+@pytest.mark.holds("F28")
 def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_future_valid() -> None:
     """The server still holds the poll when the interrupt is answered; the result comes after it."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Holds) as server:

@@ -69,6 +69,7 @@ UNTRUSTED = caused(
 # What is sent
 
 
+@pytest.mark.holds("F4")
 def test_every_attempt_carries_the_same_bytes_and_key_and_says_which_it_is(
     transport: Transport, script: Script
 ) -> None:
@@ -139,6 +140,7 @@ def test_query_parameters_of_the_call_win_over_the_default_ones(
     ].url.endswith("?mode=override&team=a%20b")
 
 
+@pytest.mark.holds("S16")
 @pytest.mark.parametrize(
     "training_run_id",
     [
@@ -170,6 +172,7 @@ def test_an_id_cannot_leave_its_place_in_the_path(
     assert httpx.URL("http://h/" + segment).path == "/" + training_run_id
 
 
+@pytest.mark.holds("S16")
 @pytest.mark.parametrize("training_run_id", ["", ".", ".."])
 def test_an_id_that_would_change_the_path_is_refused(training_run_id: str) -> None:
     """Dots alone would climb (S16)."""
@@ -189,6 +192,7 @@ def test_what_may_pass_is_tried_again(transport, script: Script, route, build, s
     assert len(script.received) == 3
 
 
+@pytest.mark.holds("F14", "F15", "F16")
 @pytest.mark.parametrize(("route", "build"), SAFE + UNSAFE)
 @pytest.mark.parametrize(
     ("status", "error"),
@@ -288,6 +292,7 @@ def test_the_server_may_ask_for_a_repetition(transport, script: Script, route, b
     assert len(script.received) == 2
 
 
+@pytest.mark.holds("F8")
 @pytest.mark.parametrize(
     ("headers", "waited"),
     [({"RETRY-AFTER-MS": "5"}, 0.005), ({"Retry-After": "4"}, 4.0), ({"retry-after": "0.5"}, 0.5),
@@ -302,6 +307,7 @@ def test_the_wait_is_what_the_server_asks_for(
     assert clock.slept == [waited]
 
 
+@pytest.mark.holds("F13")
 def test_a_wait_of_more_than_two_minutes_is_left_to_the_caller(
     transport, script: Script, clock: FakeClock
 ) -> None:
@@ -314,6 +320,7 @@ def test_a_wait_of_more_than_two_minutes_is_left_to_the_caller(
     assert clock.slept == []
 
 
+@pytest.mark.holds("F1")
 def test_no_server_at_the_address_is_told_after_three_attempts(
     transport, script: Script, clock: FakeClock, caplog
 ) -> None:
@@ -337,6 +344,7 @@ def test_a_server_that_was_there_is_waited_for(transport, script: Script) -> Non
     assert len(script.received) == 8
 
 
+@pytest.mark.holds("F2")
 def test_an_unknown_host_is_told_as_such(transport, script: Script) -> None:
     """DNS failures say what to check, and are repeated at most twice (F2)."""
     script.on(CAPABILITIES, UNRESOLVED)
@@ -345,6 +353,7 @@ def test_an_unknown_host_is_told_as_such(transport, script: Script) -> None:
     assert len(script.received) == 3
 
 
+@pytest.mark.holds("F42")
 def test_a_certificate_that_is_not_accepted_is_told_at_once(transport, script: Script) -> None:
     """No retry mends a certificate, and the message says what does (F42)."""
     script.on(CAPABILITIES, UNTRUSTED)
@@ -362,6 +371,7 @@ def test_a_request_that_cannot_be_sent_is_not_repeated(transport, script: Script
     assert len(script.received) == 1
 
 
+@pytest.mark.holds("F3")
 def test_a_read_timeout_is_told_as_such(make_transport, script: Script) -> None:
     """A server that accepts and stays silent has an error of its own (F3)."""
     script.on(CAPABILITIES, httpx.ReadTimeout("timed out"))
@@ -369,6 +379,7 @@ def test_a_read_timeout_is_told_as_such(make_transport, script: Script) -> None:
         make_transport(max_retries=2).send(calls.read())
 
 
+@pytest.mark.holds("F41", "S17")
 def test_a_proxy_is_named_without_its_password(make_transport, script: Script) -> None:
     """Who looks for the mistake sees the proxy, and nobody sees its password (F41, S17)."""
     transport = make_transport(proxy="http://user:canary@proxy.example.org:3128")
@@ -403,6 +414,7 @@ def test_a_proxy_header_replaces_what_the_proxys_url_says() -> None:
     assert alone.auth == ("u", "p")
 
 
+@pytest.mark.holds("F44")
 def test_an_outage_does_not_become_a_storm(make_transport, script: Script) -> None:
     """When all calls fail, the retries of all of them together are bounded (F44)."""
     transport = make_transport(budget=RetryBudget(capacity=100))
@@ -425,6 +437,7 @@ def test_successes_of_every_kind_earn_retries_back(make_transport, script: Scrip
     assert budget.tokens == 2
 
 
+@pytest.mark.holds("F1")
 def test_one_line_tells_of_each_retry_and_one_of_the_recovery(
     transport, script: Script, caplog
 ) -> None:
@@ -439,6 +452,7 @@ def test_one_line_tells_of_each_retry_and_one_of_the_recovery(
     ]
 
 
+@pytest.mark.holds("F33")
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
 def test_a_wall_clock_that_jumps_changes_nothing(
     transport, script: Script, clock: FakeClock, monkeypatch, jump: float
@@ -458,6 +472,7 @@ def test_a_wall_clock_that_jumps_changes_nothing(
 BAD_BODIES = [b"", b"null", b"[]", b'"x"', b"7", b"<html><body>Sign in</body></html>", b"\xff\xfe\x00", b'{"supported_models": 5}', b"{" * 10_000]  # fmt: skip
 
 
+@pytest.mark.holds("F20")
 @pytest.mark.parametrize("body", BAD_BODIES, ids=lambda body: repr(body[:12]))
 def test_a_success_with_the_wrong_body_is_a_decode_error(
     transport, script: Script, body: bytes
@@ -474,6 +489,7 @@ def test_a_success_with_the_wrong_body_is_a_decode_error(
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.holds("F20")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_no_body_makes_anything_but_an_answer_or_a_decode_error(
@@ -485,6 +501,7 @@ def test_no_body_makes_anything_but_an_answer_or_a_decode_error(
         transport.call(calls.read(), get_server_capabilities.parse_response)
 
 
+@pytest.mark.holds("F20")
 def test_unknown_fields_are_no_mistake(transport, script: Script) -> None:
     """A newer server's additions are ignored (F20)."""
     script.on(CAPABILITIES, {"supported_models": [{"model_name": "m", "new": 1}], "newer": {}})
@@ -573,6 +590,7 @@ def test_a_huge_message_is_cut(transport, script: Script) -> None:
     assert len(str(caught.value)) < 2500
 
 
+@pytest.mark.holds("S5")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize(
     "location",
@@ -614,6 +632,7 @@ def test_an_answer_can_be_read_while_it_comes(transport, script: Script) -> None
         pass
 
 
+@pytest.mark.holds("S3")
 def test_a_stream_that_breaks_is_a_transport_error_without_the_request(
     make_transport, script: Script
 ) -> None:
@@ -669,6 +688,7 @@ def test_a_call_that_another_thread_closes_ends_at_once(
     assert clock.slept == []
 
 
+@pytest.mark.holds("F29")
 def test_a_forked_process_does_not_share_the_connections(
     transport: Transport, script: Script, monkeypatch
 ) -> None:
@@ -717,6 +737,7 @@ def test_headers_can_be_logged_without_their_secrets(
     assert "abcdef" not in line
 
 
+@pytest.mark.holds("F42")
 def test_unchecked_certificates_are_warned_about(make_transport, caplog) -> None:
     """Whoever switches the check off is told what that means (F42)."""
     with caplog.at_level(logging.WARNING, logger="tinkex"):
@@ -724,6 +745,7 @@ def test_unchecked_certificates_are_warned_about(make_transport, caplog) -> None
     assert "certificates are not checked" in caplog.text
 
 
+@pytest.mark.holds("F42")
 def test_a_ca_bundle_without_certificates_is_a_configuration_error(
     make_transport, tmp_path: Path
 ) -> None:
@@ -743,6 +765,7 @@ def test_a_proxy_variable_that_cannot_be_used_is_a_configuration_error(monkeypat
     assert "canary" not in str(caught.value)
 
 
+@pytest.mark.holds("F41")
 def test_this_machine_is_reached_without_the_proxy_of_the_environment(monkeypatch) -> None:
     """A company proxy does not stand between a program and its own local server (F41)."""
     monkeypatch.setenv("HTTP_PROXY", "ftp://not-even-looked-at")

@@ -111,6 +111,7 @@ def test_each_call_goes_to_its_route(name: str, script: Script, rest: RestClient
     assert got.url.partition("?")[2] == query
 
 
+@pytest.mark.holds("F32")
 @pytest.mark.parametrize("name", CALLS)
 def test_a_server_without_the_route_is_named_as_the_reason(
     name: str, script: Script, rest: RestClient

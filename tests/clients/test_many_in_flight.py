@@ -26,6 +26,7 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only counted
 
 
+@pytest.mark.holds("F43")
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts files by /proc")
 def test_two_thousand_samples_need_few_threads_and_leave_nothing(tmp_path: Path) -> None:

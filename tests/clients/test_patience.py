@@ -79,6 +79,7 @@ def test_a_429_may_be_the_callers_to_handle(script: Script, clock: FakeClock) ->
         assert service.session.limiter.quiet_for(clock) == 0
 
 
+@pytest.mark.holds("F12")
 def test_two_services_of_one_key_wait_together_and_another_key_does_not(clock: FakeClock) -> None:
     """A 429 holds all samplers of the process for that server and key, and no others (C51)."""
     script = Script().on("POST create_sampling_session", {"sampling_session_id": "SS"})

@@ -198,6 +198,7 @@ def test_a_checkpoint_may_be_named_by_its_run_and_its_id(use: Any, route: str) -
     assert len(script.received) == 2
 
 
+@pytest.mark.holds("S16")
 @pytest.mark.parametrize("checkpoint_id", ["final", "weights/", "odd/final", "weights/a/b", "../x"])
 def test_a_checkpoint_id_that_names_none_sends_nothing(checkpoint_id: str) -> None:
     """The kind and the name belong to it, and neither may change the path's shape (S16)."""
@@ -283,6 +284,7 @@ def test_an_answer_that_is_shown_hides_its_secrets() -> None:
     assert "fine" in shown
 
 
+@pytest.mark.holds("S16")
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -409,6 +411,7 @@ def archive(*answers: Any, clock: FakeClock | None = None, **patience: float) ->
     return found, script
 
 
+@pytest.mark.holds("S5")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_an_archives_redirect_is_read_and_not_followed(status: int) -> None:
     """The signed URL is in Location, its end in Expires; nobody goes there with the API key."""

@@ -140,6 +140,7 @@ def too_many(seconds: str) -> tuple[int, Any, dict[str, str]]:
     return 429, {"detail": "slow down"}, {"Retry-After": seconds}
 
 
+@pytest.mark.holds("F12")
 def test_a_429_holds_all_samplers_for_as_long_as_the_server_asks(
     script: Script, clock: FakeClock
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_429_without_a_time_holds_longer_for_larger_prompts(
     assert clock.now() - before == pytest.approx(seconds)
 
 
+@pytest.mark.holds("F13")
 def test_a_429_of_hours_is_an_error(script: Script) -> None:
     """A server that asks for more than anybody waits gets no second request."""
     script.on("POST asample", too_many("7200"))
@@ -210,6 +212,7 @@ def test_a_refused_sample_is_not_tried_again(script: Script) -> None:
     assert len(script.sent("asample")) == 1
 
 
+@pytest.mark.holds("F18")
 def test_a_lost_sample_is_sent_anew_under_a_new_number(script: Script) -> None:
     """410 on polling means that the work is gone; sampling it again changes nothing."""
     script.results["asample-0"] = 410

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import sqlite3
 import threading
 from pathlib import Path
 
@@ -15,9 +14,7 @@ import httpx
 import numpy as np
 import pytest
 from local.wire import Model, Wire, datum, serve_process
-from safetensors.numpy import load_file
-
-from tinkex.local.site import DATABASE_NAME
+from support.stored_weights import assert_same_weights, stored_weights
 
 KILLS = int(os.environ.get("TINKEX_KILLS", "8"))
 LORA = {"rank": 4, "seed": 11}
@@ -38,19 +35,6 @@ def take(model: Model, step: int) -> str:
     tokens = np.random.default_rng(step).integers(1, 900, 12).tolist()
     model.step([datum(tokens), datum(tokens[:5])])
     return str(model.call("save_weights", path=f"step-{step}")["path"])
-
-
-def weights(data_dir: Path, path: str) -> dict[str, np.ndarray]:
-    """Return every tensor of a checkpoint, with the optimizer's."""
-    run_id, _, name = path.removeprefix("tinker://").split("/")
-    with sqlite3.connect(data_dir / DATABASE_NAME) as connection:
-        (folder,) = connection.execute(
-            "SELECT folder FROM checkpoints WHERE run_id = ? AND name = ?", (run_id, name)
-        ).fetchone()
-    connection.close()
-    files = sorted((data_dir / "checkpoints" / folder).glob("*.safetensors"))
-    assert len(files) == 2
-    return {f"{file.name}:{key}": value for file in files for key, value in load_file(file).items()}
 
 
 @pytest.mark.slow
@@ -81,7 +65,7 @@ def test_killed_training_ends_in_the_same_weights(tmp_path: Path) -> None:
             expected = take(model, step)
     print(f"{KILLS} kills, {steps + 2} steps")
     assert path is not None
-    ours, theirs = weights(tmp_path / "killed", path), weights(tmp_path / "undisturbed", expected)
-    assert ours.keys() == theirs.keys()
-    for name, tensor in theirs.items():
-        np.testing.assert_array_equal(ours[name], tensor, err_msg=name)
+    assert_same_weights(
+        stored_weights(tmp_path / "killed", path),
+        stored_weights(tmp_path / "undisturbed", expected),
+    )

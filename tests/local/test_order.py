@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from local.wire import NANO, Model, Wire, loss_input, prompt, served
 
 from tinkex.local.site import Options
@@ -15,6 +16,7 @@ def send_optim(model: Model, seq_id: int | None, rate: float = 1e-2) -> Any:
     )
 
 
+@pytest.mark.holds("F26")
 def test_requests_run_in_the_order_of_their_numbers(wire: Wire) -> None:
     """An optimizer step that arrives before its gradient waits for it."""
     reference, model = wire.model(), wire.model()
@@ -49,6 +51,7 @@ def test_gap_holds_a_request_back_and_says_what_it_waits_for() -> None:
         wire.result(held)
 
 
+@pytest.mark.holds("F24")
 def test_a_repeated_request_gets_the_same_promise_and_has_one_effect(wire: Wire) -> None:
     """Identical number and payload: one request, however often it is sent and however written."""
     model = wire.model()
@@ -68,6 +71,7 @@ def test_a_repeated_request_gets_the_same_promise_and_has_one_effect(wire: Wire)
     assert wire.result(first) == wire.result(first)
 
 
+@pytest.mark.holds("F24")
 def test_a_reused_number_is_a_conflict(wire: Wire) -> None:
     """Another payload, or another operation, under a used number is a 409."""
     model = wire.model()
@@ -83,6 +87,7 @@ def test_number_zero_belongs_to_the_creation(wire: Wire) -> None:
     assert send_optim(wire.model(), 0).status_code == 409
 
 
+@pytest.mark.holds("F25")
 def test_a_refused_request_does_not_use_its_number(wire: Wire) -> None:
     """After a 4xx at submit, the next request takes the same number and nothing stalls."""
     model = wire.model()

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from local.wire import NANO, Model, Wire, loss_input, prompt, served
 
 from tinkex.local.site import Options
@@ -88,6 +89,7 @@ def test_pending_requests_of_an_ended_session_fail(wire: Wire) -> None:
     assert "has ended" in answer.json()["error"]
 
 
+@pytest.mark.holds("F21")
 def test_errors_of_a_job_come_with_their_category(wire: Wire) -> None:
     """The user's mistakes are category user and name the field."""
     promise = wire.post(

@@ -205,6 +205,7 @@ except ModuleNotFoundError as error:
     assert "pip install 'tinkex[local]'" in run_python(code).stdout
 
 
+@pytest.mark.holds("S2")
 def test_requests_are_logged_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
     """At DEBUG every request has a line with its status; no key, no query, nothing printed."""
     with caplog.at_level(logging.DEBUG, "tinkex"), served(api_key="tml-secret") as (server, _):

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from tinkex import events as bus
 from tinkex.config import Config
 from tinkex.errors import BadRequestError, RateLimitError, ServerError, ValidationError
+from tinkex.events import emit
+from tinkex.queue_state import QueueStateChange
 from tinkex.telemetry import TelemetryReporter
 from tinkex.telemetry.events import exception, plain, user_error
 from tinkex.transport import Transport
@@ -116,6 +119,7 @@ def test_a_failing_server_is_tried_three_times_and_then_given_up(
     assert inbox.events[-1]["event_name"] == "later"
 
 
+@pytest.mark.holds("S4")
 def test_an_errors_message_and_the_users_paths_never_leave(
     make: Callable[..., TelemetryReporter], inbox: Inbox
 ) -> None:
@@ -162,6 +166,7 @@ def test_the_chain_of_causes_is_searched_even_when_it_is_a_circle() -> None:
     assert user_error(first) is None
 
 
+@pytest.mark.holds("S4")
 def test_event_data_keeps_kinds_and_drops_contents() -> None:
     """Booleans and None stay what they are; long text is cut; tensors and dicts become their type."""
     kept = plain(
@@ -172,6 +177,125 @@ def test_event_data_keeps_kinds_and_drops_contents() -> None:
     assert len(kept["text"]) == 200
     assert (kept["data"], kept["d"]) == ("list", "dict")
     assert len(plain({str(i): i for i in range(100)})) == 32
+
+
+def test_strings_lose_keys_and_paths_of_this_machine(
+    make: Callable[..., TelemetryReporter], inbox: Inbox
+) -> None:
+    """Names of models and of checkpoints stay; the key and where files lie do not leave."""
+    reporter = make()
+    told = {
+        "model": "meta-llama/Llama-3.1-8B",
+        "state": "tinker://run-1/weights/a",
+        "said": f"the key {KEY} of /home/somebody/run.py",
+        "windows": r"C:\Users\somebody\run.py",
+        "relative": "../somebody/x and ~/somebody",
+        "ratio": "1/2, and/or",
+    }
+    assert reporter.log("my_event", told)
+    assert reporter.flush(timeout=10)
+    sent = inbox.events[-1]["event_data"]
+    assert sent == {
+        **told,
+        "said": "the key [REDACTED] of [PATH]",
+        "windows": "[PATH]",
+        "relative": "[PATH] and [PATH]",
+    }
+
+
+def test_what_the_sdk_does_in_its_session_is_told_too(
+    make: Callable[..., TelemetryReporter], inbox: Inbox
+) -> None:
+    """Requests that end, the queue and failed futures; no other session's, and no healthy poll."""
+    reporter = make()
+    facts = {"method": "POST", "path": "/home/canary", "base_url": "http://canary"}
+    answered = {**facts, "status_code": 200, "result": "ok", "duration": 0.5}
+    ours = {"session_id": "session-1"}
+    emit(bus.HttpRequestStop(operation="asample", **answered, **ours))
+    emit(bus.HttpRequestStop(operation="asample", **answered, session_id="session-2"))
+    emit(bus.HttpRequestStop(operation="retrieve_future", **answered, **ours))
+    emit(bus.HttpRequestStop(operation="send_telemetry", **answered, **ours))
+    emit(bus.HttpRequestException(operation="asample", **facts, error_type="X", duration=1, **ours))
+    emit(QueueStateChange(state="paused_capacity", reason="full", operation="sample", **ours))
+    emit(bus.FutureRequestFailed(operation="optim_step", error_type="Y", duration=1, **ours))
+    assert reporter.flush(timeout=10)
+    told = [event for event in inbox.events if event["event"] == "GENERIC_EVENT"]
+    assert [(event["event_name"], event["severity"]) for event in told] == [
+        ("tinkex.http.request.stop", "INFO"),
+        ("tinkex.http.request.exception", "ERROR"),
+        ("tinkex.queue.state_change", "INFO"),
+        ("tinkex.future.request_failed", "ERROR"),
+    ]
+    assert told[0]["event_data"] == {
+        "operation": "asample", "method": "POST", "status_code": 200, "result": "ok",
+        "duration": 0.5, "retries": 0,
+    }  # fmt: skip
+    assert "canary" not in json.dumps(inbox.bodies)
+
+
+def test_a_reporter_of_own_events_alone_does_not_listen(
+    make: Callable[..., TelemetryReporter],
+) -> None:
+    """With attach_events=False nobody listens, and after stop nobody does either."""
+    make(attach_events=False)
+    assert not bus.is_heard()
+    reporter = make()
+    assert bus.is_heard()
+    reporter.stop()
+    assert not bus.is_heard()
+
+
+def test_the_causes_of_an_error_are_told_by_their_classes(
+    make: Callable[..., TelemetryReporter], inbox: Inbox
+) -> None:
+    """Each with its status and its place in tinkex, and with none of their words."""
+    reporter = make()
+    error = RuntimeError("canary two")
+    error.__cause__ = ServerError("canary one", status_code=503)
+    assert reporter.log_exception(error, "CRITICAL")
+    assert reporter.flush(timeout=10)
+    event = inbox.events[-1]
+    assert (event["error_type"], event["severity"]) == ("RuntimeError", "CRITICAL")
+    assert "; caused by error_type=ServerError, status_code=503" in str(event["error_message"])
+    assert "caused by\nServerError" in str(event["traceback"])
+    assert "canary" not in json.dumps(inbox.bodies)
+
+
+def test_a_hidden_context_is_not_told_as_a_cause() -> None:
+    """`raise ... from None` cuts the chain."""
+    error = RuntimeError("outer")
+    error.__context__ = BadRequestError("inner", status_code=422)
+    assert user_error(error) is not None
+    error.__suppress_context__ = True
+    assert user_error(error) is None
+
+
+def test_stop_keeps_its_deadline_while_the_server_does_not_answer(inbox: Inbox) -> None:
+    """A server that holds the request does not hold the program."""
+    answers = threading.Event()
+
+    def held(request: httpx.Request) -> httpx.Response:
+        answers.wait(30)
+        return inbox(request)
+
+    config = Config.resolve(api_key=KEY, base_url="https://tinker.example", environ={})
+    transport = Transport(config, http_transport=httpx.MockTransport(held))
+    reporter = TelemetryReporter(transport, "session-1")
+    assert not reporter.stop(timeout=0.01)
+    answers.set()
+    assert reporter.stop(timeout=30)
+    transport.close()
+
+
+def test_a_full_queue_is_one_line_in_the_log(
+    make: Callable[..., TelemetryReporter], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not one for each event that is dropped."""
+    reporter = make(queue_size=1, flush_interval=3600.0)
+    accepted = [reporter.log("event") for _ in range(50)]
+    assert accepted.count(False) >= 49
+    warnings = [line for line in caplog.records if "dropping events" in line.getMessage()]
+    assert len(warnings) == 1
 
 
 def test_a_reporter_leaves_no_thread(make: Callable[..., TelemetryReporter]) -> None:

@@ -70,6 +70,7 @@ def test_a_status_is_answered_instead_of_the_server() -> None:
         assert [entry.fault for entry in server.faults.played] == [fault]
 
 
+@pytest.mark.holds("F5")
 def test_a_cut_announces_the_full_length() -> None:
     """Headers promise the whole body, the connection closes after n bytes of it."""
     with served(faults=[Fault(on="healthz", cut_after=3)]) as (_, wire):
@@ -83,6 +84,7 @@ def test_a_cut_announces_the_full_length() -> None:
         assert wire.get("healthz") == {"status": "ok"}
 
 
+@pytest.mark.holds("F6")
 def test_a_truncated_answer_is_whole_to_http_and_not_to_json() -> None:
     """The length fits the shortened body."""
     with served(faults=[Fault(on="healthz", truncate=3)]) as (_, wire):
@@ -90,6 +92,7 @@ def test_a_truncated_answer_is_whole_to_http_and_not_to_json() -> None:
         assert (answer.status_code, answer.content) == (200, b'{"s')
 
 
+@pytest.mark.holds("F4")
 def test_a_reset_is_a_reset_and_the_request_took_effect() -> None:
     """The client sees ECONNRESET; what it asked for was done, unless `applied` says otherwise."""
     faults = [Fault(on="create_session", reset=True)]
@@ -136,6 +139,7 @@ def test_a_held_answer_meets_the_clients_timeout() -> None:
         assert wire.get("healthz") == {"status": "ok"}
 
 
+@pytest.mark.holds("F4")
 def test_training_ends_the_same_under_faults() -> None:
     """Resets, cuts, duplicates and errors change the time, never the weights."""
     inputs = {"target_tokens": [6, 7, 8, 9], "weights": [1.0] * 4}

@@ -80,6 +80,7 @@ def test_a_template_of_its_own_file_comes_first(tmp_path: Path) -> None:
     assert written(tmp_path, "from the configuration") == "from the file"
 
 
+@pytest.mark.holds("S13")
 @pytest.mark.parametrize(
     "template",
     [

@@ -140,6 +140,7 @@ def test_roles_come_from_either_file(tmp_path: Path) -> None:
     assert tokenizer.special_tokens == {"<s>": 2, "</s>": 3}
 
 
+@pytest.mark.holds("S13")
 def test_code_beside_a_tokenizer_is_never_run(tmp_path: Path) -> None:
     """Whatever the configuration says about it."""
     write(tmp_path, {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}})

@@ -158,6 +158,7 @@ def test_a_repository_without_a_tokenizer_is_told(hub: HubStandin) -> None:
         get_tokenizer(NAME)
 
 
+@pytest.mark.holds("S13")
 def test_kimi_comes_from_its_pinned_commit_and_its_code_does_not(
     hub: HubStandin, tmp_path: Path
 ) -> None:

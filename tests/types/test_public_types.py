@@ -34,6 +34,7 @@ def checkpoint(name: str) -> types.Checkpoint:
     )
 
 
+@pytest.mark.holds("S19")
 def test_a_list_of_checkpoints_is_a_table_in_a_notebook() -> None:
     """One row for each checkpoint, and what a server wrote cannot become markup."""
     page = types.CheckpointsListResponse(checkpoints=[checkpoint("a"), checkpoint("<script>x")])

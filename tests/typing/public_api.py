@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -28,6 +28,17 @@ from tinkex import (
 )
 from tinkex.checkpoints import Download, HubUpload, download, push_to_hub
 from tinkex.local import LocalServer
+from tinkex.recovery import (
+    Recovered,
+    RecoveryExecutor,
+    RecoveryMonitor,
+    RecoveryPolicy,
+    ResumableRun,
+    RunRecord,
+    Step,
+    read_run,
+    resumable,
+)
 from tinkex.telemetry import TelemetryReporter
 
 
@@ -60,6 +71,7 @@ def service() -> None:
         assert_type(client.session.heartbeat.is_alive, bool)
         assert_type(client.session.limits.sources, dict[str, str])
         assert_type(client.telemetry, TelemetryReporter | None)
+        assert_type(client.renew_session().id, str)
         job = client.submit(client.create_sampling_client, base_model="m")
         assert_type(job.result(), SamplingClient)
         assert_type(client.submit(len, [1]).result(timeout=1), int)
@@ -232,6 +244,24 @@ def rest(client: RestClient) -> None:
     pushed = push_to_hub(client, path, "me/adapter", private=False, ignore_patterns="*.bin")
     assert_type(pushed, HubUpload)
     assert_type(got.folder, Path)
+
+
+def recovery(client: ServiceClient) -> None:
+    policy = RecoveryPolicy(enabled=True, backoff=timedelta(seconds=1), checkpoint="latest")
+    with resumable("runs/mine", client, base_model="tinkex/nano", policy=policy) as run:
+        assert_type(run, ResumableRun)
+        for step in run.steps(10):
+            with step as entered:
+                assert_type(entered, Step)
+                assert_type(step + 1, int)
+                assert_type(run.training, TrainingClient)
+                run.record(loss=1.0)
+        assert_type(run.resumed_from, int | None)
+        assert_type(run.checkpoints[-1].path, str)
+    assert_type(read_run("runs/mine"), RunRecord | None)
+    with RecoveryExecutor() as executor, RecoveryMonitor(policy, executor) as monitor:
+        monitor.monitor_run("r", client)
+        assert_type(executor.recover("r", client, policy).result(), Recovered)
 
 
 def local() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import ssl
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -18,6 +17,8 @@ from tinkex.clock import Clock
 from tinkex.config import Config, is_loopback_host
 from tinkex.errors import CheckpointError, DownloadIncompleteError, UnsafeArchiveError
 from tinkex.rest_checkpoints import REDIRECTS
+from tinkex.transport.tls import tls_context
+from tinkex.transport.unshown import HIDE_QUERY
 
 Progress = Callable[[int, int | None], None]
 
@@ -106,11 +107,10 @@ def _anonymous_client(config: Config, url: str) -> httpx.Client:
     return httpx.Client(
         timeout=TIMEOUT,
         follow_redirects=False,
+        event_hooks=HIDE_QUERY,
         trust_env=not loopback,
         proxy=config.proxy.reveal() if config.proxy and not loopback else None,
-        verify=config.verify
-        if isinstance(config.verify, bool)
-        else ssl.create_default_context(cafile=config.verify),
+        verify=tls_context(config),
     )
 
 

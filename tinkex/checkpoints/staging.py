@@ -30,7 +30,7 @@ def staging(parent: Path, name: str) -> Iterator[Path]:
     while True:
         _make_private(folder)
         with folder.joinpath(_LOCK).open("ab") as lock:
-            if not _try_lock(lock):
+            if not try_lock(lock):
                 raise CheckpointError(
                     f"another process is downloading into {parent / name}; wait for it, or choose "
                     "another output_dir"
@@ -72,7 +72,7 @@ def _is_current(lock: IO[bytes], path: Path) -> bool:
         return False
 
 
-def _try_lock(file: IO[bytes]) -> bool:
+def try_lock(file: IO[bytes]) -> bool:
     """Lock a file without waiting; the system unlocks it when the process ends, however it ends."""
     try:
         if sys.platform == "win32":

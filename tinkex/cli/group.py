@@ -5,15 +5,44 @@ from importlib import import_module
 
 import click
 
+from tinkex.cli.invocation import Invocation, pass_invocation
+from tinkex.cli.options import Group
+from tinkex.cli.text import wants_color
+
 # Name: (module, one line for the overview). The line stands here too, because `tinkex --help`
-# would otherwise import every command with all that it needs.
+# would otherwise import every command with all that it needs; a test holds it to the docstring.
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "serve": ("tinkex.cli.serve", "Run the local server."),
-    "version": ("tinkex.cli.version", "Show the versions of tinkex and Python."),
+    "checkpoint": (
+        "tinkex.cli.checkpoint",
+        "Save weights to sample from; `checkpoint list` and others manage them.",
+    ),
+    "run": (
+        "tinkex.cli.runs",
+        "Sample from a model; `run list` and `run info` show training runs.",
+    ),
+    "completion": (
+        "tinkex.cli.completion",
+        "Print a script that lets your shell complete tinkex.",
+    ),
+    "config": ("tinkex.cli.config", "Look at the settings in use."),
+    "doctor": (
+        "tinkex.cli.doctor",
+        "Find out what works between here and a sample, and what does not.",
+    ),
+    "model": ("tinkex.cli.model", "Look at the models that the server has."),
+    "session": ("tinkex.cli.session", "Look at sessions, and close them."),
+    "chat": ("tinkex.cli.chat", "Talk to a model."),
+    "train": ("tinkex.cli.train", "Fine-tune a model on the lines of a file."),
+    "serve": ("tinkex.cli.serve", "Run the local server until Ctrl-C."),
+    "usage": (
+        "tinkex.cli.usage",
+        "Show what was used: tokens by kind and model, and storage.",
+    ),
+    "version": ("tinkex.cli.version", "Show the version of tinkex."),
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that knows its commands by name and imports one when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -35,6 +64,29 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-def tinkex() -> None:
-    """Fine-tune and sample language models through the Tinker API."""
+_EPILOG = """\b
+Exit codes: 0 success, 1 the work failed, 2 wrong usage, 3 no accepted key, 130 Ctrl-C.
+"""
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, epilog=_EPILOG)
+@click.option(
+    "--version", is_flag=True, help="Show the version of tinkex, as `tinkex version` does."
+)
+@pass_invocation
+@click.pass_context
+def tinkex(ctx: click.Context, invocation: Invocation, version: bool) -> None:
+    """Fine-tune and sample language models through the Tinker API.
+
+    Everything works against the hosted service (with TINKER_API_KEY) and, offline and free, with
+    --base-url local. Common options may stand before or after the command's name.
+    """
+    if not wants_color():
+        ctx.color = False
+    if version:
+        from tinkex.cli.version import show_version
+
+        show_version(invocation)
+        ctx.exit()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

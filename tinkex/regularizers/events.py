@@ -6,6 +6,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import attrs
+
+from tinkex.events.bus import Event, emit, is_heard
+
 Observer = Callable[[str, Mapping[str, Any], Mapping[str, Any]], None]
 """A function of (event, measurements, metadata).
 
@@ -23,13 +27,31 @@ def tell(
     measurements: Mapping[str, Any],
     metadata: Mapping[str, Any],
 ) -> None:
-    """Tell an observer; its own failure does not stop the training."""
+    """Tell an observer, and the event bus; a failure of theirs does not stop the training."""
+    if is_heard():
+        _emit(event, measurements, metadata)
     if observer is None:
         return
     try:
         observer(event, measurements, metadata)
     except Exception:
         log.warning("the observer of %s failed", event, exc_info=True)
+
+
+def _emit(event: str, measurements: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    from tinkex.events import kinds
+
+    kind: type[Event] = {
+        "custom_loss.start": kinds.CustomLossStart,
+        "custom_loss.stop": kinds.CustomLossStop,
+        "custom_loss.exception": kinds.CustomLossException,
+        "regularizer.compute.start": kinds.RegularizerComputeStart,
+        "regularizer.compute.stop": kinds.RegularizerComputeStop,
+        "regularizer.compute.exception": kinds.RegularizerComputeException,
+    }[event]
+    # An observer is told the time of day and an error's message as well; an event is not.
+    wanted = {field.name for field in attrs.fields(kind)}
+    emit(kind(**{key: fact for key, fact in {**measurements, **metadata}.items() if key in wanted}))
 
 
 def log_events(level: int = logging.INFO) -> Observer:

@@ -148,7 +148,7 @@ class Pipeline:
                 terms = [task() for task in tasks]
         except Exception as error:
             spent = {"duration": self.clock.now() - began}
-            tell(self.observer, "custom_loss.exception", spent, {**facts, "reason": repr(error)})
+            tell(self.observer, "custom_loss.exception", spent, {**facts, **_about(error)})
             raise
         output, gradients = _total(base, self.regularizers, terms, tracked=tracked)
         measured = {
@@ -187,8 +187,8 @@ class Pipeline:
             except Exception as error:
                 error.add_note(f"in regularizer {spec.name!r}")
                 spent = {"duration": self.clock.now() - began}
-                reason = {**facts, "reason": repr(error)}
-                tell(self.observer, "regularizer.compute.exception", spent, reason)
+                told = {**facts, **_about(error)}
+                tell(self.observer, "regularizer.compute.exception", spent, told)
                 raise
             measured = {
                 "duration": self.clock.now() - began,
@@ -200,6 +200,10 @@ class Pipeline:
             return term
 
         return task
+
+
+def _about(error: Exception) -> dict[str, str]:
+    return {"reason": repr(error), "error_type": type(error).__name__}
 
 
 _Find = Callable[[Callable[[], Term], Callable[[], Term], str], Term]

@@ -14,16 +14,25 @@ from tinkex_generated.api.telemetry import send_telemetry
 from tinkex_generated.models import TelemetrySendRequest
 
 from tinkex.errors import TinkexError
+from tinkex.events.bus import Event as BusEvent
+from tinkex.events.bus import subscribe
+from tinkex.events.kinds import FutureTrouble, HttpRequestException, HttpRequestStop
+from tinkex.queue_state import QueueStateChange
 from tinkex.telemetry import events
 from tinkex.telemetry.events import Event, Severity
 from tinkex.transport import Transport
 from tinkex.transport.answer import Reply
+from tinkex.transport.failures import is_retryable_status
 
 log_ = logging.getLogger("tinkex.telemetry")
 
 PROCESS_UUID = str(uuid4())
 SEND_TIMEOUT = 5.0
 SEND_ATTEMPTS = 3
+RETRY_BASE = 1.0
+# What would be told of without end, or says nothing as long as all is well.
+_OWN = "send_telemetry"
+_ROUTINE = frozenset({"retrieve_future", "session_heartbeat"})
 
 
 class TelemetryReporter:
@@ -35,6 +44,9 @@ class TelemetryReporter:
     Nothing here raises, blocks on the network, or slows a training step: a full queue drops the
     event, and a batch that cannot be sent is dropped after three attempts.
 
+    Beside the session's start and end it tells of the session's requests that end (not of polls
+    and heartbeats that go well), of the server's queue, and of what goes wrong with futures.
+
     Args:
         transport: The way to the server.
         session_id: The session that the events belong to.
@@ -42,6 +54,8 @@ class TelemetryReporter:
         batch_size: Most events in one request.
         flush_interval: Seconds between sends.
         flush_threshold: Waiting events that cause a send at once.
+        attach_events: Whether it tells of requests, queue and futures too, or only of what is
+            given to it.
     """
 
     def __init__(
@@ -53,6 +67,7 @@ class TelemetryReporter:
         batch_size: int = 100,
         flush_interval: float = 10.0,
         flush_threshold: int = 100,
+        attach_events: bool = True,
     ) -> None:
         self._transport = transport
         self._session_id = session_id
@@ -67,11 +82,19 @@ class TelemetryReporter:
         self._wanted = 0
         self._ended = False
         self._stopping = False
+        self._is_dropping = False
         self._changed = threading.Condition()
         self._began = transport.clock.now()
         self._put(events.session_start)
         self._thread = threading.Thread(target=self._run, name="tinkex-telemetry", daemon=True)
         self._thread.start()
+        heard: tuple[type[BusEvent], ...] = (
+            HttpRequestStop,
+            HttpRequestException,
+            QueueStateChange,
+            FutureTrouble,
+        )
+        self._subscription = subscribe(self._on_event, *heard) if attach_events else None
 
     def log(
         self, name: str, data: Mapping[str, Any] | None = None, severity: Severity = "INFO"
@@ -83,7 +106,8 @@ class TelemetryReporter:
             data: Numbers, booleans, None and short strings; of anything else only its type is kept.
             severity: "DEBUG", "INFO", "WARNING", "ERROR" or "CRITICAL".
         """
-        return self._put(lambda index: events.generic(index, name, data, severity))
+        redact = self._transport.redact
+        return self._put(lambda index: events.generic(index, name, data, severity, redact))
 
     def log_exception(self, error: BaseException, severity: Severity = "ERROR") -> bool:
         """Queue an error: its class, status and place, never its message."""
@@ -115,6 +139,8 @@ class TelemetryReporter:
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Send the session's end and what is queued, and end the thread; safe to call twice."""
+        if self._subscription is not None:
+            self._subscription.close()
         self._end()
         with self._changed:
             self._stopping = True
@@ -134,8 +160,12 @@ class TelemetryReporter:
     def _put(self, make: Callable[[int], Event]) -> bool:
         with self._changed:
             if len(self._queue) >= self._queue_size or self._stopping:
-                log_.warning("a telemetry event was dropped: %d are waiting", len(self._queue))
+                # One line for each time that the queue is full, not for each event.
+                level = logging.DEBUG if self._is_dropping else logging.WARNING
+                self._is_dropping = True
+                log_.log(level, "telemetry is dropping events: %d are waiting", len(self._queue))
                 return False
+            self._is_dropping = False
             self._queue.append(make(self._index))
             self._index += 1
             self._accepted += 1
@@ -143,6 +173,18 @@ class TelemetryReporter:
                 self._wanted = self._accepted
                 self._changed.notify_all()
         return True
+
+    def _on_event(self, event: BusEvent) -> None:
+        fields = event.fields()
+        operation = fields["operation"]
+        if fields["session_id"] != self._session_id or operation == _OWN:
+            return
+        if operation in _ROUTINE and fields.get("result") == "ok":
+            return
+        is_bad = isinstance(event, HttpRequestException | FutureTrouble)
+        severity: Severity = "ERROR" if is_bad else "INFO"
+        redact = self._transport.redact
+        self._put(lambda index: events.from_bus(index, event, severity, redact))
 
     def _run(self) -> None:
         while True:
@@ -186,9 +228,15 @@ class TelemetryReporter:
             except TinkexError as error:
                 log_.debug("telemetry ends: %s", error)
                 return
-            if isinstance(outcome, Reply) and outcome.status_code < 500:
+            if isinstance(outcome, Reply) and not is_retryable_status(outcome, idempotent=True):
                 return
-            what = type(outcome).__name__
+            what = f"HTTP {outcome.status_code}" if isinstance(outcome, Reply) else str(outcome)
             if attempt + 1 < SEND_ATTEMPTS and not self._stopping:
-                self._transport.clock.sleep(self._transport.jitter(2.0**attempt))
-        log_.warning("%d telemetry events could not be sent: %s", len(batch), what)
+                log_.debug("telemetry is retrying: %s", what)
+                self._transport.clock.sleep(self._transport.jitter(RETRY_BASE * 2.0**attempt))
+        log_.warning(
+            "%d telemetry events could not be sent in %d attempts: %s",
+            len(batch),
+            SEND_ATTEMPTS,
+            what,
+        )

@@ -33,6 +33,13 @@ class Headers(Mapping[str, str]):
         return f"<Headers {', '.join(self._found)}>"
 
 
+class UnshownHeaders(dict[str, str]):
+    """Hold a request's headers, and show their names alone: a traceback may show its locals."""
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
+
+
 @frozen
 class Reply:
     """Hold what a server answered to one attempt.
@@ -53,6 +60,25 @@ class Reply:
     def is_success(self) -> bool:
         """Tell whether the status is one of 2xx."""
         return 200 <= self.status_code < 300
+
+
+@frozen
+class Answer:
+    """Hold a finished answer: status, headers and the whole body.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The headers.
+        content: The body.
+        elapsed: Seconds from the first attempt to the answer.
+        retries: Attempts before the one that was answered.
+    """
+
+    status_code: int
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+    elapsed: float = 0.0
+    retries: int = 0
 
 
 @frozen

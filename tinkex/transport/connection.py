@@ -17,7 +17,9 @@ from tinkex.transport.body import Body
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.direct import CONNECT_TIMEOUT
 from tinkex.transport.failures import Failure, causes_of, printable, transport_error
-from tinkex.transport.network import verification
+from tinkex.transport.proxies import proxy_address, proxy_of, proxy_secrets
+from tinkex.transport.tls import tls_context
+from tinkex.transport.unshown import HIDE_QUERY
 
 
 class KeyAuth(httpx.Auth):
@@ -45,8 +47,13 @@ class ByHttpx:
     ) -> None:
         self.fixed_headers = fixed_headers
         self._base_url = config.base_url
-        proxy = config.proxy_address
-        self._where = f"{self._base_url} through the proxy {proxy}" if proxy else self._base_url
+        proxy = None if http_transport and config.proxy is None else proxy_of(config)
+        self._has_proxy = proxy is not None
+        self._where = self._base_url
+        if proxy is not None:
+            self._where += f" through the proxy {proxy_address(proxy)}"
+            for secret in proxy_secrets(proxy):
+                credentials.hide(secret)
         self._credentials = credentials
         self._client = open_client(config, KeyAuth(credentials), fixed_headers, http_transport)
 
@@ -82,6 +89,8 @@ class ByHttpx:
             return Broken(
                 DecodeError(f"{self._where} answered with a redirect that names no URL"), True
             )
+        if response.status_code == 407 and self._has_proxy:
+            return self._unauthorised()
         return _reply(response)
 
     @contextmanager
@@ -107,7 +116,8 @@ class ByHttpx:
                 yield response
                 return
             response.read()
-            yield _reply(response)
+            is_proxys = response.status_code == 407 and self._has_proxy
+            yield self._unauthorised() if is_proxys else _reply(response)
 
     def close(self) -> None:
         """Close every connection."""
@@ -120,9 +130,20 @@ class ByHttpx:
     def _broken(self, error: httpx.HTTPError) -> Broken:
         text = self._credentials.redact(printable(str(error))) or type(error).__name__
         failure = _failure(error, text)
+        if self._has_proxy and failure in (Failure.CONNECT, Failure.RESOLVE):
+            # The server itself is the proxy's to find.
+            failure = Failure.PROXY
         if failure is Failure.TIMEOUT:
             text = type(error).__name__
+        if failure is Failure.PROXY and text.startswith("407"):
+            return self._unauthorised()
         return Broken(transport_error(failure, text, self._where), _was_sent(error))
+
+    def _unauthorised(self) -> Broken:
+        text = "it asks for a user name and a password (HTTP 407); put them into its URL"
+        error = transport_error(Failure.PROXY, text, self._where)
+        error.retryable = False
+        return Broken(error, False)
 
 
 def _reply(response: httpx.Response) -> Reply:
@@ -173,7 +194,9 @@ def open_client(
             timeout=timeout(config.timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,
-            verify=verification(config.verify),
+            event_hooks=HIDE_QUERY,
+            # A transport that was handed in has its own; reading the authorities takes a while.
+            verify=True if http_transport and config.verify is True else tls_context(config),
             # httpx would go through the proxy all the same.
             proxy=None if http_transport else _proxy(config),
             # A proxy for the outside world would only break the way to this machine itself.

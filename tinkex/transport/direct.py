@@ -6,6 +6,7 @@ import re
 import select
 import socket
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -116,6 +117,8 @@ class Direct:
         self._active: set[_Connection] = set()
         self._closed = False
         self._blocks: dict[tuple[str, ...], str] = {}
+        # A client that nobody closes leaves no socket behind either, nor a warning about one.
+        weakref.finalize(self, _close_all, self._idle)
 
     def exchange(
         self,
@@ -186,8 +189,7 @@ class Direct:
     def close(self) -> None:
         """Close every connection, those in use too."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        _close_all(self._idle)
         for connection in list(self._active):
             _shut_down(connection.sock)
 
@@ -373,6 +375,11 @@ def _line(name: str, value: str) -> str:
 
 def _parameter(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _close_all(connections: deque[_Connection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _is_readable(sock: socket.socket) -> bool:

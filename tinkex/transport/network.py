@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import platform
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tinkex._version import __version__
 from tinkex.config import Config
-from tinkex.errors import ConfigurationError
 from tinkex.transport.answer import Broken, Reply, Stream
 from tinkex.transport.body import Body
 from tinkex.transport.credentials import Credentials
@@ -91,52 +89,12 @@ def open_network(
     return ByHttpx(config, credentials, headers, http_transport)
 
 
-def verification(verify: bool | str) -> ssl.SSLContext | bool:
-    """Return how certificates are checked: a CA bundle's context, or the setting itself."""
-    if isinstance(verify, bool):
-        return verify
-    import ssl
-
-    try:
-        return ssl.create_default_context(cafile=verify)
-    except OSError as error:
-        raise ConfigurationError(
-            f"verify names {verify!r}, which is no usable CA bundle ({error}); it must hold PEM "
-            "certificates"
-        ) from None
-
-
 def _context(config: Config) -> ssl.SSLContext:
-    import ssl
+    from tinkex.transport.tls import tls_context
 
-    found = verification(config.verify)
-    if found is False:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif found is True:
-        context = _trusting_context(config)
-    else:
-        context = found
+    context = tls_context(config)
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-def _trusting_context(config: Config) -> ssl.SSLContext:
-    import ssl
-
-    bundle, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if config.is_loopback or not (bundle or folder):
-        import certifi
-
-        return ssl.create_default_context(cafile=certifi.where())
-    try:
-        return ssl.create_default_context(cafile=bundle or None, capath=None if bundle else folder)
-    except OSError as error:
-        raise ConfigurationError(
-            f"SSL_CERT_FILE or SSL_CERT_DIR names no usable certificates ({error}); correct it, or "
-            "pass verify='/path/to/ca.pem'"
-        ) from None
 
 
 def _fixed_headers(config: Config) -> dict[str, str]:

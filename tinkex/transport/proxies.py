@@ -1,18 +1,46 @@
-"""Tell whether the environment puts a proxy between us and the server."""
+"""Find the proxy between us and the server, if the settings or the environment put one there."""
 
 from __future__ import annotations
 
 import os
 import sys
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tinkex.config import Config
+from tinkex.secret import Secret
 
 
-def proxy_in_environment(config: Config) -> bool:
-    """Tell whether a proxy of the environment may stand between us and the server."""
+def proxy_of(config: Config) -> Secret | None:
+    """Return the URL of the proxy on the way to the server, or None; it may hold a password."""
+    if config.proxy is not None:
+        return config.proxy
+    found = proxy_in_environment(config)
+    if found is None:
+        return None
+    return Secret(found if "://" in found else f"http://{found}")
+
+
+def proxy_address(proxy: Secret) -> str:
+    """Return a proxy's URL without user name and password.
+
+    >>> proxy_address(Secret("http://user:password@proxy.example.org:3128"))
+    'http://proxy.example.org:3128'
+    """
+    scheme, separator, rest = proxy.reveal().rpartition("://")
+    return f"{scheme}{separator}{rest.partition('/')[0].rpartition('@')[2]}"
+
+
+def proxy_secrets(proxy: Secret) -> tuple[Secret, ...]:
+    """Return what of a proxy's URL nobody may see: the URL with its password, and the password."""
+    password = urlsplit(proxy.reveal()).password if "@" in proxy.reveal() else None
+    found = [proxy.reveal(), password, unquote(password) if password else None]
+    return tuple(Secret(text) for text in dict.fromkeys(filter(None, found)))
+
+
+def proxy_in_environment(config: Config) -> str | None:
+    """Return the proxy of the environment that may stand between us and the server."""
     if config.is_loopback:
-        return False
+        return None
     url = urlsplit(config.base_url)
     if sys.platform in ("darwin", "win32"):
         # The system's settings count there.
@@ -25,12 +53,14 @@ def proxy_in_environment(config: Config) -> bool:
             for name, value in os.environ.items()
             if name.lower().endswith("_proxy") and value
         }
-    if not (proxies.get(url.scheme) or proxies.get("all")):
-        return False
+    found = proxies.get(url.scheme) or proxies.get("all")
+    if not found:
+        return None
     host = (url.hostname or "").lower()
     exempt = [entry.strip().lower() for entry in proxies.get("no", "").split(",")]
     # What is not clear, httpx decides.
-    return not any(
+    is_exempt = any(
         entry and (entry == "*" or host == entry or host.endswith("." + entry.lstrip(".")))
         for entry in exempt
     )
+    return None if is_exempt else found

@@ -19,8 +19,8 @@ def flat_array(value: Any, wire_dtype: str | None = None) -> npt.NDArray[Any] | 
 
     What it returns is what numpy makes of the value, byte for byte: int64 for integers, float32 for
     floats if those are wanted. Anything else (other types inside, nesting, numbers that do not fit)
-    is left to numpy, whose reading the errors speak of; but a Fraction among floats is read as the
-    float it is equal to.
+    is left to numpy, whose reading the errors speak of; but a Fraction among floats, or an integer beyond
+    64 bits, is read as the float nearest to it.
 
     Args:
         value: Anything.

@@ -132,16 +132,20 @@ def _number(value: Any) -> float:
 def _tensor(value: Any, path: str) -> TensorData:
     if isinstance(value, list):
         value = {"data": value}
-    if not isinstance(value, Mapping) or not isinstance(value.get("data"), list):
+    if not isinstance(value, Mapping) or not isinstance(value.get("data"), list | np.ndarray):
         raise ParseError(path, "is no tensor")
     if value.get("sparse_crow_indices") is not None:
         raise ParseError(path, "is a sparse tensor, which no output of a loss is")
     dtype: type[np.int64 | np.float32] = (
         np.int64 if str(value.get("dtype")).startswith("int") else np.float32
     )
+    data = value["data"]
+    if dtype is np.int64 and isinstance(data, np.ndarray) and data.dtype == np.float64:
+        # One by one they are refused where they do not fit; as an array they would be bent.
+        data = data.tolist()
     try:
         # A server writes an undefined number as null; as float64, numpy reads it as NaN.
-        numbers = np.array(value["data"], np.float64 if dtype is np.float32 else dtype)
+        numbers = np.asarray(data, np.float64 if dtype is np.float32 else dtype)
         with np.errstate(over="ignore"):
             array = numbers.astype(dtype, copy=False)
         shape = value.get("shape")

@@ -74,9 +74,14 @@ def subscribe(handler: Callable[[E], object], *wanted: type[E]) -> Subscription:
     return subscription
 
 
+def is_heard() -> bool:
+    """Return whether anybody listens to anything: the one question that a quiet program pays for."""
+    return bool(_subscriptions)
+
+
 def listened_to(kind: type[Event]) -> bool:
     """Return whether anybody listens to events of this class; ask before building a costly one."""
-    return any(issubclass(kind, one.wanted) for one in _subscriptions)
+    return bool(_subscriptions) and any(issubclass(kind, one.wanted) for one in _subscriptions)
 
 
 def emit(event: Event) -> None:

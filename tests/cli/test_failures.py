@@ -1,0 +1,278 @@
+"""What does not work: one paragraph that says what to do, and the exit code that says the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cli.conftest import Made
+from support.command import Shell
+
+import tinkex
+import tinkex.cli
+from tinkex.cli import failures
+from tinkex.errors import NotFoundError
+from tinkex.local import LocalServer
+
+MODEL = ("--base-model", "tinkex/nano")
+PATH = "tinkex://r/weights/a".replace("tinkex", "tinker")
+
+BAD: list[tuple[tuple[str, ...], str]] = [
+    (("lisst",), "No such command 'lisst'"),
+    (("serv",), "Did you mean serve?"),
+    (("checkpoint", "lst"), "Did you mean list?"),
+    (("run", "list", "--nope"), "No such option"),
+    (("run", "list", "extra"), "unexpected extra argument"),
+    (("run", "list", "--limit", "-1"), "--limit"),
+    (("run", "list", "--format", "xml"), "'table', 'json'"),
+    (("run", "list", "--access-scope", "all"), "'owned', 'accessible'"),
+    (("run", "list", "--timeout", "0"), "--timeout"),
+    (("run",), "one of --base-model NAME and --model-path PATH"),
+    (("run", *MODEL), "one of --prompt TEXT and --prompt-file FILE"),
+    (("run", *MODEL, "--prompt", "a", "--prompt-file", "x"), "x"),
+    (("run", *MODEL, "--prompt", ""), "--prompt is empty"),
+    (("run", *MODEL, "--prompt-file", "missing.txt"), "missing.txt"),
+    (("run", *MODEL, "--prompt-file", "empty.txt"), "empty.txt: is empty"),
+    (("run", *MODEL, "--prompt-file", "binary.txt"), "no UTF-8 text"),
+    (("run", *MODEL, "--prompt", "a", "--top-p", "2"), "--top-p"),
+    (("run", *MODEL, "--prompt", "a", "--top-k", "0"), "top_k"),
+    (("run", *MODEL, "--prompt", "a", "--json", "--stream"), "--stream writes one sample"),
+    (("run", "--model-path", "weights", "--prompt", "a"), "tinker://"),
+    (("checkpoint",), "one of --base-model NAME and --model-path PATH"),
+    (("checkpoint", *MODEL), "give --output FILE"),
+    (("checkpoint", "info", "nonsense"), "tinker://"),
+    (("checkpoint", "publish", "nonsense"), "tinker://"),
+    (("checkpoint", "unpublish", "nonsense"), "tinker://"),
+    (("checkpoint", "download", "nonsense"), "tinker://"),
+    (("checkpoint", "set-ttl", PATH), "one of --ttl SECONDS and --remove"),
+    (("checkpoint", "set-ttl", PATH, "--ttl", "1", "--remove"), "one of --ttl"),
+    (("checkpoint", "delete"), "PATH"),
+    (("checkpoint", "delete", PATH, "nonsense", "--yes"), "tinker://"),
+    (("checkpoint", "prune"), "--older-than AGE or --keep-last N"),
+    (("checkpoint", "prune", "--older-than", "soon"), "14d, 12h or 30m"),
+    (("session", "info"), "SESSION_ID"),
+    (("session", "info", ""), "session_id"),
+    (("usage", "--days", "15"), "--days"),
+    (("usage", "--csv", "--json"), "--csv and --json"),
+    (("completion", "tcsh"), "tcsh"),
+    (("model", "list", "--base-url", "ftp://x"), "base_url must be an http(s) URL"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD, ids=[" ".join(a)[:60] for a, _ in BAD])
+def test_what_cannot_be_right_is_refused_with_2(
+    arguments: tuple[str, ...], said: str, shell: Shell
+) -> None:
+    """The message names the option or argument; stdout stays empty."""
+    Path("empty.txt").write_text("\n")
+    Path("binary.txt").write_bytes(b"\xff\xfe")
+    done = shell(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: ")
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+MISSING: list[tuple[str, ...]] = [
+    ("run", "info", "nobody:train:0"),
+    ("run", "--model-path", "tinker://nobody:train:0/sampler_weights/x", "--prompt", "a"),
+    ("run", "--base-model", "no/model", "--prompt", "a"),
+    ("checkpoint", "--base-model", "no/model", "-o", "x.json"),
+    ("checkpoint", "--model-path", "tinker://nobody:train:0/weights/x", "-o", "x.json"),
+    ("checkpoint", "list", "--run-id", "nobody:train:0"),
+    ("checkpoint", "info", "tinker://nobody:train:0/weights/x"),
+    ("checkpoint", "inspect", "tinker://nobody:train:0/weights/x"),
+    ("checkpoint", "inspect", "no-folder"),
+    ("checkpoint", "publish", "tinker://nobody:train:0/weights/x"),
+    ("checkpoint", "unpublish", "tinker://nobody:train:0/weights/x"),
+    ("checkpoint", "set-ttl", "tinker://nobody:train:0/weights/x", "--remove"),
+    ("checkpoint", "delete", "tinker://nobody:train:0/weights/x", "--yes"),
+    ("checkpoint", "download", "tinker://nobody:train:0/weights/x"),
+    ("session", "info", "nobody"),
+    ("session", "close", "nobody"),
+    ("doctor", "--base-model", "no/model"),
+]
+
+
+@pytest.mark.parametrize("arguments", MISSING, ids=[" ".join(a)[:40] for a in MISSING])
+def test_what_is_not_there_is_said(arguments: tuple[str, ...], shell: Shell) -> None:
+    """Exit code 1 (of the doctor, the layer's), and the name of what was looked for."""
+    done = shell(*arguments)
+    assert done.code == (14 if arguments[0] == "doctor" else 1), done.err
+    assert any(part in done.err for part in arguments if "no" in part)
+    assert "Traceback" not in done.err
+
+
+NEEDS_KEY: list[tuple[str, ...]] = [
+    ("run", *MODEL, "--prompt", "a"),
+    ("run", "list"),
+    ("checkpoint", *MODEL, "-o", "x.json"),
+    ("checkpoint", "list"),
+    ("checkpoint", "info", PATH),
+    ("checkpoint", "publish", PATH),
+    ("checkpoint", "delete", PATH, "--yes"),
+    ("checkpoint", "download", PATH),
+    ("session", "list"),
+    ("model", "list"),
+    ("usage",),
+    ("doctor",),
+]
+
+
+@pytest.mark.parametrize("arguments", NEEDS_KEY, ids=[" ".join(a)[:40] for a in NEEDS_KEY])
+def test_without_a_key_a_command_says_where_it_looked(
+    arguments: tuple[str, ...], shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 3, and nothing is sent anywhere; never that the network is to be checked."""
+    monkeypatch.delenv("TINKER_BASE_URL")
+    done = shell(*arguments)
+    assert (done.code, done.out) == (3, "")
+    assert "api_key is required for the hosted service and none was found" in done.err
+    assert "TINKER_API_KEY" in done.err
+    assert "--base-url local" in done.err
+    assert "network" not in done.err
+
+
+def test_a_key_that_is_not_accepted_is_3_too_and_stays_secret(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the command line and from the environment; also with all logs and tracebacks."""
+    with LocalServer(port=0, api_key="tml-the-right-one") as server:
+        for arguments in (("model", "list"), ("run", "list", "--debug"), ("doctor", "--json")):
+            done = shell(
+                *arguments, "--base-url", server.base_url, "--api-key", "tml-canary-in-vain"
+            )
+            assert done.code == 3, done.err
+            assert "canary" not in done.out + done.err
+        monkeypatch.setenv("TINKER_API_KEY", "tml-the-right-one")
+        done = shell("--base-url", server.base_url, "doctor", "--no-sample", "--json")
+        assert done.code == 0, done.err
+        shown = shell("config", "show")
+        assert "tml-...-one" in shown.out
+        assert "right" not in done.out + shown.out
+
+
+def test_a_server_that_is_not_there_leads_to_the_doctor(shell: Shell) -> None:
+    """The error names the URL; the doctor has an exit code for the layer."""
+    down = ("--base-url", "http://127.0.0.1:9")
+    done = shell("model", "list", *down, "--timeout", "1")
+    assert done.code == 1
+    assert "127.0.0.1:9" in done.err
+    assert "tinkex doctor" in done.err
+    doctor = shell("doctor", *down, "--json")
+    assert doctor.code == 11
+    verdicts = {layer["layer"]: layer["verdict"] for layer in doctor.json["layers"]}
+    assert verdicts["dns"] == "ok"
+    assert verdicts["tcp"] == "failed"
+    assert verdicts["sample"] == "skipped"
+    nowhere = shell("doctor", "--base-url", "http://nowhere.invalid.localhost")
+    assert nowhere.code == 10
+
+
+def test_the_doctor_tells_a_server_without_tls(shell: Shell, server: LocalServer) -> None:
+    """https to a port that speaks http is the layer tls."""
+    url = server.base_url.replace("http:", "https:")
+    assert shell("doctor", "--base-url", url).code == 12
+
+
+def test_advice_is_in_the_words_of_the_command_line(shell: Shell, made: Made) -> None:
+    """An option, where the SDK's error names an argument."""
+    assert shell("checkpoint", "download", made.sampler_path).code == 0
+    again = shell("checkpoint", "download", made.sampler_path)
+    assert (again.code, "give --force" in again.err) == (1, True)
+    assert shell("checkpoint", "download", made.sampler_path, "--force").code == 0
+    insecure = shell("model", "list", "--base-url", "http://example.org")
+    assert insecure.code == 2
+    assert "set TINKEX_ALLOW_INSECURE=1" in insecure.err
+    assert "from the command line" in insecure.err
+    assert "=True" not in again.err + insecure.err
+
+
+def test_a_terminal_of_another_encoding_gets_escapes(shell: Shell, tmp_path: Path) -> None:
+    """A name that it cannot show is no error."""
+    with tinkex.ServiceClient(display_name="\N{SNOWMAN} \N{LATIN SMALL LETTER E WITH ACUTE}") as it:
+        session_id = it.session.id
+    shell.set("PYTHONIOENCODING", "latin-1")
+    done = shell.process("session", "info", session_id, encoding="latin-1")
+    assert done.code == 0, done.err
+    assert "Name: \\u2603 \xe9\n" in done.out
+
+
+def test_a_traceback_is_shown_when_it_is_asked_for(shell: Shell) -> None:
+    """With --debug, before the paragraph, anywhere on the line."""
+    for arguments in (("--debug", "run", "info", "x"), ("run", "info", "x", "--debug")):
+        done = shell(*arguments)
+        assert done.code == 1
+        assert "Traceback (most recent call last)" in done.err
+        assert "error: get_training_run was answered with HTTP 404" in done.err
+
+
+def test_settings_that_cannot_be_right_do_not_hide_the_others(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`config show` goes on past them, and shows no password."""
+    monkeypatch.setenv("TINKEX_TIMEOUT", "soon")
+    monkeypatch.setenv("TINKEX_MAX_RETRIES", "4")
+    assert shell("model", "list").code == 2
+    done = shell("config", "show", "--json")
+    assert done.code == 0
+    shown = {row["setting"]: row for row in done.json["settings"]}
+    assert shown["timeout"]["value"] == "not usable"
+    assert (shown["max_retries"]["value"], shown["max_retries"]["source"]) == (
+        "4",
+        "environment TINKEX_MAX_RETRIES",
+    )
+    assert done.json["problems"][0].startswith("timeout must be a positive number of seconds")
+    monkeypatch.delenv("TINKEX_TIMEOUT")
+    hidden = shell("config", "show", "--base-url", "https://me:hunter2@example.org")
+    assert "hunter2" not in hidden.out + hidden.err
+    given = shell("--base-url", "local", "config", "show", "--json").json["settings"]
+    assert next(r["source"] for r in given if r["setting"] == "base_url") == "command line"
+
+
+def test_errors_reach_a_program_as_they_are(shell: Shell, made: Made) -> None:
+    """`tinkex.cli.run` raises what the SDK raises, and a part that failed with its result."""
+    with pytest.raises(NotFoundError):
+        tinkex.cli.run(["run", "info", "nobody:train:0"])
+    with pytest.raises(failures.Failed) as caught:
+        tinkex.cli.run(["checkpoint", "delete", "tinker://nobody:train:0/weights/x", "--yes"])
+    assert caught.value.result["failed"] == 1
+
+
+@pytest.mark.parametrize("module", ["click", "tinkex.cli.group", "tinkex.service"])
+def test_ctrl_c_while_modules_load_is_no_traceback(shell: Shell, module: str) -> None:
+    """From the first moment on it is exit code 130."""
+    before = f"""
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+"""
+    done = shell.process("model", "list", before=before)
+    assert done.code == 130
+    assert "Traceback" not in done.err
+
+
+_FULL = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)"
+
+
+def test_a_reader_that_has_gone_is_no_error_message(shell: Shell) -> None:
+    """`tinkex ... | head` ends quietly; a full disk is named, once."""
+    assert failures.exit_code_of(BrokenPipeError()) == failures.BROKEN_PIPE
+    done = shell.process("run", "list", before=_FULL)
+    assert done.code == 1
+    assert done.err == "error: No space left on device\n"
+
+
+def test_a_bug_says_that_it_is_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Any other exception shows its traceback and asks for a report."""
+    assert failures.exit_code_of(KeyError("x")) == 1
+    err = capsys.readouterr().err
+    assert "KeyError: 'x'" in err
+    assert "bug in tinkex" in err

@@ -1,0 +1,305 @@
+"""`tinkex train`: as a process, interrupted, killed, resumed, and asked only to look."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command import Shell, start
+
+import tinkex
+from tinkex import training_log
+from tinkex.checkpoints import download
+from tinkex.cli.interrupts import Interrupts
+from tinkex.local import LocalServer
+from tinkex.recovery import read_run
+from tinkex.testing import Fault
+
+NANO = ("--base-model", "tinkex/nano", "--rank", "4", "--no-plot")
+WORDS = ["red", "blue", "green", "black", "white", "yellow"]
+LINES = [
+    {
+        "messages": [
+            {"role": "user", "content": f"Say {word}."},
+            {"role": "assistant", "content": f"{word}!"},
+        ]
+    }
+    for word in WORDS
+]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    file = tmp_path / "words.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    return file
+
+
+def numbers(folder: Path) -> list[dict[str, Any]]:
+    return training_log.read(folder / "metrics.jsonl")
+
+
+def weights(server: LocalServer, path: str, folder: Path) -> bytes:
+    """Return the adapter of a checkpoint, byte for byte."""
+    with tinkex.ServiceClient(base_url=server.base_url) as service:
+        got = download(service.create_rest_client(), path, folder)
+    return (got.folder / "adapter_model.safetensors").read_bytes()
+
+
+def test_a_file_becomes_a_model(shell: Shell, data: Path, tmp_path: Path) -> None:
+    """The loss falls, the numbers are written down, and what was saved can be talked to."""
+    options = ("--epochs", "10", "--batch-size", "3", "--learning-rate", "1e-2")
+    more = ("--held-out", "0.2", "--sample", "Say red.")
+    done = shell.process("train", str(data), *NANO, *options, *more)
+    assert done.code == 0, done.err
+    facts = dict(line.split(": ", 1) for line in done.out.splitlines() if ": " in line)
+    assert facts["folder"] == "runs/words"
+    assert facts["steps"] == "20"
+    assert facts["prompt"] == "Say red."
+    assert "step 20/20 loss " in done.err
+    assert f"tinkex chat --model-path {facts['to sample from']}" in done.err
+    steps = numbers(tmp_path / "runs/words")
+    assert [line["step"] for line in steps] == list(range(1, 21))
+    assert steps[-1]["loss"] < steps[0]["loss"] / 2
+    assert steps[0]["grad_norm"] > 0
+    assert [line["step"] for line in steps if "held_out_loss" in line] == list(range(2, 21, 2))
+    talk = shell("chat", "--model-path", facts["to sample from"], stdin="Say red.\n")
+    assert talk.code == 0, talk.err
+    assert (tmp_path / "runs/words/finetune.json").exists()
+
+
+def test_the_result_as_json(shell: Shell, data: Path) -> None:
+    """Nothing but JSON is on stdout; the run can be named and put anywhere."""
+    options = ("--steps", "2", "--output", "here", "--name", "mine")
+    done = shell("train", str(data), *NANO, *options, "--json")
+    assert done.code == 0, done.err
+    result = done.json
+    assert (result["type"], result["finished"], result["steps"]) == ("train", True, 2)
+    assert result["state_path"].endswith("/weights/mine")
+    assert result["sampler_path"].endswith("/sampler_weights/mine")
+    assert result["metrics"] == "here/metrics.jsonl"
+    again = shell("train", "--resume", "here", "--json")
+    assert "has ended already" in again.err
+    assert again.json["sampler_path"] == result["sampler_path"]
+    taken = shell("train", str(data), *NANO, "--output", "here")
+    assert taken.code == 2
+    assert "--resume here" in taken.err
+
+
+def test_a_dry_run_sends_nothing(shell: Shell, data: Path) -> None:
+    """It needs neither a server nor a key, and shows counts, lengths and what is learned."""
+    elsewhere = ("--base-url", "http://127.0.0.1:9", "--dry-run", "--held-out", "0.2")
+    with data.open("a") as file:
+        file.write(json.dumps({"prompt": "2+2=", "completion": "4", "id": 1}) + "\n")
+    done = shell("train", str(data), *NANO, *elsewhere)
+    assert done.code == 0, done.err
+    assert "7 lines (6 conversations, 1 completion)" in done.out
+    assert "ignored fields: id (1 line)" in done.out
+    assert "trained on: 6 examples" in done.out
+    assert "held out: 1 examples" in done.out
+    assert "Say red.<|im_end|>\n<|im_start|>assistant\n⟦red!<|im_end|>⟧" in done.out
+    assert not Path("runs").exists()
+    shown = shell("train", str(data), *NANO, *elsewhere, "--json").json
+    assert shown["forms"] == {"conversation": 6, "completion": 1}
+    assert shown["tokens"]["learned"] > 7
+    assert shown["example"][1] == {"text": "red!<|im_end|>", "weight": 1.0}
+
+
+def test_a_bad_file_is_refused_before_anything_is_sent(
+    shell: Shell, data: Path, server: LocalServer
+) -> None:
+    """Exit code 2; file, line and field are named."""
+    with data.open("a") as file:
+        file.write('{"prompt": "a"}\n{"messages": [{"role": "bot", "content": "x"}]}\n')
+    done = shell.process("train", str(data), *NANO, "--base-url", "http://127.0.0.1:9")
+    assert done.code == 2
+    assert f"{data}:7: completion: is missing" in done.err
+    assert f"{data}:8: messages[0].role: must be one of" in done.err
+    assert "Traceback" not in done.err
+    assert not done.out
+
+
+def test_a_missing_key_has_its_exit_code(shell: Shell, data: Path) -> None:
+    """No server on this machine, no key: 3."""
+    done = shell.process("train", str(data), *NANO, "--base-url", "https://example.invalid")
+    assert done.code == 3
+    assert "TINKER_API_KEY" in done.err
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
+    shell: Shell, server: LocalServer, data: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    """Resumed, it trains on each batch once, in the order that it would have had."""
+    options = ("--steps", "12", "--batch-size", "4", "--checkpoint-every", "5", "--held-out", "0.2")
+    options = ("train", str(data), *NANO, *options, "--learning-rate", "1e-2")
+    calm = shell(*options, "--output", "calm", "--json")
+    assert calm.code == 0, calm.err
+
+    server.faults.add(Fault(on="optim_step", latency=0.1, times=None, every=1))
+    try:
+        with start(*options, "--output", "rough") as process:
+            assert process.stderr is not None
+            seen = ""
+            while "step 6/12" not in seen:
+                line = process.stderr.readline()
+                assert line, seen
+                seen += line
+            process.send_signal(how)
+            out, err = process.communicate(timeout=60)
+    finally:
+        server.faults.clear()
+    if how == signal.SIGINT:
+        assert process.returncode == 130, err
+        assert "Go on with: tinkex train --resume rough" in err
+        assert err.endswith("interrupted\n")
+        assert not out
+    before = numbers(Path("rough"))
+    record = read_run("rough")
+    assert record is not None
+    saved = record.step
+    assert 5 <= saved < 12
+
+    rough = shell("train", "--resume", "rough", "--no-plot", "--json")
+    assert rough.code == 0, rough.err
+    if how == signal.SIGINT:
+        assert saved == before[-1]["step"]
+    assert f"going on after step {saved} of 12" in rough.err
+    losses = {line["step"]: line["loss"] for line in numbers(Path("rough"))}
+    assert losses == {line["step"]: line["loss"] for line in numbers(Path("calm"))}
+    assert rough.json["held_out_loss"] == calm.json["held_out_loss"]
+    ended = [weights(server, one.json["sampler_path"], tmp_path / "got") for one in (calm, rough)]
+    assert ended[0] == ended[1]
+
+
+def test_a_run_goes_on_only_as_it_was_begun(shell: Shell, data: Path) -> None:
+    """A changed file, other options and an empty folder are refused."""
+    done = shell("train", str(data), *NANO, "--steps", "1", "--json")
+    folder = Path(done.json["folder"])
+    plan = json.loads((folder / "finetune.json").read_text())
+    (folder / "finetune.json").write_text(json.dumps({**plan, "result": None}))
+    refused = shell("train", "--resume", str(folder), "--rank", "8")
+    assert refused.code == 2
+    assert "--rank does not go with --resume" in refused.err
+    with data.open("a") as file:
+        file.write('{"text": "more to learn"}\n')
+    changed = shell("train", "--resume", str(folder))
+    assert changed.code == 2
+    assert "was changed since the run began" in changed.err
+    Path("empty").mkdir()
+    empty = shell("train", "--resume", "empty")
+    assert empty.code == 1
+    assert "there is no run in empty" in empty.err
+    (folder / "finetune.json").write_text("{")
+    assert "cannot be read" in shell("train", "--resume", str(folder)).err
+
+
+def test_a_new_run_gets_a_folder_of_its_own(shell: Shell, data: Path) -> None:
+    """Beside the one before it; of one that has not ended the way back is told."""
+    first = shell("train", str(data), *NANO, "--steps", "1", "--json").json
+    assert first["folder"] == "runs/words"
+    second = shell("train", str(data), *NANO, "--steps", "1", "--json")
+    assert second.json["folder"] == "runs/words-2"
+    assert "--resume" not in second.err
+    plan = Path("runs/words-2/finetune.json")
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "result": None}))
+    third = shell("train", str(data), *NANO, "--steps", "1", "--json")
+    assert third.json["folder"] == "runs/words-3"
+    assert "--resume runs/words-2 goes on with it" in third.err
+
+
+def test_training_goes_on_from_a_checkpoint(shell: Shell, data: Path) -> None:
+    """A new run begins with the weights of another one, and a fresh optimizer."""
+    options = ("--batch-size", "6", "--learning-rate", "1e-2", "--no-plot", "--json")
+    first = shell("train", str(data), *NANO, "--steps", "10", *options).json
+    second = shell("train", str(data), "--from", first["state_path"], "--steps", "1", *options)
+    assert second.code == 0, second.err
+    assert second.json["last"]["loss"] < first["last"]["loss"]
+    nowhere = first["state_path"] + "x"
+    gone = shell("train", str(data), "--from", nowhere, "--steps", "1")
+    assert gone.code == 1
+    assert "not found" in gone.err
+
+
+def test_long_lines_are_an_error_unless_said_otherwise(shell: Shell, data: Path) -> None:
+    """The error says how to choose; what was cut or left out is counted."""
+    with data.open("a") as file:
+        file.write(json.dumps({"prompt": "Say much.", "completion": "so " * 40}) + "\n")
+    short = ("train", str(data), *NANO, "--steps", "1", "--max-length", "30")
+    refused = shell(*short)
+    assert refused.code == 2
+    assert "one example is longer than 30 tokens (line 7" in refused.err
+    assert ", 1 too long and skipped" in shell(*short, "--too-long", "skip").err
+    assert ", 1 truncated" in shell(*short, "--too-long", "truncate").err
+    model = shell(
+        "train", str(data), *NANO, "--dry-run", "--max-length", "30", "--too-long", "skip"
+    )
+    assert "too long: 1 skipped" in model.out
+    with data.open("a") as file:
+        file.write(json.dumps({"text": "so " * 2000}) + "\n")
+    assert "longer than 512 tokens" in shell("train", str(data), *NANO).err
+
+
+def test_the_losses_are_drawn_where_that_is_possible(shell: Shell, data: Path) -> None:
+    """Beside the numbers, with those of what is held out; without the extra it says which one."""
+    short = ("train", str(data), "--base-model", "tinkex/nano", "--steps", "2", "--held-out", "0.2")
+    drawn = shell(*short, "--json").json
+    assert drawn["plot"] == "runs/words/training.png"
+    picture = Path(drawn["plot"]).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    lines = [
+        {name: value for name, value in line.items() if name != "held_out_loss"}
+        for line in numbers(Path("runs/words"))
+    ]
+    Path("without.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert training_log.plot("without.jsonl", "without.png").read_bytes() != picture
+    assert shell(*short, "--no-plot", "--json").json["plot"] is None
+    bare = shell.process(*short, before="import sys\nsys.modules['matplotlib'] = None")
+    assert bare.code == 0
+    assert "no picture of the losses: " in bare.err
+    assert "pip install 'tinkex[plot]'" in bare.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "give a FILE.jsonl to train on"),
+        (("words.jsonl",), "give one of --base-model NAME and --from PATH"),
+        (("words.jsonl", *NANO, "--from", "tinker://r/weights/a"), "give one of --base-model"),
+        (
+            ("words.jsonl", *NANO, "--steps", "3", "--epochs", "2"),
+            "give one of --steps and --epoch",
+        ),
+        (("words.jsonl", *NANO, "--rank", "0"), "rank: must be an integer of at least 1"),
+        (("words.jsonl", *NANO, "--held-out", "1"), "held_out: must be at least 0 and below 1"),
+        (("words.jsonl", *NANO, "--name", "a/b"), "name"),
+        (("nowhere.jsonl", *NANO), "does not exist"),
+        (("words.jsonl", "--from", "tinker://r/weights/a", "--dry-run"), "--tokenizer"),
+    ],
+)
+def test_arguments_that_cannot_be_right_are_refused(
+    shell: Shell, data: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    """Exit code 2, and the option is named."""
+    done = shell("train", *arguments)
+    assert done.code == 2, done.err
+    assert said in done.err
+
+
+def test_the_first_ctrl_c_asks_and_the_second_one_stops() -> None:
+    """Before it is armed, and after it has asked, Ctrl-C is what it always was."""
+    said: list[str] = []
+    with Interrupts(said.append) as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert not interrupts.asked
+        interrupts.arm()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.asked
+        assert "Ctrl-C again stops at once" in said[0]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

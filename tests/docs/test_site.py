@@ -1,0 +1,87 @@
+"""The documentation site builds without a warning, is complete, and needs no other host."""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import reference
+
+ROOT = Path(__file__).parents[2]
+
+LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
+
+
+class Page(HTMLParser):
+    """Collect the ids of a page, its links, and what a browser loads for it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.ids.add(given.get("id") or "")
+        if tag == "a":
+            self.links.append(given.get("href") or "")
+        if given.get(LOADED.get(tag, "")) and given.get("rel") != "canonical":
+            self.loaded.append(given[LOADED[tag]] or "")
+
+
+@pytest.fixture(scope="module")
+def site() -> dict[str, Page]:
+    """Build the site as `make docs` does and return its pages by their place."""
+    command = [sys.executable, ROOT / "tools" / "build_site.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "warning" not in said.lower()
+    folder = ROOT / "build" / "site"
+    return {str(page.relative_to(folder)): Page(page) for page in folder.rglob("*.html")}
+
+
+def test_every_page_of_docs_is_on_the_site(site: dict[str, Page]) -> None:
+    """Nothing that was written is left out."""
+    written = {path.with_suffix(".html").name for path in (ROOT / "docs").glob("*.md")}
+    assert written | {"index.html", "changelog.html", "results.html"} <= site.keys()
+
+
+def test_nothing_is_loaded_from_other_hosts(site: dict[str, Page]) -> None:
+    """The site can be read offline: no font, script, style or picture of another host."""
+    foreign = [
+        url for page in site.values() for url in page.loaded if re.match("(https?:)?//", url)
+    ]
+    assert not foreign
+
+
+def test_links_lead_to_pages_and_headings(site: dict[str, Page]) -> None:
+    """Every link within the site names a file that is there and, after #, an id of that page."""
+    folder = ROOT / "build" / "site"
+    for place, page in site.items():
+        if place == "404.html":
+            continue
+        for link in page.links:
+            target, _, anchor = html.unescape(link).partition("#")
+            if re.match("[a-z]+:", target):
+                continue
+            file = (folder / place).parent / target if target else folder / place
+            file = file.resolve() if file.suffix else file.resolve() / "index.html"
+            assert file.exists(), f"{place} links to {link}"
+            if anchor and anchor != "__skip" and file.suffix == ".html":
+                ids = site[str(file.relative_to(folder.resolve()))].ids
+                assert anchor in ids, f"{place} links to {link}"
+
+
+def test_every_public_name_has_its_place_in_the_reference(site: dict[str, Page]) -> None:
+    """Each public name and each of its methods has a heading."""
+    for place in set(reference.anchors().values()):
+        file, _, anchor = place.partition("#")
+        assert anchor in site[f"reference/{file.removesuffix('.md')}.html"].ids, place

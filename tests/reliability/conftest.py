@@ -1,0 +1,56 @@
+"""Servers and transports for the cases of the table, over both ways to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support.clock import FakeClock
+from support.raw_server import RawServer
+
+from tinkex.config import Config
+from tinkex.transport import Transport
+from tinkex.transport.direct import Direct
+
+MakeTransport = Callable[..., Transport]
+KEY = "tml-canary-0123456789"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def raw() -> Iterator[RawServer]:
+    server = RawServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["direct", "httpx"])
+def carrier(request: pytest.FixtureRequest) -> str:
+    """Say what carries the requests: sockets of our own, or httpx."""
+    return str(request.param)
+
+
+@pytest.fixture
+def connect(
+    carrier: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeTransport]:
+    """Return a function that opens a transport to a URL, with a key and a clock that jumps."""
+    if carrier == "httpx":
+        monkeypatch.setattr("tinkex.transport.network.can_carry", lambda url: False)
+    made: list[Transport] = []
+
+    def connect(url: str, **settings: Any) -> Transport:
+        config = Config.resolve(base_url=url, **{"environ": {}, "api_key": KEY, **settings})
+        transport = Transport(config, clock=clock, jitter=lambda end: end)
+        assert isinstance(transport._line.network, Direct) == (carrier == "direct")
+        made.append(transport)
+        return transport
+
+    yield connect
+    for transport in made:
+        transport.close()

@@ -1,0 +1,215 @@
+"""Programs that are interrupted, end, or fork, while a server holds what they wait for.
+
+The server lets nothing go before the program has ended, so that a program which waited for it would
+never end: what is held here without measuring time is that nothing waits.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from support.archives import checkpoint
+from support.raw_server import RawServer
+from support.stuck_server import StuckServer, stuck_server
+
+import tinkex.checkpoints
+
+BEGIN = """
+import gc, os, signal, sys, threading
+# A shell that starts its jobs in the background lets them ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import tinkex
+service = tinkex.ServiceClient(base_url={url!r})
+"""
+TRAINING = 'training = service.create_lora_training_client("B")\n'
+# As shells count it: 128 + SIGINT.
+INTERRUPTED = -signal.SIGINT
+
+
+def start(url: str, program: str, *options: str) -> subprocess.Popen[str]:
+    code = BEGIN.format(url=url) + textwrap.dedent(program)
+    return subprocess.Popen(
+        [sys.executable, *options, "-c", code],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def ended(program: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Return status, output and messages of a program that must end by itself."""
+    try:
+        out, messages = program.communicate(timeout=60)
+    finally:
+        program.kill()
+    return program.returncode, out, messages
+
+
+def finishes(server: StuckServer) -> list[str]:
+    return [body["reason"]["type"] for body in server.bodies("finish")]
+
+
+@pytest.mark.holds("F28")
+def test_ctrl_c_in_a_wait_ends_the_program_and_tells_the_server() -> None:
+    """The poll is still held when the program has ended, as interrupted."""
+    with stuck_server(retrieve_future=99) as server:
+        program = start(server.url, TRAINING + "training.optim_step().result()")
+        server.wait_for("retrieve_future")
+        program.send_signal(signal.SIGINT)
+        status, _, messages = ended(program)
+        assert (status, finishes(server)) == (INTERRUPTED, ["interrupted"])
+    assert messages.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.holds("F28")
+def test_ctrl_c_in_a_submit_leaves_the_number_to_the_same_call() -> None:
+    """Whether it arrived is unknown; the same call goes out in the same bytes, and is applied once."""
+    with stuck_server(optim_step=1) as server:
+        program = start(
+            server.url,
+            TRAINING
+            + textwrap.dedent("""
+            try:
+                training.optim_step(tinkex.AdamParams(learning_rate=0.5))
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+            print(training.optim_step(tinkex.AdamParams(learning_rate=0.5)).result().metrics)
+            training.optim_step().result()
+            """),
+        )
+        server.wait_for("optim_step")
+        program.send_signal(signal.SIGINT)
+        status, out, messages = ended(program)
+        first, second, third = server.bodies("optim_step")
+    assert (status, out) == (0, "interrupted\n{}\n"), messages
+    assert first == second
+    assert (first["seq_id"], third["seq_id"]) == (1, 2)
+
+
+@pytest.mark.holds("F28")
+def test_a_second_ctrl_c_does_not_wait_for_the_farewell() -> None:
+    """The server holds the farewell too; whoever presses twice gets out at once."""
+    with stuck_server(retrieve_future=99, finish=99) as server:
+        program = start(
+            server.url, "with service:\n    " + TRAINING + "    training.optim_step().result()\n"
+        )
+        server.wait_for("retrieve_future")
+        program.send_signal(signal.SIGINT)
+        server.wait_for("finish")
+        program.send_signal(signal.SIGINT)
+        assert ended(program)[0] == INTERRUPTED
+
+
+@pytest.mark.holds("F28")
+def test_ctrl_c_in_a_download_keeps_what_came(tmp_path: Path) -> None:
+    """The next program asks for the rest alone."""
+    path = "tinker://S:train:0/sampler_weights/final"
+    whole = checkpoint()
+    half = len(whole) // 2
+    name = "S:train:0_sampler_weights_final"
+
+    def play(number: int, request: bytes) -> bytes:
+        if b"/api/v1/" in request:
+            location = f"http://127.0.0.1:{raw.port}/file?signature=x"
+            return (
+                f"HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n".encode()
+            )
+        first = half if b"range: bytes=" in request.lower() else 0
+        head = f'HTTP/1.1 {206 if first else 200} OK\r\netag: "v1"\r\ncontent-length: {len(whole) - first}\r\n'
+        head += f"content-range: bytes {first}-{len(whole) - 1}/{len(whole)}\r\n" if first else ""
+        # The first answer stops in the middle and says no more.
+        return head.encode() + b"\r\n" + (whole[first:] if first else whole[:half])
+
+    raw = RawServer()
+    raw.play = play
+    try:
+        program = start(
+            raw.url,
+            f"""
+            import tinkex.checkpoints
+            def show(have, total):
+                if have == {half}:
+                    print("half", flush=True)
+            tinkex.checkpoints.download(service.create_rest_client(), {path!r}, {str(tmp_path)!r}, progress=show)
+            """,
+        )
+        assert program.stdout is not None
+        assert program.stdout.readline() == "half\n"
+        program.send_signal(signal.SIGINT)
+        status, _, messages = ended(program)
+        assert status == INTERRUPTED, messages
+        assert [found.name for found in tmp_path.iterdir()] == [f".{name}.partial"]
+        with tinkex.ServiceClient(base_url=raw.url) as service:
+            done = tinkex.checkpoints.download(service.create_rest_client(), path, tmp_path)
+    finally:
+        raw.close()
+    assert done.folder == tmp_path / name
+    assert f"bytes={half}-".encode() in raw.received[-1]
+
+
+@pytest.mark.holds("F29")
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        pytest.param("training.optim_step()", ["success"], id="a future that nobody waits for"),
+        pytest.param(
+            "training.optim_step().add_done_callback(print)\nthreading.Event().wait(0.2)",
+            ["success"],
+            id="one that a background thread polls",
+        ),
+        pytest.param(
+            "future = training.optim_step()\ndel future, training, service\ngc.collect()",
+            ["success"],
+            id="all names deleted",
+        ),
+        pytest.param("training.optim_step()\nos._exit(0)", [], id="os._exit"),
+        pytest.param("training.optim_step()\nservice.close()", ["success"], id="closed"),
+    ],
+)
+def test_a_program_that_ends_waits_for_no_result(program: str, reason: list[str]) -> None:
+    """Polls are held for ever; the program ends, says farewell where it can, and complains of nothing."""
+    with stuck_server(retrieve_future=99) as server:
+        # Development mode tells of sockets and threads that are left.
+        status, out, messages = ended(
+            start(server.url, TRAINING + program, "-X", "dev", "-W", "error")
+        )
+        assert (status, messages) == (0, "")
+        assert finishes(server) == reason
+    assert out == ""
+
+
+@pytest.mark.holds("F29")
+@pytest.mark.parametrize("last", ["", "os.kill(os.getpid(), signal.SIGTERM)"])
+def test_a_server_that_takes_no_farewell_does_not_keep_a_program(last: str) -> None:
+    """The farewell has a time of its own; the session expires at the server."""
+    with stuck_server(finish=99) as server:
+        status, _, messages = ended(start(server.url, TRAINING + last))
+        assert status == (143 if last else 0), messages
+        assert len(finishes(server)) == 1
+
+
+@pytest.mark.holds("F29")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
+    """The child is told so in one sentence and ends without a farewell; the parent goes on."""
+    with stuck_server() as server:
+        program = TRAINING + textwrap.dedent("""
+            training.optim_step().result()
+            child = os.fork()
+            if child == 0:
+                try:
+                    training.optim_step()
+                except tinkex.errors.ClientClosedError as error:
+                    print("forked" in str(error), flush=True)
+                sys.exit(7)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+            print(training.optim_step().result().metrics)
+            """)
+        status, out, messages = ended(start(server.url, program))
+        assert (status, out) == (0, "True\n7\n{}\n"), messages
+        assert finishes(server) == ["success"]
+        assert [body["seq_id"] for body in server.bodies("optim_step")] == [1, 2]

@@ -1,0 +1,155 @@
+"""Proxies on loopback, for plain and encrypted servers: used, left out, locked and dying."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import calls
+from support.certificates import Authority, server_context
+from support.clock import FakeClock
+from support.proxy_server import ProxyServer
+from support.raw_server import BODY, RawServer
+
+from tinkex.config import Config
+from tinkex.errors import ProxyError, TransportError
+from tinkex.transport import Transport
+
+HOST = "tinker.example.org"
+KEY = "tml-canary-0123456789"
+LOCKED = "user:canary%20word"
+
+Open = Callable[..., Transport]
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def proxy(raw: RawServer) -> Iterator[ProxyServer]:
+    proxy = ProxyServer(("127.0.0.1", raw.port))
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def plain() -> Iterator[Open]:
+    """Return a function that opens a transport to a plain server elsewhere."""
+    made: list[Transport] = []
+
+    def open_transport(url: str = f"http://{HOST}", **settings: Any) -> Transport:
+        config = Config.resolve(
+            base_url=url, environ={}, api_key=KEY, allow_insecure=True, **settings
+        )
+        made.append(Transport(config, clock=FakeClock(), jitter=lambda end: end))
+        return made[-1]
+
+    yield open_transport
+    for transport in made:
+        transport.close()
+
+
+@pytest.mark.holds("F41")
+@pytest.mark.parametrize("by", ["argument", "HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_plain_server_is_reached_through_the_proxy(
+    proxy: ProxyServer, raw: RawServer, plain: Open, by: str, monkeypatch
+) -> None:
+    """The proxy is asked for the whole URL; the name is its to resolve."""
+    url = f"http://127.0.0.1:{proxy.port}"
+    if by != "argument":
+        monkeypatch.setenv(by, url)
+    transport = plain(**({"proxy": url} if by == "argument" else {}))
+    assert transport.send(calls.read()).content == BODY
+    assert proxy.heads[0].startswith(b"GET http://tinker.example.org/api/v1/")
+    assert len(raw.received) == 1
+
+
+@pytest.mark.holds("F41", "S17")
+def test_an_encrypted_server_is_reached_through_a_tunnel(
+    tmp_path: Path, plain: Open, monkeypatch
+) -> None:
+    """The proxy sees the host and its own password, and neither key nor path."""
+    authority = Authority(tmp_path)
+    server = RawServer(server_context(authority.sign("far", host=HOST)))
+    proxy = ProxyServer(("127.0.0.1", server.port))
+    proxy.password = "user:canary word"
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{LOCKED}@127.0.0.1:{proxy.port}")
+    try:
+        transport = plain(f"https://{HOST}", verify=authority.bundle)
+        assert transport.send(calls.step()).content == BODY
+        transport.close()
+    finally:
+        proxy.close()
+        server.close()
+    assert proxy.heads[0].startswith(b"CONNECT tinker.example.org:443 ")
+    assert b"tml-" not in b"".join(proxy.heads)
+    assert b"tml-" in server.received[0]
+    assert b"roxy-authorization" not in server.received[0]
+
+
+@pytest.mark.holds("F41")
+@pytest.mark.parametrize("exempt", [HOST, "example.org", "*", "other.org, .example.org"])
+def test_an_exempted_server_is_reached_without_the_proxy(
+    proxy: ProxyServer, raw: RawServer, plain: Open, exempt: str, monkeypatch
+) -> None:
+    """NO_PROXY names hosts and domains."""
+    found = socket.getaddrinfo
+
+    def resolve(host: Any, *rest: Any, **more: Any) -> Any:
+        return found("127.0.0.1" if host in (HOST, HOST.encode()) else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("NO_PROXY", exempt)
+    assert plain(f"http://{HOST}:{raw.port}").send(calls.read()).content == BODY
+    assert proxy.heads == []
+
+
+@pytest.mark.holds("F41", "S17")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("by", ["argument", "variable"])
+def test_a_locked_proxy_is_told_at_once_and_without_its_password(
+    proxy: ProxyServer, raw: RawServer, plain: Open, scheme: str, by: str, monkeypatch, caplog
+) -> None:
+    """The wrong password gets 407: the error says so, names the proxy, and nothing is repeated."""
+    proxy.password = "user:another"
+    url = f"http://{LOCKED}@127.0.0.1:{proxy.port}"
+    if by == "variable":
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", url)
+    transport = plain(f"{scheme}://{HOST}", **({"proxy": url} if by == "argument" else {}))
+    with (
+        caplog.at_level(logging.DEBUG),
+        pytest.raises(ProxyError, match=f"127.0.0.1:{proxy.port}.*407") as caught,
+    ):
+        transport.send(calls.read())
+    assert len(proxy.heads) == 1
+    assert raw.received == []
+    assert "canary" not in f"{caught.value!r} {caught.value} {vars(caught.value)} {caplog.text}"
+
+
+@pytest.mark.holds("F41", "S17")
+@pytest.mark.parametrize("dies", ["at once", "after the head", "long ago"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_dies_is_named_without_its_password(
+    proxy: ProxyServer, raw: RawServer, plain: Open, dies: str, scheme: str, monkeypatch
+) -> None:
+    """Whoever looks for the mistake sees which proxy it is, and nobody sees the password."""
+    proxy.dies = dies
+    if dies == "long ago":
+        proxy.close()
+    monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://{LOCKED}@127.0.0.1:{proxy.port}")
+    # One that takes the connection and hangs up cannot be told from a server that does.
+    kind = ProxyError if dies == "long ago" else TransportError
+    with pytest.raises(kind, match=f"through the proxy http://127.0.0.1:{proxy.port}") as caught:
+        plain(f"{scheme}://{HOST}", max_retries=1).send(calls.read())
+    assert raw.received == []
+    assert "canary" not in f"{caught.value!r} {caught.value} {vars(caught.value)}"

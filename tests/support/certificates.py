@@ -1,0 +1,59 @@
+"""Certificates for tests, made by openssl: an authority of our own and what it signs."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from pathlib import Path
+
+
+class Authority:
+    """A certificate authority in a folder; `bundle` is what a client would trust."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = folder / "ca.key"
+        self.bundle = folder / "ca.pem"
+        _openssl(
+            "req", "-x509", *_NEW_KEY, "-days", "2", "-subj", "/CN=an authority of the tests",
+            "-keyout", self._key, "-out", self.bundle,
+        )  # fmt: skip
+
+    def sign(self, name: str, *, host: str = "localhost", days: int = 2) -> Path:
+        """Return a file with a key and a certificate for a host; negative days have passed."""
+        key, request, signed = (self._folder / f"{name}{end}" for end in (".key", ".csr", ".crt"))
+        extension = self._folder / f"{name}.ext"
+        extension.write_text(f"subjectAltName=DNS:{host}\n", encoding="utf-8")
+        _openssl("req", "-new", *_NEW_KEY, "-subj", f"/CN={host}", "-keyout", key, "-out", request)
+        _openssl(
+            "x509", "-req", "-in", request, "-CA", self.bundle, "-CAkey", self._key,
+            "-CAcreateserial", "-days", str(days), "-extfile", extension, "-out", signed,
+        )  # fmt: skip
+        both = self._folder / f"{name}.pem"
+        both.write_bytes(key.read_bytes() + signed.read_bytes())
+        return both
+
+    def as_folder(self) -> Path:
+        """Return a folder of authorities as openssl looks them up, by the hash of their name."""
+        folder = self._folder / "certs"
+        folder.mkdir(exist_ok=True)
+        digest = _openssl("x509", "-hash", "-noout", "-in", self.bundle).strip()
+        (folder / f"{digest}.0").write_bytes(self.bundle.read_bytes())
+        return folder
+
+
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def server_context(certificate: Path) -> ssl.SSLContext:
+    """Return the server's side of TLS with a certificate of `Authority.sign`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def _openssl(*arguments: str | Path) -> str:
+    done = subprocess.run(
+        ["openssl", *map(str, arguments)], capture_output=True, text=True, check=True
+    )
+    return done.stdout

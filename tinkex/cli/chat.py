@@ -1,0 +1,79 @@
+"""`tinkex chat`: talk to a model."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinkex.cli.invocation import Invocation, pass_invocation
+from tinkex.cli.options import Command
+
+_EXAMPLE = """\b
+Example:
+  tinkex chat --base-url local --base-model tinkex/tiny-chat
+  echo "What colour is the sky?" | tinkex chat --base-url local --base-model tinkex/tiny-chat
+"""
+
+
+@click.command("chat", cls=Command, epilog=_EXAMPLE)
+@click.option("--base-model", metavar="NAME", help="Model to talk to; see `tinkex model list`.")
+@click.option(
+    "--model-path",
+    metavar="PATH",
+    help="Saved weights to talk to: tinker://<run>/sampler_weights/<name>.",
+)
+@click.option("--system", metavar="TEXT", help="What the model is told before everything else.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    default=512,
+    show_default=True,
+    help="Most tokens of an answer.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    default=0.7,
+    show_default=True,
+    help="0 takes the likeliest token each time.",
+)
+@click.option("--top-k", type=int, default=-1, show_default=True, help="-1 for all tokens.")
+@click.option(
+    "--top-p",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Draw among the likeliest tokens that together have this probability.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Makes the answers repeatable.")
+@click.option(
+    "--chat-format",
+    type=click.Choice(["auto", "template", "plain"]),
+    default="auto",
+    show_default=True,
+    help="How the conversation is written: by the model's chat template, or as 'User: ...'.",
+)
+@click.option(
+    "--tokenizer",
+    metavar="NAME",
+    help="Name or path of the tokenizer.  [default: the model's own]",
+)
+@click.option(
+    "--load",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.jsonl",
+    help="Go on with the last conversation of a file that /save wrote.",
+)
+@pass_invocation
+def command(invocation: Invocation, /, **options: Any) -> Any:
+    """Talk to a model.
+
+    Answers are written as they come. Ctrl-C stops an answer, Ctrl-D leaves; /help lists what else
+    there is. Where the input is no terminal, each line is a message and only the answers are
+    written; with --json the whole conversation is, when it has ended.
+    """
+    if (options["base_model"] is None) == (options["model_path"] is None):
+        raise click.UsageError("give one of --base-model NAME and --model-path PATH")
+    from tinkex.cli.talking import talk
+
+    return talk(invocation, **options)

@@ -1,0 +1,165 @@
+"""`tinkex checkpoint download`, `inspect` and `push-hf`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinkex.cli.invocation import Invocation, pass_invocation
+from tinkex.cli.options import Command
+from tinkex.cli.text import size, yes_no
+
+if TYPE_CHECKING:
+    from tinkex.checkpoints import Inspection
+
+_TINKER = "tinker://"
+
+
+@click.command("download", cls=Command)
+@click.argument("path", metavar="PATH")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Make the checkpoint's folder in this one.  [default: the current folder]",
+)
+@click.option("--force", is_flag=True, help="Replace the folder of an earlier download.")
+@pass_invocation
+def download(invocation: Invocation, path: str, output: Path, force: bool) -> Any:
+    """Download a checkpoint into a folder of its own.
+
+    One that was interrupted goes on where it stopped when it is called again.
+    """
+    with (
+        invocation.rest() as rest,
+        invocation.progress("Downloading", unit="B") as step,
+    ):
+        got = rest.download_checkpoint(path, output, force, progress=step)
+    result: dict[str, Any] = {
+        "command": "checkpoint",
+        "action": "download",
+        "path": path,
+        "destination": str(got.folder),
+        "size_bytes": got.size_bytes,
+        "files": [{"name": file.name, "size_bytes": file.stat().st_size} for file in got.files],
+    }
+
+    def lines() -> list[str]:
+        files = [f"  {file['name']}  {size(file['size_bytes'])}" for file in result["files"]]
+        return [f"Downloaded to {got.folder} ({size(got.size_bytes)})", *files]
+
+    return invocation.show(result, lines)
+
+
+@click.command("inspect", cls=Command)
+@click.argument("target", metavar="FOLDER|PATH")
+@pass_invocation
+def inspect(invocation: Invocation, target: str) -> Any:
+    """Show what is in a checkpoint: rank, layers, tensors and their shapes.
+
+    A folder that was downloaded, or a tinker:// path, which is downloaded to look at it and not
+    kept. Only headers are read, and nothing in the files is executed.
+    """
+    from tinkex.checkpoints import inspect as look
+
+    if not target.startswith(_TINKER):
+        return _show(invocation, look(target))
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="tinkex-") as folder:
+        with (
+            invocation.rest() as rest,
+            invocation.progress("Downloading", unit="B") as step,
+        ):
+            got = rest.download_checkpoint(target, folder, progress=step)
+        return _show(invocation, look(got.folder))
+
+
+@click.command("push-hf", cls=Command)
+@click.argument("path", metavar="PATH")
+@click.option(
+    "--repo",
+    metavar="REPO",
+    help="<owner>/<name>, or a name below your own.  [default: tinker-<base model>-<run>]",
+)
+@click.option("--public", is_flag=True, help="Make the repository public.  [default: private]")
+@click.option("--revision", metavar="BRANCH", help="Branch to commit to.  [default: main]")
+@click.option("--commit-message", metavar="TEXT", help="What the commit is called.")
+@click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing.")
+@click.option(
+    "--allow-pattern",
+    multiple=True,
+    metavar="GLOB",
+    help="Push only files that match. May be repeated.",
+)
+@click.option(
+    "--ignore-pattern",
+    multiple=True,
+    metavar="GLOB",
+    help="Do not push files that match. May be repeated.",
+)
+@click.option(
+    "--hf-token",
+    metavar="TOKEN",
+    help="Your token. Better in the environment, or stored by `hf auth login`.  [env: HF_TOKEN]",
+)
+@click.option("--no-model-card", is_flag=True, help="Write no README.")
+@click.option("--force", is_flag=True, help="Replace the files of another checkpoint, too.")
+@pass_invocation
+def push_hf(invocation: Invocation, /, path: str, **options: Any) -> Any:
+    """Push a checkpoint's adapter to the Hugging Face Hub.
+
+    It is downloaded, checked, and committed at once. Needs: pip install 'tinkex[hub]'
+    """
+    from tinkex.checkpoints import push_to_hub
+    from tinkex.secret import Secret
+
+    token = options.pop("hf_token")
+    with (
+        invocation.rest() as rest,
+        invocation.progress("Downloading", unit="B") as step,
+    ):
+        done = push_to_hub(
+            rest,
+            path,
+            options["repo"],
+            token=Secret(token) if token else None,
+            private=not options["public"],
+            revision=options["revision"],
+            commit_message=options["commit_message"],
+            create_pr=options["create_pr"],
+            allow_patterns=options["allow_pattern"] or None,
+            ignore_patterns=options["ignore_pattern"] or None,
+            add_model_card=not options["no_model_card"],
+            force=options["force"],
+            progress=step,
+        )
+    result = {
+        "command": "checkpoint",
+        "action": "push_hf",
+        "checkpoint_path": path,
+        "repo_id": done.repo_id,
+        "revision": done.revision,
+        "public": not done.private,
+        "url": done.url,
+        "files": list(done.files),
+    }
+
+    def lines() -> list[str]:
+        return [
+            f"Uploaded to {done.repo_id}",
+            f"Revision: {done.revision}",
+            f"Public: {yes_no(not done.private)}",
+            done.url,
+        ]
+
+    return invocation.show(result, lines)
+
+
+def _show(invocation: Invocation, found: "Inspection") -> Any:
+    return invocation.show(found.to_dict(), lambda: found.table().splitlines())
+
+
+COMMANDS = (download, inspect, push_hf)

@@ -1,0 +1,86 @@
+"""`tinkex config show`."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from tinkex.cli.invocation import Invocation, pass_invocation
+from tinkex.cli.options import Group
+from tinkex.cli.tables import table
+
+_HEADERS = ("Setting", "Value", "Source", "Variable")
+
+
+@click.group("config", cls=Group)
+def command() -> None:
+    """Look at the settings in use."""
+
+
+@command.command("show")
+@pass_invocation
+def show(invocation: Invocation) -> Any:
+    """Show every setting and where it came from, secrets masked.
+
+    A setting that cannot be right is among the problems; every other one is shown all the same.
+    """
+    rows, problems = _settings(invocation.settings)
+    result = {
+        "settings": [
+            {"setting": name, "value": value, "source": source, "variable": variable}
+            for name, value, source, variable in rows
+        ],
+        "problems": problems,
+    }
+
+    def lines() -> Iterator[str]:
+        yield from table(_HEADERS, [(*row[:3], row[3] or "-") for row in rows])
+
+    invocation.show(result, lines)
+    for problem in problems:
+        invocation.note(f"problem: {problem}")
+    return result
+
+
+Row = tuple[str, str, str, str | None]
+
+
+def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:
+    """Return each setting with its value, source and variable, and what is wrong with some."""
+    from tinkex.config import Config
+    from tinkex.errors import ConfigurationError
+    from tinkex.settings import SETTINGS
+
+    try:
+        return _rows(Config.resolve(**arguments)), []
+    except ConfigurationError as error:
+        problems = [str(error)]
+    # One by one, so that a wrong one does not hide the others.
+    values, sources, wrong = {}, {}, []
+    for name, setting in SETTINGS.items():
+        try:
+            found, value, source = setting.look_up(name, arguments.get(name), os.environ)
+        except ConfigurationError as error:
+            wrong.append(str(error))
+            sources[name] = f"environment {setting.env}" if setting.env else "argument"
+            continue
+        sources[name] = source
+        if found:
+            values[name] = value
+    shown = {row[0]: row for row in _rows(Config(**values, sources=sources))}
+    unusable = {name for name in sources if name not in values and sources[name] != "default"}
+    # What stands before an @ is a password as a rule.
+    unusable |= {"base_url"} if "@" in str(values.get("base_url", "")) else set()
+    for name in unusable:
+        shown[name] = (name, "not usable", *shown[name][2:])
+    return list(shown.values()), wrong or problems
+
+
+def _rows(config: Any) -> list[Row]:
+    from tinkex.settings import SETTINGS
+
+    return [
+        (name, value, "command line" if source == "argument" else source, SETTINGS[name].env)
+        for name, value, source in config.describe()
+    ]

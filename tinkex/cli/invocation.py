@@ -1,0 +1,121 @@
+"""What a command gets: the way to the server, and the way to the user."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinkex.cli.progress import ERASE, Step, drawn
+from tinkex.cli.text import for_terminal, is_terminal, iso, to_json
+
+if TYPE_CHECKING:
+    from tinkex.config import Config
+    from tinkex.queue_state import QueueStateChange
+    from tinkex.rest import RestClient
+    from tinkex.service import ServiceClient
+
+
+class Invocation:
+    """Hold the common options of one run of the program, and do what they say.
+
+    Attributes:
+        settings: What was given of `Config`: base_url, api_key, timeout.
+        as_json: Whether results are written as JSON.
+        debug: Whether log lines and tracebacks are shown.
+        no_progress: Whether nothing is drawn on stderr.
+    """
+
+    iso = staticmethod(iso)
+
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+        self.as_json = False
+        self.debug = False
+        self.no_progress = False
+
+    def remember(self, name: str, value: Any) -> None:
+        """Take up a common option that stood on the command line."""
+        if name in {"format", "json"}:
+            self.as_json = value in ("json", True)
+        elif name in {"debug", "no_progress"}:
+            setattr(self, name, bool(value))
+        elif name == "api_key":
+            from tinkex.secret import Secret
+
+            # As a plain string it would stand in the locals of every traceback.
+            self.settings[name] = Secret(value.strip()) if value.strip() else None
+        else:
+            self.settings[name] = value
+
+    def config(self) -> "Config":
+        """Return all settings: the command line's, else the environment's, else the defaults."""
+        from tinkex.config import Config
+
+        return Config.resolve(**self.settings)
+
+    @contextlib.contextmanager
+    def service(self) -> "Iterator[ServiceClient]":
+        """Open a `ServiceClient`, and close it when the block ends, however it ends."""
+        config = self.config()
+        if self.debug or config.log_level:
+            from tinkex.logs import enable_logging
+
+            enable_logging("debug" if self.debug else config.log_level)
+        from tinkex.service import ServiceClient
+
+        with ServiceClient(config=config, on_queue_state=self._tell_queue_state) as service:
+            yield service
+
+    @contextlib.contextmanager
+    def rest(self) -> "Iterator[RestClient]":
+        """Open a `RestClient`; no session begins."""
+        with self.service() as service:
+            yield service.create_rest_client()
+
+    def show(self, result: Any, lines: Callable[[], Iterable[str]]) -> Any:
+        """Write a result to stdout, as JSON or as the lines that people read, and return it.
+
+        Args:
+            result: Dicts, lists, strings, numbers, None: what JSON has.
+            lines: Makes the lines; called only if JSON is not wanted. Server strings in them need
+                no care: on a terminal control characters are left out.
+        """
+        if self.as_json:
+            click.echo(to_json(result))
+        else:
+            for line in lines():
+                self.say(line)
+        return result
+
+    def say(self, line: str = "", end: str = "\n") -> None:
+        """Write a line of data to stdout."""
+        click.echo(for_terminal(line) if is_terminal(sys.stdout) else line, nl=False)
+        if end:
+            click.echo(end, nl=False)
+
+    def note(self, line: str) -> None:
+        """Write a line about what is going on to stderr; never data."""
+        click.echo(for_terminal(line), err=True)
+
+    def progress(self, label: str, unit: str = "") -> contextlib.AbstractContextManager[Step]:
+        """Draw how far something is while the block runs, if stderr is a terminal.
+
+        Returns:
+            A context manager that gives a function to call with (done, total or None); ``unit="B"``
+            writes bytes as sizes. It takes a third argument: a remark that follows the numbers.
+        """
+        wanted = not self.no_progress and is_terminal(sys.stderr)
+        return drawn(label, unit, sys.stderr if wanted else None)
+
+    def _tell_queue_state(self, change: "QueueStateChange") -> None:
+        if is_terminal(sys.stderr) and not self.no_progress:
+            reason = f": {change.reason}" if change.reason else ""
+            # In place of the progress that stands in this line, which is drawn anew below it.
+            with contextlib.suppress(OSError, ValueError):
+                line = for_terminal(f"the server's queue is {change.state}{reason}")
+                sys.stderr.write(f"{ERASE}{line}\n")
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

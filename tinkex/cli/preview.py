@@ -1,0 +1,111 @@
+"""What `tinkex train --dry-run` shows: counts, lengths, and an example with its weights marked."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinkex.cli.tables import facts
+from tinkex.finetune.examples import ExampleFile, count_forms
+from tinkex.finetune.prepare import Prepared
+
+
+def record(prepared: Prepared, file: ExampleFile) -> dict[str, Any]:
+    """Return what would be trained, as JSON has it."""
+    examples = prepared.tokenized.examples
+    lengths = np.array([len(one.tokens) for one in examples])
+    kept = prepared.batches.examples
+    trained = sum(len(kept_one.tokens) for kept_one in kept)
+    return {
+        "type": "train_preview",
+        "file": str(file.path),
+        "lines": len(file.examples),
+        "forms": count_forms(file.examples),
+        "ignored_fields": dict(file.ignored),
+        "examples": len(examples),
+        "trained_on": len(kept),
+        "held_out": len(prepared.held_out),
+        "skipped_lines": list(prepared.tokenized.skipped),
+        "truncated_lines": list(prepared.tokenized.truncated),
+        "tokens": {
+            "least": int(lengths.min()),
+            "median": int(np.median(lengths)),
+            "most": int(lengths.max()),
+            "longest_line": examples[int(lengths.argmax())].line,
+            "total": int(lengths.sum()),
+            "learned": int(sum((one.weights[1:] > 0).sum() for one in examples)),
+            "per_epoch": trained,
+        },
+        "chat_format": prepared.chat.name if prepared.has_conversations else None,
+        "steps_per_epoch": prepared.batches.steps_per_epoch,
+        "steps": prepared.steps,
+        "example": [
+            {"text": text, "weight": weight}
+            for text, weight in examples[0].spans(prepared.tokenizer)
+        ],
+    }
+
+
+def lines(prepared: Prepared, file: ExampleFile, result: dict[str, Any]) -> Iterator[str]:
+    """Yield the same for people."""
+    tokens = result["tokens"]
+    forms = ", ".join(
+        f"{count:,} {form}{'s' if count != 1 else ''}" for form, count in result["forms"].items()
+    )
+    pairs = [
+        ("file", f"{file.path}: {result['lines']:,} lines ({forms})"),
+        ("ignored fields", _counted(result["ignored_fields"])),
+        ("trained on", f"{result['trained_on']:,} examples"),
+        ("held out", f"{result['held_out']:,} examples" if result["held_out"] else None),
+        ("too long", _too_long(result)),
+        (
+            "tokens",
+            (
+                f"{tokens['least']:,} to {tokens['most']:,} in an example (line "
+                f"{tokens['longest_line']}), median {tokens['median']:,}; {tokens['total']:,} in "
+                f"all, {tokens['learned']:,} of them learned"
+            ),
+        ),
+        ("chat format", result["chat_format"]),
+        (
+            "steps",
+            (
+                f"{result['steps']:,} of {prepared.batches.batch_size:,} examples; "
+                f"{result['steps_per_epoch']:,} are an epoch"
+            ),
+        ),
+    ]
+    yield from facts([(name, value) for name, value in pairs if value])
+    yield ""
+    first = prepared.tokenized.examples[0]
+    yield f"Line {first.line}, with ⟦what is learned⟧ in brackets:"
+    yield ""
+    yield marked(first.spans(prepared.tokenizer))
+
+
+def marked(spans: Any) -> str:
+    """Return text in which what counts stands in brackets, with its weight if that is not 1.
+
+    >>> marked([("2+2=", 0.0), ("4", 1.0)])
+    '2+2=⟦4⟧'
+    """
+    parts = []
+    for text, weight in spans:
+        head = "" if weight == 1 else f"{weight:g}: "
+        parts.append(f"⟦{head}{text}⟧" if weight else text)
+    return "".join(parts)
+
+
+def _counted(fields: dict[str, int]) -> str:
+    return ", ".join(
+        f"{name} ({count:,} {'lines' if count > 1 else 'line'})" for name, count in fields.items()
+    )
+
+
+def _too_long(result: dict[str, Any]) -> str | None:
+    parts = [
+        f"{len(result[name]):,} {what}"
+        for name, what in (("skipped_lines", "skipped"), ("truncated_lines", "truncated"))
+        if result[name]
+    ]
+    return ", ".join(parts) or None

@@ -1,0 +1,100 @@
+"""What the user sees of a training run while it goes on, and what is written down of it."""
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from tinkex.cli.interrupts import Interrupts
+from tinkex.cli.invocation import Invocation
+from tinkex.cli.text import is_terminal
+from tinkex.finetune.loop import StepReport
+from tinkex.finetune.prepare import Prepared
+from tinkex.finetune.run import Listener, Sampled
+from tinkex.training_log import TrainingLog
+
+if TYPE_CHECKING:
+    from tinkex.recovery import ResumableRun
+
+# Where nothing can be drawn, so many lines tell how far the run is.
+_LINES = 20
+
+
+class Reporter(Listener):
+    """Draw progress on a terminal, write lines elsewhere, and log each step's numbers."""
+
+    def __init__(
+        self, invocation: Invocation, metrics: Path, prepared: Prepared, interrupts: Interrupts
+    ) -> None:
+        self._invocation = invocation
+        self._metrics = metrics
+        self._total = prepared.steps
+        self._interrupts = interrupts
+        self._held_out: float | None = None
+        self._begun = time.monotonic()
+        self._steps = 0
+        self._tokens = 0
+        self._opened = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self._log = self._opened.enter_context(TrainingLog(self._metrics))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._opened.close()
+
+    def begun(self, run: "ResumableRun") -> None:
+        """Say where the run goes on, and let Ctrl-C stop it gently from here."""
+        if run.resumed_from is not None:
+            self._invocation.note(f"going on after step {run.resumed_from} of {self._total}")
+        self._step = self._opened.enter_context(self._invocation.progress("Training"))
+        self._step(run.resumed_from or 0, self._total, run.training.model_id)
+        self._begun = time.monotonic()
+        self._interrupts.arm()
+
+    def sampled(self, sample: Sampled) -> None:
+        """Show what the untrained model says; the result has both."""
+        if sample.after is None:
+            self._invocation.note(f"before training: {sample.prompt!r} -> {sample.before!r}")
+
+    def reported(self, report: StepReport) -> None:
+        """Draw and write down a step."""
+        self._steps += 1
+        self._tokens += report.tokens
+        if report.held_out_loss is not None:
+            self._held_out = report.held_out_loss
+        more = {} if report.held_out_loss is None else {"held_out_loss": report.held_out_loss}
+        self._log.step(
+            report.step,
+            loss=report.loss,
+            grad_norm=report.grad_norm,
+            learning_rate=report.learning_rate,
+            epoch=report.epoch,
+            tokens=report.tokens,
+            **more,
+        )
+        remark = self._remark(report)
+        self._step(report.step, self._total, remark)
+        if not is_terminal(sys.stderr) and not self._invocation.no_progress:
+            every = max(1, self._total // _LINES)
+            if report.step % every == 0 or report.step in (1, self._total):
+                self._invocation.note(f"step {report.step}/{self._total} {remark}")
+
+    def _remark(self, report: StepReport) -> str:
+        # The mean since the beginning: steps are answered in pairs, so single ones say little.
+        seconds = max(time.monotonic() - self._begun, 1e-9)
+        left = round((self._total - report.step) * seconds / self._steps)
+        parts = [f"loss {report.loss:.4f}"]
+        if self._held_out is not None:
+            parts.append(f"held out {self._held_out:.4f}")
+        parts.append(f"{self._tokens / seconds:,.0f} tokens/s")
+        if left:
+            parts.append(f"{left // 60}:{left % 60:02} left")
+        return "  ".join(parts)

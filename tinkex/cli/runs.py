@@ -1,0 +1,212 @@
+"""`tinkex run`: sample from a model; below it look at training runs."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinkex.cli.invocation import Invocation, pass_invocation
+from tinkex.cli.options import Group
+from tinkex.cli.paging import collect, heading, list_options, scope_option
+from tinkex.cli.records import checkpoint_record
+from tinkex.cli.tables import facts, table
+from tinkex.cli.text import ago, is_terminal, iso, yes_no
+
+if TYPE_CHECKING:
+    from tinkex.types import Checkpoint, TrainingRun
+
+PAGE = 100
+_HEADERS = ("Run ID", "Base Model", "Owner", "LoRA", "Status", "Last Update")
+
+
+_EXAMPLE = """\b
+Example:
+  tinkex run --base-url local --base-model tinkex/tiny-chat --prompt "The sky is"
+"""
+
+
+@click.group("run", cls=Group, invoke_without_command=True, epilog=_EXAMPLE)
+@click.option("--base-model", metavar="NAME", help="Model to sample from; see `tinkex model list`.")
+@click.option("--model-path", metavar="PATH", help="Saved weights to sample from: tinker://...")
+@click.option("--prompt", metavar="TEXT", help="What the model reads first.")
+@click.option(
+    "--prompt-file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="A file with the prompt: text, a JSON list of token ids, or"
+    ' {"tokens": [...]}. - reads stdin.',
+)
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens to draw.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    metavar="T",
+    default=1.0,
+    show_default=True,
+    help="0 takes the likeliest token each time.",
+)
+@click.option(
+    "--top-k", type=int, metavar="K", default=-1, show_default=True, help="-1 for all tokens."
+)
+@click.option(
+    "--top-p",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    metavar="P",
+    default=1.0,
+    show_default=True,
+    help="Draw among the likeliest tokens that together have this probability.",
+)
+@click.option("--stop", multiple=True, metavar="TEXT", help="Ends a sample. May be repeated.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Makes the draw repeatable.")
+@click.option(
+    "--num-samples",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="How many continuations.",
+)
+@click.option("--prompt-logprobs", is_flag=True, help="Ask for the prompt's log probabilities.")
+@click.option(
+    "--stream/--no-stream",
+    default=None,
+    help="Write tokens as they come.  [default: for one sample on a terminal]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the samples to this file instead of stdout.",
+)
+@pass_invocation
+@click.pass_context
+def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> Any:
+    """Sample from a model; `run list` and `run info` show training runs."""
+    if ctx.invoked_subcommand is not None:
+        return None
+    _check(options, invocation.as_json)
+    from tinkex.cli.sampling import sample
+
+    return sample(invocation, **options)
+
+
+def _check(options: dict[str, Any], as_json: bool) -> None:
+    """Refuse what contradicts itself, before anything is loaded or sent."""
+    if (options["base_model"] is None) == (options["model_path"] is None):
+        raise click.UsageError("give one of --base-model NAME and --model-path PATH")
+    if (options["prompt"] is None) == (options["prompt_file"] is None):
+        raise click.UsageError("give one of --prompt TEXT and --prompt-file FILE")
+    if options["prompt"] == "":
+        raise click.UsageError("--prompt is empty; a model has to read something first")
+    plain = not as_json and options["output"] is None and options["num_samples"] == 1
+    plain = plain and not options["prompt_logprobs"]
+    if options["stream"] and not plain:
+        raise click.UsageError(
+            "--stream writes one sample as text: it does not go with --json, --output, "
+            "--num-samples or --prompt-logprobs"
+        )
+    if options["stream"] is None:
+        options["stream"] = plain and is_terminal(sys.stdout)
+
+
+def run_record(run: "TrainingRun") -> dict[str, Any]:
+    """Return a training run as JSON has it."""
+    return {
+        "training_run_id": run.training_run_id,
+        "base_model": run.base_model,
+        "model_owner": run.model_owner,
+        "is_lora": run.is_lora,
+        "lora_rank": run.lora_rank,
+        "corrupted": run.corrupted,
+        "last_request_time": iso(run.last_request_time),
+        "last_checkpoint": checkpoint_record(run.last_checkpoint),
+        "last_sampler_checkpoint": checkpoint_record(run.last_sampler_checkpoint),
+        "user_metadata": dict(run.user_metadata or {}),
+    }
+
+
+@command.command("list")
+@list_options
+@scope_option
+@pass_invocation
+def list_runs(invocation: Invocation, limit: int, offset: int, access_scope: Any) -> Any:
+    """List training runs, newest first."""
+    with invocation.rest() as rest:
+
+        def fetch(count: int, start: int) -> "tuple[list[TrainingRun], int | None]":
+            page = rest.list_training_runs(count, start, access_scope)
+            return page.training_runs, page.cursor.total_count
+
+        runs, total = collect(invocation, "training runs", fetch, limit, offset, PAGE)
+    result = {"runs": [run_record(run) for run in runs], "total": total, "shown": len(runs)}
+
+    def lines() -> Iterator[str]:
+        yield heading("Training runs", len(runs), total)
+        yield from table(_HEADERS, [_row(run) for run in runs])
+
+    return invocation.show(result, lines)
+
+
+@command.command("info")
+@click.argument("training_run_id", metavar="RUN_ID")
+@scope_option
+@pass_invocation
+def show_run(invocation: Invocation, training_run_id: str, access_scope: Any) -> Any:
+    """Show a training run and its last checkpoints."""
+    with invocation.rest() as rest:
+        run = rest.get_training_run(training_run_id, access_scope)
+    return invocation.show(run_record(run), lambda: facts(_facts(run)))
+
+
+def _row(run: "TrainingRun") -> tuple[str, ...]:
+    return (
+        run.training_run_id,
+        run.base_model,
+        run.model_owner,
+        _lora(run),
+        _status(run),
+        ago(run.last_request_time),
+    )
+
+
+def _facts(run: "TrainingRun") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = [
+        ("Run ID", run.training_run_id),
+        ("Base model", run.base_model),
+        ("Owner", run.model_owner),
+        ("LoRA", yes_no(run.is_lora)),
+    ]
+    if run.lora_rank is not None:
+        pairs.append(("LoRA rank", run.lora_rank))
+    pairs += [("Status", _status(run)), ("Last update", ago(run.last_request_time))]
+    last = (
+        ("training", run.last_checkpoint),
+        ("sampler", run.last_sampler_checkpoint),
+    )
+    for name, checkpoint in last:
+        pairs += _last(name, checkpoint)
+    pairs += [(f"Metadata {name}", text) for name, text in (run.user_metadata or {}).items()]
+    return pairs
+
+
+def _last(name: str, checkpoint: "Checkpoint | None") -> list[tuple[str, Any]]:
+    if checkpoint is None:
+        return [(f"Last {name} checkpoint", "none")]
+    return [
+        (f"Last {name} checkpoint", checkpoint.tinker_path),
+        ("  saved", ago(checkpoint.time)),
+        ("  expires", ago(checkpoint.expires_at, none="Never")),
+    ]
+
+
+def _status(run: "TrainingRun") -> str:
+    return "Failed" if run.corrupted else "Active"
+
+
+def _lora(run: "TrainingRun") -> str:
+    if run.is_lora and run.lora_rank is not None:
+        return f"Yes (rank {run.lora_rank})"
+    return yes_no(run.is_lora)

@@ -1,0 +1,130 @@
+"""From a recipe and a file to what the steps train on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from tinkex.errors import ValidationError
+from tinkex.finetune.batches import Batches, split
+from tinkex.finetune.examples import Conversation, ExampleFile
+from tinkex.finetune.formats import ChatFormat, chat_format
+from tinkex.finetune.recipe import Recipe
+from tinkex.finetune.tokenizing import Tokenized, TokenizedExample, tokenize
+
+if TYPE_CHECKING:
+    from tinkex.tokenizer import Tokenizer
+
+
+@frozen(eq=False)
+class Prepared:
+    """Hold everything that a run trains on.
+
+    Attributes:
+        recipe: How it is trained.
+        tokenizer: The model's tokenizer.
+        chat: How conversations are written.
+        tokenized: All examples, those that are held out too, and the lines that were too long.
+        batches: What each step trains on.
+        held_out: Examples to measure the loss on.
+        steps: How many steps the run has.
+        has_conversations: Whether some of the examples are conversations.
+    """
+
+    recipe: Recipe
+    tokenizer: Tokenizer
+    chat: ChatFormat
+    tokenized: Tokenized
+    batches: Batches[TokenizedExample]
+    held_out: Sequence[TokenizedExample]
+    steps: int
+    has_conversations: bool
+
+
+def prepare(
+    recipe: Recipe,
+    file: ExampleFile,
+    tokenizer: Tokenizer,
+    *,
+    held_out_file: ExampleFile | None = None,
+    context_length: int | None = None,
+) -> Prepared:
+    """Turn a file's examples into batches, as a recipe says.
+
+    >>> recipe = Recipe(base_model="Qwen/Qwen3-8B", epochs=3, batch_size=1)
+    >>> prepare(recipe, read_examples("orders.jsonl"), tokenizer).steps
+    6
+
+    Args:
+        recipe: How it is trained.
+        file: The examples to train on.
+        tokenizer: The model's tokenizer.
+        held_out_file: Examples to measure the loss on, in place of a share of the others.
+        context_length: Most tokens that the model can read, if it is known.
+
+    Raises:
+        ValidationError: An example is too long; nothing is left to train on; or the examples are
+            held out both ways.
+        TokenizerError: The chat template refuses a conversation.
+    """
+    if held_out_file is not None and recipe.held_out:
+        raise ValidationError(
+            "give a share of the examples or a file of its own, not both", path="held_out"
+        )
+    length = min((n for n in (recipe.max_length, context_length) if n), default=None)
+    sources = [file] if held_out_file is None else [file, held_out_file]
+    has_conversations = any(
+        isinstance(one, Conversation) for source in sources for one in source.examples
+    )
+    kind = recipe.chat_format
+    if kind == "auto" and not has_conversations:
+        kind = "plain"  # No template is needed, nor the extra that it takes.
+    chat = chat_format(tokenizer, kind)
+
+    def tokens_of(source: ExampleFile) -> Tokenized:
+        try:
+            return tokenize(
+                source.examples,
+                tokenizer,
+                chat,
+                loss_on=recipe.loss_on,
+                max_length=length,
+                too_long=recipe.too_long,
+            )
+        except ValidationError as error:
+            raise ValidationError(f"{source.path}: {error.message}") from None
+
+    tokenized = tokens_of(file)
+    if not tokenized.examples:
+        raise ValidationError(
+            f"{file.path}: all {len(file.examples)} examples are longer than {length} tokens, so "
+            "nothing is left to train on"
+        )
+    if held_out_file is None:
+        kept, held_out = _split(recipe, tokenized)
+    else:
+        kept, held_out = list(tokenized.examples), list(tokens_of(held_out_file).examples)
+    batches = Batches(kept, recipe.batch_size, recipe.seed)
+    return Prepared(
+        recipe=recipe,
+        tokenizer=tokenizer,
+        chat=chat,
+        tokenized=tokenized,
+        batches=batches,
+        held_out=held_out,
+        steps=recipe.total_steps(batches.steps_per_epoch),
+        has_conversations=has_conversations,
+    )
+
+
+def _split(
+    recipe: Recipe, tokenized: Tokenized
+) -> tuple[list[TokenizedExample], list[TokenizedExample]]:
+    """Hold whole lines out: what a model saw of a line in training is no test."""
+    lines = list(dict.fromkeys(one.line for one in tokenized.examples))
+    _, held = split(lines, recipe.held_out, recipe.seed)
+    out = set(held)
+    kept = [one for one in tokenized.examples if one.line not in out]
+    return kept, [one for one in tokenized.examples if one.line in out]

@@ -1,0 +1,280 @@
+"""Bring lost runs back, a bounded number at a time, as often as their policy allows."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future as StandardFuture
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from attrs import define, evolve, field, frozen
+
+from tinkex.checks import checked_count, checked_id
+from tinkex.clock import SYSTEM_CLOCK, Clock
+from tinkex.errors import ClientClosedError, ValidationError
+from tinkex.events import emit
+from tinkex.recovery.attempts import contained
+from tinkex.recovery.events import (
+    CheckpointSelected,
+    ClientCreated,
+    RecoveryCompleted,
+    RecoveryExhausted,
+    RecoveryFailed,
+    RecoveryStarted,
+)
+from tinkex.recovery.policy import Recovered, RecoveryPolicy
+from tinkex.recovery.restore import described, restore
+from tinkex.recovery.selection import selected
+from tinkex.types import TrainingRun
+
+if TYPE_CHECKING:
+    from tinkex.rest import RestClient
+    from tinkex.service import ServiceClient
+    from tinkex.training import TrainingClient
+
+
+@frozen(kw_only=True)
+class LostRun:
+    """Name a run that is lost, and what is known of it.
+
+    Attributes:
+        run_id: The server's id of it.
+        service: The way to the server.
+        policy: How it is brought back.
+        training: The client that trained it.
+        metadata: What events say along.
+        last_checkpoint: Path of the last checkpoint, if the caller knows it.
+        run: What the server said of it.
+        rest: What looks for checkpoints; made from `service` if it is not given.
+    """
+
+    run_id: str
+    service: ServiceClient
+    policy: RecoveryPolicy
+    training: TrainingClient | None = None
+    metadata: Mapping[str, object] = field(factory=dict)
+    last_checkpoint: str | None = None
+    run: TrainingRun | None = None
+    rest: RestClient | None = None
+
+
+@define(eq=False)
+class _Job:
+    lost: LostRun
+    outcome: StandardFuture[Recovered] = field(factory=StandardFuture)
+    attempt: int = 0
+
+
+class RecoveryExecutor:
+    """Bring lost runs back in threads of its own.
+
+    >>> policy = RecoveryPolicy(enabled=True, checkpoint="tinker://r/weights/a")
+    >>> with RecoveryExecutor() as executor:
+    ...     recovered = executor.recover(training.model_id, service, policy).result()
+    ...     training = recovered.training
+
+    Runs wait in a queue; one that waits for its next attempt keeps no other from its turn.
+
+    Args:
+        max_concurrent: Most attempts at a time.
+        clock: What waits between attempts.
+    """
+
+    def __init__(self, max_concurrent: int = 1, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._most = checked_count(max_concurrent, "max_concurrent", 1)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pending: dict[str, _Job] = {}
+        self._ready: deque[_Job] = deque()
+        self._later: list[tuple[float, int, _Job]] = []
+        self._order = itertools.count()
+        self._wake = threading.Event()
+        self._threads: set[threading.Thread] = set()
+        self._closed = False
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Return the ids of the runs that are waiting, being brought back, or to be tried again."""
+        with self._lock:
+            return tuple(self._pending)
+
+    def recover(
+        self,
+        run_id: str,
+        service: ServiceClient,
+        policy: RecoveryPolicy,
+        *,
+        training: TrainingClient | None = None,
+        metadata: Mapping[str, object] | None = None,
+        last_checkpoint: str | None = None,
+        run: TrainingRun | None = None,
+        rest: RestClient | None = None,
+    ) -> StandardFuture[Recovered]:
+        """Bring a run back, and return the future of what it goes on as.
+
+        A run that is already waiting or under way is not taken twice: its future is returned. The
+        policy's callbacks are called before the future is done.
+
+        Args:
+            run_id: The run that is lost.
+            service: The way to the server. If its session is over, it begins a new one.
+            policy: Checkpoint, bounds and callbacks.
+            training: The client that trained it; `RecoveryPolicy.on_recovery` is told.
+            metadata: What events say along.
+            last_checkpoint: Path of its last checkpoint, if you know it.
+            run: What the server said of it, if you have just asked.
+            rest: What looks for checkpoints; made from `service` if it is not given.
+
+        Raises:
+            ValidationError: The policy is not enabled, or there is no such run.
+            ClientClosedError: The executor was closed.
+        """
+        if not policy.enabled:
+            raise ValidationError(
+                "is off; RecoveryPolicy(enabled=True) brings runs back", path="policy.enabled"
+            )
+        lost = LostRun(
+            run_id=checked_id(run_id, "run_id"),
+            service=service,
+            policy=policy,
+            training=training,
+            metadata=dict(metadata or {}),
+            last_checkpoint=last_checkpoint,
+            run=run,
+            rest=rest,
+        )
+        with self._lock:
+            if self._closed:
+                raise ClientClosedError("this RecoveryExecutor was closed; create a new one")
+            job = self._pending.get(run_id)
+            if job is None:
+                job = self._pending[run_id] = _Job(lost)
+                job.outcome.set_running_or_notify_cancel()
+                self._ready.append(job)
+                self._call_a_thread()
+            return job.outcome
+
+    def close(self) -> None:
+        """Begin no further attempt, and wait for those under way; runs that wait are given up."""
+        with self._lock:
+            self._closed = True
+            waiting = [*self._ready, *(job for _, _, job in self._later)]
+            self._ready.clear()
+            self._later.clear()
+            threads = list(self._threads)
+            self._wake.set()
+        for job in waiting:
+            self._settle(job, ClientClosedError("the RecoveryExecutor was closed meanwhile"))
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _call_a_thread(self) -> None:
+        self._wake.set()
+        if len(self._threads) < self._most:
+            thread = threading.Thread(target=self._work, name="tinkex-recovery", daemon=True)
+            self._threads.add(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            self._attempt(job)
+
+    def _next(self) -> _Job | None:
+        """Wait for a job whose turn it is; None, and this thread ends, if there is none left."""
+        while True:
+            with self._lock:
+                now = self._clock.now()
+                while self._later and self._later[0][0] <= now:
+                    self._ready.append(heapq.heappop(self._later)[2])
+                if self._ready:
+                    return self._ready.popleft()
+                if self._closed or not self._later:
+                    self._threads.discard(threading.current_thread())
+                    return None
+                self._wake.clear()
+                due = self._later[0][0] - now
+            self._clock.wait(self._wake, due)
+
+    def _attempt(self, job: _Job) -> None:
+        job.attempt += 1
+        lost = job.lost
+        try:
+            outcome: Recovered | Exception = bring_back(lost, job.attempt)
+        except Exception as error:  # noqa: BLE001 - whoever asked for it gets it
+            outcome = error
+        if isinstance(outcome, Recovered):
+            if lost.policy.on_recovery is not None:
+                contained(
+                    lost.policy.on_recovery, lost.training, outcome.training, outcome.checkpoint
+                )
+            self._settle(job, outcome)
+            return
+        said = {**_said(lost, job.attempt), "error": described(outcome)}
+        emit(RecoveryFailed(**said))
+        if job.attempt < lost.policy.max_attempts and self._put_off(job):
+            return
+        emit(RecoveryExhausted(**said))
+        if lost.policy.on_failure is not None:
+            contained(lost.policy.on_failure, lost.run_id, outcome)
+        self._settle(job, outcome)
+
+    def _put_off(self, job: _Job) -> bool:
+        # What the server said of the run may be why it failed.
+        job.lost = evolve(job.lost, run=None)
+        wait = job.lost.policy.wait_before(job.attempt + 1)
+        with self._lock:
+            if self._closed:
+                return False
+            heapq.heappush(self._later, (self._clock.now() + wait, next(self._order), job))
+            return True
+
+    def _settle(self, job: _Job, outcome: Recovered | Exception) -> None:
+        with self._lock:
+            self._pending.pop(job.lost.run_id, None)
+        if isinstance(outcome, Recovered):
+            job.outcome.set_result(outcome)
+        else:
+            job.outcome.set_exception(outcome)
+
+
+def bring_back(lost: LostRun, attempt: int = 1) -> Recovered:
+    """Make one attempt, in this thread.
+
+    Raises:
+        CheckpointError: There is no checkpoint to go back to.
+        TinkexError: The server refuses, or cannot be reached.
+    """
+    said = _said(lost, attempt)
+    emit(RecoveryStarted(**said))
+    rest = lost.rest or lost.service.create_rest_client()
+    path = selected(lost.policy, lost.run_id, rest, lost.run, lost.last_checkpoint)
+    emit(CheckpointSelected(**said, checkpoint=path))
+    training = restore(lost.service, path, optimizer=lost.policy.restore_optimizer)
+    emit(ClientCreated(**said, checkpoint=path, model_id=training.model_id))
+    emit(RecoveryCompleted(**said, checkpoint=path, model_id=training.model_id))
+    return Recovered(lost.run_id, training, path, attempt, lost.policy.restore_optimizer)
+
+
+def _said(lost: LostRun, attempt: int) -> Any:
+    return {
+        "run_id": lost.run_id,
+        "metadata": lost.metadata,
+        "attempt": attempt,
+        "strategy": lost.policy.strategy,
+    }

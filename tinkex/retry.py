@@ -1,0 +1,88 @@
+"""Call something of your own again when it fails in a way that may pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from tinkex.checks import checked_count
+from tinkex.clock import SYSTEM_CLOCK, Clock
+from tinkex.errors import TinkexError
+from tinkex.events.bus import emit, is_heard
+from tinkex.transport.retry import Retries, RetryBudget, RetryPolicy, full_jitter
+from tinkex.transport.unobserved import tell_failure
+
+__all__ = ["with_retry"]
+
+T = TypeVar("T")
+
+
+def with_retry(
+    function: Callable[[], T],
+    *,
+    operation: str = "with_retry",
+    max_retries: int = 10,
+    first_wait: float = 0.5,
+    longest_wait: float = 10.0,
+    deadline: float = 300.0,
+    jitter: Callable[[float], float] = full_jitter,
+    clock: Clock = SYSTEM_CLOCK,
+) -> T:
+    """Call a function until it succeeds, and return what it returns.
+
+    >>> with_retry(lambda: evaluate(sampler), operation="evaluate", max_retries=3)
+
+    tinkex's own calls retry by themselves; this is for a piece of work made of several. Only a
+    `TinkexError` that says that it is `retryable` is tried again, and no sooner than the server
+    asks; anything else is a mistake that the next attempt would make too. Each attempt is an event
+    (`tinkex.events.RetryAttempt`).
+
+    Args:
+        function: Called without arguments.
+        operation: What events call it.
+        max_retries: Attempts after the first one.
+        first_wait: Seconds; the upper end of the first wait, doubled for each further one.
+        longest_wait: Seconds; the upper end of any wait.
+        deadline: Seconds from the first attempt after which none is begun.
+        jitter: Draws each wait from its upper end.
+        clock: Where time comes from.
+
+    Raises:
+        TinkexError: The last attempt's, with the history of `attempts`.
+    """
+    policy = RetryPolicy(
+        max_attempts=checked_count(max_retries, "max_retries", 0) + 1,
+        deadline=deadline,
+        first_wait=first_wait,
+        longest_wait=longest_wait,
+    )
+    retries = Retries(policy, RetryBudget(), clock, jitter)
+    history: list[str] = []
+    while True:
+        _tell(operation, retries, is_over=False)
+        try:
+            result = function()
+        except TinkexError as error:
+            history.append(f"{retries.elapsed:.1f} s: {type(error).__name__}")
+            wait = retries.next_wait(retry_after=error.retry_after) if error.retryable else None
+            if is_heard():
+                tell_failure(operation, error.session_id, retries, error, wait)
+            if wait is None:
+                error.attempts = tuple(history)
+                raise
+        else:
+            _tell(operation, retries, is_over=True)
+            return result
+        clock.sleep(wait)
+
+
+def _tell(operation: str, retries: Retries, *, is_over: bool) -> None:
+    if not is_heard():
+        return
+    from tinkex.events.kinds import RetryAttemptStart, RetryAttemptStop
+
+    attempt = retries.attempt - 1
+    if is_over:
+        emit(RetryAttemptStop(operation=operation, attempt=attempt, duration=retries.elapsed))
+    else:
+        emit(RetryAttemptStart(operation=operation, attempt=attempt))

@@ -1,0 +1,177 @@
+"""Build the documentation site into build/site: `make docs`.
+
+python tools/build_site.py             builds it, and fails on any warning
+python tools/build_site.py --stage     only puts the pages together, in build/site-source
+
+The pages of docs/ link to files beside it, as they must on a code host. Here README.md, CHANGELOG.md and
+others become pages of the site, links to them follow, and other files that a page names are copied.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import reference
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "build" / "site-source"
+PAGES = SOURCE / "docs"
+SITE = ROOT / "build" / "site"
+# Pages that lie elsewhere in the repository, by their place on the site.
+ELSEWHERE = {
+    "index.md": "README.md",
+    "changelog.md": "CHANGELOG.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "security.md": "SECURITY.md",
+    "codegen.md": "codegen/README.md",
+    "benchmarks.md": "bench/README.md",
+    "results.md": "bench/RESULTS.md",
+    "examples.md": "examples/README.md",
+}
+# A folder that a page links to is shown by this page.
+FOLDERS = {"examples": "examples.md", "bench": "benchmarks.md", "codegen": "codegen.md"}
+LINK = re.compile(r"(\]\(|\]: |(?:href|src)=\")(?![a-z]+:|#)([^)\s#\"]+)")
+FENCE = re.compile(r"^(```.*?^```|    .*?$)", re.MULTILINE | re.DOTALL)
+
+
+class SiteError(Exception):
+    """Report what keeps the site from being built."""
+
+
+def origins() -> dict[str, Path]:
+    """Return for each page of the site the file that it is made from."""
+    own = {str(page.relative_to(ROOT / "docs")): page for page in (ROOT / "docs").rglob("*.md")}
+    other = {place: ROOT / file for place, file in ELSEWHERE.items() if (ROOT / file).exists()}
+    return {**own, **other}
+
+
+def examples_page() -> str:
+    """List the programs of examples/ by the first line of their docstrings."""
+    lines = ["# Examples", "", "Programs to start from; `make examples` runs them.", ""]
+    for file in sorted((ROOT / "examples").glob("*.py")):
+        said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        lines.append(f"- [{file.name}]({file.name}) — {said.splitlines()[0] if said else ''}")
+    return "\n".join(lines) + "\n"
+
+
+def with_links_that_lead(text: str, place: str, origin: Path, places: dict[Path, str]) -> str:
+    """Point the links of a page at where their targets lie on the site, copying files that need it."""
+    here = (PAGES / place).parent
+
+    def moved(match: re.Match[str]) -> str:
+        target = Path(os.path.normpath(origin.parent / match[2]))
+        if target in places:
+            found = PAGES / places[target]
+        elif target.is_relative_to(ROOT / "docs") and target.is_file():
+            found = PAGES / target.relative_to(ROOT / "docs")
+        elif target.is_dir() and target.name in FOLDERS:
+            found = PAGES / FOLDERS[target.name]
+        elif target.is_file() and target.is_relative_to(ROOT):
+            found = PAGES / "files" / target.relative_to(ROOT)
+            found.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(target, found)
+        else:
+            raise SiteError(f"{origin.relative_to(ROOT)} links to {match[2]}, which is not there")
+        return match[1] + os.path.relpath(found, here)
+
+    # Links are looked for outside code alone.
+    parts = FENCE.split(text)
+    return "".join(part if i % 2 else LINK.sub(moved, part) for i, part in enumerate(parts))
+
+
+def index_with_links(text: str) -> str:
+    """Link the names of the index of docs/api.md to their places in the reference."""
+    places = reference.anchors()
+    lines, owner = [], ""
+    for line in text.splitlines():
+        shown = line
+        heading, item = re.match(r"### (\w+)$", line), re.match(r"- (`(\w+)[^`]*`)(.*)", line)
+        if heading:
+            owner = heading[1]
+            shown = f"### [{owner}](reference/{places[owner]})"
+        elif item and (place := places.get(f"{owner}.{item[2]}", places.get(item[2]))):
+            shown = f"- [{item[1]}](reference/{place}){item[3]}"
+        lines.append(shown)
+    return "\n".join(lines) + "\n"
+
+
+def known(entries: list[Any], reference_pages: list[dict[str, str]]) -> list[Any]:
+    """Return the navigation with the pages that are there, and the reference in its place."""
+    kept: list[Any] = []
+    for entry in entries:
+        if entry == "reference":
+            kept.extend(reference_pages)
+            continue
+        [(title, value)] = entry.items()
+        if isinstance(value, list):
+            kept.append({title: known(value, reference_pages)})
+        elif (PAGES / value).exists():
+            kept.append({title: value})
+    return kept
+
+
+def listed(entries: list[Any]) -> set[str]:
+    """Return every page that a navigation names."""
+    found: set[str] = set()
+    for entry in entries:
+        for value in entry.values():
+            found |= listed(value) if isinstance(value, list) else {value}
+    return found
+
+
+def stage() -> None:
+    """Put all pages, and a configuration that fits them, into build/site-source."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", PAGES, ignore=shutil.ignore_patterns("*.md"))
+    pages = origins()
+    places = {origin: place for place, origin in pages.items()}
+    texts = {place: origin.read_text(encoding="utf-8") for place, origin in pages.items()}
+    if "examples.md" not in texts:
+        texts["examples.md"] = examples_page()
+    for place, text in texts.items():
+        origin = pages.get(place, ROOT / "examples" / "README.md")
+        (PAGES / place).parent.mkdir(parents=True, exist_ok=True)
+        moved = with_links_that_lead(text, place, origin, places)
+        if place == "api.md":
+            moved = index_with_links(moved)
+        (PAGES / place).write_text(moved, encoding="utf-8")
+    titles = reference.write(PAGES / "reference")
+
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    settings["nav"] = known(settings["nav"], [{t: f"reference/{f}"} for t, f in titles])
+    lost = {str(page.relative_to(PAGES)) for page in PAGES.rglob("*.md")} - listed(settings["nav"])
+    if lost:
+        raise SiteError(f"add to the nav of mkdocs.yml: {', '.join(sorted(lost))}")
+    (SOURCE / "mkdocs.yml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+
+def main() -> int:
+    """Stage and build."""
+    try:
+        stage()
+    except SiteError as error:
+        print(f"error: {error}")
+        return 1
+    if "--stage" in sys.argv:
+        return 0
+    shutil.rmtree(SITE, ignore_errors=True)
+    command = [str(Path(sys.executable).with_name("zensical")), "build", "--strict", "--clean"]
+    done = subprocess.run(command, cwd=SOURCE, check=False)
+    if done.returncode == 0:
+        shutil.move(SOURCE / "site", SITE)  # zensical writes inside its project alone
+        place = SITE.relative_to(ROOT)
+        print(f"The site is {place}/index.html; its search works where it is served:")
+        print(f"  python3 -m http.server --directory {place}")
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
