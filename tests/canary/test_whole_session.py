@@ -242,6 +242,7 @@ def test_a_whole_session_tells_no_secret_no_prompt_and_no_signed_url(
     }  # fmt: skip
     assert {"tinkex.transport", "tinkex.events", "httpx"} <= lines.names
     assert any(name.startswith("httpcore") for name in lines.names)
+    assert any(getattr(event, "operation", "") == "download_archive" for event in heard)
     told = {type(event).__name__ for event in heard}
     assert {"HttpRequestStop", "RetryAttemptRetry", "FutureStop", "TokensUsed"} <= told
     assert {"tinkex.sample", "tinkex.forward_backward"} <= {
