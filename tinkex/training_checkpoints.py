@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tinkex_generated.api.weights import (
     load_weights,
@@ -30,12 +30,15 @@ from tinkex.futures import Future
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.secret import Secret
 from tinkex.session import Session
+from tinkex.submission import Reconcile
 from tinkex.types import (
     LoadWeightsResponse,
     SaveWeightsExternalResponse,
     SaveWeightsForSamplerResponse,
     SaveWeightsResponse,
 )
+
+T = TypeVar("T")
 
 SamplingClientKind = Literal["snapshot", "inflight"]
 
@@ -85,6 +88,7 @@ class CheckpointCalls:
                 )
             ),
             SaveWeightsResponse.from_dict,
+            lambda seconds: self._saved(f"weights/{path}", seconds, SaveWeightsResponse),
         )
 
     def load_state(
@@ -279,7 +283,21 @@ class CheckpointCalls:
                 )
             ),
             SaveWeightsForSamplerResponse.from_dict,
+            (
+                lambda seconds: self._saved(
+                    f"sampler_weights/{path}", seconds, SaveWeightsForSamplerResponse
+                )
+            )
+            if path is not None
+            else None,
         )
+
+    def _saved(self, checkpoint_id: str, seconds: float, answer: Callable[..., T]) -> T | None:
+        # It reads dates, for which nobody should wait whose saves are all answered.
+        from tinkex.saved import saved_within
+
+        path = saved_within(self._session, self.model_id, checkpoint_id, seconds)
+        return None if path is None else answer(path=path)
 
     def _submit(
         self,
@@ -287,6 +305,7 @@ class CheckpointCalls:
         request_type: str,
         build: Callable[[int], Request],
         parse: Callable[[Mapping[str, Any]], Any],
+        reconcile: Reconcile | None = None,
     ) -> Future[Any]:
         """Send one numbered request of this model; `TrainingClient` knows how."""
         raise NotImplementedError

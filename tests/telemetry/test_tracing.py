@@ -84,6 +84,7 @@ def test_all_attempts_of_a_request_are_one_span(spans) -> None:
     assert request.status.status_code.name != "ERROR"
 
 
+@pytest.mark.holds("S4")
 def test_a_failed_call_is_an_error_of_its_class_alone(spans) -> None:
     """What the error says may quote a prompt, so no span has it."""
     script = sampling(Script(), {"error": CANARY, "category": "user"})
