@@ -179,6 +179,7 @@ def test_event_data_keeps_kinds_and_drops_contents() -> None:
     assert len(plain({str(i): i for i in range(100)})) == 32
 
 
+@pytest.mark.holds("S4")
 def test_strings_lose_keys_and_paths_of_this_machine(
     make: Callable[..., TelemetryReporter], inbox: Inbox
 ) -> None:
