@@ -123,6 +123,7 @@ def test_a_finished_run_has_no_steps_left_and_its_client_back(
         assert go(run, 6) == [5]
 
 
+@pytest.mark.holds("F45")
 def test_a_model_that_is_lost_in_a_step_is_brought_back_in_the_loop(
     tmp_path: Path, server: LocalServer, service: ServiceClient
 ) -> None:
@@ -340,6 +341,7 @@ def test_another_objects_404_is_raised_at_once(tmp_path: Path, service: ServiceC
     assert heard == []
 
 
+@pytest.mark.holds("F45")
 def test_a_step_that_fails_again_and_again_is_given_up(
     tmp_path: Path, server: LocalServer, service: ServiceClient
 ) -> None:
