@@ -40,6 +40,8 @@ GOOD: list[tuple[tuple[str, ...], str]] = [
     (("session", "info", "{session_id}"), "Training run: {run_id}"),
     (("session", "close", "{session_id}"), "Closed {session_id}"),
     (("model", "list"), "tinkex/tiny-chat\t"),
+    (("auth", "status"), "Server: http://127.0.0.1:"),
+    (("auth", "whoami"), "Organization: local"),
     (("config", "show"), "base_url\thttp://127.0.0.1:"),
     (("usage",), "Usage from "),
     (("doctor",), "sample       ok"),
@@ -101,6 +103,7 @@ REMOTE: list[tuple[str, ...]] = [
     ("session", "info", "s"),
     ("session", "close", "s"),
     ("model", "list"),
+    ("auth", "whoami"),
     ("usage",),
     ("doctor",),
 ]
