@@ -177,10 +177,13 @@ def test_ctrl_c_while_deleting_tells_what_is_gone(shell: Shell) -> None:
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}"
         with start("checkpoint", "delete", *paths, "--yes", "--base-url", url) as process:
-            _, err = process.communicate(timeout=60)
-        interrupted.set()
-        server.shutdown()
-        thread.join()
+            try:
+                _, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
+                interrupted.set()
+                server.shutdown()
+                thread.join()
     assert process.returncode == 130
     assert err.split("\n") == [
         f"deleted before the interruption: {paths[0]}",
