@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,20 @@ from tinkex.finetune import (
     Batches,
     Completion,
     ExampleFile,
+    Listener,
     Plan,
     Recipe,
     Source,
+    StepReport,
+    fine_tune,
     prepare,
+    read_examples,
     tokenize,
     train,
 )
 from tinkex.finetune.loop import Evaluation, _report, _Sent
 from tinkex.local import LocalServer
-from tinkex.recovery import RecoveryPolicy, resumable
+from tinkex.recovery import RecoveryPolicy, ResumableRun, resumable
 from tinkex.testing import Fault
 from tinkex.types import ForwardBackwardOutput, OptimStepResponse
 
@@ -59,6 +64,38 @@ def test_the_next_step_is_sent_before_the_last_one_is_answered(
         for report in train(run, batches(), RECIPE):
             seen.append((report.step, sent))
     assert seen == [(1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 6)]
+
+
+def test_steps_are_told_before_a_checkpoint_holds_them(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """Whoever crashes after it was saved finds every number written down."""
+    told: list[int] = []
+    saved: list[tuple[int, int]] = []
+
+    class Told(Listener):
+        def begun(self, run: ResumableRun) -> None:
+            save = run.training.save_state
+
+            def counting(name: str, *rest: Any, **more: Any) -> Any:
+                saved.append((run.step, len(told)))
+                return save(name, *rest, **more)
+
+            run.training.save_state = counting
+
+        def reported(self, report: StepReport) -> None:
+            told.append(report.step)
+
+    file = tmp_path / "data.jsonl"
+    file.write_text('{"prompt": "a", "completion": "b"}\n' * 2)
+    read = read_examples(file)
+    plan = Plan(recipe=RECIPE, data=Source.of(read), checkpoint_every=2)
+    prepared = prepare(RECIPE, read, TOKENIZER)
+    outcome = fine_tune(nano_service, plan, prepared, tmp_path / "run", listener=Told())
+    assert told == [1, 2, 3, 4, 5, 6]
+    assert saved == [(2, 2), (4, 4), (6, 6), (6, 6)]
+    assert outcome.finished
+    assert Plan.read(tmp_path / "run").result == json.loads(json.dumps(outcome.to_dict()))
 
 
 def test_a_loop_that_is_stopped_ends_with_what_was_sent(

@@ -4,7 +4,6 @@ import contextlib
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tinkex.cli.interrupts import Interrupts
@@ -42,12 +41,7 @@ class Reporter(Listener):
         self._log = self._opened.enter_context(TrainingLog(self._metrics))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._opened.close()
 
     def begun(self, run: "ResumableRun") -> None:

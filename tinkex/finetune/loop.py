@@ -107,6 +107,7 @@ def train(
     *,
     held_out: Sequence[TokenizedExample] = (),
     measured_at: Callable[[int], bool] = lambda _: False,
+    settled_at: Callable[[int], bool] = lambda _: False,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[StepReport]:
     """Do the steps of a recipe and yield a report of each as it is answered.
@@ -129,6 +130,8 @@ def train(
         recipe: How; its number of steps is where the loop ends.
         held_out: Examples to measure the loss on.
         measured_at: Whether it is measured after so many steps.
+        settled_at: Whether so many steps are all to be reported before another one is sent: where
+            the run is saved, which waits for them in any case.
         stop: Asked after each step that was sent; True ends the loop when those on their way are
             reported. Who leaves it in another way leaves the model a step further than the last
             report.
@@ -150,7 +153,8 @@ def train(
             under_way.append(
                 _send(run.training, number, batches[number - 1], schedule, recipe, measured)
             )
-            while len(under_way) >= (_AHEAD if number < total else 1):
+            is_last = number == total or settled_at(number)
+            while len(under_way) >= (1 if is_last else _AHEAD):
                 done.append(_report(under_way.popleft(), batches.steps_per_epoch))
         yield from done
         if stop():
