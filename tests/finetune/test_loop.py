@@ -13,7 +13,7 @@ from support.clock import FakeClock
 from support.nano import NANO, nano_service
 
 from tinkex import ServiceClient, get_tokenizer
-from tinkex.errors import CheckpointError, TinkexError, ValidationError
+from tinkex.errors import CheckpointError, DivergedError, ValidationError
 from tinkex.finetune import (
     Batches,
     Completion,
@@ -189,7 +189,7 @@ def test_a_loss_that_is_no_number_ends_the_run(loss: float) -> None:
         update=update,
         evaluation=None,
     )
-    with pytest.raises(TinkexError, match=r"step 3 is (nan|inf): .* learning rate than 0\.5"):
+    with pytest.raises(DivergedError, match=r"step 3 is (nan|inf): .* learning rate than 0\.5"):
         _report(sent, steps_per_epoch=1)
 
 

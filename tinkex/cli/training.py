@@ -15,7 +15,7 @@ from tinkex.cli.interrupts import Interrupts
 from tinkex.cli.invocation import Invocation
 from tinkex.cli.reporting import Reporter
 from tinkex.cli.tables import facts
-from tinkex.errors import MissingDependencyError, TinkexError
+from tinkex.errors import DivergedError, MissingDependencyError, TinkexError
 from tinkex.finetune.folder import METRICS, PLOT, Plan, Source, has_run
 from tinkex.finetune.prepare import Prepared
 from tinkex.finetune.recipe import Recipe
@@ -140,6 +140,8 @@ def _how_to_go_on(invocation: Invocation, folder: Path) -> Iterator[None]:
     """Tell the command that goes on with the run, however it was stopped."""
     try:
         yield
+    except DivergedError:
+        raise
     except BaseException:
         from tinkex.recovery import read_run
 

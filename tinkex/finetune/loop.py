@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
-from tinkex.errors import TinkexError, ValidationError
+from tinkex.errors import DivergedError, ValidationError
 from tinkex.finetune.batches import Batches
 from tinkex.finetune.recipe import Recipe
 from tinkex.finetune.schedule import Schedule
@@ -137,7 +137,8 @@ def train(
             report.
 
     Raises:
-        TinkexError: The server refused a step, its result cannot be had, or the loss is no number.
+        DivergedError: The loss is no number any more.
+        TinkexError: The server refused a step, or its result cannot be had.
     """
     total = recipe.total_steps(batches.steps_per_epoch)
     schedule = recipe.schedule(total)
@@ -189,7 +190,7 @@ def _send(
 def _report(sent: _Sent, steps_per_epoch: int) -> StepReport:
     loss = sent.output.result().loss / sent.weight
     if not math.isfinite(loss):
-        raise TinkexError(
+        raise DivergedError(
             f"the loss of step {sent.step} is {loss}: the run diverged. Begin anew with a lower "
             f"learning rate than {sent.learning_rate:g}, or clip the gradient"
         )
