@@ -16,6 +16,7 @@ from typing import Any
 
 import tinkex
 import tinkex.checkpoints
+import tinkex.circuit_breaker
 import tinkex.credentials
 import tinkex.errors
 import tinkex.events
@@ -36,8 +37,8 @@ ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
 TOP = """# API index
 
-Every public name, with its signature and what it does in a line; `help(name)` says more. Made by
-`tools/api_page.py` from the code: do not edit.
+Every public name, with its signature and what it does in a line. The site that `make docs` builds has the whole
+docstrings, and so has `help(name)`. Made by `tools/api_page.py` from the code: do not edit.
 """
 SECTIONS = [
     ("Clients", tinkex, ["ServiceClient", "TrainingClient", "SamplingClient", "RestClient"]),
@@ -48,6 +49,11 @@ SECTIONS = [
     ("Types: tinkex.types", tinkex.types, tinkex.types.__all__),
     ("Losses: tinkex.losses", tinkex.losses, tinkex.losses.__all__),
     ("Regularizers: tinkex.regularizers", tinkex.regularizers, tinkex.regularizers.__all__),
+    (
+        "Circuit breakers: tinkex.circuit_breaker",
+        tinkex.circuit_breaker,
+        tinkex.circuit_breaker.__all__,
+    ),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
     ("Fine-tuning from files: tinkex.finetune", tinkex.finetune, tinkex.finetune.__all__),
     ("Events: tinkex.events", tinkex.events, tinkex.events.__all__),

@@ -74,6 +74,7 @@ def test_help_loads_no_client(line: str) -> None:
     assert not loaded & heavy
 
 
+@pytest.mark.holds("S18")
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
@@ -92,6 +93,7 @@ def test_a_terminal_is_shown_text_and_given_no_orders(given: str, shown: str) ->
     assert text.for_terminal(given) == shown
 
 
+@pytest.mark.holds("S18")
 def test_json_escapes_what_a_terminal_would_act_upon() -> None:
     """It stays JSON of the same value, and NaN becomes null."""
     import json
@@ -153,6 +155,24 @@ def test_progress_is_a_line_that_fits_and_goes_away() -> None:
     assert lines[2].startswith("Downloading [######..................] 512 B/2.0 KB aaa")
     assert lines[3] == "Downloading [########################] 2.0 KB/2.0 KB"
     assert max(map(len, lines)) == 79
+
+
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_options(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, shell_name: str
+) -> None:
+    """The script asks tinkex itself, which answers with what can stand there."""
+    assert "_TINKEX_COMPLETE" in shell("completion", shell_name).out
+    monkeypatch.setenv("_TINKEX_COMPLETE", f"{shell_name}_complete")
+    for typed, wanted in (("tinkex checkpoint pu", "publish"), ("tinkex run list --li", "--limit")):
+        last = typed.split()[-1]
+        monkeypatch.setenv("COMP_WORDS", typed)
+        # Fish hands over the word itself, the others its number.
+        number = str(len(typed.split()) - 1)
+        monkeypatch.setenv("COMP_CWORD", last if shell_name == "fish" else number)
+        done = shell.process()
+        assert (done.code, wanted in done.out) == (0, True)
+        assert "prune" not in done.out
 
 
 def test_color_is_for_terminals_that_want_it(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

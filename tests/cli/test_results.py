@@ -224,6 +224,7 @@ def test_limit_and_offset_page_and_zero_means_all(shell: Shell, made: Made) -> N
     assert beyond["checkpoints"] == []
 
 
+@pytest.mark.holds("S18")
 def test_what_the_server_says_moves_no_cursor(shell: Shell, made: Made) -> None:
     """Control characters are left out on a terminal, and escaped in JSON everywhere."""
     shown = shell("run", "info", made.run_id, terminal=200).out
@@ -291,6 +292,33 @@ def test_a_stream_is_the_text_alone(
         assert shell(*greedy, "--stream") == streamed
 
 
+def test_a_paused_queue_is_told_of_on_a_terminal(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a line of its own, without what would steer the terminal; a pipe hears nothing."""
+    paused = Fault(
+        on="retrieve_future",
+        times=2,
+        status=408,
+        body={
+            "type": "try_again",
+            "request_id": "r",
+            "queue_state": "paused_capacity",
+            "queue_state_reason": "short of \x1b[31mcards",
+        },
+    )
+    sample = (*SAMPLE, "--prompt", "a", "--num-samples", "2")
+    with LocalServer(data_dir=tmp_path / "paused", faults=[paused]) as server:
+        monkeypatch.setenv("TINKER_BASE_URL", server.base_url)
+        told = shell(*sample, terminal=100)
+        assert told.code == 0
+        assert re.search(
+            r"\r\x1b\[Kthe server's queue is paused_capacity: short of [^\x1b\n]*cards\n", told.err
+        )
+        server.faults.add(paused)
+        assert "queue" not in shell(*sample).err
+
+
 def test_samples_go_to_a_file(shell: Shell, tmp_path: Path) -> None:
     """Folders are made, the file ends with a line end, and stdout stays empty."""
     done = shell(*SAMPLE, "--prompt", "a", "--json", "--output", "deep/er/out.json")
@@ -336,6 +364,7 @@ def test_pruning_rehearses_asks_and_deletes(shell: Shell, made: Made) -> None:
     assert made.paths[1] not in shell("checkpoint", "list", "--limit", "0").out
 
 
+@pytest.mark.holds("S19")
 def test_csv_is_no_formula(shell: Shell, made: Made) -> None:
     """A line for each hour and kind; the cells are quoted where a spreadsheet would compute."""
     from tinkex.cli.usage import csv_cell
