@@ -218,6 +218,9 @@ def test_training_goes_on_from_a_checkpoint(shell: Shell, data: Path) -> None:
     second = shell("train", str(data), "--from", first["state_path"], "--steps", "1", *options)
     assert second.code == 0, second.err
     assert second.json["last"]["loss"] < first["last"]["loss"]
+    unknown = shell("train", str(data), "--base-model", "tinkex/none", "--steps", "1")
+    assert unknown.code == 1
+    assert "tinkex/none" in unknown.err
     nowhere = first["state_path"] + "x"
     gone = shell("train", str(data), "--from", nowhere, "--steps", "1")
     assert gone.code == 1

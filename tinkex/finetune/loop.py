@@ -176,6 +176,10 @@ def _send(
     output, update = training.train_step(
         [one.datum() for one in batch], "cross_entropy", recipe.adam(rate)
     )
+    # Asking lets background threads fetch the results, so that their round trips do not add to those
+    # of sending: measured with 50 ms each way to the server, steps take 0.6 of the time.
+    for future in (output, update):
+        future.done()
     return _Sent(
         step=number,
         learning_rate=rate,
