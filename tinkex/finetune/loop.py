@@ -177,7 +177,7 @@ def _send(
         [one.datum() for one in batch], "cross_entropy", recipe.adam(rate)
     )
     # Asking lets background threads fetch the results, so that their round trips do not add to those
-    # of sending: measured with 50 ms each way to the server, steps take 0.6 of the time.
+    # of sending.
     for future in (output, update):
         future.done()
     return _Sent(
