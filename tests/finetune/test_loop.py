@@ -12,11 +12,12 @@ import pytest
 from support.clock import FakeClock
 from support.nano import NANO, nano_service
 
-from tinkex import ServiceClient, get_tokenizer
+from tinkex import ServiceClient, Tokenizer, get_tokenizer
 from tinkex.errors import CheckpointError, DivergedError, ValidationError
 from tinkex.finetune import (
     Batches,
     Completion,
+    Conversation,
     ExampleFile,
     Listener,
     Plan,
@@ -33,6 +34,7 @@ from tinkex.finetune.loop import Evaluation, _report, _Sent
 from tinkex.local import LocalServer
 from tinkex.recovery import RecoveryPolicy, ResumableRun, resumable
 from tinkex.testing import Fault
+from tinkex.tokenizer.chat import ChatTemplate
 from tinkex.types import ForwardBackwardOutput, OptimStepResponse
 
 __all__ = ["nano_service"]
@@ -207,6 +209,21 @@ def test_whole_lines_are_held_out(tmp_path: Path) -> None:
         prepare(recipe, file, TOKENIZER, held_out_file=other)
     apart = prepare(Recipe(base_model=NANO), file, TOKENIZER, held_out_file=other)
     assert (len(apart.batches.examples), len(apart.held_out)) == (10, 1)
+
+
+def test_the_template_knows_what_the_recipe_tells_it(tmp_path: Path) -> None:
+    """In every example, and in the prompts that show what was learned."""
+    template = ChatTemplate(
+        "t", {"default": "{{ mood }}{% for m in messages %}{{ m.content }}{% endfor %}"}
+    )
+    tokenizer = Tokenizer(TOKENIZER.backend, "t", chat_template=template)
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    file = ExampleFile(tmp_path / "a", [Conversation(1, messages, [0.0, 1.0])], {}, "0")
+    recipe = Recipe(base_model=NANO, template_variables={"mood": "calm "})
+    prepared = prepare(recipe, file, tokenizer)
+    assert list(prepared.tokenized.examples[0].spans(tokenizer)) == [("calm a", 0.0), ("b", 1.0)]
+    assert prepared.chat.prompt([]) == "calm "
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
 
 
 def test_nothing_is_left_of_lines_that_are_all_too_long(tmp_path: Path) -> None:
