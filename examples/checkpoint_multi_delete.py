@@ -35,6 +35,7 @@ def main() -> None:
 
         done = delete(service.create_rest_client(), paths)
         summary = {
+            "command": "checkpoint",
             "action": "delete",
             "paths": paths,
             "deleted": len(done.deleted),

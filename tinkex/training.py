@@ -17,7 +17,7 @@ from tinkex.creation import create_model, outcome
 from tinkex.errors import NotFoundError, TinkexError
 from tinkex.futures import Future
 from tinkex.session import Session
-from tinkex.submission import SubmissionQueue, future
+from tinkex.submission import Reconcile, SubmissionQueue, future
 from tinkex.training_checkpoints import CheckpointCalls
 from tinkex.types import (
     AdamParams,
@@ -291,10 +291,13 @@ class TrainingClient(CheckpointCalls):
         request_type: str,
         build: Callable[[int], Request],
         parse: Callable[[Mapping[str, Any]], Any],
+        reconcile: Reconcile | None = None,
     ) -> Future[Any]:
         with self._session.scope(operation, self.base_model):
             try:
-                work = self._queue.submit([build], request_type=request_type, parse=parse)
+                work = self._queue.submit(
+                    [build], request_type=request_type, parse=parse, reconcile=reconcile
+                )
             except TinkexError as error:
                 raise error.with_traceback(None) from None
             return self._promised(work, operation)

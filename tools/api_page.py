@@ -16,6 +16,7 @@ from typing import Any
 
 import tinkex
 import tinkex.checkpoints
+import tinkex.circuit_breaker
 import tinkex.credentials
 import tinkex.errors
 import tinkex.events
@@ -47,6 +48,11 @@ SECTIONS = [
     ("Types: tinkex.types", tinkex.types, tinkex.types.__all__),
     ("Losses: tinkex.losses", tinkex.losses, tinkex.losses.__all__),
     ("Regularizers: tinkex.regularizers", tinkex.regularizers, tinkex.regularizers.__all__),
+    (
+        "Circuit breakers: tinkex.circuit_breaker",
+        tinkex.circuit_breaker,
+        tinkex.circuit_breaker.__all__,
+    ),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
     ("Events: tinkex.events", tinkex.events, tinkex.events.__all__),
     ("Metrics: tinkex.metrics", tinkex.metrics, tinkex.metrics.__all__),

@@ -70,6 +70,7 @@ def test_help_loads_no_client(line: str) -> None:
     assert not loaded & heavy
 
 
+@pytest.mark.holds("S18")
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
@@ -88,6 +89,7 @@ def test_a_terminal_is_shown_text_and_given_no_orders(given: str, shown: str) ->
     assert text.for_terminal(given) == shown
 
 
+@pytest.mark.holds("S18")
 def test_json_escapes_what_a_terminal_would_act_upon() -> None:
     """It stays JSON of the same value, and NaN becomes null."""
     import json

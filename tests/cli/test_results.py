@@ -223,6 +223,7 @@ def test_limit_and_offset_page_and_zero_means_all(shell: Shell, made: Made) -> N
     assert beyond["checkpoints"] == []
 
 
+@pytest.mark.holds("S18")
 def test_what_the_server_says_moves_no_cursor(shell: Shell, made: Made) -> None:
     """Control characters are left out on a terminal, and escaped in JSON everywhere."""
     shown = shell("run", "info", made.run_id, terminal=200).out
@@ -320,6 +321,7 @@ def test_pruning_rehearses_asks_and_deletes(shell: Shell, made: Made) -> None:
     assert made.paths[1] not in shell("checkpoint", "list", "--limit", "0").out
 
 
+@pytest.mark.holds("S19")
 def test_csv_is_no_formula(shell: Shell, made: Made) -> None:
     """A line for each hour and kind; the cells are quoted where a spreadsheet would compute."""
     from tinkex.cli.usage import csv_cell

@@ -122,6 +122,7 @@ def test_a_finished_run_has_no_steps_left_and_its_client_back(
         assert go(run, 6) == [5]
 
 
+@pytest.mark.holds("F45")
 def test_a_model_that_is_lost_in_a_step_is_brought_back_in_the_loop(
     tmp_path: Path, server: LocalServer, service: ServiceClient
 ) -> None:
