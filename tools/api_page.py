@@ -95,8 +95,9 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
 def entry(name: str, thing: Any) -> Iterator[str]:
     """Yield the lines about one name."""
     if not inspect.isclass(thing):
-        call = f"{name}{signature(thing)}" if callable(thing) else name
-        yield f"- `{call}` — {first_line(thing) if callable(thing) else 'a union or literal type.'}"
+        routine = inspect.isroutine(thing)
+        call = f"{name}{signature(thing)}" if routine else name
+        yield f"- `{call}` — {first_line(thing) if routine else 'a union or literal type.'}"
         return
     yield f"### {name}\n"
     yield f"{first_line(thing)}\n"
