@@ -89,8 +89,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         service = opened.enter_context(tinkex.ServiceClient(base_url=server.base_url))
         training = service.create_lora_training_client("tinkex/nano", rank=8, seed=0)
         kept = service.create_lora_training_client("tinkex/nano", rank=8, seed=0)
-        for name in "ab":
-            kept.save_state(name).result()
         path = kept.save_weights_for_sampler("final").result().path
         rest = service.create_rest_client()
         got = rest.download_checkpoint(path, folder)
@@ -103,6 +101,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         began = resumable(folder / "run", service, base_model="tinkex/nano", checkpoint_every=50)
         metrics, run = opened.enter_context(Metrics()), opened.enter_context(began)
         yield {
+            "kept": kept,
             "names": {
                 "tinkex": tinkex, "np": np, "Path": Path, "timedelta": timedelta,
                 "service": service, "training": training, "sampler": sampler, "rest": rest,
@@ -147,6 +146,8 @@ def test_a_docstrings_example_does_what_it_says(
     """The example runs, and prints what it shows."""
     if title in NOT_RUN:
         pytest.skip(NOT_RUN[title])
+    for name in "ab":  # an example may delete them
+        world["kept"].save_state(name, overwrite=True).result()
     text = inspect.getdoc(thing) or ""
     if title not in AS_WRITTEN:
         for theirs, ours in world["stand_ins"].items():
