@@ -55,12 +55,8 @@ generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md, cli.md
 	$(PY) tools/cli_page.py
 	$(PY) tools/reliability_page.py
 
-examples: $(RUNTIME)  ## run the examples against the local server (or, with TINKER_API_KEY, the service)
-	@for example in sampling_basic training_loop save_weights_and_sample async_client_creation checkpoint_download \
-		custom_loss_training structured_regularizers structured_regularizers_live rl_importance_sampling \
-		kimi_k2_sampling llama3_tokenizer_override checkpoints_management checkpoint_multi_delete \
-		training_persistence weights_inspection file_upload_multipart; do \
-		printf '\n== %s\n' $$example; FORCE=true $(PY) examples/$$example.py || exit 1; done
+examples: $(RUNTIME)  ## run all examples on a local server (or, with TINKER_API_KEY, on the service), and print a table
+	@$(PY) examples/run_all.py $(EXAMPLES)
 
 interop: $(RUNTIME)  ## let the official client work against the local server (TINKER="tinker==0.24.1" for another one)
 	@$(PY) tests/interop/run.py $(TINKER)

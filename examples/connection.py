@@ -44,6 +44,11 @@ def setting(name: str, default: T, convert: Callable[[str], T]) -> T:
         return default
 
 
+def learning_rate(model: str, small: float, large: float = 2e-4) -> float:
+    """Return TINKER_LEARNING_RATE, or what suits the local server's tiny models, or real ones."""
+    return setting("TINKER_LEARNING_RATE", small if model.startswith("tinkex/") else large, float)
+
+
 def human(size: int | None) -> str:
     """Write a number of bytes for people."""
     if size is None:

@@ -1,127 +1,162 @@
-"""Reinforcement learning with the importance_sampling loss: teach the model to write a letter.
+"""Reinforcement learning with a reward that can be checked: read a field out of a short text.
 
-Each step samples some answers to a few prompts, rewards each by the share of the letter among its
-letters, and raises the probability of what did better than its group. The local server does it in
-about a minute; the reward is drawn to rl_importance_sampling.svg. Towards the end the model writes
-little but the letter: it has found what the reward asks for, which is not what anybody wants to read.
+    python examples/rl_importance_sampling.py
+
+Each step samples a group of answers to some questions, rewards those that are exactly right, and raises
+the probability of what did better than its group (the advantages of GRPO, Shao et al. 2024). The loss
+is importance_sampling: -sum of ratio x advantage over the sampled tokens. There is nothing to imitate
+and no partial credit, so the reward cannot be had by anything but the right answer. It is measured on
+questions that are not trained on; the curves are drawn to rl_importance_sampling.svg. About a minute on
+the local server.
+
+Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_STEPS (20), TINKER_PROMPTS (12, a
+step), TINKER_GROUP_SIZE (8, samples of each), TINKER_HELD_OUT (40 questions), TINKER_LEARNING_RATE,
+TINKER_PLOT (rl_importance_sampling.svg).
 """
 
 from __future__ import annotations
 
+import random
 import sys
 from pathlib import Path
 
 import numpy as np
-from connection import base_model, connect, setting
+from connection import base_model, connect, learning_rate, setting
+from conversation import Exchange, Format
+from drawing import Panel, Points, draw
 
-import tinkex
-from tinkex import AdamParams, Datum, ModelInput, SamplingParams
+from tinkex import AdamParams, Datum, SampleResponse, SamplingClient, TinkexError
+from tinkex.losses import importance_sampling_datum
 
-LETTER = setting("TINKER_LETTER", "e", str)
-STEPS = setting("TINKER_STEPS", 30, int)
-GROUP = setting("TINKER_GROUP_SIZE", 16, int)
-TOKENS = setting("TINKER_MAX_TOKENS", 24, int)
-LEARNING_RATE = setting("TINKER_LEARNING_RATE", 2e-3, float)
-PLOT = Path(setting("TINKER_PLOT", "rl_importance_sampling.svg", str))
-PROMPTS = [
-    "The cat", "In the morning", "My friend", "A small house",
-    "The sea", "When the rain", "She said", "One day",
-]  # fmt: skip
+PROMPTS = setting("TINKER_PROMPTS", 12, int)
+GROUP = setting("TINKER_GROUP_SIZE", 8, int)
+HELD_OUT = setting("TINKER_HELD_OUT", 40, int)
+EVALUATE_EVERY = 5
+
+VALUES = {
+    "town": ["Paris", "London", "Rome", "Berlin", "Madrid", "Tokyo", "Oslo", "Cairo"],
+    "day": ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
+    "colour": ["red", "blue", "green", "black", "white", "yellow"],
+    "number": [str(number) for number in range(2, 100)],
+}
+TEXTS = [
+    "{day}: {town}, {number} {colour} {thing}.",
+    "On {day} {number} {colour} {thing} went to {town}.",
+    "{number} {thing} for {town}. They are {colour}. Send them on {day}.",
+]
+THINGS = ["lamps", "chairs", "books", "coats", "cups", "hats", "clocks"]
 
 
-def reward(text: str) -> float:
-    """Return the share of the letter among the letters of a text."""
-    letters = [character for character in text.lower() if character.isalpha()]
-    return letters.count(LETTER) / max(1, len(letters))
+def make_questions(count: int, seed: int) -> list[Exchange]:
+    """Make distinct questions about texts, with their only right answers."""
+    draw_from = random.Random(seed)
+    made: dict[str, Exchange] = {}
+    while len(made) < count:
+        fields = {name: draw_from.choice(values) for name, values in VALUES.items()}
+        text = draw_from.choice(TEXTS).format(**fields, thing=draw_from.choice(THINGS))
+        asked = draw_from.choice(list(VALUES))
+        question = f"Text: {text}\nExtract the {asked}."
+        made[question] = Exchange(question, fields[asked])
+    return list(made.values())
+
+
+def reward(form: Format, tokens: list[int], wanted: str) -> float:
+    """Return 1 for the right answer, and 0 for any other."""
+    return float(form.text(tokens) == wanted)
 
 
 def group_data(
-    prompt: list[int], sequences: list[tinkex.SampledSequence], rewards: np.ndarray
-) -> list[Datum]:
-    """Return one datum for each sample, with its advantage over the group at every sampled token."""
-    data = []
-    for sequence, advantage in zip(sequences, rewards - rewards.mean(), strict=True):
-        tokens = [int(token) for token in sequence.tokens]
-        if not tokens:
-            continue
-        before = np.zeros(len(prompt) - 1, np.float32)
-        inputs = {
-            "target_tokens": np.array([*prompt[1:], *tokens], np.int64),
-            "logprobs": np.concatenate([before, np.asarray(sequence.logprobs, np.float32)]),
-            "advantages": np.concatenate(
-                [before, np.full(len(tokens), advantage / (len(PROMPTS) * GROUP), np.float32)]
-            ),
-        }
-        data.append(Datum(ModelInput.from_ints([*prompt, *tokens[:-1]]), inputs))
-    return data
+    form: Format, one: Exchange, response: SampleResponse, scale: float
+) -> tuple[list[Datum], list[float]]:
+    """Return a datum for each sample, with its advantage over the group, and all rewards."""
+    rewards = np.array([reward(form, each.tokens, one.answer) for each in response.sequences])
+    # A group that is all right or all wrong says nothing about what is better.
+    advantages = (rewards - rewards.mean()) / (rewards.std() + 1e-6) * scale
+    prompt = form.question(one.question)
+    data = [
+        importance_sampling_datum(prompt, each.tokens, each.logprobs or [], float(advantage))
+        for each, advantage in zip(response.sequences, advantages, strict=True)
+        if each.tokens and advantage
+    ]
+    return data, list(rewards)
 
 
-def plot(rewards: list[float], file: Path) -> None:
-    """Draw the mean reward of each step as an SVG."""
-    width, height, top = 640, 300, max(rewards) * 1.1 or 1.0
-    across = (width - 80) / max(1, len(rewards) - 1)
-    points = " ".join(
-        f"{60 + step * across:.1f},{height - 40 - value / top * (height - 60):.1f}"
-        for step, value in enumerate(rewards)
-    )
-    file.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">'
-        f'<rect width="{width}" height="{height}" fill="white"/>'
-        f'<path d="M60 20V{height - 40}H{width - 20}" fill="none" stroke="#888"/>'
-        f'<polyline points="{points}" fill="none" stroke="#0072b2" stroke-width="2"/>'
-        f'<text x="54" y="24" text-anchor="end">{top:.2f}</text>'
-        f'<text x="54" y="{height - 36}" text-anchor="end">0</text>'
-        f'<text x="{width / 2}" y="{height - 12}" text-anchor="middle">step (0 to {len(rewards) - 1})</text>'
-        f'<text x="66" y="16">mean reward: share of the letter {LETTER!r}</text></svg>\n',
-        encoding="utf-8",
-    )
+def evaluate(form: Format, sampler: SamplingClient, held_out: list[Exchange]) -> float:
+    """Return how often held-out questions are answered rightly, as the model samples."""
+    futures = [
+        form.ask(sampler, one.question, 4, temperature=1.0, seed=number)
+        for number, one in enumerate(held_out)
+    ]
+    rewards = [
+        reward(form, each.tokens, one.answer)
+        for one, future in zip(held_out, futures, strict=True)
+        for each in future.result().sequences
+    ]
+    return sum(rewards) / len(rewards)
+
+
+def collect(
+    form: Format, sampler: SamplingClient, asked: list[Exchange], seed: int
+) -> tuple[list[Datum], float]:
+    """Sample groups of answers, and return what to train on and the mean reward."""
+    futures = [
+        form.ask(sampler, one.question, GROUP, temperature=1.0, seed=seed + number)
+        for number, one in enumerate(asked)
+    ]
+    data: list[Datum] = []
+    rewards: list[float] = []
+    for one, future in zip(asked, futures, strict=True):
+        more, got = group_data(form, one, future.result(), 1 / (len(asked) * GROUP))
+        data += more
+        rewards += got
+    return data, float(np.mean(rewards))
+
+
+def show_some(form: Format, sampler: SamplingClient, held_out: list[Exchange]) -> None:
+    """Print the likeliest answers to a few questions."""
+    print("Some held-out answers now:")
+    answers = form.answers(sampler, [one.question for one in held_out[:3]])
+    for said, one in zip(answers, held_out, strict=False):
+        print(f"  {one.question!r}: {said!r}, wanted {one.answer!r}")
 
 
 def main() -> None:
-    """Train, print the reward of each step, and draw it."""
-    if len(LETTER) != 1 or not (LETTER.isascii() and LETTER.isalpha()):
-        sys.exit("error: TINKER_LETTER must be one letter")
+    """Train, evaluate now and then, and draw."""
+    steps = max(1, setting("TINKER_STEPS", 20, int))
+    plot = Path(setting("TINKER_PLOT", "rl_importance_sampling.svg", str))
+    questions = make_questions(HELD_OUT + steps * PROMPTS, seed=3)
+    held_out, seen = questions[:HELD_OUT], questions[HELD_OUT:]
     with connect() as service:
-        name = base_model(service)
-        print(f"Teaching {name} to write the letter {LETTER!r}.")
-        training = service.create_lora_training_client(name, rank=16, seed=0)
-        tokenizer = training.get_tokenizer()
-        prompts = [list(tokenizer.encode(text)) for text in PROMPTS]
+        model = base_model(service)
+        adam = AdamParams(learning_rate=learning_rate(model, small=2e-3, large=4e-5))
+        print(f"{model}: {steps} steps of {PROMPTS} questions x {GROUP} samples")
+        training = service.create_lora_training_client(model, rank=16, seed=0)
+        form = Format(training.get_tokenizer())
         rewards: list[float] = []
-        best: list[tuple[float, str]] = []
-        for step in range(STEPS):
+        tested: list[tuple[float, float]] = []
+        for step in range(steps):
             sampler = training.save_weights_and_get_sampling_client()
-            asked = [
-                sampler.sample(
-                    ModelInput.from_ints(prompt),
-                    num_samples=GROUP,
-                    sampling_params=SamplingParams(max_tokens=TOKENS, seed=1000 * step + index),
-                )
-                for index, prompt in enumerate(prompts)
-            ]
-            data: list[Datum] = []
-            found: list[float] = []
-            for prompt, future in zip(prompts, asked, strict=True):
-                sequences = future.result().sequences
-                texts = [tokenizer.decode(list(one.tokens)) for one in sequences]
-                scores = np.array([reward(text) for text in texts])
-                found.extend(scores)
-                top = int(scores.argmax())
-                best.append((float(scores[top]), f"{tokenizer.decode(prompt)}|{texts[top]}"))
-                data.extend(group_data(prompt, sequences, scores))
-            training.train_step(
-                data, "importance_sampling", AdamParams(learning_rate=LEARNING_RATE)
-            )
-            rewards.append(float(np.mean(found)))
-            print(f"step {step:2d}  reward {rewards[-1]:.3f}")
-        print(f"Reward {rewards[0]:.3f} at the start, {rewards[-1]:.3f} at the end.")
-        # What the reward likes best shows what it leads to.
-        for when, group in (("start", best[: len(PROMPTS)]), ("end", best[-len(PROMPTS) :])):
-            print(f"Its best at the {when}: {max(group)[1]!r} ({max(group)[0]:.2f})")
-        print("Nothing in this reward asks for sense, so the model gives that up: reward hacking.")
-        plot(rewards, PLOT)
-        print(f"Plot: {PLOT}")
+            if step % EVALUATE_EVERY == 0:
+                tested.append((step, evaluate(form, sampler, held_out)))
+                print(f"  held-out questions right: {tested[-1][1]:.3f}")
+            asked = seen[step * PROMPTS : (step + 1) * PROMPTS]
+            data, reward_now = collect(form, sampler, asked, seed=1000 * step)
+            rewards.append(reward_now)
+            if data:
+                training.train_step(data, "importance_sampling", adam)
+            print(f"step {step + 1:3}/{steps}  reward {rewards[-1]:.3f}", flush=True)
+        sampler = training.save_weights_and_get_sampling_client()
+        tested.append((steps, evaluate(form, sampler, held_out)))
+        show_some(form, sampler, held_out)
+    print(f"Measured: held-out questions right, sampled: {tested[0][1]:.3f} -> {tested[-1][1]:.3f}")
+    curves: dict[str, Points] = {f"trained on, {GROUP} samples each": rewards, "held out": tested}
+    panel = Panel("share of right answers", "step", curves=curves, y_range=(0, 1))
+    draw(plot, f"Reinforcement learning of {model}", [panel])
+    print(f"Picture: {plot}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TinkexError as error:
+        sys.exit(f"error: {error}")

@@ -309,11 +309,17 @@ class TrainingClient(CheckpointCalls):
         return promised
 
     def _become(self, other: TrainingClient) -> None:
-        """Go on as another client's model, so that whoever holds this client goes on with it."""
+        """Go on as another client's model, so that whoever holds this client goes on with it.
+
+        The model that it had is unloaded, if it is in the same session.
+        """
         with self._queue.turn():
             self._queue.close()
+            before = TrainingClient(self._session, self.model_id)
             self._session, self._queue = other._session, other._queue
             self.model_id, self.base_model = other.model_id, other.base_model
+        if before._session is self._session:
+            before.discard()
 
     def __repr__(self) -> str:
         return f"<TrainingClient {self.model_id} on {self.base_model or 'an unknown base model'}>"

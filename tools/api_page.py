@@ -20,6 +20,7 @@ import tinkex.circuit_breaker
 import tinkex.credentials
 import tinkex.errors
 import tinkex.events
+import tinkex.finetune
 import tinkex.local
 import tinkex.losses
 import tinkex.metrics
@@ -54,6 +55,7 @@ SECTIONS = [
         tinkex.circuit_breaker.__all__,
     ),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
+    ("Fine-tuning from files: tinkex.finetune", tinkex.finetune, tinkex.finetune.__all__),
     ("Events: tinkex.events", tinkex.events, tinkex.events.__all__),
     ("Metrics: tinkex.metrics", tinkex.metrics, tinkex.metrics.__all__),
     ("Telemetry: tinkex.telemetry", tinkex.telemetry, tinkex.telemetry.__all__),

@@ -13,6 +13,7 @@ from support.command import Shell
 
 import tinkex.cli
 from tinkex.local import LocalServer
+from tinkex.testing import Fault
 
 SAMPLE = ("run", "--base-model", "tinkex/nano", "--max-tokens", "3", "--seed", "1")
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -274,6 +275,48 @@ def test_a_prompt_comes_as_text_from_a_file_from_stdin_or_as_tokens(
         (tmp_path / "t.json").write_text(written)
         given = shell(*SAMPLE, "--prompt-file", "t.json", "--prompt-logprobs", "--json").json
         assert len(given["prompt_logprobs"]) == 3
+
+
+def test_a_stream_is_the_text_alone(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the pipe gets is the text; a server that cannot stream gives it at once."""
+    greedy = (*SAMPLE, "--prompt", "a b", "--temperature", "0")
+    plain = shell(*greedy).out.splitlines()[1]
+    streamed = shell(*greedy, "--stream")
+    assert streamed.out == f"{plain}\n"
+    assert streamed.err.startswith("stop_reason=length | avg_logprob=")
+    lacking = [Fault(on="stream_sample", status=404)]
+    with LocalServer(data_dir=tmp_path / "lacking", faults=lacking) as server:
+        monkeypatch.setenv("TINKER_BASE_URL", server.base_url)
+        assert shell(*greedy, "--stream") == streamed
+
+
+def test_a_paused_queue_is_told_of_on_a_terminal(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a line of its own, without what would steer the terminal; a pipe hears nothing."""
+    paused = Fault(
+        on="retrieve_future",
+        times=2,
+        status=408,
+        body={
+            "type": "try_again",
+            "request_id": "r",
+            "queue_state": "paused_capacity",
+            "queue_state_reason": "short of \x1b[31mcards",
+        },
+    )
+    sample = (*SAMPLE, "--prompt", "a", "--num-samples", "2")
+    with LocalServer(data_dir=tmp_path / "paused", faults=[paused]) as server:
+        monkeypatch.setenv("TINKER_BASE_URL", server.base_url)
+        told = shell(*sample, terminal=100)
+        assert told.code == 0
+        assert re.search(
+            r"\r\x1b\[Kthe server's queue is paused_capacity: short of [^\x1b\n]*cards\n", told.err
+        )
+        server.faults.add(paused)
+        assert "queue" not in shell(*sample).err
 
 
 def test_samples_go_to_a_file(shell: Shell, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ LOG = '{"step": 0, "loss": 2.31}\n{"step": 1, "loss": 1.98}\n'
 # What lies in the folder where examples run.
 FILES = {
     "a.bin": "content",
+    "orders.jsonl": '{"prompt": "2 red cups to Rome", "completion": "{\\"count\\": 2}"}\n' * 2,
     "prices.json": '{"tinkex/nano": {"train": 1.2, "prompt": 0.3, "sample": 0.9}}',
     "metrics.jsonl": LOG,
     "runs/mine/metrics.jsonl": LOG,
