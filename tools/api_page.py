@@ -33,7 +33,7 @@ import tinkex.training_log
 import tinkex.types
 
 # The repr of an object without one of its own differs from run to run.
-ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
+ADDRESS = re.compile(r"<(?:function )?[\w.<>]+(?: object)? at 0x[0-9a-f]+>")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
 TOP = """# API index
 
