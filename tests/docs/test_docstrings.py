@@ -29,7 +29,7 @@ NOT_RUN = {
     "ServiceClient.create_custom_loss": "its graph is a page long; tests/local/test_custom_loss.py has one",
 }
 # Run, but what they print is an illustration: it depends on weights, ids or the machine.
-ILLUSTRATED = {"SamplingClient.compute_logprobs", "Future"}
+ILLUSTRATED = {"SamplingClient.compute_logprobs", "Future", "tinkex.metrics"}
 # Run without a stand-in for what only a reader has, since nothing is fetched.
 AS_WRITTEN = {"resolve"}
 LOG = '{"step": 0, "loss": 2.31}\n{"step": 1, "loss": 1.98}\n'
@@ -45,9 +45,11 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def examples() -> list[Any]:
-    """Return every public name whose docstring has an example, once."""
+    """Return every public name and module whose docstring has an example, once."""
     found: dict[int, Any] = {}
     for _, module, names in reference.sections():
+        if ">>>" in (inspect.getdoc(module) or ""):
+            found[id(module)] = pytest.param(module.__name__, module, id=module.__name__)
         for name in names:
             thing = getattr(module, name)
             parts = [(name, thing)]
@@ -110,7 +112,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
                 "data": [datum] * 24, "params": tinkex.SamplingParams(max_tokens=4), "adam": adam,
                 "future": gradients, "gradients": gradients, "path": path, "folder": folder,
                 "policy": RecoveryPolicy(enabled=True), "run": run, "step": next(run.steps(1)),
-                "metrics": metrics, "train": lambda: None,
+                "metrics": metrics, "train": lambda: None, "batch_of": lambda step: [datum],
             },
             "stand_ins": {
                 'ServiceClient(base_url="local"': f'ServiceClient(base_url="{server.base_url}"',
@@ -153,7 +155,11 @@ def test_a_docstrings_example_does_what_it_says(
     if title not in AS_WRITTEN:
         for theirs, ours in world["stand_ins"].items():
             text = text.replace(theirs, ours)
-    names = {**public_names(), **vars(sys.modules[thing.__module__]), **world["names"]}
+    names = {
+        **public_names(),
+        **vars(sys.modules[getattr(thing, "__module__", title)]),
+        **world["names"],
+    }
     parsed = doctest.DocTestParser().get_doctest(text, names, title, None, 0)
     said: list[str] = []
     runner = doctest.DocTestRunner(Lenient(title in ILLUSTRATED), optionflags=OPTIONS)
