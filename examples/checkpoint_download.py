@@ -4,7 +4,7 @@
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_CHECKPOINT_PATH,
 TINKER_OUTPUT_DIR (a folder tinkex_checkpoints for temporary files), FORCE ("true" replaces an earlier
-download).
+download), TINKEX_DEBUG (1 shows every request on stderr).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from connection import base_model, connect, human, setting
 
+import tinkex
 from tinkex import AdamParams, Datum, ModelInput, RestClient, ServiceClient, TinkexError
 from tinkex.checkpoints import download
 from tinkex.errors import ApiError, CheckpointError, NotFoundError
@@ -65,6 +66,8 @@ def main() -> None:
     output_dir = setting(
         "TINKER_OUTPUT_DIR", Path(tempfile.gettempdir()) / "tinkex_checkpoints", Path
     )
+    if os.environ.get("TINKEX_DEBUG", "").lower() in ("1", "true", "yes"):
+        tinkex.enable_logging("debug")
     with connect() as service:
         rest = service.create_rest_client()
         path = os.environ.get("TINKER_CHECKPOINT_PATH")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,24 @@ def test_an_example_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     done = run_all(runner, tmp_path, "--limit", "0.3", TINKER_BASE_URL="http://127.0.0.1:9")
     assert done.returncode == 1
     assert table(done.stdout) == {"long": "too slow"}
+
+
+def test_ctrl_c_ends_the_example_and_shows_the_table(tmp_path: Path) -> None:
+    """What ended before is in the table, and the exit code is that of an interrupt."""
+    runner = runner_over(tmp_path, a_good=GOOD, b_long=LONG)
+    with subprocess.Popen(
+        [sys.executable, str(runner)],
+        env={**os.environ, "TINKER_BASE_URL": "http://127.0.0.1:9"}, cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("== b_long"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert table(rest) == {"a_good": "ok"}
 
 
 def test_a_server_of_yours_is_used_and_files_land_in_one_folder(
