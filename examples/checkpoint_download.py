@@ -4,7 +4,7 @@
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_CHECKPOINT_PATH,
 TINKER_OUTPUT_DIR (a folder tinkex_checkpoints for temporary files), FORCE ("true" replaces an earlier
-download), TINKEX_DEBUG (1 shows every request on stderr).
+download), TINKEX_DEBUG (1: say what is asked for).
 """
 
 from __future__ import annotations
@@ -18,12 +18,19 @@ from pathlib import Path
 
 from connection import base_model, connect, human, setting
 
-import tinkex
 from tinkex import AdamParams, Datum, ModelInput, RestClient, ServiceClient, TinkexError
 from tinkex.checkpoints import download
 from tinkex.errors import ApiError, CheckpointError, NotFoundError
 
+# What a server says of a checkpoint whose archive it cannot make yet, or not at all.
 NOT_READY = (400, 403, 404)
+DEBUG = os.environ.get("TINKEX_DEBUG", "").lower() in ("1", "true", "yes")
+
+
+def debug(text: str) -> None:
+    """Print a line for those who want to know more."""
+    if DEBUG:
+        print(f"[debug] {text}")
 
 
 def show_progress(done: int, total: int | None) -> None:
@@ -34,20 +41,32 @@ def show_progress(done: int, total: int | None) -> None:
     print(f"\r  {human(done)}, {share}", end="", flush=True)
 
 
-def find_checkpoint(rest: RestClient) -> str | None:
-    """Return the newest checkpoint of yours that has an archive."""
-    for checkpoint in islice(rest.iter_user_checkpoints(), 50):
+def has_archive(rest: RestClient, path: str, tries: int, pause: float) -> bool:
+    """Tell whether a checkpoint has an archive; one that was saved just now may take a moment."""
+    for number in range(1, tries + 1):
         try:
-            rest.get_checkpoint_archive_url(checkpoint.tinker_path, patience=10)
+            rest.get_checkpoint_archive_url(path, patience=10)
         except ApiError as error:
+            debug(f"try {number} of {tries} for {path}: HTTP {error.status_code}")
             if error.status_code not in NOT_READY:
                 raise
         else:
+            debug(f"{path} has an archive")
+            return True
+        if number < tries:
+            time.sleep(pause)  # noqa: TID251 - of a script, not of the package
+    return False
+
+
+def find_checkpoint(rest: RestClient) -> str | None:
+    """Return the newest checkpoint of yours that has an archive."""
+    for checkpoint in islice(rest.iter_user_checkpoints(), 50):
+        if has_archive(rest, checkpoint.tinker_path, tries=3, pause=2.0):
             return checkpoint.tinker_path
     return None
 
 
-def make_checkpoint(service: ServiceClient) -> str:
+def make_checkpoint(service: ServiceClient, rest: RestClient) -> str:
     """Train one step on a phrase and save the weights."""
     print("No checkpoint to download yet: training one step to make one.")
     training = service.create_lora_training_client(base_model(service), rank=8)
@@ -58,7 +77,12 @@ def make_checkpoint(service: ServiceClient) -> str:
     )
     training.train_step([datum], "cross_entropy", AdamParams())
     name = f"checkpoint-download-example-{int(time.time())}"
-    return training.save_weights_for_sampler(name).result().path or ""
+    path = training.save_weights_for_sampler(name).result().path or ""
+    if not has_archive(rest, path, tries=6, pause=2.0):
+        sys.exit(
+            f"error: {path} has no archive yet; set TINKER_CHECKPOINT_PATH to it and try later"
+        )
+    return path
 
 
 def main() -> None:
@@ -66,13 +90,13 @@ def main() -> None:
     output_dir = setting(
         "TINKER_OUTPUT_DIR", Path(tempfile.gettempdir()) / "tinkex_checkpoints", Path
     )
-    if os.environ.get("TINKEX_DEBUG", "").lower() in ("1", "true", "yes"):
-        tinkex.enable_logging("debug")
     with connect() as service:
         rest = service.create_rest_client()
         path = os.environ.get("TINKER_CHECKPOINT_PATH")
-        if not path:
-            path = find_checkpoint(rest) or make_checkpoint(service)
+        if path:
+            has_archive(rest, path, tries=3, pause=1.0)
+        else:
+            path = find_checkpoint(rest) or make_checkpoint(service, rest)
             print("TINKER_CHECKPOINT_PATH is not set: chose one.")
         print(f"Checkpoint: {path}\nInto:       {output_dir}")
         try:

@@ -19,6 +19,7 @@ from tinkex import RestClient, ServiceClient, TinkexError
 from tinkex.checkpoints import inspect
 
 RANK = 8
+SHOWN_LINES = 24
 
 
 def show_runs(rest: RestClient) -> str | None:
@@ -70,7 +71,10 @@ def show_weights(rest: RestClient, path: str) -> None:
     # The URL itself is a secret for as long as it is good.
     print(f"  archive URL good until {rest.get_checkpoint_archive_url(path).expires:%H:%M:%S}")
     with tempfile.TemporaryDirectory() as folder:
-        print(inspect(rest.download_checkpoint(path, folder).folder).table())
+        lines = inspect(rest.download_checkpoint(path, folder).folder).table().splitlines()
+    print("\n".join(lines[:SHOWN_LINES]))
+    if len(lines) > SHOWN_LINES:
+        print(f"... and {len(lines) - SHOWN_LINES} more tensors")
 
 
 def checkpoint_path(service: ServiceClient, rest: RestClient) -> str:

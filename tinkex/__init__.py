@@ -18,6 +18,7 @@ from tinkex._version import __version__
 if TYPE_CHECKING:
     from tinkex import errors as errors
     from tinkex import events as events
+    from tinkex import finetune as finetune
     from tinkex import losses as losses
     from tinkex import metrics as metrics
     from tinkex import recovery as recovery
@@ -78,6 +79,7 @@ _MODULES = frozenset(
         "checkpoints",
         "errors",
         "events",
+        "finetune",
         "local",
         "losses",
         "metrics",
@@ -114,6 +116,7 @@ __all__ = [
     "enable_logging",
     "errors",
     "events",
+    "finetune",
     "get_tokenizer",
     "losses",
     "metrics",

@@ -40,6 +40,7 @@ from tinkex.checks import checked_id
 from tinkex.errors import NotFoundError, RequestFailedError, ValidationError
 from tinkex.secret import Secret
 from tinkex.transport import Transport
+from tinkex.transport.retry import RetryPolicy
 from tinkex.types import CheckpointPath
 
 T = TypeVar("T")
@@ -157,6 +158,7 @@ class AccountCalls:
             ttl_seconds: Seconds after which the copy is deleted; None never.
             weights_access_token: The credential of the account that owns the source.
         """
+        weights_access_token = Secret.of(weights_access_token)
         CheckpointPath.parse(source_path)
         if (session_id is None) != (model_seq_id is None):
             raise ValidationError("session_id and model_seq_id go together")
@@ -174,9 +176,22 @@ class AccountCalls:
             copy_weights.parse_response,
         )
 
-    def get_external_weights_urls(self, tinker_path: str) -> ExternalWeightsUrlsResponse:
-        """Return a signed URL for each file of an exported checkpoint."""
+    def get_external_weights_urls(
+        self, tinker_path: str, patience: float | None = None
+    ) -> ExternalWeightsUrlsResponse:
+        """Return a signed URL for each file of an exported checkpoint.
+
+        Args:
+            tinker_path: The checkpoint.
+            patience: Seconds after which no further attempt is begun; as with other calls if not
+                given.
+        """
         path = CheckpointPath.parse(tinker_path)
+        policy = None
+        if patience is not None:
+            policy = RetryPolicy(
+                max_attempts=10_000, deadline=patience, longest_retry_after=patience
+            )
         return self._optional(
             get_external_weights_urls.build_request(
                 training_run_id=path.training_run_id,
@@ -184,6 +199,7 @@ class AccountCalls:
                 checkpoint_name=path.name,
             ),
             get_external_weights_urls.parse_response,
+            policy,
         )
 
     def get_billing_usage(
@@ -227,9 +243,11 @@ class AccountCalls:
             get_audit_log.parse_response,
         )
 
-    def _optional(self, request: Request, parse: Callable[[bytes], T]) -> T:
+    def _optional(
+        self, request: Request, parse: Callable[[bytes], T], policy: RetryPolicy | None = None
+    ) -> T:
         try:
-            return self._transport.call(request, parse)
+            return self._transport.call(request, parse, policy=policy)
         except NotFoundError as error:
             error.message += (
                 f". {request.operation} is optional: this server may not offer it at all"

@@ -77,6 +77,9 @@ class Config:
         project_id: The project that new sessions belong to.
         timeout: Seconds that one HTTP attempt may take to answer.
         max_retries: Attempts after the first one.
+        breaker_failures: Calls of one operation that fail in a row before the next ones are held
+            back at once, see `tinkex.circuit_breaker`; None: none are.
+        breaker_reset: Seconds that they are held back.
         display_name: What people see as the name of new sessions.
         tags: Labels of new sessions.
         user_metadata: Key-value pairs stored with new sessions.
@@ -115,6 +118,8 @@ class Config:
     project_id: str | None = None
     timeout: float = 60.0
     max_retries: int = 10
+    breaker_failures: int | None = None
+    breaker_reset: float = 30.0
     display_name: str | None = None
     tags: tuple[str, ...] = ()
     user_metadata: Mapping[str, str] = field(factory=dict)

@@ -11,7 +11,8 @@ The tree::
     │   │   ├─ TLSError
     │   │   └─ ProxyError
     │   ├─ ReadTimeoutError
-    │   └─ DecodeError
+    │   ├─ DecodeError
+    │   └─ CircuitOpenError           (nothing was sent; see tinkex.circuit_breaker)
     ├─ ApiError                       (the server answered with an error status)
     │   ├─ BadRequestError 400
     │   │   └─ VersionNotSupportedError
@@ -158,6 +159,10 @@ class DecodeError(TransportError):
 
     default_category = "server"
     default_retryable = False
+
+
+class CircuitOpenError(TransportError):
+    """Report a call that was held back because those before it failed; see ``retry_after``."""
 
 
 class ApiError(TinkexError):

@@ -23,6 +23,15 @@ class Secret:
     def __init__(self, value: str) -> None:
         self._value = value
 
+    @classmethod
+    def of(cls, value: Secret | str | None) -> Secret | None:
+        """Return what may be a plain string as a secret; None stays None.
+
+        Bind the result to the same name: a plain string would stand in the locals of the frame, and
+        so in every traceback that shows them.
+        """
+        return cls(value) if isinstance(value, str) else value
+
     def reveal(self) -> str:
         """Return the secret itself; call it only where the value goes on the wire."""
         return self._value

@@ -239,6 +239,7 @@ class ServiceClient:
                 expected; the message shows what differs, and nothing was created.
             NotFoundError: The server does not have the checkpoint.
         """
+        weights_access_token = Secret.of(weights_access_token)
         return self._from_state(path, False, user_metadata, weights_access_token, expected)
 
     def create_training_client_from_state_with_optimizer(
@@ -252,6 +253,7 @@ class ServiceClient:
 
         As `create_training_client_from_state`, with the optimizer's moments and step count.
         """
+        weights_access_token = Secret.of(weights_access_token)
         return self._from_state(path, True, user_metadata, weights_access_token, expected)
 
     def create_sampling_client(
@@ -340,11 +342,10 @@ class ServiceClient:
         path: str,
         optimizer: bool,
         user_metadata: Mapping[str, str] | None,
-        token: Secret | str | None,
+        token: Secret | None,
         expected: Mapping[str, Any],
     ) -> TrainingClient:
         check_training_path(path)
-        token = Secret(token) if isinstance(token, str) else token
         info = self.create_rest_client().get_weights_info_by_tinker_path(path)
         check_restorable(path, info, expected)
         training = TrainingClient.create(

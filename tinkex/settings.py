@@ -302,6 +302,8 @@ SETTINGS: dict[str, Setting] = {
     "project_id": _setting("TINKER_PROJECT_ID", _text),
     "timeout": _setting("TINKEX_TIMEOUT", _seconds, _seconds_text),
     "max_retries": _setting("TINKEX_MAX_RETRIES", _count, _count_text),
+    "breaker_failures": _setting("TINKEX_BREAKER_FAILURES", _size, _size_text),
+    "breaker_reset": _setting("TINKEX_BREAKER_RESET", _seconds, _seconds_text),
     "display_name": _setting(None, _text),
     "tags": _setting("TINKER_TAGS", _names, _names_text),
     "user_metadata": _setting(None, _pairs),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from tinkex_generated.types import Request
 
 from tinkex.errors import (
     ApiError,
+    CircuitOpenError,
     ClientClosedError,
     ConflictError,
     DecodeError,
@@ -30,11 +32,15 @@ from tinkex.work import PromisedWork, Work
 
 T = TypeVar("T")
 Parse = Callable[[Mapping[str, Any]], Any]
+Reconcile = Callable[[float], Any]
 
 log = logging.getLogger("tinkex.training")
 
 # What they do can contradict nothing but another request under the same number.
 _NAMELESS = frozenset({"forward", "forward_backward", "optim_step"})
+
+# Attempts that certainly did nothing, as the history of an error names them.
+_WITHOUT_EFFECT = re.compile(r"HTTP 4(?!08)\d\d|ConnectError|ProxyError|TLSError")
 
 
 def work_from_answer(
@@ -137,6 +143,7 @@ class SubmissionQueue:
         request_type: str,
         parse: Parse,
         combine: Callable[[list[Any]], Any] = _only,
+        reconcile: Reconcile | None = None,
     ) -> Work[Any]:
         """Send one call's requests in order, with no other call's in between.
 
@@ -145,6 +152,8 @@ class SubmissionQueue:
             request_type: The server's word for the kind of request.
             parse: Reads one result.
             combine: Makes one result of all.
+            reconcile: After a conflict with what an earlier attempt of the same request may have
+                done, returns its result if it is there, else None; gets the seconds since then.
 
         Raises:
             ApiError: The server refused a request.
@@ -157,7 +166,7 @@ class SubmissionQueue:
             parts: list[Promise[Any] | Done[Any]] = []
             for request in requests:
                 try:
-                    parts.append(self._send(request, request_type, parse))
+                    parts.append(self._send(request, request_type, parse, reconcile))
                 except TinkexError as error:
                     self._explain(error, request.operation, len(parts), len(requests))
                     raise
@@ -183,7 +192,9 @@ class SubmissionQueue:
             raise ClientClosedError("this model was unloaded; create a new training client")
         self.session.check()
 
-    def _send(self, request: Request, request_type: str, parse: Parse) -> Promise[Any] | Done[Any]:
+    def _send(
+        self, request: Request, request_type: str, parse: Parse, reconcile: Reconcile | None
+    ) -> Promise[Any] | Done[Any]:
         transport = self.session.transport
         began = transport.clock.now()
         before, self._unsure = self._unsure, request.operation
@@ -197,12 +208,19 @@ class SubmissionQueue:
                 ),
                 request.operation,
             )
+        except CircuitOpenError:
+            # Nothing was sent.
+            self._unsure = before
+            raise
         except (TransportError, ServerError, RateLimitError):
             raise
         except ConflictError as error:
             self._unsure = before
-            self._settle_conflict(request.operation, error)
-            raise
+            began_seconds_ago = transport.clock.now() - began
+            result = self._settle_conflict(request.operation, error, reconcile, began_seconds_ago)
+            if result is None:
+                raise
+            part = Done(result)
         except ApiError:
             # Refused: this one has not taken the number. One before it may have.
             self._unsure = before
@@ -223,22 +241,45 @@ class SubmissionQueue:
                 f". The {operation} did arrive: make the same call again, and it is applied exactly "
                 "once"
             )
-        elif isinstance(error, TransportError | ServerError | RateLimitError):
+        elif isinstance(error, TransportError | ServerError | RateLimitError) and not isinstance(
+            error, CircuitOpenError
+        ):
             error.message += (
                 f". It is not known whether this {operation} arrived: make the same call again, "
                 "and it is applied exactly once"
             )
 
-    def _settle_conflict(self, operation: str, error: ApiError) -> None:
-        if self._unsure is None or not _is_about_number(operation, error):
-            return
-        error.message += (
-            f". The {self._unsure} before it, whose fate was unknown, did arrive and was applied; "
-            f"call {operation} again to go on after it"
-        )
-        log.warning("number %d was taken by the %s before", self._next, self._unsure)
+    def _settle_conflict(
+        self, operation: str, error: ApiError, reconcile: Reconcile | None, seconds: float
+    ) -> Any | None:
+        """Find out what holds the number or the name; return the result if it is this very call."""
+        if _may_have_arrived_before(error):
+            if reconcile is not None and (result := reconcile(seconds)) is not None:
+                log.info("%s: an earlier attempt did arrive; its result was looked up", operation)
+                return result
+            if _is_about_number(operation, error):
+                error.message += (
+                    f". An earlier attempt of this {operation} did arrive and was applied, but the "
+                    "server does not know it again, so its result is lost; go on with the next call"
+                )
+                self._use_up(operation)
+        elif self._unsure is not None and _is_about_number(operation, error):
+            error.message += (
+                f". The {self._unsure} before it, whose fate was unknown, did arrive and was "
+                f"applied; call {operation} again to go on after it"
+            )
+            self._use_up(self._unsure)
+        return None
+
+    def _use_up(self, operation: str) -> None:
+        log.warning("number %d was taken by the %s before", self._next, operation)
         self._next += 1
         self._unsure = None
+
+
+def _may_have_arrived_before(error: ApiError) -> bool:
+    """Tell whether an attempt before the last may have taken effect, though no answer said so."""
+    return any(not _WITHOUT_EFFECT.search(attempt) for attempt in error.attempts[:-1])
 
 
 def _is_about_number(operation: str, error: ApiError) -> bool:

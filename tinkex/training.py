@@ -17,7 +17,7 @@ from tinkex.creation import create_model, outcome
 from tinkex.errors import NotFoundError, TinkexError
 from tinkex.futures import Future
 from tinkex.session import Session
-from tinkex.submission import SubmissionQueue, future
+from tinkex.submission import Reconcile, SubmissionQueue, future
 from tinkex.training_checkpoints import CheckpointCalls
 from tinkex.types import (
     AdamParams,
@@ -291,10 +291,13 @@ class TrainingClient(CheckpointCalls):
         request_type: str,
         build: Callable[[int], Request],
         parse: Callable[[Mapping[str, Any]], Any],
+        reconcile: Reconcile | None = None,
     ) -> Future[Any]:
         with self._session.scope(operation, self.base_model):
             try:
-                work = self._queue.submit([build], request_type=request_type, parse=parse)
+                work = self._queue.submit(
+                    [build], request_type=request_type, parse=parse, reconcile=reconcile
+                )
             except TinkexError as error:
                 raise error.with_traceback(None) from None
             return self._promised(work, operation)
@@ -306,11 +309,17 @@ class TrainingClient(CheckpointCalls):
         return promised
 
     def _become(self, other: TrainingClient) -> None:
-        """Go on as another client's model, so that whoever holds this client goes on with it."""
+        """Go on as another client's model, so that whoever holds this client goes on with it.
+
+        The model that it had is unloaded, if it is in the same session.
+        """
         with self._queue.turn():
             self._queue.close()
+            before = TrainingClient(self._session, self.model_id)
             self._session, self._queue = other._session, other._queue
             self.model_id, self.base_model = other.model_id, other.base_model
+        if before._session is self._session:
+            before.discard()
 
     def __repr__(self) -> str:
         return f"<TrainingClient {self.model_id} on {self.base_model or 'an unknown base model'}>"

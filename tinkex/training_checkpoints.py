@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tinkex_generated.api.weights import (
     load_weights,
@@ -30,12 +30,15 @@ from tinkex.futures import Future
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.secret import Secret
 from tinkex.session import Session
+from tinkex.submission import Reconcile
 from tinkex.types import (
     LoadWeightsResponse,
     SaveWeightsExternalResponse,
     SaveWeightsForSamplerResponse,
     SaveWeightsResponse,
 )
+
+T = TypeVar("T")
 
 SamplingClientKind = Literal["snapshot", "inflight"]
 
@@ -85,6 +88,7 @@ class CheckpointCalls:
                 )
             ),
             SaveWeightsResponse.from_dict,
+            lambda seconds: self._saved(f"weights/{path}", seconds, SaveWeightsResponse),
         )
 
     def load_state(
@@ -100,6 +104,7 @@ class CheckpointCalls:
             weights_access_token: The credential of the account that owns the checkpoint, if it is
                 another one's.
         """
+        weights_access_token = Secret.of(weights_access_token)
         return self._load(path, optimizer=False, token=weights_access_token)
 
     def load_state_with_optimizer(
@@ -109,6 +114,7 @@ class CheckpointCalls:
 
         Takes what `load_state` does.
         """
+        weights_access_token = Secret.of(weights_access_token)
         return self._load(path, optimizer=True, token=weights_access_token)
 
     def save_weights_for_sampler(
@@ -235,10 +241,10 @@ class CheckpointCalls:
         )
 
     def _load(
-        self, path: str, *, optimizer: bool, token: Secret | str | None
+        self, path: str, *, optimizer: bool, token: Secret | None
     ) -> Future[LoadWeightsResponse]:
         check_training_path(path)
-        revealed = self._session.transport.revealed(token)
+        reveal = self._session.transport.revealed
         return self._submit(
             "load_state",
             "LoadWeights",
@@ -248,7 +254,7 @@ class CheckpointCalls:
                     optimizer=optimizer,
                     model_id=self.model_id,
                     seq_id=seq,
-                    weights_access_token=revealed,
+                    weights_access_token=reveal(token),
                 )
             ),
             LoadWeightsResponse.from_dict,
@@ -277,7 +283,21 @@ class CheckpointCalls:
                 )
             ),
             SaveWeightsForSamplerResponse.from_dict,
+            (
+                lambda seconds: self._saved(
+                    f"sampler_weights/{path}", seconds, SaveWeightsForSamplerResponse
+                )
+            )
+            if path is not None
+            else None,
         )
+
+    def _saved(self, checkpoint_id: str, seconds: float, answer: Callable[..., T]) -> T | None:
+        # It reads dates, for which nobody should wait whose saves are all answered.
+        from tinkex.saved import saved_within
+
+        path = saved_within(self._session, self.model_id, checkpoint_id, seconds)
+        return None if path is None else answer(path=path)
 
     def _submit(
         self,
@@ -285,6 +305,7 @@ class CheckpointCalls:
         request_type: str,
         build: Callable[[int], Request],
         parse: Callable[[Mapping[str, Any]], Any],
+        reconcile: Reconcile | None = None,
     ) -> Future[Any]:
         """Send one numbered request of this model; `TrainingClient` knows how."""
         raise NotImplementedError

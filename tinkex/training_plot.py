@@ -16,6 +16,8 @@ CURVES = {
     "grad_norm": ("gradient norm", "#b3541e"),
     "learning_rate": ("learning rate", "#3b7d4f"),
 }
+# Drawn into the panel of the loss: what the loss is on examples that are not trained on.
+HELD_OUT = ("held_out_loss", "#c2410c")
 WIDTH = 8.0
 PANEL_HEIGHT = 2.3
 # From so many points on, a running mean is drawn over the values.
@@ -44,6 +46,8 @@ def draw(records: Sequence[dict[str, Any]], png_path: Path, source: Path) -> Pat
     axes = figure.subplots(len(curves), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, points) in zip(axes, curves.items(), strict=True):
         _panel(axis, points, *CURVES[name])
+        if name == "loss":
+            _held_out(axis, _points(records, HELD_OUT[0]))
     axes[-1].set_xlabel("step", color=INK)
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
     png_path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,6 +99,15 @@ def _panel(axis: Any, points: tuple[list[int], list[float]], label: str, color: 
         f"{values[last]:.4g}", (steps[last], values[last]), xytext=(4, 4), textcoords="offset points",
         color=color, fontsize=9, annotation_clip=False,
     )  # fmt: skip
+
+
+def _held_out(axis: Any, points: tuple[list[int], list[float]]) -> None:
+    if points[0]:
+        axis.plot(
+            *points, color=HELD_OUT[1], marker="s", markersize=4, linewidth=1.2, linestyle="--",
+            label="held out",
+        )  # fmt: skip
+        axis.legend(frameon=False, fontsize=9, labelcolor=INK)
 
 
 def _running_mean(values: Sequence[float], width: int) -> list[float]:

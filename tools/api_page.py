@@ -7,6 +7,7 @@ python tools/api_page.py --check    status 1 if the page is not what the code sa
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,11 @@ from typing import Any
 
 import tinkex
 import tinkex.checkpoints
+import tinkex.circuit_breaker
 import tinkex.credentials
 import tinkex.errors
 import tinkex.events
+import tinkex.finetune
 import tinkex.local
 import tinkex.losses
 import tinkex.metrics
@@ -29,11 +32,13 @@ import tinkex.tokenizer
 import tinkex.training_log
 import tinkex.types
 
+# The repr of an object without one of its own differs from run to run.
+ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
 TOP = """# API index
 
-Every public name, with its signature and what it does in a line; `help(name)` says more. Made by
-`tools/api_page.py` from the code: do not edit.
+Every public name, with its signature and what it does in a line. The site that `make docs` builds has the whole
+docstrings, and so has `help(name)`. Made by `tools/api_page.py` from the code: do not edit.
 """
 SECTIONS = [
     ("Clients", tinkex, ["ServiceClient", "TrainingClient", "SamplingClient", "RestClient"]),
@@ -44,7 +49,13 @@ SECTIONS = [
     ("Types: tinkex.types", tinkex.types, tinkex.types.__all__),
     ("Losses: tinkex.losses", tinkex.losses, tinkex.losses.__all__),
     ("Regularizers: tinkex.regularizers", tinkex.regularizers, tinkex.regularizers.__all__),
+    (
+        "Circuit breakers: tinkex.circuit_breaker",
+        tinkex.circuit_breaker,
+        tinkex.circuit_breaker.__all__,
+    ),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
+    ("Fine-tuning from files: tinkex.finetune", tinkex.finetune, tinkex.finetune.__all__),
     ("Events: tinkex.events", tinkex.events, tinkex.events.__all__),
     ("Metrics: tinkex.metrics", tinkex.metrics, tinkex.metrics.__all__),
     ("Telemetry: tinkex.telemetry", tinkex.telemetry, tinkex.telemetry.__all__),
@@ -67,7 +78,8 @@ def signature(thing: Any) -> str:
     except (TypeError, ValueError):
         return "()"
     parameters = [p for name, p in shown.parameters.items() if name not in ("self", "cls")]
-    return str(shown.replace(parameters=parameters)).replace("'", "").replace("tinkex.", "")
+    text = str(shown.replace(parameters=parameters)).replace("'", "").replace("tinkex.", "")
+    return ADDRESS.sub("...", text)
 
 
 def members(cls: type) -> Iterator[tuple[str, Any]]:

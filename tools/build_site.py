@@ -87,6 +87,22 @@ def with_links_that_lead(text: str, place: str, origin: Path, places: dict[Path,
     return "".join(part if i % 2 else LINK.sub(moved, part) for i, part in enumerate(parts))
 
 
+def index_with_links(text: str) -> str:
+    """Link the names of the index of docs/api.md to their places in the reference."""
+    places = reference.anchors()
+    lines, owner = [], ""
+    for line in text.splitlines():
+        shown = line
+        heading, item = re.match(r"### (\w+)$", line), re.match(r"- (`(\w+)[^`]*`)(.*)", line)
+        if heading:
+            owner = heading[1]
+            shown = f"### [{owner}](reference/{places[owner]})"
+        elif item and (place := places.get(f"{owner}.{item[2]}", places.get(item[2]))):
+            shown = f"- [{item[1]}](reference/{place}){item[3]}"
+        lines.append(shown)
+    return "\n".join(lines) + "\n"
+
+
 def known(entries: list[Any], reference_pages: list[dict[str, str]]) -> list[Any]:
     """Return the navigation with the pages that are there, and the reference in its place."""
     kept: list[Any] = []
@@ -124,6 +140,8 @@ def stage() -> None:
         origin = pages.get(place, ROOT / "examples" / "README.md")
         (PAGES / place).parent.mkdir(parents=True, exist_ok=True)
         moved = with_links_that_lead(text, place, origin, places)
+        if place == "api.md":
+            moved = index_with_links(moved)
         (PAGES / place).write_text(moved, encoding="utf-8")
     titles = reference.write(PAGES / "reference")
 
@@ -149,7 +167,9 @@ def main() -> int:
     done = subprocess.run(command, cwd=SOURCE, check=False)
     if done.returncode == 0:
         shutil.move(SOURCE / "site", SITE)  # zensical writes inside its project alone
-        print(f"The site is in {SITE.relative_to(ROOT)}: open {SITE.relative_to(ROOT)}/index.html")
+        place = SITE.relative_to(ROOT)
+        print(f"The site is {place}/index.html; its search works where it is served:")
+        print(f"  python3 -m http.server --directory {place}")
     return done.returncode
 
 

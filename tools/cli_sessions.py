@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shlex
@@ -18,7 +19,20 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = 110
 # What stands for an id or a path that the server makes up.
-RUN, SESSION, SAVED = "$RUN", "$SESSION", "$SAVED"
+RUN, SESSION, SAVED, TRAINED = "$RUN", "$SESSION", "$SAVED", "$TRAINED"
+# What `tinkex train` learns from.
+ORDERS = "".join(
+    json.dumps({"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]})
+    + "\n"
+    for q, a in (
+        ("Where is order 17?", "On its way."),
+        ("Where is order 18?", "On its way."),
+        ("Can I return it?", "Yes, within 30 days."),
+        ("Can I exchange it?", "Yes, within 30 days."),
+    )
+)
+
+_TRAINING = '--rank 8 --learning-rate 1e-2 --epochs 8 --sample "Where is order 19?"'
 
 # In the order in which they are typed: what one makes, the next ones show.
 SESSIONS: dict[str, list[str]] = {
@@ -43,6 +57,13 @@ SESSIONS: dict[str, list[str]] = {
     "tinkex checkpoint inspect": [f"tinkex checkpoint inspect {SAVED} | head -12"],
     "tinkex checkpoint push-hf": [f"tinkex checkpoint push-hf {SAVED} --repo me/first"],
     "tinkex checkpoint prune": ["tinkex checkpoint prune --older-than 30d --keep-last 2 --dry-run"],
+    "tinkex train": [
+        "cat orders.jsonl",
+        f"tinkex train orders.jsonl --base-model tinkex/tiny-chat {_TRAINING}",
+    ],
+    "tinkex chat": [
+        f'echo "Where is order 21?" | tinkex chat --model-path {TRAINED} --temperature 0'
+    ],
     "tinkex session list": ["tinkex session list --limit 2"],
     "tinkex session info": [f"tinkex session info {SESSION}"],
     "tinkex session close": [f"tinkex session close {SESSION}"],
@@ -57,6 +78,7 @@ _SHOWN = {
     RUN: f"session-{1:020d}:train:0",
     SESSION: f"session-{1:020d}",
     SAVED: f"tinker://session-{1:020d}:train:0/sampler_weights/first",
+    TRAINED: f"tinker://session-{9:020d}:train:0/sampler_weights/final",
 }
 # What is answered to a question.
 ANSWERS = {"tinkex checkpoint delete": "y"}
@@ -85,6 +107,10 @@ def recorded() -> dict[str, str]:
                 parts.append(f"$ {line}\n{out.rstrip()}")
             if path == "tinkex checkpoint":
                 names.update(_names(Path(folder)))
+            if path == "tinkex train":
+                found = re.search(r"tinker://\S+/sampler_weights/final", parts[-1])
+                assert found is not None
+                names[TRAINED] = found[0]
             shown[path] = "\n".join(parts)
     return {path: _masked(text, names, folder) for path, text in shown.items()}
 
@@ -96,6 +122,7 @@ def _environment(folder: Path) -> Iterator[None]:
     from support.hub_repositories import hub_repositories
 
     (folder / "home").mkdir()
+    (folder / "orders.jsonl").write_text(ORDERS, encoding="utf-8")
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -127,12 +154,17 @@ def _typed(path: str, line: str, names: dict[str, str]) -> str:
     """Run a line in this process, on a terminal, and return what it shows."""
     from tinkex.cli import main
 
+    if line.startswith("cat "):
+        return Path(line.removeprefix("cat ")).read_text(encoding="utf-8")
     command, _, filtering = line.partition(" | ")
+    said = ""
+    if command.startswith("echo "):
+        said, command, filtering = shlex.split(command)[1], filtering, ""
     command = _named(command, names)
     answer = ANSWERS.get(path, "")
     terminal = _Terminal()
     with redirect_stdout(terminal), redirect_stderr(terminal):
-        stdin = io.TextIOWrapper(io.BytesIO(f"{answer}\n".encode()))
+        stdin = io.TextIOWrapper(io.BytesIO(f"{answer or said}\n".encode()))
         with mock.patch("sys.stdin", stdin):
             try:
                 main(["--no-progress", *shlex.split(command)[1:]])
@@ -157,8 +189,6 @@ def _named(text: str, names: dict[str, str]) -> str:
 
 
 def _names(folder: Path) -> dict[str, str]:
-    import json
-
     saved = json.loads((folder / "saved.json").read_text(encoding="utf-8"))
     run = str(saved["model_id"])
     return {RUN: run, SESSION: run.partition(":")[0], SAVED: str(saved["weights_path"])}
@@ -186,14 +216,15 @@ def _serve(folder: Path) -> str:
 def _masked(text: str, names: dict[str, str], folder: str) -> str:
     """Put names of the same length in place of what differs from time to time."""
     text = _named(text, names)
-    ours = names.get(SESSION, "")
-    others = iter(range(2, 100))
+    known = {names[SESSION]: 1, names[TRAINED].split("/")[2].partition(":")[0]: 9}
+    others = iter((2, 3, 4, 5, 6, 7, 8))
     for found in dict.fromkeys(re.findall(r"session-[0-9a-f]{20}", text)):
-        number = 1 if found == ours else next(others)
+        number = known.get(found) or next(others)
         text = text.replace(found, f"session-{number:020d}")
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "2026-01-31T12:00:00Z", text)
     text = re.sub(r'"commit": "[0-9a-f]+"', '"commit": "0123abc"', text)
     text = re.sub(r" *\d+ ms  ", lambda found: f"{'… ms  ':>{len(found[0])}}", text)
+    text = re.sub(r"\d+ tokens/s( +\d+:\d\d left)?", "… tokens/s", text)
     text = re.sub(r"127\.0\.0\.1:\d+ \(", "127.0.0.1:41234 (", text)
     text = re.sub(r"port \d+ answers", "port 41234 answers", text)
     text = re.sub(r"http://127\.0\.0\.1:\d+/(?=\S*commit)", "https://huggingface.co/", text)

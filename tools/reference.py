@@ -23,6 +23,10 @@ EXAMPLE = re.compile(r"^>>> .*(?:\n(?!\n).+)*", re.MULTILINE)
 LITERAL = re.compile(r"::\n\n((?:    .*\n|\n)+)")
 NAME = re.compile(r"(?<!`)`([A-Za-z_][\w.]*)`(?!`)")
 WIDTH = 88
+# Classes that users are handed and never make.
+HANDED_OUT = {
+    "TrainingClient", "SamplingClient", "RestClient", "Future", "Tokenizer", "IncrementalDecoder",
+}  # fmt: skip
 
 
 def slug(title: str) -> str:
@@ -55,25 +59,53 @@ def anchors() -> dict[str, str]:
     return found
 
 
+def kind(annotation: Any) -> str:
+    """Return a type as a reader writes it, without the packages it lives in."""
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return re.sub(r"\b(?:[a-z_]\w*\.)+(?=\w)", "", text.strip("'\""))
+
+
+def default_text(default: Any) -> str:
+    """Return a default as a reader can take it in; what has no short name is left out."""
+    text = repr(default)
+    unsaid = default is attrs.NOTHING or len(text) > 60
+    return "..." if unsaid else api_page.ADDRESS.sub("...", text)
+
+
+def parameter_text(parameter: inspect.Parameter, types: dict[str, Any]) -> str:
+    """Return a parameter with its type and default."""
+    stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(parameter.kind.name, "")
+    annotation = types.get(parameter.name, parameter.annotation)
+    typed = "" if annotation is parameter.empty else f": {kind(annotation)}"
+    default = (
+        "" if parameter.default is parameter.empty else f" = {default_text(parameter.default)}"
+    )
+    return f"{stars}{parameter.name}{typed}{default if typed else default.replace(' ', '')}"
+
+
 def call(name: str, thing: Any) -> str:
     """Return a signature, a parameter a line where it does not fit on one."""
-    shown = f"{name}{api_page.signature(thing)}"
+    signature = inspect.signature(thing)
+    types = {f.alias: f.type for f in attrs.fields(thing)} if attrs.has(thing) else {}
+    parts: list[str] = []
+    before = None
+    for parameter in signature.parameters.values():
+        if parameter.name in ("self", "cls"):
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and before not in (
+            parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL,
+        ):  # fmt: skip
+            parts.append("*")
+        elif before is parameter.POSITIONAL_ONLY and parameter.kind is not before:
+            parts.append("/")
+        before = parameter.kind
+        parts.append(parameter_text(parameter, types))
+    returned = signature.return_annotation
+    end = "" if returned is signature.empty or inspect.isclass(thing) else f" -> {kind(returned)}"
+    shown = f"{name}({', '.join(parts)}){end}"
     if len(shown) <= WIDTH:
         return shown
-    signature = inspect.signature(thing)
-    kept = [p for n, p in signature.parameters.items() if n not in ("self", "cls")]
-    lines: list[str] = []
-    keyword_only = False
-    for parameter in kept:
-        if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
-            keyword_only = True
-            if not any(p.kind is p.VAR_POSITIONAL for p in kept):
-                lines.append("    *,")
-        lines.append(f"    {parameter},")
-    returns = api_page.signature(thing).rpartition(" -> ")
-    end = f") -> {returns[2]}" if returns[1] else ")"
-    text = "\n".join([f"{name}(", *lines, end])
-    return text.replace("'", "").replace("tinkex.", "")
+    return "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){end}"])
 
 
 def table(body: str) -> str:
@@ -113,8 +145,20 @@ def fields(thing: type) -> str:
     if not attrs.has(thing) or "Attributes:" in (thing.__doc__ or ""):
         return ""
     public = [f for f in attrs.fields(thing) if not f.name.startswith("_") and f.init]
-    shown = [f"- `{f.name}`: `{str(f.type).removeprefix('tinkex.')}`" for f in public]
+    shown = [f"- `{f.name}`: `{kind(f.type)}`" for f in public]
     return "\n\n**Attributes**\n\n" + "\n".join(shown) if shown else ""
+
+
+def made(name: str, thing: type) -> str:
+    """Return how a class is made, where users make it; else its name and what it is."""
+    if issubclass(thing, Exception):
+        return f"class {name}({', '.join(base.__name__ for base in thing.__bases__)})"
+    if name in HANDED_OUT or fields(thing):
+        return f"class {name}"
+    try:
+        return call(name, thing)
+    except ValueError:  # an enum, or another type that has no constructor of its own
+        return f"class {name}"
 
 
 def entry(name: str, thing: Any, linked: dict[str, str]) -> Iterator[str]:
@@ -122,13 +166,13 @@ def entry(name: str, thing: Any, linked: dict[str, str]) -> Iterator[str]:
     yield f"## {name} {{ #{name.lower()} }}\n"
     doc = inspect.getdoc(thing) or ""
     if not inspect.isclass(thing):
-        if callable(thing):
+        if inspect.isroutine(thing):
             yield f"```python\n{call(name, thing)}\n```\n\n{prose(doc, linked, name)}\n"
         else:
-            yield f"```python\n{name} = {thing}\n```\n".replace("tinkex_generated.models.", "")
+            shown = re.sub(r"(?:\w+\.)+(?=\w)", "", str(thing))
+            yield f"```python\n{name} = {shown}\n```\n"
         return
-    bases = ", ".join(base.__name__ for base in thing.__bases__ if base is not object)
-    yield f"```python\nclass {name}{f'({bases})' if bases else ''}\n```\n"
+    yield f"```python\n{made(name, thing)}\n```\n"
     yield f"{prose(doc, linked, name)}{fields(thing)}\n"
     for member, value in api_page.members(thing):
         yield f"### {member} {{ #{name.lower()}-{member.lower()} }}\n"

@@ -35,7 +35,7 @@ class Request:
     method: str
     path: str
     params: dict[str, str | int | float | bool] = attrs.field(factory=dict)
-    headers: dict[str, str] = attrs.field(factory=dict)
+    headers: dict[str, str] = attrs.field(factory=dict, repr=False)
     body: Any = attrs.field(default=None, repr=False)
     content: bytes | None = attrs.field(default=None, repr=False)
     content_type: str | None = None

@@ -181,6 +181,7 @@ def test_a_host_that_ignores_if_range_cannot_splice_two_versions(
     assert host.headers("range") == [None, "bytes=20000-", None]
 
 
+@pytest.mark.holds("F36")
 def test_a_part_from_elsewhere_is_not_spliced(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -210,6 +211,7 @@ def test_a_range_that_does_not_fit_any_more_starts_over(
     assert host.headers("range") == [None, "bytes=20000-", None]
 
 
+@pytest.mark.holds("S5")
 def test_a_redirect_of_the_host_is_followed(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -234,6 +236,7 @@ def test_a_redirect_to_no_web_page_is_refused(
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.holds("S5")
 def test_redirects_in_a_circle_end(rest: RestClient, host: ArchiveHost, tmp_path: Path) -> None:
     """After a few redirects it is enough."""
     host.statuses = [302] * 20
@@ -317,6 +320,7 @@ def test_a_target_that_exists_is_left_alone(
     assert script.received == []
 
 
+@pytest.mark.holds("F39")
 def test_force_replaces_an_earlier_download(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -348,6 +352,7 @@ def test_force_never_replaces_somebodys_work(rest: RestClient, tmp_path: Path, k
     assert kind != "folder" or (target / "thesis.txt").read_text() == "x"
 
 
+@pytest.mark.holds("F39")
 def test_a_failed_replacement_keeps_the_old_download(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -433,6 +438,7 @@ def test_an_interrupted_unpacking_needs_no_byte_again(
     assert len(host.requests) == 2
 
 
+@pytest.mark.holds("F36", "F39")
 def test_what_was_left_without_its_version_is_not_gone_on_with(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:

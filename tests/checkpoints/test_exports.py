@@ -13,8 +13,8 @@ from support.nano import NANO
 from support.scripted import Script, scripted_service
 
 from tinkex import RestClient, ServiceClient
-from tinkex.checkpoints import download
-from tinkex.errors import NotFoundError, UnsafeArchiveError
+from tinkex.checkpoints import Limits, download
+from tinkex.errors import NotFoundError, ServerError, UnsafeArchiveError
 
 PATH = "tinker://S:train:0/external_weights/out"
 NAME = "S:train:0_external_weights_out"
@@ -63,6 +63,64 @@ def test_an_exports_files_arrive_under_their_names(
     assert host.headers("range") == [None, None, "bytes=1000-"]
     assert heard[-1] == (2 * len(CONTENT), None)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_an_interrupted_export_goes_on_when_it_is_called_again(
+    rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """F39: files that were whole are asked for nothing but whether they still are."""
+    script.on(f"{BASE}/external_weights_urls", urls("a", "b", "c", at=host.url))
+
+    def interrupt(have: int, total: int | None) -> None:
+        if have > len(CONTENT):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download(rest, PATH, tmp_path, progress=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == [f".{NAME}.partial"]
+    before = len(host.requests)
+    host.statuses, host.unsatisfied = [416, 416], f"bytes */{len(CONTENT)}"
+    got = download(rest, PATH, tmp_path)
+    assert [file.read_bytes() for file in got.files] == [CONTENT] * 3
+    there = f"bytes={len(CONTENT)}-"
+    assert host.headers("range")[before:] == [there, there, None]
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("status", [409, 425, 503])
+def test_an_export_that_is_being_made_is_waited_for(
+    rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path, status: int
+) -> None:
+    """F40: for five minutes the server says that it is not ready, and progress hears it."""
+    busy = [(status, {"detail": "being made"}, {"Retry-After": "60"})] * 5
+    script.on(f"{BASE}/external_weights_urls", *busy, urls("a", at=host.url))
+    heard: list[tuple[int, int | None]] = []
+    got = download(rest, PATH, tmp_path, progress=lambda *said: heard.append(said))
+    assert [file.read_bytes() for file in got.files] == [CONTENT]
+    assert sum(rest.clock.slept) >= 300
+    assert heard[:5] == [(0, None)] * 5
+
+
+def test_an_export_that_never_comes_says_so(
+    rest: RestClient, script: Script, tmp_path: Path
+) -> None:
+    """F40: after the patience it is not the missing archive that is told."""
+    script.on(f"{BASE}/external_weights_urls", (503, {"detail": "made soon"}, {"Retry-After": "9"}))
+    with pytest.raises(ServerError, match="made soon"):
+        download(rest, PATH, tmp_path, patience=100)
+    assert 50 <= sum(rest.clock.slept) <= 100
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_too_large_together_are_refused(
+    rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """S9: the limit is one for all files of an export, and nothing of it stays."""
+    script.on(f"{BASE}/external_weights_urls", urls("a", "b", at=host.url))
+    with pytest.raises(UnsafeArchiveError, match="larger than"):
+        download(rest, PATH, tmp_path, limits=Limits(total_bytes=len(CONTENT) + 1))
+    with pytest.raises(UnsafeArchiveError, match="more than 1 files"):
+        download(rest, PATH, tmp_path, limits=Limits(entries=1))
 
 
 @pytest.mark.holds("S10")

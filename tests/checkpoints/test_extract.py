@@ -222,6 +222,95 @@ def test_no_name_leaves_the_folder(tmp_path: Path, names: list[str]) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
 
 
+KINDS = [
+    tarfile.REGTYPE,
+    tarfile.AREGTYPE,
+    tarfile.DIRTYPE,
+    tarfile.SYMTYPE,
+    tarfile.LNKTYPE,
+    tarfile.CHRTYPE,
+    tarfile.BLKTYPE,
+    tarfile.FIFOTYPE,
+    tarfile.CONTTYPE,
+    tarfile.GNUTYPE_SPARSE,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    b"Z",
+]
+LINKS = [tarfile.SYMTYPE, tarfile.LNKTYPE]
+STEPS = st.sampled_from(["a", "b", "A", "..", ".", "/", "", "c.txt", "nul", "\u00e9", "e\u0301"])
+PATHS = st.lists(STEPS, min_size=1, max_size=4).map("/".join)
+PAX = st.fixed_dictionaries(
+    {},
+    optional={
+        "path": PATHS,
+        "linkpath": PATHS,
+        "size": st.sampled_from(["0", "1", "-1", "99999999999999999999", "x"]),
+        "GNU.sparse.major": st.just("1"),
+        "GNU.sparse.minor": st.just("0"),
+        "GNU.sparse.name": PATHS,
+        "GNU.sparse.realsize": st.sampled_from(["7", "999999999999"]),
+        "GNU.sparse.map": st.just("0,1,5,1"),
+    },
+)
+
+
+@st.composite
+def hostile_archives(draw: st.DrawFn) -> bytes:
+    """Archives with members of any kind, name, link and pax header, and what may follow them."""
+    members = []
+    for number in range(draw(st.integers(1, 4))):
+        if draw(st.booleans()):
+            members.append(file(f"good/{number}", b"good"))
+            continue
+        twist = draw(st.sampled_from(["name", "kind", "kind", "pax", "everything"]))
+        name = draw(PATHS) if twist in ("name", "everything") else f"bad/{number}"
+        kind = (
+            draw(st.sampled_from(KINDS + 4 * LINKS))
+            if twist in ("kind", "everything")
+            else tarfile.REGTYPE
+        )
+        some = st.one_of(st.binary(max_size=40), st.just(bytes(3000)))
+        content = draw(some) if kind not in KINDS[2:8] else b""
+        info, content = file(name or "x", content)
+        info.type, info.linkname = kind, draw(PATHS)
+        info.mode = draw(st.sampled_from([0o644, 0o6777, 0]))
+        info.pax_headers = draw(PAX) if twist in ("pax", "everything") else {}
+        members.append((info, content))
+    formats = st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+    content = tar(*members, format=draw(formats))
+    tail = draw(
+        st.sampled_from([b"", b"", b"", b"x", bytes(3000), tar(special("l", tarfile.SYMTYPE, "/"))])
+    )
+    content += tail
+    return gzip.compress(content, mtime=0) if draw(st.integers(0, 3)) == 0 else content
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=hostile_archives())
+def test_a_hostile_archive_is_unpacked_safely_or_refused(tmp_path: Path, content: bytes) -> None:
+    """S8, S9: what comes out is regular, below the folder, bounded and without rights; or nothing."""
+    folder = tmp_path / "out"
+    limits = Limits(entries=3, total_bytes=5000)
+    try:
+        found = unpack(tmp_path, content, limits)
+    except CheckpointError:
+        return
+    made = list(folder.rglob("*"))
+    files = [path for path in made if not path.is_dir()]
+    assert not any(path.is_symlink() for path in made)
+    assert all(path.is_file() and path.stat().st_nlink == 1 for path in files)
+    assert all(path.stat().st_mode & 0o7111 == 0 for path in files)
+    assert {path.relative_to(folder).as_posix() for path in files} == set(found)
+    assert len({name.casefold() for name in found}) == len(found) <= limits.entries
+    assert sum(map(len, found.values())) <= limits.total_bytes
+    for path in sorted(made, reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
 def test_nothing_is_unpacked_over_other_files(tmp_path: Path) -> None:
     """A folder with something in it is left alone."""
     (tmp_path / "a.tar").write_bytes(checkpoint())

@@ -59,6 +59,7 @@ def hold(card: str, path: CheckpointPath) -> None:
     assert all(letter.isprintable() or letter == "\n" for letter in card)
 
 
+@pytest.mark.holds("S20")
 @pytest.mark.parametrize("text", HOSTILE, ids=[f"hostile {i}" for i in range(len(HOSTILE))])
 def test_hostile_text_stays_text(text: str) -> None:
     """S20: it adds no key to the front matter, and no heading, link, or markup to the page."""
@@ -66,12 +67,14 @@ def test_hostile_text_stays_text(text: str) -> None:
     hold(model_card(PATH, info, text, "me/adapter", [text]), PATH)
 
 
+@pytest.mark.holds("S20")
 @given(st.text(max_size=300), st.lists(st.text(max_size=40), max_size=40))
 def test_any_text_stays_text(text: str, modules: list[str]) -> None:
     """S20: whatever the base model and the layers are called, the card has the same parts."""
     hold(model_card(PATH, INFO, text, "me/adapter", modules), PATH)
 
 
+@pytest.mark.holds("S20")
 @given(st.text(min_size=1, max_size=80))
 @example('a"b')
 @example("a':b#{}")

@@ -233,6 +233,11 @@ def test_the_oldest_turns_go_when_there_is_no_room(service: ServiceClient) -> No
     assert "".join(tight.answer(SKY)) == "blue"
 
 
+def interrupted(*_: object) -> Iterator[str]:
+    raise KeyboardInterrupt
+    yield ""
+
+
 def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(service: ServiceClient) -> None:
     """So the model knows what was seen of it."""
     conversation = talk(service, context=None, max_tokens=32)
@@ -241,6 +246,11 @@ def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(service: ServiceCli
     pieces.close()
     assert conversation.messages[-1] == {"role": "assistant", "content": first.rstrip()}
     assert conversation.stop_reason == "interrupted"
+    early = talk(service, context=None, max_tokens=32)
+    early._drawn = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        next(early.answer("Tell me a story."))
+    assert early.messages == []
     conversation.reset()
     assert conversation.messages == []
 

@@ -8,6 +8,7 @@ import pytest
 from cli.conftest import Made
 from support.command import Shell
 
+import tinkex
 import tinkex.cli
 from tinkex.cli import failures
 from tinkex.errors import NotFoundError
@@ -174,6 +175,29 @@ def test_the_doctor_tells_a_server_without_tls(shell: Shell, server: LocalServer
     assert shell("doctor", "--base-url", url).code == 12
 
 
+def test_advice_is_in_the_words_of_the_command_line(shell: Shell, made: Made) -> None:
+    """An option, where the SDK's error names an argument."""
+    assert shell("checkpoint", "download", made.sampler_path).code == 0
+    again = shell("checkpoint", "download", made.sampler_path)
+    assert (again.code, "give --force" in again.err) == (1, True)
+    assert shell("checkpoint", "download", made.sampler_path, "--force").code == 0
+    insecure = shell("model", "list", "--base-url", "http://example.org")
+    assert insecure.code == 2
+    assert "set TINKEX_ALLOW_INSECURE=1" in insecure.err
+    assert "from the command line" in insecure.err
+    assert "=True" not in again.err + insecure.err
+
+
+def test_a_terminal_of_another_encoding_gets_escapes(shell: Shell, tmp_path: Path) -> None:
+    """A name that it cannot show is no error."""
+    with tinkex.ServiceClient(display_name="\N{SNOWMAN} \N{LATIN SMALL LETTER E WITH ACUTE}") as it:
+        session_id = it.session.id
+    shell.set("PYTHONIOENCODING", "latin-1")
+    done = shell.process("session", "info", session_id, encoding="latin-1")
+    assert done.code == 0, done.err
+    assert "Name: \\u2603 \xe9\n" in done.out
+
+
 def test_a_traceback_is_shown_when_it_is_asked_for(shell: Shell) -> None:
     """With --debug, before the paragraph, anywhere on the line."""
     for arguments in (("--debug", "run", "info", "x"), ("run", "info", "x", "--debug")):
@@ -213,6 +237,24 @@ def test_errors_reach_a_program_as_they_are(shell: Shell, made: Made) -> None:
     with pytest.raises(failures.Failed) as caught:
         tinkex.cli.run(["checkpoint", "delete", "tinker://nobody:train:0/weights/x", "--yes"])
     assert caught.value.result["failed"] == 1
+
+
+@pytest.mark.parametrize("module", ["click", "tinkex.cli.group", "tinkex.service"])
+def test_ctrl_c_while_modules_load_is_no_traceback(shell: Shell, module: str) -> None:
+    """From the first moment on it is exit code 130."""
+    before = f"""
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+"""
+    done = shell.process("model", "list", before=before)
+    assert done.code == 130
+    assert "Traceback" not in done.err
 
 
 _FULL = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 import pytest
@@ -13,7 +15,9 @@ from support.command import Shell, Terminal
 
 from tinkex.cli import failures, text
 from tinkex.cli.group import COMMANDS, tinkex
+from tinkex.cli.invocation import Invocation
 from tinkex.cli.options import Command, CommonOption
+from tinkex.cli.paging import collect
 from tinkex.cli.progress import drawn
 from tinkex.cli.tables import table, width
 
@@ -70,6 +74,7 @@ def test_help_loads_no_client(line: str) -> None:
     assert not loaded & heavy
 
 
+@pytest.mark.holds("S18")
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
@@ -88,6 +93,7 @@ def test_a_terminal_is_shown_text_and_given_no_orders(given: str, shown: str) ->
     assert text.for_terminal(given) == shown
 
 
+@pytest.mark.holds("S18")
 def test_json_escapes_what_a_terminal_would_act_upon() -> None:
     """It stays JSON of the same value, and NaN becomes null."""
     import json
@@ -151,6 +157,24 @@ def test_progress_is_a_line_that_fits_and_goes_away() -> None:
     assert max(map(len, lines)) == 79
 
 
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_options(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, shell_name: str
+) -> None:
+    """The script asks tinkex itself, which answers with what can stand there."""
+    assert "_TINKEX_COMPLETE" in shell("completion", shell_name).out
+    monkeypatch.setenv("_TINKEX_COMPLETE", f"{shell_name}_complete")
+    for typed, wanted in (("tinkex checkpoint pu", "publish"), ("tinkex run list --li", "--limit")):
+        last = typed.split()[-1]
+        monkeypatch.setenv("COMP_WORDS", typed)
+        # Fish hands over the word itself, the others its number.
+        number = str(len(typed.split()) - 1)
+        monkeypatch.setenv("COMP_CWORD", last if shell_name == "fish" else number)
+        done = shell.process()
+        assert (done.code, wanted in done.out) == (0, True)
+        assert "prune" not in done.out
+
+
 def test_color_is_for_terminals_that_want_it(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """NO_COLOR and TERM=dumb turn it off, and so does a pipe."""
     monkeypatch.setenv("TERM", "xterm")
@@ -162,6 +186,52 @@ def test_color_is_for_terminals_that_want_it(shell: Shell, monkeypatch: pytest.M
     assert "\x1b" not in shell("doctor", "--no-progress", terminal=80).out
     monkeypatch.delenv("NO_COLOR")
     assert "\x1b[32mok" in shell("doctor", "--no-progress", terminal=80).out
+
+
+@pytest.mark.parametrize(
+    ("limit", "offset", "asked", "shown"),
+    [
+        (0, 0, [(2, 0), (1, 2)], [0, 1, 2]),
+        (2, 0, [(2, 0)], [0, 1]),
+        (1, 1, [(1, 1)], [1]),
+        (9, 1, [(2, 1)], [1, 2]),
+        (5, 7, [(2, 7)], []),
+    ],
+)
+def test_a_list_is_followed_over_its_pages(
+    limit: int, offset: int, asked: list[tuple[int, int]], shown: list[int]
+) -> None:
+    """Three entries, two on a page: no page too many, and never more than the limit."""
+    pages: list[tuple[int, int]] = []
+
+    def fetch(count: int, start: int) -> tuple[list[int], int | None]:
+        pages.append((count, start))
+        return list(range(3))[start : start + count], 3
+
+    assert collect(Invocation(), "entries", fetch, limit, offset, 2) == (shown, 3)
+    assert pages == asked
+
+
+def test_a_list_without_a_total_ends_with_a_page_that_is_not_full() -> None:
+    """Some servers do not say how many there are."""
+    pages: list[int] = []
+
+    def fetch(count: int, start: int) -> tuple[list[int], int | None]:
+        pages.append(start)
+        return list(range(5))[start : start + count], None
+
+    assert collect(Invocation(), "entries", fetch, 0, 0, 2) == ([0, 1, 2, 3, 4], None)
+    assert pages == [0, 2, 4]
+
+
+def test_the_page_shows_a_session_of_each_command() -> None:
+    """Each command's section in docs/cli.md ends with what was typed and what came of it."""
+    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"(?ms)^###+ (tinkex [^\n]+)\n(.*?)(?=^###|\Z)", text))
+    for path, command in ALL[1:]:
+        only_a_group = isinstance(command, click.Group) and not command.invoke_without_command
+        session = sections[path].partition("```console\n")[2]
+        assert only_a_group or re.search(rf"^\$ (.*\| )?{path} ?", session, re.MULTILINE), path
 
 
 def test_every_exit_code_is_said() -> None:

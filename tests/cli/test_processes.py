@@ -113,6 +113,7 @@ def silent_server() -> Iterator[socket.socket]:
         yield listening
 
 
+@pytest.mark.holds("F28")
 @pytest.mark.parametrize("arguments", REMOTE, ids=[" ".join(a[:2]) for a in REMOTE])
 def test_ctrl_c_ends_a_command_with_130(
     arguments: tuple[str, ...], shell: Shell, silent_server: socket.socket

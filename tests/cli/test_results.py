@@ -13,6 +13,7 @@ from support.command import Shell
 
 import tinkex.cli
 from tinkex.local import LocalServer
+from tinkex.testing import Fault
 
 SAMPLE = ("run", "--base-model", "tinkex/nano", "--max-tokens", "3", "--seed", "1")
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -223,6 +224,7 @@ def test_limit_and_offset_page_and_zero_means_all(shell: Shell, made: Made) -> N
     assert beyond["checkpoints"] == []
 
 
+@pytest.mark.holds("S18")
 def test_what_the_server_says_moves_no_cursor(shell: Shell, made: Made) -> None:
     """Control characters are left out on a terminal, and escaped in JSON everywhere."""
     shown = shell("run", "info", made.run_id, terminal=200).out
@@ -275,6 +277,48 @@ def test_a_prompt_comes_as_text_from_a_file_from_stdin_or_as_tokens(
         assert len(given["prompt_logprobs"]) == 3
 
 
+def test_a_stream_is_the_text_alone(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the pipe gets is the text; a server that cannot stream gives it at once."""
+    greedy = (*SAMPLE, "--prompt", "a b", "--temperature", "0")
+    plain = shell(*greedy).out.splitlines()[1]
+    streamed = shell(*greedy, "--stream")
+    assert streamed.out == f"{plain}\n"
+    assert streamed.err.startswith("stop_reason=length | avg_logprob=")
+    lacking = [Fault(on="stream_sample", status=404)]
+    with LocalServer(data_dir=tmp_path / "lacking", faults=lacking) as server:
+        monkeypatch.setenv("TINKER_BASE_URL", server.base_url)
+        assert shell(*greedy, "--stream") == streamed
+
+
+def test_a_paused_queue_is_told_of_on_a_terminal(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a line of its own, without what would steer the terminal; a pipe hears nothing."""
+    paused = Fault(
+        on="retrieve_future",
+        times=2,
+        status=408,
+        body={
+            "type": "try_again",
+            "request_id": "r",
+            "queue_state": "paused_capacity",
+            "queue_state_reason": "short of \x1b[31mcards",
+        },
+    )
+    sample = (*SAMPLE, "--prompt", "a", "--num-samples", "2")
+    with LocalServer(data_dir=tmp_path / "paused", faults=[paused]) as server:
+        monkeypatch.setenv("TINKER_BASE_URL", server.base_url)
+        told = shell(*sample, terminal=100)
+        assert told.code == 0
+        assert re.search(
+            r"\r\x1b\[Kthe server's queue is paused_capacity: short of [^\x1b\n]*cards\n", told.err
+        )
+        server.faults.add(paused)
+        assert "queue" not in shell(*sample).err
+
+
 def test_samples_go_to_a_file(shell: Shell, tmp_path: Path) -> None:
     """Folders are made, the file ends with a line end, and stdout stays empty."""
     done = shell(*SAMPLE, "--prompt", "a", "--json", "--output", "deep/er/out.json")
@@ -320,6 +364,7 @@ def test_pruning_rehearses_asks_and_deletes(shell: Shell, made: Made) -> None:
     assert made.paths[1] not in shell("checkpoint", "list", "--limit", "0").out
 
 
+@pytest.mark.holds("S19")
 def test_csv_is_no_formula(shell: Shell, made: Made) -> None:
     """A line for each hour and kind; the cells are quoted where a spreadsheet would compute."""
     from tinkex.cli.usage import csv_cell

@@ -11,12 +11,14 @@ import pytest
 from support.command import Shell, start
 
 import tinkex
+from tinkex import training_log
 from tinkex.checkpoints import download
 from tinkex.cli.interrupts import Interrupts
 from tinkex.local import LocalServer
+from tinkex.recovery import read_run
 from tinkex.testing import Fault
 
-NANO = ("--base-model", "tinkex/nano", "--rank", "4")
+NANO = ("--base-model", "tinkex/nano", "--rank", "4", "--no-plot")
 WORDS = ["red", "blue", "green", "black", "white", "yellow"]
 LINES = [
     {
@@ -37,7 +39,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def numbers(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return training_log.read(folder / "metrics.jsonl")
 
 
 def weights(server: LocalServer, path: str, folder: Path) -> bytes:
@@ -132,17 +134,17 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
     shell: Shell, server: LocalServer, data: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
     """Resumed, it trains on each batch once, in the order that it would have had."""
-    options = ("--steps", "16", "--batch-size", "4", "--checkpoint-every", "5", "--held-out", "0.2")
+    options = ("--steps", "12", "--batch-size", "4", "--checkpoint-every", "5", "--held-out", "0.2")
     options = ("train", str(data), *NANO, *options, "--learning-rate", "1e-2")
     calm = shell(*options, "--output", "calm", "--json")
     assert calm.code == 0, calm.err
 
-    server.faults.add(Fault(on="optim_step", latency=0.05, times=None, every=1))
+    server.faults.add(Fault(on="optim_step", latency=0.1, times=None, every=1))
     try:
         with start(*options, "--output", "rough") as process:
             assert process.stderr is not None
             seen = ""
-            while "step 7/16" not in seen:
+            while "step 6/12" not in seen:
                 line = process.stderr.readline()
                 assert line, seen
                 seen += line
@@ -156,11 +158,16 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
         assert err.endswith("interrupted\n")
         assert not out
     before = numbers(Path("rough"))
+    record = read_run("rough")
+    assert record is not None
+    saved = record.step
+    assert 5 <= saved < 12
 
-    rough = shell("train", "--resume", "rough", "--json")
+    rough = shell("train", "--resume", "rough", "--no-plot", "--json")
     assert rough.code == 0, rough.err
-    stopped_at = 5 if how == signal.SIGKILL else before[-1]["step"]
-    assert f"going on after step {stopped_at} of 16" in rough.err
+    if how == signal.SIGINT:
+        assert saved == before[-1]["step"]
+    assert f"going on after step {saved} of 12" in rough.err
     losses = {line["step"]: line["loss"] for line in numbers(Path("rough"))}
     assert losses == {line["step"]: line["loss"] for line in numbers(Path("calm"))}
     assert rough.json["held_out_loss"] == calm.json["held_out_loss"]
@@ -206,7 +213,7 @@ def test_a_new_run_gets_a_folder_of_its_own(shell: Shell, data: Path) -> None:
 
 def test_training_goes_on_from_a_checkpoint(shell: Shell, data: Path) -> None:
     """A new run begins with the weights of another one, and a fresh optimizer."""
-    options = ("--batch-size", "6", "--learning-rate", "1e-2", "--json")
+    options = ("--batch-size", "6", "--learning-rate", "1e-2", "--no-plot", "--json")
     first = shell("train", str(data), *NANO, "--steps", "10", *options).json
     second = shell("train", str(data), "--from", first["state_path"], "--steps", "1", *options)
     assert second.code == 0, second.err
@@ -234,6 +241,26 @@ def test_long_lines_are_an_error_unless_said_otherwise(shell: Shell, data: Path)
     with data.open("a") as file:
         file.write(json.dumps({"text": "so " * 2000}) + "\n")
     assert "longer than 512 tokens" in shell("train", str(data), *NANO).err
+
+
+def test_the_losses_are_drawn_where_that_is_possible(shell: Shell, data: Path) -> None:
+    """Beside the numbers, with those of what is held out; without the extra it says which one."""
+    short = ("train", str(data), "--base-model", "tinkex/nano", "--steps", "2", "--held-out", "0.2")
+    drawn = shell(*short, "--json").json
+    assert drawn["plot"] == "runs/words/training.png"
+    picture = Path(drawn["plot"]).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    lines = [
+        {name: value for name, value in line.items() if name != "held_out_loss"}
+        for line in numbers(Path("runs/words"))
+    ]
+    Path("without.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert training_log.plot("without.jsonl", "without.png").read_bytes() != picture
+    assert shell(*short, "--no-plot", "--json").json["plot"] is None
+    bare = shell.process(*short, before="import sys\nsys.modules['matplotlib'] = None")
+    assert bare.code == 0
+    assert "no picture of the losses: " in bare.err
+    assert "pip install 'tinkex[plot]'" in bare.err
 
 
 @pytest.mark.parametrize(

@@ -449,7 +449,7 @@ def test_a_server_that_wants_tokens_gets_them(tmp_path: Path) -> None:
         tinkex.ServiceClient(base_url=server.base_url, api_key=KEY) as service,
     ):
         session = service.session
-        credentials = session.transport._credentials
+        credentials = session.transport._line.credentials
         first = dict(credentials.revealed())["X-API-Key"]
         assert first.startswith("eyJ")
         assert service.get_server_capabilities().supported_models

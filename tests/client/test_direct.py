@@ -53,7 +53,7 @@ def made(base_url: str, **more: Any) -> Transport:
     settings = {"max_retries": 0, "api_key": KEY, **more}
     config = Config.resolve(base_url=base_url, environ={}, **settings)
     transport = Transport(config, clock=FakeClock(), jitter=lambda longest: longest)
-    assert isinstance(transport._network, Direct)
+    assert isinstance(transport._line.network, Direct)
     return transport
 
 
@@ -355,7 +355,7 @@ def test_a_proxy_of_the_environment_is_left_to_httpx(
     transport = Transport(
         Config.resolve(base_url="https://api.example.org", api_key=KEY, environ={})
     )
-    assert isinstance(transport._network, Direct) == is_direct
+    assert isinstance(transport._line.network, Direct) == is_direct
     transport.close()
 
 

@@ -234,5 +234,5 @@ def test_every_operation_of_the_api_that_writes_has_an_entry() -> None:
 
 READING_POSTS = {
     "auth_token", "client_config", "client_dynamic_config", "get_info", "retrieve_future",
-    "retrieve_future_binary", "retrieve_futures", "search_sessions", "weights_info",
+    "retrieve_future_binary", "retrieve_futures", "search_sessions", "upload_form", "weights_info",
 }  # fmt: skip

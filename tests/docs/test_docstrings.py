@@ -7,6 +7,8 @@ import inspect
 import logging
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,12 @@ import reference
 
 import tinkex
 from tinkex.local import LocalServer
+from tinkex.metrics import Metrics
+from tinkex.recovery import RecoveryPolicy, resumable
 
 # Not run, each for a reason.
 NOT_RUN = {
+    "push_to_hub": "needs an account of the hub; tests/checkpoints has a hub on loopback",
     "from_tiktoken": "needs a file of a model that is not ours to ship; tests/tokenizer reads made ones",
     "ServiceClient.create_custom_loss": "its graph is a page long; tests/local/test_custom_loss.py has one",
 }
@@ -27,6 +32,15 @@ NOT_RUN = {
 ILLUSTRATED = {"SamplingClient.compute_logprobs", "Future"}
 # Run without a stand-in for what only a reader has, since nothing is fetched.
 AS_WRITTEN = {"resolve"}
+LOG = '{"step": 0, "loss": 2.31}\n{"step": 1, "loss": 1.98}\n'
+# What lies in the folder where examples run.
+FILES = {
+    "a.bin": "content",
+    "orders.jsonl": '{"prompt": "2 red cups to Rome", "completion": "{\\"count\\": 2}"}\n' * 2,
+    "prices.json": '{"tinkex/nano": {"train": 1.2, "prompt": 0.3, "sample": 0.9}}',
+    "metrics.jsonl": LOG,
+    "runs/mine/metrics.jsonl": LOG,
+}
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -71,7 +85,9 @@ class Lenient(doctest.OutputChecker):
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Return the names that examples use without making them, and what stands for a reader's own."""
     folder = tmp_path_factory.mktemp("docstrings")
-    with LocalServer() as server, tinkex.ServiceClient(base_url=server.base_url) as service:
+    with ExitStack() as opened:
+        server = opened.enter_context(LocalServer())
+        service = opened.enter_context(tinkex.ServiceClient(base_url=server.base_url))
         training = service.create_lora_training_client("tinkex/nano", rank=8, seed=0)
         kept = service.create_lora_training_client("tinkex/nano", rank=8, seed=0)
         for name in "ab":
@@ -81,19 +97,28 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         got = rest.download_checkpoint(path, folder)
         sampler = training.save_weights_and_get_sampling_client()
         prompt = tinkex.ModelInput.from_ints([1, 2, 3])
-        data = [tinkex.Datum(prompt, {"target_tokens": [2, 3, 4], "weights": [1.0, 1.0, 1.0]})]
+        datum = tinkex.Datum(prompt, {"target_tokens": [2, 3, 4], "weights": [1.0, 1.0, 1.0]})
+        adam = tinkex.AdamParams(learning_rate=1e-3)
+        gradients, _ = training.train_step([datum], "cross_entropy", adam)
+        training.save_state("kept").result()
+        began = resumable(folder / "run", service, base_model="tinkex/nano", checkpoint_every=50)
+        metrics, run = opened.enter_context(Metrics()), opened.enter_context(began)
         yield {
             "names": {
+                "tinkex": tinkex, "np": np, "Path": Path, "timedelta": timedelta,
                 "service": service, "training": training, "sampler": sampler, "rest": rest,
                 "tokenizer": training.get_tokenizer(), "prompt": prompt, "prompts": [prompt] * 3,
-                "data": data, "params": tinkex.SamplingParams(max_tokens=4), "np": np, "path": path,
-                "future": training.forward(data, "cross_entropy"),
+                "data": [datum] * 24, "params": tinkex.SamplingParams(max_tokens=4), "adam": adam,
+                "future": gradients, "gradients": gradients, "path": path, "folder": folder,
+                "policy": RecoveryPolicy(enabled=True), "run": run, "step": next(run.steps(1)),
+                "metrics": metrics, "train": lambda: None,
             },
             "stand_ins": {
                 'ServiceClient(base_url="local"': f'ServiceClient(base_url="{server.base_url}"',
                 "ServiceClient(telemetry": f'ServiceClient(base_url="{server.base_url}", telemetry',
                 'inspect("checkpoints/run-1:train:0_sampler_weights_final"': f'inspect("{got.folder}"',
                 'weights/a", rank=32': 'weights/a", rank=8',
+                "steps(1000)": "steps(3)",
                 "run-1:train:0": kept.model_id,
                 "tinker://r/": f"tinker://{kept.model_id}/",
                 "Qwen/Qwen3-8B": "tinkex/nano",
@@ -106,6 +131,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 def tidy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let examples write into a folder of their own, and leave logging as it was."""
     monkeypatch.chdir(tmp_path)
+    for name, content in FILES.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(content, encoding="utf-8")
     logger = logging.getLogger("tinkex")
     before = (logger.level, list(logger.handlers), logger.propagate)
     yield

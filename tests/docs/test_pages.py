@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 import tinkex
+from tinkex.cli.group import tinkex as tinkex_command
 from tinkex.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +24,9 @@ PAGES = [
     *sorted((ROOT / "docs").glob("**/*.md")),
 ]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELL = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Blocks that show a few lines of a program, and are not one.
+FRAGMENTS = {("architecture.md", 0)}
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -122,6 +129,53 @@ def test_the_moving_page_names_calls_that_exist() -> None:
     assert seen > 50
 
 
+def test_the_readme_names_every_extra() -> None:
+    """Whatever can be installed beside the core stands in the README's table."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named = set(re.findall(r"'tinkex\[(\w+)\]'", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert settings["project"]["optional-dependencies"].keys() == named
+
+
 def test_the_readme_is_short() -> None:
     """A reader gets through it: under 120 lines."""
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
+
+
+def test_python_in_the_docs_is_whole_programs() -> None:
+    """Each Python block is run by the test above, but for the fragments that are named."""
+    found = {
+        (page.name, number)
+        for page in PAGES
+        for number, match in enumerate(BLOCK.finditer(page.read_text(encoding="utf-8")))
+        if not re.search(r"^(?:import|from) tinkex", match[1], re.MULTILINE)
+    }
+    assert found == FRAGMENTS
+
+
+def commands() -> list[object]:
+    """List the lines of shell blocks that call `tinkex`."""
+    found = []
+    for page in PAGES:
+        for match in SHELL.finditer(page.read_text(encoding="utf-8")):
+            for line in match[1].replace("\\\n", " ").splitlines():
+                if call := re.match(r"(?:\$ )?tinkex (.*)", line):
+                    found.append(pytest.param(call[1], id=f"{page.name}: {line}"))
+    return found
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_in_the_docs_can_be_typed(line: str) -> None:
+    """A command line of the docs names a command and options that there are."""
+    words = shlex.split(line.partition(" | ")[0], comments=True)
+    command: click.Command = tinkex_command
+    while isinstance(command, click.Group):
+        context = click.Context(command)
+        if not words or words[0].startswith("-") or not command.get_command(context, words[0]):
+            break
+        following = command.get_command(context, words.pop(0))
+        assert following is not None
+        command = following
+    options = {name for parameter in command.params for name in parameter.opts}
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert given <= options, f"{command.name} has no {given - options}"
+    assert command is not tinkex_command, f"there is no command {words[0]}"

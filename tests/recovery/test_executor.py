@@ -47,6 +47,7 @@ def unheard_of(run_id: str) -> str:
     return f"tinker://{run_id}/weights/unheard-of"
 
 
+@pytest.mark.holds("F45")
 def test_a_run_goes_on_from_its_latest_checkpoint(
     tmp_path: Path, service: ServiceClient, training: TrainingClient, heard: list[Event]
 ) -> None:
@@ -89,6 +90,7 @@ def test_the_server_is_asked_for_the_latest_if_nobody_names_it(
         assert executor.recover(training.model_id, service, ON).result().checkpoint == path
 
 
+@pytest.mark.holds("F45")
 @pytest.mark.parametrize(("mode", "best"), [("min", "b"), ("max", "c")])
 def test_the_best_checkpoint_is_chosen_by_what_was_recorded(
     mode: str, best: str, service: ServiceClient, training: TrainingClient
@@ -117,6 +119,7 @@ def test_a_run_without_a_checkpoint_is_given_up_with_a_reason(
             executor.recover(training.model_id, service, wanted).result()
 
 
+@pytest.mark.holds("F45")
 def test_attempts_are_bounded_and_spaced_and_told(
     service: ServiceClient, training: TrainingClient, heard: list[Event]
 ) -> None:
@@ -186,6 +189,7 @@ def test_no_more_runs_than_allowed_are_brought_back_at_a_time(
     assert most == 2
 
 
+@pytest.mark.holds("F45")
 def test_callbacks_are_told_and_their_errors_contained(
     service: ServiceClient, training: TrainingClient, caplog: pytest.LogCaptureFixture
 ) -> None:

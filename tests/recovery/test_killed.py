@@ -67,6 +67,7 @@ def kept_alive(folder: Path) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.holds("F45")
 @pytest.mark.slow
 @pytest.mark.timeout(120 + 15 * KILLS)
 def test_a_run_that_is_killed_anywhere_ends_in_the_same_weights(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def names(heard: list[Event]) -> list[str]:
     return [event.name.removeprefix("tinkex.recovery.") for event in heard]
 
 
+@pytest.mark.holds("F45")
 def test_a_run_that_the_server_calls_corrupted_is_brought_back(
     service: ServiceClient, training: TrainingClient, heard: list[Event]
 ) -> None:

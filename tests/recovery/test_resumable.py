@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrs import evolve
 from support.clock import FakeClock
 from support.stored_weights import assert_same_weights, stored_weights
 from support.training import ADAM, NANO_RUN, batch, train
@@ -122,6 +123,7 @@ def test_a_finished_run_has_no_steps_left_and_its_client_back(
         assert go(run, 6) == [5]
 
 
+@pytest.mark.holds("F45")
 def test_a_model_that_is_lost_in_a_step_is_brought_back_in_the_loop(
     tmp_path: Path, server: LocalServer, service: ServiceClient
 ) -> None:
@@ -246,6 +248,51 @@ def test_a_run_whose_checkpoints_have_expired_says_so(tmp_path: Path) -> None:
     assert "after 5 steps; it was kept until" in str(caught.value)
 
 
+def test_a_run_that_is_lost_with_its_checkpoints_is_given_up(
+    tmp_path: Path, server: LocalServer, service: ServiceClient
+) -> None:
+    """There is nothing to go back to, so it is not tried again, and that is told."""
+    heard: list[Event] = []
+    failures: list[Any] = []
+    policy = evolve(QUICK, on_failure=lambda *said: failures.append(said))
+
+    def lose(run: ResumableRun, step: Step) -> None:
+        if step == 5:
+            service.create_rest_client().delete_checkpoint(run.checkpoints[-1].path)
+            server.faults.add(Fault(on="*", nth=1, status=410, body={"detail": "it is gone"}))
+
+    with (
+        subscribe(heard.append, RecoveryEvent),
+        run_of(tmp_path, service, policy=policy) as run,
+        pytest.raises(errors.CheckpointError) as caught,
+    ):
+        go(run, 8, first=lose)
+    assert [event.name.rpartition(".")[2] for event in heard] == [
+        "detected",
+        "started",
+        "failed",
+        "exhausted",
+    ]
+    assert failures == [(run.training.model_id, caught.value)]
+
+
+def test_the_model_that_was_lost_is_unloaded_if_it_is_there(
+    tmp_path: Path, server: LocalServer, service: ServiceClient
+) -> None:
+    """A job that fails on the server's side leaves a model in its memory, which nobody needs."""
+
+    def break_down(run: ResumableRun, step: Step) -> None:
+        if step == 5 and not server.faults.played:
+            failed = {"error": "no memory left", "category": "server"}
+            server.faults.add(Fault(on="retrieve_future", status=200, body=failed))
+
+    with run_of(tmp_path, service) as run:
+        lost = run.training.model_id
+        go(run, 8, first=break_down)
+    assert run.training.model_id != lost
+    assert [model.model_id for model in server._site.models.all()] == [run.training.model_id]  # type: ignore[union-attr]
+
+
 def test_two_processes_cannot_train_in_one_folder(tmp_path: Path, service: ServiceClient) -> None:
     """The second is told so, and the first goes on."""
     with run_of(tmp_path, service) as run:
@@ -318,7 +365,7 @@ def test_a_step_that_fails_again_and_again_is_given_up(
         go(run, 10, first=break_down)
     assert clock.slept == [0.0, 1.0, 2.0]
     assert failures == [(run.training.model_id, caught.value)]
-    assert "was brought back 3 times" in caught.value.__notes__[0]
+    assert "given up after 3 attempts" in caught.value.__notes__[0]
     assert heard[-1].name == "tinkex.recovery.exhausted"
     with run_of(tmp_path, service) as run:
         server.faults.clear()

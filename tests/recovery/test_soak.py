@@ -13,6 +13,7 @@ SOAK = Path(__file__).parents[2] / "tools" / "soak.py"
 SECONDS = float(os.environ.get("TINKEX_SOAK_SECONDS", "12"))
 
 
+@pytest.mark.holds("F45")
 @pytest.mark.slow
 @pytest.mark.timeout(300 + SECONDS)
 def test_training_under_faults_and_kills_ends_in_the_weights_of_a_calm_run(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def connect(
     def connect(url: str, **settings: Any) -> Transport:
         config = Config.resolve(base_url=url, **{"environ": {}, "api_key": KEY, **settings})
         transport = Transport(config, clock=clock, jitter=lambda end: end)
-        assert isinstance(transport._network, Direct) == (carrier == "direct")
+        assert isinstance(transport._line.network, Direct) == (carrier == "direct")
         made.append(transport)
         return transport
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import re
@@ -24,7 +25,9 @@ class ArchiveHost:
         cuts: For each coming answer, after how many bytes it is cut; None and beyond: not at all.
         ranges: Whether Range is understood.
         etag: Sent with each answer; None sends none.
-        announce: What Content-Length says; "honest", "none", or a number.
+        announce: What Content-Length says; "honest", "none", or a number. With "chunked" the answer
+            comes in chunks, which a cut leaves without their end.
+        endless: Whether the content is sent again and again, until the client hangs up.
         statuses: For each coming request, a status to answer it with instead; None for the archive.
         location: Where redirects among the statuses point.
         wrong_range: Whether a part is sent from elsewhere than was asked for.
@@ -45,6 +48,7 @@ class ArchiveHost:
     encoding: str | None = None
     heeds_if_range: bool = True
     unsatisfied: str = ""
+    endless: bool = False
     extra: dict[str, str] = field(factory=dict)
     url: str = ""
     requests: list[tuple[str, dict[str, str]]] = field(factory=list)
@@ -64,6 +68,7 @@ class ArchiveHost:
             handler.send_response(status)
             if 300 <= status < 400:
                 handler.send_header("Location", self.location)
+                handler.send_header("Set-Cookie", "id=cookie-secret; Path=/")
             if status == 416 and self.unsatisfied:
                 handler.send_header("Content-Range", self.unsatisfied)
             handler.send_header("Content-Length", "0")
@@ -89,13 +94,22 @@ class ArchiveHost:
             handler.send_header(name, value)
         if self.encoding:
             handler.send_header("Content-Encoding", self.encoding)
-        if self.announce != "none":
+        if self.announce == "chunked":
+            handler.send_header("Transfer-Encoding", "chunked")
+        elif self.announce != "none":
             length = len(body) if self.announce == "honest" else self.announce
             handler.send_header("Content-Length", str(length))
         handler.send_header("Connection", "close")
         handler.end_headers()
         cut = self.cuts.pop(0) if self.cuts else None
-        handler.wfile.write(body[:cut] if cut is not None else body)
+        sent = body[:cut] if cut is not None else body
+        if self.announce == "chunked":
+            sent = b"%x\r\n%b\r\n" % (len(sent), sent) if sent else b""
+            sent += b"" if cut is not None else b"0\r\n\r\n"
+        with contextlib.suppress(ConnectionError):
+            handler.wfile.write(sent)
+            while self.endless:
+                handler.wfile.write(body)
         handler.close_connection = True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -29,7 +30,9 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Let time pass, for all that wait."""
         with self._moved:
-            self._now += max(0.0, seconds)
+            if seconds > 0:
+                # A wait that is too short for a float to tell still moves time, as it does really.
+                self._now = max(self._now + seconds, math.nextafter(self._now, math.inf))
             self._moved.notify_all()
 
     def wait(self, event: threading.Event, seconds: float) -> bool:

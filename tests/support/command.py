@@ -78,7 +78,12 @@ class Shell:
         self._monkeypatch.setenv(name, value)
 
     def process(
-        self, *arguments: str, stdin: str = "", before: str = "", strict: bool = True
+        self,
+        *arguments: str,
+        stdin: str = "",
+        before: str = "",
+        strict: bool = True,
+        encoding: str = "utf-8",
     ) -> Done:
         """Run a command in a process of its own.
 
@@ -87,13 +92,14 @@ class Shell:
             stdin: What it can read.
             before: Python that runs first.
             strict: Whether warnings are errors.
+            encoding: What its streams are read in.
         """
         warnings = "error" if strict else "ignore"
         done = subprocess.run(
             [sys.executable, "-W", warnings, "-c", f"{before}\n{CLI}", *arguments],
             input=stdin,
             capture_output=True,
-            text=True,
+            encoding=encoding,
             timeout=120,
             check=False,
         )

@@ -81,7 +81,9 @@ class Script:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         route = f"{request.method} {request.url.raw_path.decode().partition('?')[0]}"
         with self._lock:
-            self.received.append(Received(route, str(request.url), request.headers, request.read()))
+            # As it goes on the wire; the request itself does not show its query.
+            url = str(request.url.copy_with())
+            self.received.append(Received(route, url, request.headers, request.read()))
             answers = self._answers.get(route)
             if answers is None:
                 return httpx.Response(501, json={"detail": f"no script for {route}"})

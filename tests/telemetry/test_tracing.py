@@ -6,10 +6,9 @@ import sys
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
 from support.scripted import Script, promises, scripted_service
+from support.spans import span_exporter
 
 from tinkex import AdamParams, Datum, ModelInput, SamplingParams, ServiceClient
 from tinkex.errors import MissingDependencyError, RequestFailedError
@@ -18,20 +17,10 @@ from tinkex.local import LocalServer
 CANARY = "canary words"
 
 
-@pytest.fixture(scope="module")
-def exporter():
-    """Let the process's spans, whose provider can be set only once, end here."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    return exporter
-
-
 @pytest.fixture
-def spans(exporter: InMemorySpanExporter):
+def spans():
     """Return a function that lists the spans that ended in this test."""
-    exporter.clear()
+    exporter = span_exporter()
     return lambda: list(exporter.get_finished_spans())
 
 
@@ -95,6 +84,7 @@ def test_all_attempts_of_a_request_are_one_span(spans) -> None:
     assert request.status.status_code.name != "ERROR"
 
 
+@pytest.mark.holds("S4")
 def test_a_failed_call_is_an_error_of_its_class_alone(spans) -> None:
     """What the error says may quote a prompt, so no span has it."""
     script = sampling(Script(), {"error": CANARY, "category": "user"})

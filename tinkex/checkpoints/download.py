@@ -65,6 +65,7 @@ def download(
     progress: Progress | None = None,
     extract: bool = True,
     patience: float = ARCHIVE_PATIENCE,
+    limits: Limits | None = None,
 ) -> Download:
     """Download a checkpoint into a folder of its own.
 
@@ -87,6 +88,7 @@ def download(
             server makes the archive.
         extract: Whether the archive is unpacked; if not, the folder holds ``archive.tar``.
         patience: Seconds to wait for an archive that is being made.
+        limits: Bounds of what an archive may hold; 64 GiB in 10,000 files if not given.
 
     Raises:
         ValidationError: The path is no checkpoint's.
@@ -104,7 +106,8 @@ def download(
     target = parent / name
     _check_target(target, force=force)
     heard = None if progress is None else _heard(progress)
-    job = _Job(rest, path, heard, extract, rest.clock.now() + patience)
+    deadline = rest.clock.now() + patience
+    job = _Job(rest, path, heard, extract, deadline, limits or Limits())
     failed: Exception | None = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -153,9 +156,10 @@ class _Job:
     progress: Progress | None
     extract: bool
     deadline: float
+    limits: Limits
 
-    def source(self, label: str, sign: Callable[[], str]) -> Source:
-        return Source(label, sign, self.rest.config, self.rest.clock)
+    def source(self, label: str, sign: Callable[[], str], most_bytes: int) -> Source:
+        return Source(label, sign, self.rest.config, self.rest.clock, most_bytes)
 
     def when_made(self, ask: Callable[[float], T]) -> T:
         """Ask until the server has made what is asked for; `ask` gets the seconds it may take."""
@@ -212,12 +216,12 @@ def _bring(job: _Job, folder: Path, files: Path) -> None:
         return
     later = itertools.chain([first], signs)
     partial = Partial(folder / f"{ARCHIVE}.partial", expands=job.extract)
-    fetch(job.source(job.path, later.__next__), partial, job.progress)
+    fetch(job.source(job.path, later.__next__, job.limits.archive_bytes), partial, job.progress)
     if not job.extract:
         partial.finish(files / ARCHIVE)
         return
     try:
-        unpack(partial.file, files)
+        unpack(partial.file, files, job.limits)
     except CheckpointError:
         partial.forget()  # whole and wrong: nothing to go on with
         raise
@@ -234,21 +238,30 @@ def _archive_signs(job: _Job) -> Iterator[str]:
 def _export_urls(job: _Job) -> dict[str, str] | None:
     """Return the URLs of an export's files; None if the server has none."""
     try:
-        return job.when_made(lambda _: job.rest.get_external_weights_urls(job.path)).urls
-    except ApiError:
+        return _asked_for_urls(job)
+    except ApiError as error:
+        if error.status_code in _BEING_MADE:
+            raise
         return None
 
 
+def _asked_for_urls(job: _Job) -> dict[str, str]:
+    return job.when_made(
+        lambda left: job.rest.get_external_weights_urls(job.path, patience=left)
+    ).urls
+
+
 def _bring_export(job: _Job, folder: Path, files: Path, urls: dict[str, str]) -> None:
-    limits = Limits()
-    if len(urls) > limits.entries:
-        raise UnsafeArchiveError(f"the export has more than {limits.entries} files")
+    if len(urls) > job.limits.entries:
+        raise UnsafeArchiveError(f"the export has more than {job.limits.entries} files")
     before, parts = 0, []
     for name, below in safe_paths(sorted(urls)).items():
         number = hashlib.sha256(name.encode()).hexdigest()[:16]
         partial = Partial(folder / f"{number}.partial")
         signs = _signs(job, name, urls[name])
-        fetch(job.source(f"{name} of {job.path}", signs.__next__), partial, _behind(job, before))
+        left = job.limits.total_bytes - before
+        source = job.source(f"{name} of {job.path}", signs.__next__, left)
+        fetch(source, partial, _behind(job, before))
         parts.append((partial, files / below))
         before += partial.file.stat().st_size
     for partial, target in parts:
@@ -266,7 +279,7 @@ def _signs(job: _Job, name: str, first: str) -> Iterator[str]:
     """Yield the URL of an export's file, and then new ones: a signature may expire midway."""
     yield first
     while True:
-        urls = job.when_made(lambda _: job.rest.get_external_weights_urls(job.path)).urls
+        urls = _asked_for_urls(job)
         if name not in urls:
             raise CheckpointError(f"the server no longer lists {name} of {job.path}")
         yield urls[name]

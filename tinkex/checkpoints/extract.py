@@ -29,9 +29,13 @@ _DEVICES = frozenset(
 )
 
 
+# What headers and padding may add for each entry.
+ENTRY_BYTES = 2048
+
+
 @frozen(kw_only=True)
 class Limits:
-    """Bound what an archive may unpack to.
+    """Bound what an archive may unpack to, and how large it may be itself.
 
     Attributes:
         entries: Most files and directories.
@@ -42,6 +46,11 @@ class Limits:
     entries: int = 10_000
     total_bytes: int = 64 * 1024**3
     ratio: float = 100.0
+
+    @property
+    def archive_bytes(self) -> int:
+        """Return the most bytes of an archive that is not packed."""
+        return self.total_bytes + ENTRY_BYTES * self.entries
 
 
 def extract(archive: Path, folder: Path, limits: Limits | None = None) -> list[Path]:
@@ -128,7 +137,7 @@ def _check_end(stream: _Bounded) -> None:
 @contextlib.contextmanager
 def _opened(archive: Path, limits: Limits) -> Iterator[_Bounded]:
     # Headers and padding come on top of the files themselves.
-    allowed = _allowed(archive, limits) + 2048 * limits.entries
+    allowed = _allowed(archive, limits) + ENTRY_BYTES * limits.entries
     with archive.open("rb") as file:
         packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
         file.seek(0)

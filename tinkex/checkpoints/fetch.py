@@ -15,9 +15,10 @@ from tinkex.checkpoints.log_redaction import without_queries
 from tinkex.checkpoints.partial import Partial
 from tinkex.clock import Clock
 from tinkex.config import Config, is_loopback_host
-from tinkex.errors import CheckpointError, DownloadIncompleteError
+from tinkex.errors import CheckpointError, DownloadIncompleteError, UnsafeArchiveError
 from tinkex.rest_checkpoints import REDIRECTS
 from tinkex.transport.tls import tls_context
+from tinkex.transport.unshown import HIDE_QUERY
 
 Progress = Callable[[int, int | None], None]
 
@@ -25,9 +26,9 @@ TIMEOUT = 60.0
 ATTEMPTS = 5
 FIRST_PAUSE = 0.5
 MOST_REDIRECTS = 5
+# Without an announced length, this many bytes are written between two looks at the free space.
+SPACE_STEP = 256 * 1024**2
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-
-
 _UNSATISFIED = re.compile(r"bytes \*/(\d+)")
 
 
@@ -40,12 +41,14 @@ class Source:
         sign: Returns a URL of it that is good for a while.
         config: The settings of the way to the server.
         clock: What pauses are waited by.
+        most_bytes: More than these are no checkpoint's: a host that sends on and on is left.
     """
 
     label: str
     sign: Callable[[], str]
     config: Config
     clock: Clock
+    most_bytes: int
 
 
 def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
@@ -53,6 +56,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
 
     Raises:
         CheckpointError: The file's host refuses, or the disk is too small.
+        UnsafeArchiveError: The file is larger than any checkpoint.
         DownloadIncompleteError: The file did not come whole, as often as it was tried.
     """
     for attempt in range(1, ATTEMPTS + 1):
@@ -60,7 +64,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         url = source.sign()
         try:
             with without_queries(), _answer(source.config, url, partial) as response:
-                _take(response, partial, progress)
+                _take(response, partial, progress, source.most_bytes)
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to no URL") from None
         except (httpx.HTTPError, DownloadIncompleteError) as error:
@@ -84,7 +88,7 @@ def _answer(config: Config, url: str, partial: Partial) -> Iterator[httpx.Respon
         headers |= {"Range": f"bytes={have}-", "If-Range": partial.etag}
     encrypted = urlsplit(config.base_url).scheme == "https"
     for _ in range(MOST_REDIRECTS + 1):
-        encrypted = _check_url(url, encrypted=encrypted)
+        encrypted = _check_url(url, config, encrypted=encrypted)
         with (
             _anonymous_client(config, url) as client,
             client.stream("GET", url, headers=headers) as response,
@@ -103,13 +107,16 @@ def _anonymous_client(config: Config, url: str) -> httpx.Client:
     return httpx.Client(
         timeout=TIMEOUT,
         follow_redirects=False,
+        event_hooks=HIDE_QUERY,
         trust_env=not loopback,
         proxy=config.proxy.reveal() if config.proxy and not loopback else None,
         verify=tls_context(config),
     )
 
 
-def _take(response: httpx.Response, partial: Partial, progress: Progress | None) -> None:
+def _take(
+    response: httpx.Response, partial: Partial, progress: Progress | None, most_bytes: int
+) -> None:
     """Write what comes behind what is there, and check that it is all there."""
     if response.status_code == 416:  # all of it was there already
         _check_whole(partial)
@@ -118,13 +125,20 @@ def _take(response: httpx.Response, partial: Partial, progress: Progress | None)
     partial.note(response.headers, fresh=have == 0)
     length = response.headers.get("content-length", "")
     total = have + int(length) if length.isdigit() else None
+    _check_size(total or have, most_bytes, partial)
     _check_space(partial, have, total)
+    looked = have
     with partial.file.open("ab" if have else "wb") as file:
         # As it is sent: a gzipped archive is unpacked later, and its length counts packed bytes.
         # In pieces as they come: gathered into larger ones, a cut would lose the last.
         for chunk in response.iter_raw():
             file.write(chunk)
             have += len(chunk)
+            if total is None:
+                _check_size(have, most_bytes, partial)
+                if have - looked >= SPACE_STEP:
+                    looked = have
+                    _check_space(partial, have, have + SPACE_STEP)
             if progress is not None:
                 progress(have, total)
     if total is not None and have != total:
@@ -170,6 +184,15 @@ def _check_status(response: httpx.Response, url: str, partial: Partial) -> None:
     raise CheckpointError(f"{said}; does the checkpoint still exist?", status_code=status)
 
 
+def _check_size(size: int, most_bytes: int, partial: Partial) -> None:
+    if size > most_bytes:
+        partial.forget()
+        raise UnsafeArchiveError(
+            f"the archive is larger than {most_bytes} bytes, which no checkpoint should be; pass "
+            "limits= if this one is"
+        )
+
+
 def _check_space(partial: Partial, have: int, total: int | None) -> None:
     if total is None:
         return
@@ -183,8 +206,11 @@ def _check_space(partial: Partial, have: int, total: int | None) -> None:
         )
 
 
-def _check_url(url: str, *, encrypted: bool) -> bool:
-    """Refuse a URL that is none, or one less safe than the way so far; return whether it is https."""
+def _check_url(url: str, config: Config, *, encrypted: bool) -> bool:
+    """Refuse a URL that is none, or one less safe than the way so far; return whether it is https.
+
+    Only a server on this machine may point to this machine without encryption.
+    """
     try:
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
         httpx.URL(url)
@@ -194,7 +220,8 @@ def _check_url(url: str, *, encrypted: bool) -> bool:
         raise CheckpointError("the server's archive is at no http(s) URL")
     if urlsplit(url).username is not None:
         raise CheckpointError("the archive's URL carries a user name; refused")
-    if encrypted and scheme == "http" and not is_loopback_host(host):
+    within = config.is_loopback and is_loopback_host(host)
+    if scheme == "http" and not within and (encrypted or not config.allow_insecure):
         raise CheckpointError(
             f"the server points to {host} without encryption for the archive; refused"
         )

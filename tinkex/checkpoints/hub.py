@@ -24,8 +24,9 @@ from tinkex.secret import Secret
 from tinkex.types import CheckpointPath, WeightsInfoResponse
 
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
-# It says that an archive is whole, and nothing to those who load the adapter.
-COMPLETE = "checkpoint_complete"
+# What says that an archive is whole, and what only training goes on with: of no use to those who
+# load the adapter.
+USUALLY_LEFT_OUT = ("checkpoint_complete", "optimizer.*")
 _TINKER_PATH = re.compile(r"tinker://[^\s\"'<>`)\]]+")
 
 
@@ -89,7 +90,7 @@ def push_to_hub(
         commit_message: What the commit is called.
         create_pr: Whether a pull request is opened instead of committing to the branch.
         allow_patterns: Only files whose path or name matches one of these are pushed; ``*`` stays
-            within a folder, ``**`` does not.
+            within a folder, ``**`` does not. If not given: all but an optimizer's state.
         ignore_patterns: Files that match one of these are not pushed.
         add_model_card: Whether a README is written if the checkpoint has none.
         force: Whether files of another checkpoint, which the repository's README names, may be
@@ -213,7 +214,7 @@ def _chosen(
 ) -> dict[str, Path]:
     """Return the files to push, by their names in the repository."""
     found = {file.relative_to(folder).as_posix(): file for file in iter_files(folder)}
-    left_out = (MARKER, *(ignore or ()), *(() if allow else (COMPLETE,)))
+    left_out = (MARKER, *(ignore or ()), *(() if allow else USUALLY_LEFT_OUT))
     chosen = {
         name: file
         for name, file in found.items()

@@ -44,6 +44,7 @@ did not succeed (1); let every `TinkexError` pass, it is explained by `failures`
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any
 
 INSTALL_HINT = "the tinkex command needs click: pip install 'tinkex[cli]'"
@@ -56,6 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: What stands after the program's name; those of the process if not given.
     """
     try:
+        _main(arguments)
+    except KeyboardInterrupt:
+        # While modules load, or a second time while the first is being told of.
+        raise SystemExit(130) from None
+
+
+def _main(arguments: Sequence[str] | None) -> None:
+    try:
         import click  # noqa: F401 - only to say what is missing
     except ModuleNotFoundError as error:
         if error.name != "click":
@@ -65,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from tinkex.cli.failures import exit_code_of
     from tinkex.cli.invocation import Invocation
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        # What a terminal of another encoding cannot show is written as an escape.
+        sys.stdout.reconfigure(errors="backslashreplace")
     invocation = Invocation()
     try:
         _invoke(arguments, invocation)

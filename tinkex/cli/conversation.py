@@ -88,7 +88,7 @@ class Conversation:
 
         Both are part of the conversation when the answer has ended; one that is interrupted (the
         iterator is closed, or `KeyboardInterrupt` is raised in it) is so far as it came. After an
-        error nothing was said.
+        error, or if it was interrupted before its first word, nothing was said.
         """
         self.messages.append({"role": "user", "content": text})
         said: list[str] = []
@@ -102,7 +102,10 @@ class Conversation:
                     yield shown
         except (KeyboardInterrupt, GeneratorExit):
             self.stop_reason = "interrupted"
-            self._heard("".join(said))
+            if said:
+                self._heard("".join(said))
+            else:
+                del self.messages[-1]
             raise
         except BaseException:
             del self.messages[-1]

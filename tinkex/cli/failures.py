@@ -28,6 +28,15 @@ EXIT_CODES = {
 }
 """Every exit code and what it says; `tinkex doctor` has more of its own."""
 
+# What errors advise to programs, and how the same is done here.
+_HERE = (
+    (" (or pass api_key=...)", " (or give --api-key)"),
+    ("(or pass base_url='local')", "(or give --base-url local)"),
+    ("pass allow_insecure=True (TINKEX_ALLOW_INSECURE=1)", "set TINKEX_ALLOW_INSECURE=1"),
+    ("pass force=True", "give --force"),
+    ("pass private=False", "give --public"),
+    ("(from argument)", "(from the command line)"),
+)
 _DOCTOR = "`tinkex doctor` looks at each layer between here and the server."
 
 
@@ -91,9 +100,10 @@ def explained(error: BaseException) -> tuple[str | None, int]:
 
 def _explained(error: Any, errors: ModuleType) -> tuple[str, int]:
     said = str(error)
+    for to_programs, here in _HERE:
+        said = said.replace(to_programs, here)
     if isinstance(error, errors.MissingCredentialsError):
-        said = said.replace(" (or pass api_key=...)", " (or give --api-key)")
-        return said.replace("(or pass base_url='local')", "(or --base-url local)"), CREDENTIALS
+        return said, CREDENTIALS
     if isinstance(error, errors.AuthenticationError):
         return f"{said}. `tinkex config show` tells where the key came from.", CREDENTIALS
     if isinstance(error, errors.ConfigurationError):

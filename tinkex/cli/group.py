@@ -64,7 +64,12 @@ class LazyGroup(Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
-@click.group(cls=LazyGroup, invoke_without_command=True)
+_EPILOG = """\b
+Exit codes: 0 success, 1 the work failed, 2 wrong usage, 3 no accepted key, 130 Ctrl-C.
+"""
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, epilog=_EPILOG)
 @click.option(
     "--version", is_flag=True, help="Show the version of tinkex, as `tinkex version` does."
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinkex.cli.progress import Step, drawn
+from tinkex.cli.progress import ERASE, Step, drawn
 from tinkex.cli.text import for_terminal, is_terminal, iso, to_json
 
 if TYPE_CHECKING:
@@ -112,7 +112,10 @@ class Invocation:
     def _tell_queue_state(self, change: "QueueStateChange") -> None:
         if is_terminal(sys.stderr) and not self.no_progress:
             reason = f": {change.reason}" if change.reason else ""
-            self.note(f"the server's queue is {change.state}{reason}")
+            # In place of the progress that stands in this line, which is drawn anew below it.
+            with contextlib.suppress(OSError, ValueError):
+                line = for_terminal(f"the server's queue is {change.state}{reason}")
+                sys.stderr.write(f"{ERASE}{line}\n")
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

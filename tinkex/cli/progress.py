@@ -11,7 +11,8 @@ from tinkex.cli.text import cell, size
 # Faster than that nobody reads, and a terminal over a slow line keeps up.
 _INTERVAL = 0.1
 _BAR = 24
-_ERASE = "\r\x1b[K"
+ERASE = "\r\x1b[K"
+"""What empties the line of a terminal that the cursor stands in."""
 
 
 class Step(Protocol):
@@ -60,7 +61,7 @@ class _Line:
     def write(self, text: str) -> None:
         """Put a text in place of the line, cut where it would wrap."""
         with contextlib.suppress(OSError, ValueError):
-            self._stream.write(_ERASE + text[: _columns(self._stream) - 1])
+            self._stream.write(ERASE + text[: _columns(self._stream) - 1])
             self._stream.flush()
 
 

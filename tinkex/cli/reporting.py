@@ -1,7 +1,6 @@
 """What the user sees of a training run while it goes on, and what is written down of it."""
 
 import contextlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from tinkex.cli.text import is_terminal
 from tinkex.finetune.loop import StepReport
 from tinkex.finetune.prepare import Prepared
 from tinkex.finetune.run import Listener, Sampled
+from tinkex.training_log import TrainingLog
 
 if TYPE_CHECKING:
     from tinkex.recovery import ResumableRun
@@ -39,8 +39,7 @@ class Reporter(Listener):
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._metrics.parent.mkdir(parents=True, exist_ok=True)
-        self._log = self._opened.enter_context(_Metrics(self._metrics))
+        self._log = self._opened.enter_context(TrainingLog(self._metrics))
         return self
 
     def __exit__(
@@ -99,22 +98,3 @@ class Reporter(Listener):
         if left:
             parts.append(f"{left // 60}:{left % 60:02} left")
         return "  ".join(parts)
-
-
-class _Metrics:
-    """Append each step's numbers to a file, as JSON lines."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file.open("a", encoding="utf-8")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._file.close()
-
-    def step(self, step: int, **numbers: float | None) -> None:
-        """Write a line, at once."""
-        known = {name: value for name, value in numbers.items() if value is not None}
-        self._file.write(json.dumps({"step": step, **known}) + "\n")
-        self._file.flush()

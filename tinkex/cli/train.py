@@ -10,7 +10,7 @@ from tinkex.cli.options import Command, CommonOption
 
 _DEFAULT = "  [default: {}]"
 # What may stand beside --resume: all else was fixed when the run began.
-_WITH_RESUME = {"resume", "file"}
+_WITH_RESUME = {"resume", "file", "plot"}
 
 
 _EXAMPLE = """\b
@@ -27,7 +27,7 @@ Example:
     "file",
     required=False,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE.jsonl",
+    metavar="[FILE.jsonl]",
 )
 @click.option("--base-model", metavar="NAME", help="Model to train; see `tinkex model list`.")
 @click.option(
@@ -157,7 +157,9 @@ def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> An
 
     given = {name: value for name, value in options.items() if value is not None and value != ()}
     if options["resume"] is not None:
-        return resume(invocation, options["resume"], options["file"])
+        return resume(
+            invocation, options["resume"], options["file"], plot=options["plot"] is not False
+        )
     return begin(invocation, given.pop("file"), **given)
 
 

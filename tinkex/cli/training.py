@@ -15,7 +15,7 @@ from tinkex.cli.interrupts import Interrupts
 from tinkex.cli.invocation import Invocation
 from tinkex.cli.reporting import Reporter
 from tinkex.cli.tables import facts
-from tinkex.errors import TinkexError
+from tinkex.errors import MissingDependencyError, TinkexError
 from tinkex.finetune.folder import METRICS, PLOT, Plan, Source, has_run
 from tinkex.finetune.prepare import Prepared
 from tinkex.finetune.recipe import Recipe
@@ -58,7 +58,7 @@ def begin(
     return _train(invocation, plan, folder, data, held_out, plot)
 
 
-def resume(invocation: Invocation, folder: Path, file: Path | None) -> Any:
+def resume(invocation: Invocation, folder: Path, file: Path | None, *, plot: bool = True) -> Any:
     """Go on with the run in a folder."""
     plan = Plan.read(folder)
     if plan.result is not None:
@@ -70,7 +70,7 @@ def resume(invocation: Invocation, folder: Path, file: Path | None) -> Any:
     if plan.held_out is not None:
         held_out = finetune.read_examples(plan.held_out.path)
         plan.held_out.check(held_out)
-    return _train(invocation, plan, folder, data, held_out, plot=True)
+    return _train(invocation, plan, folder, data, held_out, plot)
 
 
 def _free_folder(invocation: Invocation, file: Path, output: Path | None) -> Path:
@@ -130,7 +130,8 @@ def _train(
             )
             if not outcome.finished:
                 raise KeyboardInterrupt
-    del plot
+    if plot:
+        _plot(invocation, folder)
     return _show(invocation, outcome.to_dict(), folder)
 
 
@@ -206,6 +207,15 @@ def _tell_plan(
         if lines:
             parts.append(f"{len(lines):,} {what}")
     invocation.note(", ".join(parts) + f"; the run is kept in {folder}")
+
+
+def _plot(invocation: Invocation, folder: Path) -> None:
+    from tinkex import training_log
+
+    try:
+        training_log.plot(folder / METRICS, folder / PLOT)
+    except MissingDependencyError as error:
+        invocation.note(f"no picture of the losses: {error}")
 
 
 def _show(invocation: Invocation, outcome: dict[str, Any], folder: Path) -> Any:

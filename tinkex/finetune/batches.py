@@ -31,7 +31,7 @@ def split(examples: Sequence[T], share: float, seed: int) -> tuple[list[T], list
     """Divide examples into those to train on and those that are held out, each in their order.
 
     >>> split(list("abcd"), share=0.25, seed=0)
-    (['a', 'b', 'c'], ['d'])
+    (['a', 'b', 'd'], ['c'])
 
     Args:
         examples: All of them.

@@ -111,9 +111,13 @@ def train(
 ) -> Iterator[StepReport]:
     """Do the steps of a recipe and yield a report of each as it is answered.
 
-    >>> with resumable("runs/mine", service, base_model=recipe.base_model) as run:
-    ...     for report in train(run, batches, recipe):
-    ...         print(report.step, report.loss)
+    >>> recipe = Recipe(base_model="Qwen/Qwen3-8B", steps=2)
+    >>> prepared = prepare(recipe, read_examples("orders.jsonl"), tokenizer)
+    >>> with resumable("runs/orders", service, base_model=recipe.base_model) as run:
+    ...     for report in tinkex.finetune.train(run, prepared.batches, recipe):
+    ...         print(report.step, report.loss < 20)
+    1 True
+    2 True
 
     Two steps are on their way at a time, so the server never waits for the next one. A step that
     has to be done again, because the model was lost and brought back from a checkpoint, is reported

@@ -53,9 +53,9 @@ def prepare(
 ) -> Prepared:
     """Turn a file's examples into batches, as a recipe says.
 
-    >>> prepared = prepare(recipe, read_examples("orders.jsonl"), tokenizer)
-    >>> prepared.steps
-    12
+    >>> recipe = Recipe(base_model="Qwen/Qwen3-8B", epochs=3, batch_size=1)
+    >>> prepare(recipe, read_examples("orders.jsonl"), tokenizer).steps
+    6
 
     Args:
         recipe: How it is trained.

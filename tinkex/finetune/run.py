@@ -94,8 +94,8 @@ def fine_tune(
     """Train as a plan says, go on where an earlier process stopped, and save what came of it.
 
     >>> file = read_examples("orders.jsonl")
-    >>> plan = Plan(recipe=Recipe(base_model="tinkex/nano", epochs=2), data=Source.of(file))
-    >>> prepared = prepare(plan.recipe, file, get_tokenizer("tinkex/nano"))
+    >>> plan = Plan(recipe=Recipe(base_model="Qwen/Qwen3-8B", epochs=2), data=Source.of(file))
+    >>> prepared = prepare(plan.recipe, file, tokenizer)
     >>> fine_tune(service, plan, prepared, Path("runs/orders")).sampler_path
     'tinker://.../sampler_weights/final'
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import NoReturn
 
 from tinkex.clock import Clock
 from tinkex.events import emit
@@ -11,7 +12,6 @@ from tinkex.recovery.events import (
     CheckpointSelected,
     ClientCreated,
     RecoveryCompleted,
-    RecoveryDetected,
     RecoveryExhausted,
     RecoveryFailed,
     RecoveryStarted,
@@ -40,29 +40,26 @@ class Attempts:
         self._furthest = -1
         self._number = 0
 
-    def begin(self, run_id: str, step: int, error: BaseException, checkpoint: str | None) -> None:
+    def begin(self, run_id: str, step: int, error: BaseException) -> None:
         """Count one more attempt and wait until it is due.
 
         Args:
             run_id: The run that was lost.
             step: The step at which it was lost.
             error: What was met.
-            checkpoint: Its last checkpoint.
 
         Raises:
             BaseException: The error itself, if there were as many attempts as the policy allows.
         """
-        emit(RecoveryDetected(run_id=run_id, reason=described(error), checkpoint=checkpoint))
         if step > self._furthest:
             self._furthest, self._number = step, 0
         if self._number >= self.policy.max_attempts:
-            self._give_up(run_id, error)
+            self.give_up(run_id, error)
         self._number += 1
         wait = self.policy.wait_before(self._number)
         log.warning(
-            "run %s was lost at step %d (%s); going back to %s, attempt %d of %d, in %.1f s",
-            run_id, step, described(error), checkpoint or "its beginning", self._number,
-            self.policy.max_attempts, wait,
+            "run %s was lost at step %d (%s); going back, attempt %d of %d, in %.1f s",
+            run_id, step, described(error), self._number, self.policy.max_attempts, wait,
         )  # fmt: skip
         self._clock.sleep(wait)
         emit(RecoveryStarted(run_id=run_id, attempt=self._number, strategy=LATEST))
@@ -90,7 +87,8 @@ class Attempts:
         if self.policy.on_recovery is not None:
             contained(self.policy.on_recovery, training, training, checkpoint or "")
 
-    def _give_up(self, run_id: str, error: BaseException) -> None:
+    def give_up(self, run_id: str, error: BaseException) -> NoReturn:
+        """Tell that the run is given up, and raise the error."""
         emit(
             RecoveryExhausted(
                 run_id=run_id, attempt=self._number, strategy=LATEST, error=described(error)
@@ -99,7 +97,7 @@ class Attempts:
         if self.policy.on_failure is not None:
             contained(self.policy.on_failure, run_id, error)
         error.add_note(
-            f"tinkex.recovery: run {run_id} was brought back {self._number} times and failed again; "
+            f"tinkex.recovery: run {run_id} was lost, and given up after {self._number} attempts; "
             "start the program again to go on from its last checkpoint"
         )
         raise error

@@ -41,11 +41,11 @@ def resumable(
 ) -> ResumableRun:
     """Return a run that a training loop goes through, and goes on with after a crash.
 
-    >>> with resumable("runs/mine", service, base_model="tinkex/nano", checkpoint_every=50) as run:
-    ...     for step in run.steps(1000):
+    >>> with resumable("runs/mine", service, base_model="tinkex/nano", checkpoint_every=10) as run:
+    ...     for step in run.steps(25):
     ...         with step:
     ...             batch = [data[i] for i in step.rng.integers(len(data), size=8)]
-    ...             gradients, update = run.training.train_step(batch, "cross_entropy", adam)
+    ...             gradients, update = run.training.train_step(batch, "cross_entropy")
 
     Every `checkpoint_every` steps, and after the last one, weights and optimizer are saved on the
     server, and the checkpoint's path, the number of steps and `ResumableRun.state` in a small file

@@ -72,6 +72,7 @@ class _Job:
 class RecoveryExecutor:
     """Bring lost runs back in threads of its own.
 
+    >>> policy = RecoveryPolicy(enabled=True, checkpoint="tinker://r/weights/a")
     >>> with RecoveryExecutor() as executor:
     ...     recovered = executor.recover(training.model_id, service, policy).result()
     ...     training = recovered.training

@@ -17,10 +17,12 @@ from attrs import evolve
 from tinkex.checks import check_training_path, checked_count
 from tinkex.clock import Clock
 from tinkex.errors import DecodeError, TinkexError, ValidationError
+from tinkex.events import emit
 from tinkex.recovery.attempts import Attempts
+from tinkex.recovery.events import RecoveryDetected
 from tinkex.recovery.lineage import check_same, go_on
 from tinkex.recovery.policy import RecoveryPolicy
-from tinkex.recovery.restore import is_loss
+from tinkex.recovery.restore import described, is_loss
 from tinkex.recovery.runfile import (
     RunCheckpoint,
     RunRecord,
@@ -84,7 +86,7 @@ class ResumableRun:
         # The step that has begun and is not over; the model may hold a part of it.
         self._open: int | None = None
         # What took the model away; the loop goes back before it does anything else.
-        self._loss: Exception | None = None
+        self._loss: TinkexError | None = None
         self._wants_checkpoint = False
         self._promised: list[Future[Any]] = []
 
@@ -139,7 +141,11 @@ class ResumableRun:
     def record(self, **metrics: float) -> None:
         """Note numbers that the next checkpoint is saved with, such as the loss.
 
-        >>> run.record(loss=gradients.result().loss)
+        >>> with resumable("runs/mine", service, base_model="tinkex/nano") as run:
+        ...     for step in run.steps(2):
+        ...         with step:
+        ...             gradients, update = run.training.train_step(data, "cross_entropy")
+        ...             run.record(loss=gradients.result().loss)
 
         They are stored with the checkpoint on the server too, as its metadata, where
         ``RecoveryPolicy(checkpoint="best", metric="loss")`` finds them.
@@ -200,8 +206,12 @@ class ResumableRun:
         write_run(self.folder, record)
         return record
 
-    def _go_back(self) -> None:
-        """Let model, step, state and metrics be what they were at the newest checkpoint."""
+    def _go_back(self) -> str | None:
+        """Let model, step, state and metrics be what they were at the newest checkpoint.
+
+        Returns:
+            The checkpoint's path, None for the beginning.
+        """
         training, checkpoint = go_on(self.service, self._record, self._user_metadata, self.folder)
         if hasattr(self, "training"):
             self.training._become(training)
@@ -215,22 +225,24 @@ class ResumableRun:
         # In place, since the program may hold on to the dict.
         self.state.clear()
         self.state.update(checked_state(checkpoint.state) if checkpoint else {})
+        return checkpoint.path if checkpoint else None
 
-    def _recover(self, error: Exception) -> None:
+    def _recover(self, error: TinkexError) -> None:
         """Go back to the newest checkpoint, as often as the policy allows."""
         lost = self.training.model_id
         last = self._record.checkpoints[-1].path if self._record.checkpoints else None
+        emit(RecoveryDetected(run_id=lost, reason=described(error), checkpoint=last))
         while True:
-            self._attempts.begin(lost, self._step, error, last)
+            self._attempts.begin(lost, self._step, error)
             try:
-                self._go_back()
+                path = self._go_back()
             except TinkexError as failure:
                 self._attempts.failed(lost, failure)
                 if not is_loss(failure):
-                    raise
+                    self._attempts.give_up(lost, failure)
                 error = failure
             else:
-                self._attempts.succeeded(lost, self.training, last)
+                self._attempts.succeeded(lost, self.training, path)
                 return
 
     def _step_over(self, step: int, error: BaseException | None) -> bool:

@@ -18,10 +18,11 @@ class _Run(Protocol):
 class Step(int):
     """Be the number of a step, from 0, and the block in which it is done.
 
-    >>> for step in run.steps(1000):
-    ...     with step:
-    ...         batch = data[8 * step : 8 * step + 8]
-    ...         run.training.train_step(batch, "cross_entropy", adam)
+    >>> with resumable("runs/mine", service, base_model="tinkex/nano") as run:
+    ...     for step in run.steps(20):
+    ...         with step:
+    ...             batch = [data[step % len(data)]]
+    ...             gradients, update = run.training.train_step(batch, "cross_entropy")
 
     It is an int. As a ``with`` block it lets the run go back to its last checkpoint when the model
     is lost in the midst of it: the block ends without an error, and the loop goes on at an earlier
@@ -45,7 +46,10 @@ class Step(int):
 
         A batch that is drawn with it is the same when the step is done again:
 
-        >>> batch = [data[i] for i in step.rng.integers(len(data), size=8)]
+        >>> with resumable("runs/mine", service, base_model="tinkex/nano") as run:
+        ...     for step in run.steps(2):
+        ...         with step:
+        ...             batch = [data[i] for i in step.rng.integers(len(data), size=8)]
 
         Each call begins anew, so keep it in a variable to draw more than once.
         """

@@ -33,6 +33,13 @@ class Headers(Mapping[str, str]):
         return f"<Headers {', '.join(self._found)}>"
 
 
+class UnshownHeaders(dict[str, str]):
+    """Hold a request's headers, and show their names alone: a traceback may show its locals."""
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
+
+
 @frozen
 class Reply:
     """Hold what a server answered to one attempt.

@@ -19,6 +19,7 @@ from tinkex.transport.direct import CONNECT_TIMEOUT
 from tinkex.transport.failures import Failure, causes_of, printable, transport_error
 from tinkex.transport.proxies import proxy_address, proxy_of, proxy_secrets
 from tinkex.transport.tls import tls_context
+from tinkex.transport.unshown import HIDE_QUERY
 
 
 class KeyAuth(httpx.Auth):
@@ -193,6 +194,7 @@ def open_client(
             timeout=timeout(config.timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,
+            event_hooks=HIDE_QUERY,
             # A transport that was handed in has its own; reading the authorities takes a while.
             verify=True if http_transport and config.verify is True else tls_context(config),
             # httpx would go through the proxy all the same.

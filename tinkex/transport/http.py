@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import uuid
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -13,10 +11,10 @@ from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request
 
 from tinkex.clock import SYSTEM_CLOCK, Clock
-from tinkex.config import Config, redact_headers
+from tinkex.config import Config
 from tinkex.errors import (
     ApiError,
-    ClientClosedError,
+    CircuitOpenError,
     ConnectError,
     DecodeError,
     ReadTimeoutError,
@@ -26,24 +24,22 @@ from tinkex.events.bus import is_heard
 from tinkex.secret import Secret
 from tinkex.transport.answer import Answer, Broken, Reply, Stream
 from tinkex.transport.body import Body, size_of
-from tinkex.transport.classes import RequestClass, request_class
-from tinkex.transport.credentials import Credentials
+from tinkex.transport.breaking import breakers_of, guarded
 from tinkex.transport.failures import (
     api_error,
     decode_error,
     disarm,
-    is_retryable_status,
     short,
 )
-from tinkex.transport.network import Network, open_network
+from tinkex.transport.line import Line
 from tinkex.transport.retry import (
     Retries,
     RetryBudget,
     RetryPolicy,
     full_jitter,
-    retry_after_seconds,
 )
 from tinkex.transport.unobserved import Unobserved
+from tinkex.transport.verdict import failure_of, final, is_fine
 
 if TYPE_CHECKING:
     import httpx
@@ -90,11 +86,9 @@ class Transport:
             from tinkex.tracing import Tracer
 
             self.tracer = Tracer()
-        self._credentials = Credentials(config)
-        self._had_contact = False
-        self._closed = False
-        self._process = os.getpid()
-        self._network = open_network(config, self._credentials, http_transport)
+        self.breakers = breakers_of(config, clock)
+        self._line = Line(config, http_transport)
+        self._credentials = self._line.credentials
 
     def call(
         self,
@@ -103,6 +97,7 @@ class Transport:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        policy: RetryPolicy | None = None,
     ) -> T:
         """Send a request and read its answer.
 
@@ -110,7 +105,7 @@ class Transport:
             TransportError: No usable answer came.
             ApiError: The server answered with an error status.
         """
-        answer = self.send(request, headers=headers, timeout=timeout)
+        answer = self.send(request, headers=headers, timeout=timeout, policy=policy)
         return self.parsed(answer, parse, request.operation)
 
     def parsed(self, answer: Answer, parse: Callable[[bytes], T], operation: str) -> T:
@@ -136,60 +131,52 @@ class Transport:
         Each attempt carries the same bytes and the same idempotency key. Statuses in `accept` are
         answers like any 2xx. A `body` is sent instead of the request's own.
         """
-        with self._seen(request, headers) as seen:
-            answer = self._send(request, seen, timeout, policy, accept, body)
-            seen.answered(answer.status_code, len(answer.content), answer.retries)
-            return answer
-
-    def _send(
-        self,
-        request: Request,
-        seen: Observed | Unobserved,
-        timeout: float | None,
-        policy: RetryPolicy | None,
-        accept: Container[int],
-        body: Body | None,
-    ) -> Answer:
-        kind = request_class(request.operation)
-        retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
-        content = request.encode() if body is None else body
-        seen.sent_bytes = size_of(content)
-        sent_headers = self._headers(request, seen.headers, timeout)
-        history: list[str] = []
-        while True:
-            seen.attempt_begins(retries)
-            sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
-            outcome = self._attempt(request, content, sent_headers, timeout)
-            if isinstance(outcome, Reply) and _is_fine(outcome, accept):
-                if retries.attempt > 1:
-                    log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
-                self.budget.earn()
-                seen.attempt_succeeded(retries)
-                return Answer(
-                    outcome.status_code,
-                    outcome.headers,
-                    outcome.content,
-                    retries.elapsed,
-                    retries.attempt - 1,
+        with (
+            self._seen(request, headers) as seen,
+            guarded(self.breakers, request.operation),
+        ):
+            retries = Retries(policy or self.policy, self.budget, self.clock, self.jitter)
+            content = request.encode() if body is None else body
+            seen.sent_bytes = size_of(content)
+            sent_headers = self._line.headers(request, seen.headers, timeout)
+            history: list[str] = []
+            while True:
+                seen.attempt_begins(retries)
+                sent_headers["x-stainless-retry-count"] = str(retries.attempt - 1)
+                outcome = self._line.attempt(request, content, sent_headers, timeout)
+                if isinstance(outcome, Reply) and is_fine(outcome, accept):
+                    if retries.attempt > 1:
+                        log.info("%s succeeded on attempt %d", request.operation, retries.attempt)
+                    self.budget.earn()
+                    seen.attempt_succeeded(retries)
+                    seen.answered(outcome.status_code, len(outcome.content), retries.attempt - 1)
+                    return Answer(
+                        outcome.status_code,
+                        outcome.headers,
+                        outcome.content,
+                        retries.elapsed,
+                        retries.attempt - 1,
+                    )
+                error, may_repeat, retry_after = failure_of(
+                    outcome, self.api_error, request.operation
                 )
-            error, may_repeat, retry_after = self._failure(outcome, request, kind)
-            history.append(f"{retries.elapsed:.1f} s: {short(error)}")
-            wait = None
-            if may_repeat and not self._is_hopeless(error, retries):
-                wait = retries.next_wait(
-                    retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
+                history.append(f"{retries.elapsed:.1f} s: {short(error)}")
+                wait = None
+                if may_repeat and not self._is_hopeless(error, retries):
+                    wait = retries.next_wait(
+                        retry_after=retry_after, timed_out=isinstance(error, ReadTimeoutError)
+                    )
+                seen.attempt_failed(retries, error, wait)
+                if wait is None:
+                    raise final(error, retries.refusal, history)
+                log.warning(
+                    "%s: %s; attempt %d in %.1f s",
+                    request.operation,
+                    short(error),
+                    retries.attempt,
+                    wait,
                 )
-            seen.attempt_failed(retries, error, wait)
-            if wait is None:
-                raise _final(error, retries.refusal, history)
-            log.warning(
-                "%s: %s; attempt %d in %.1f s",
-                request.operation,
-                short(error),
-                retries.attempt,
-                wait,
-            )
-            self.clock.sleep(wait)
+                self.clock.sleep(wait)
 
     def send_once(
         self,
@@ -200,11 +187,17 @@ class Transport:
     ) -> Reply | TransportError:
         """Make one attempt and return what came of it, for callers with rules of their own."""
         with self._seen(request, headers) as seen:
-            sent_headers = self._headers(request, seen.headers, timeout)
+            sent_headers = self._line.headers(request, seen.headers, timeout)
             sent_headers["x-stainless-retry-count"] = "0"
             content = request.encode()
             seen.sent_bytes = size_of(content)
-            outcome = self._attempt(request, content, sent_headers, timeout)
+            try:
+                with guarded(self.breakers, request.operation) as note:
+                    outcome = self._line.attempt(request, content, sent_headers, timeout)
+                    note(outcome)
+            except CircuitOpenError as error:
+                seen.failed(error)
+                return error
             if isinstance(outcome, Broken):
                 seen.failed(outcome.error)
                 return outcome.error
@@ -241,9 +234,9 @@ class Transport:
     def _stream(
         self, request: Request, headers: Mapping[str, str] | None, timeout: float | None
     ) -> Iterator[Stream]:
-        network = self._opened()
+        network = self._line.opened()
         self._credentials.prepare()
-        sent_headers = self._headers(request, headers, timeout)
+        sent_headers = self._line.headers(request, headers, timeout)
         try:
             with network.stream(
                 request.method,
@@ -299,75 +292,11 @@ class Transport:
     @property
     def is_foreign(self) -> bool:
         """Tell whether this process was forked from the one that the connections belong to."""
-        return os.getpid() != self._process
+        return self._line.is_foreign
 
     def close(self) -> None:
         """Close every connection; calls after it raise `ClientClosedError`."""
-        self._closed = True
-        self._network.close()
-
-    def _opened(self) -> Network:
-        if self._closed:
-            raise ClientClosedError("this client was closed; create a new ServiceClient")
-        if self.is_foreign:
-            raise ClientClosedError(
-                "this client was made before the process forked, and its connections belong to the "
-                "parent; create a new ServiceClient in this process"
-            )
-        return self._network
-
-    def _attempt(
-        self,
-        request: Request,
-        content: Body | None,
-        headers: Mapping[str, str],
-        timeout: float | None,
-    ) -> Reply | Broken:
-        outcome, generation = self._exchanged(request, content, headers, timeout)
-        refused = isinstance(outcome, Reply) and outcome.status_code == 401
-        # A key may have been changed meanwhile; the refused request had no effect.
-        if refused and self._credentials.renewed(generation):
-            log.info("%s: the API key was renewed", request.operation)
-            outcome, _ = self._exchanged(request, content, headers, timeout)
-        return outcome
-
-    def _exchanged(
-        self,
-        request: Request,
-        content: Body | None,
-        headers: Mapping[str, str],
-        timeout: float | None,
-    ) -> tuple[Reply | Broken, int]:
-        """Return what came of one attempt, and with which generation of the key it was made."""
-        network = self._opened()
-        self._credentials.prepare()
-        generation = self._credentials.generation
-        if self.config.dump_headers:
-            self._dump(request, {**network.fixed_headers, **headers})
-        try:
-            outcome = network.exchange(
-                request.method,
-                request.path,
-                request.params,
-                headers,
-                content,
-                timeout,
-                may_repeat=request_class(request.operation).is_idempotent,
-            )
-        except RuntimeError:
-            # What httpx says when another thread has closed it meanwhile.
-            self._opened()
-            raise
-        except BaseException as error:
-            # An interrupt goes on, without the frames below: they hold the headers that were sent.
-            disarm(error)
-            raise
-        if isinstance(outcome, Reply):
-            self._had_contact = True
-        else:
-            # Another thread's close breaks what is under way, in one way or another.
-            self._opened()
-        return outcome, generation
+        self._line.close()
 
     def use_tokens(self, exchange: Callable[[], str]) -> None:
         """Send a token in place of the key, as servers may ask for.
@@ -380,52 +309,9 @@ class Transport:
         """
         self._credentials.use_tokens(exchange)
 
-    def _dump(self, request: Request, headers: Mapping[str, str]) -> None:
-        secrets = dict.fromkeys(self._credentials.header_names, "")
-        log.info("%s %s %s", request.method, request.path, redact_headers({**headers, **secrets}))
-
-    def _failure(
-        self, outcome: Reply | Broken, request: Request, kind: RequestClass
-    ) -> tuple[ApiError | TransportError, bool, float | None]:
-        """Return the error, whether the request may be repeated, and how long the server asks."""
-        if isinstance(outcome, Reply):
-            error = self.api_error(outcome, request.operation)
-            may_repeat = kind is not RequestClass.BACKGROUND and is_retryable_status(
-                outcome, idempotent=kind.is_idempotent
-            )
-            return error, may_repeat, retry_after_seconds(outcome.headers)
-        safe = kind.is_idempotent or (kind is RequestClass.UNKEYED and not outcome.was_sent)
-        return outcome.error, safe and outcome.error.retryable, None
-
     def _is_hopeless(self, error: ApiError | TransportError, retries: Retries) -> bool:
         return (
             isinstance(error, ConnectError)
-            and not self._had_contact
+            and not self._line.had_contact
             and retries.attempt >= ATTEMPTS_BEFORE_FIRST_CONTACT
         )
-
-    def _headers(
-        self, request: Request, extra: Mapping[str, str] | None, timeout: float | None
-    ) -> dict[str, str]:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        if request.content_type:
-            headers["content-type"] = request.content_type
-        if request.method != "GET":
-            headers["x-idempotency-key"] = uuid.uuid4().hex
-        headers["x-stainless-read-timeout"] = f"{timeout or self.config.timeout:.3f}"
-        for name, value in (extra or {}).items():
-            headers[name.lower()] = value
-        return headers
-
-
-def _is_fine(response: Reply, accept: Container[int]) -> bool:
-    return response.is_success or response.status_code in accept
-
-
-def _final(
-    error: ApiError | TransportError, refusal: str, history: list[str]
-) -> ApiError | TransportError:
-    if refusal:
-        error.message += f"; {refusal}"
-    error.attempts = tuple(history)
-    return error

@@ -1,0 +1,69 @@
+"""The guide to fine-tuning without Python: its commands, typed one after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinkex.finetune import read_examples
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "finetuning.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+def test_the_commands_of_the_guide_work(tmp_path: Path) -> None:
+    """From the dry run to an order that is read right, as a reader types them."""
+    shutil.copy(ROOT / "examples/data/orders.jsonl", tmp_path)
+    commands = [block for block in blocks("sh") if not block.startswith("pip ")]
+    env = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}/usr/bin{os.pathsep}/bin",
+        "HOME": str(tmp_path),
+        "TINKEX_LOCAL_DIR": str(tmp_path / "data"),
+    }
+    done = subprocess.run(
+        ["bash", "-e", "-c", "".join(commands)],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    shown, _, rest = done.stdout.partition("folder: ")
+    assert 'assistant\n⟦{"count": 9, "color": "white"' in shown
+    assert "tokens: 56 to 68 in an example (line 113)" in shown
+    assert 'after: {"count": 5, "color": "green", "item": "hat", "city": "Tokyo"}' in rest
+    asked = json.loads(done.stdout.splitlines()[-1])
+    assert asked == {"count": 4, "color": "black", "item": "lamp", "city": "Rome"}
+    assert (tmp_path / "runs/orders/training.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_lines_that_the_guide_shows_can_be_read(tmp_path: Path) -> None:
+    """All three forms, as they are printed."""
+    file = tmp_path / "forms.jsonl"
+    (lines,) = blocks("json")
+    file.write_text(lines)
+    assert len(read_examples(file).examples) == 3
+
+
+@pytest.mark.parametrize("option", sorted(set(re.findall(r"--[a-z][a-z-]*", PAGE.read_text()))))
+def test_every_option_that_the_guide_names_exists(option: str) -> None:
+    """Of train or of chat."""
+    from tinkex.cli.chat import command as chat
+    from tinkex.cli.train import command as train
+
+    known = {name for one in (train, chat) for param in one.params for name in param.opts}
+    assert option in known
