@@ -124,6 +124,20 @@ def test_a_server_of_yours_is_used_and_files_land_in_one_folder(
     assert (tmp_path / "kept" / "seen.txt").read_text() == shared_server.base_url
 
 
+def test_with_a_key_the_examples_use_it_and_show_it_nowhere(tmp_path: Path) -> None:
+    """A server that asks for a key lets them in; a wrong key fails without being shown either."""
+    with LocalServer(api_key="tml-right-key-000") as server:
+        settings = {"TINKER_BASE_URL": server.base_url, "TINKER_API_KEY": "tml-right-key-000"}
+        done = run_all(EXAMPLES / "run_all.py", tmp_path, "sampling_basic", "cli_run_t", **settings)
+        settings["TINKER_API_KEY"] = "tml-wrong-key-111"
+        wrong = run_all(EXAMPLES / "run_all.py", tmp_path, "sampling_basic", **settings)
+    assert table(done.stdout) == {"sampling_basic": "ok", "cli_run_text": "ok"}
+    assert "tml-right-key-000" not in done.stdout + done.stderr
+    assert table(wrong.stdout) == {"sampling_basic": "failed (exit code 1)"}
+    assert "TINKER_API_KEY" in wrong.stdout
+    assert "tml-wrong-key-111" not in wrong.stdout + wrong.stderr
+
+
 def test_a_word_that_fits_nothing_is_named(tmp_path: Path) -> None:
     """Nothing is run."""
     done = run_all(EXAMPLES / "run_all.py", tmp_path, "no_such_example")
