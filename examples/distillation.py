@@ -42,7 +42,7 @@ from tinkex import (
 )
 from tinkex.losses import soft_target_datum
 
-TOP_K = setting("TINKER_TOP_K", 16, int)
+TOP_K = max(1, setting("TINKER_TOP_K", 16, int))
 BATCH = 16
 EVALUATE_EVERY = 10
 OPENINGS = ["Once upon a time", "In the morning", "My friend", "When the rain came", "The old man"]
