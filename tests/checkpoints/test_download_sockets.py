@@ -21,7 +21,7 @@ from support.nano import NANO
 
 from tinkex import Config, RestClient, ServiceClient
 from tinkex.checkpoints import Limits, download
-from tinkex.errors import CheckpointError, UnsafeArchiveError
+from tinkex.errors import CheckpointError, ConflictError, UnsafeArchiveError
 from tinkex.local import LocalServer
 from tinkex.local.site import Options
 from tinkex.testing import Fault
@@ -173,6 +173,36 @@ def test_a_refused_signature_is_replaced_midway(
     assert done == sorted(done)
 
 
+@pytest.mark.holds("F35")
+def test_a_host_without_ranges_sends_all_of_it_again(
+    rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path
+) -> None:
+    """F35: its 200 in answer to a range replaces what was there, and the callback goes back as well."""
+    host.ranges, host.cuts = False, [20_000]
+    listener = Listener()
+    assert content_of(download(rest, path, tmp_path, progress=listener).folder) == FILES
+    assert host.headers("range") == [None, "bytes=20000-"]
+    done = [have for have, _ in listener.heard]
+    assert min(done[done.index(20_000) + 1 :]) != 20_000
+    assert done[-1] == len(host.content)
+
+
+@pytest.mark.holds("F36")
+@pytest.mark.parametrize("heeds", [True, False], ids=["If-Range is known", "it is not"])
+def test_an_archive_that_changes_meanwhile_is_one_version(
+    rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path, heeds: bool
+) -> None:
+    """F36: what came of the old version is thrown away, whatever the host knows of If-Range."""
+    host.content, host.etag, host.cuts = checkpoint({"old": b"o" * 60_000}), '"old"', [20_000]
+    host.heeds_if_range = heeds
+
+    def change(done: int, total: int | None) -> None:
+        host.content, host.etag = checkpoint(), '"new"'
+
+    assert content_of(download(rest, path, tmp_path, progress=change).folder) == FILES
+    assert host.headers("if-range")[:2] == [None, '"old"']
+
+
 @pytest.mark.holds("F38")
 @pytest.mark.parametrize("announce", ["none", "chunked"])
 def test_an_archive_of_unknown_length_arrives(
@@ -315,6 +345,52 @@ def test_of_two_processes_one_downloads_and_the_other_is_told(
     assert left_in(tmp_path) == [folder.name]
     with pytest.raises(CheckpointError, match="force=True"):
         download(rest, path, tmp_path)
+
+
+@pytest.mark.holds("F40")
+@pytest.mark.parametrize("status", [409, 503])
+def test_an_archive_in_progress_is_waited_for(
+    rest: RestClient, server: LocalServer, path: str, tmp_path: Path, status: int
+) -> None:
+    """F40: for five minutes the server says that it is not ready, and progress hears each time."""
+    headers = {"retry-after": "60"}
+    server.faults.add(Fault(on=SIGN, times=5, status=status, headers=headers, body={"detail": "."}))
+    listener = Listener()
+    download(rest, path, tmp_path, progress=listener)
+    assert listener.heard[:5] == [(0, None)] * 5
+    assert listener.heard[5][0] > 0
+    assert rest.clock.slept == [60.0] * 5
+
+
+@pytest.mark.holds("F40")
+def test_an_archive_that_stays_in_progress_ends_at_the_deadline(
+    rest: RestClient, server: LocalServer, path: str, tmp_path: Path
+) -> None:
+    """F40: the server's own word comes through, and nothing stays behind."""
+    server.faults.add(Fault(on=SIGN, times=None, status=409, body={"detail": "still at it"}))
+    with pytest.raises(ConflictError, match="still at it"):
+        download(rest, path, tmp_path, patience=300)
+    assert 200 <= sum(rest.clock.slept) <= 300
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.holds("S10")
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "a\0b", "nul.txt", "C:x", ""])
+def test_a_file_of_an_export_stays_in_its_folder(
+    rest: RestClient, server: LocalServer, path: str, tmp_path: Path, name: str
+) -> None:
+    """S10: a name that leaves the folder, or is none, is refused before anything is fetched."""
+    with archive_host(b"content") as elsewhere:
+        urls = {"good": f"{elsewhere.url}/1", name: f"{elsewhere.url}/2"}
+        body = {"urls": urls, "expires": "2027-01-01T00:00:00Z"}
+        server.faults.add(
+            Fault(on=SIGN, status=404), Fault(on="get_external_weights_urls", status=200, body=body)
+        )
+        with pytest.raises(UnsafeArchiveError):
+            download(rest, path, tmp_path / "out")
+        assert elsewhere.requests == []
+    assert left_in(tmp_path / "out") == []
+    assert left_in(tmp_path) == ["out"]
 
 
 @pytest.mark.holds("S5")
