@@ -51,7 +51,7 @@ test-lowest: $(PY)  ## run the tests with the lowest versions of all dependencie
 audit: $(RUNTIME)  ## ask the public advisory database about the installed packages (needs the internet)
 	@$(PYTHON) -m venv $(AUDIT)
 	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md, cli.md and reliability.md from the code
 	$(PY) codegen/generate.py
