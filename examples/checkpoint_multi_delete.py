@@ -2,6 +2,7 @@
 
     python examples/checkpoint_multi_delete.py
 
+The command line does it, called from Python (pip install "tinkex[cli]").
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL.
 """
 
@@ -15,7 +16,8 @@ from pathlib import Path
 from connection import base_model, connect
 
 from tinkex import TinkexError
-from tinkex.checkpoints import delete
+from tinkex.cli import run
+from tinkex.cli.failures import Failed
 
 DEFAULT_PATH = Path("tmp/checkpoints/default.path")
 
@@ -33,22 +35,14 @@ def main() -> None:
         DEFAULT_PATH.write_text(paths[0], encoding="utf-8")
         print(f"Wrote the first path to {DEFAULT_PATH}")
 
-        done = delete(service.create_rest_client(), paths)
-        summary = {
-            "command": "checkpoint",
-            "action": "delete",
-            "paths": paths,
-            "deleted": len(done.deleted),
-            "failed": len(done.failures),
-            "failures": [{"path": path, "error": str(error)} for path, error in done.failures],
-        }
-        print(json.dumps(summary, indent=2))
-        if done.failures:
-            sys.exit(1)
+        # The same as `tinkex checkpoint delete PATH PATH --yes` in a shell; its output stands above
+        # the result, which programs get as it is.
+        arguments = ["checkpoint", "delete", *paths, "--yes", "--base-url", service.config.base_url]
+        print(json.dumps(run(arguments), indent=2))
 
 
 if __name__ == "__main__":
     try:
         main()
-    except TinkexError as error:
+    except (TinkexError, Failed) as error:
         sys.exit(f"error: {error}")
