@@ -1,23 +1,26 @@
-"""Save two checkpoints and delete both at once.
+"""Save two checkpoints and delete both at once, through the command line.
 
     python examples/checkpoint_multi_delete.py
 
-The command line does it, called from Python (pip install "tinkex[cli]").
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
 
 from connection import base_model, connect
 
-from tinkex import TinkexError
-from tinkex.cli import run
-from tinkex.cli.failures import Failed
+from tinkex import TinkexError, cli
+
+try:
+    import click
+except ModuleNotFoundError:
+    sys.exit(f"error: {cli.INSTALL_HINT}")
 
 DEFAULT_PATH = Path("tmp/checkpoints/default.path")
 
@@ -35,14 +38,15 @@ def main() -> None:
         DEFAULT_PATH.write_text(paths[0], encoding="utf-8")
         print(f"Wrote the first path to {DEFAULT_PATH}")
 
-        # The same as `tinkex checkpoint delete PATH PATH --yes` in a shell; its output stands above
-        # the result, which programs get as it is.
-        arguments = ["checkpoint", "delete", *paths, "--yes", "--base-url", service.config.base_url]
-        print(json.dumps(run(arguments), indent=2))
+        # The key, if there is one, is in the environment; this server's address may be new.
+        arguments = ["checkpoint", "delete", *paths, "--yes", "--base-url", service.base_url]
+        print(f"Running: {shlex.join(['tinkex', *arguments])}")
+        # Raises if one of them could not be deleted.
+        print(f"Returned: {json.dumps(cli.run(arguments), indent=2)}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except (TinkexError, Failed) as error:
+    except (TinkexError, click.ClickException) as error:
         sys.exit(f"error: {error}")
