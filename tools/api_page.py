@@ -33,7 +33,7 @@ import tinkex.training_log
 import tinkex.types
 
 # The repr of an object without one of its own differs from run to run.
-ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
+ADDRESS = re.compile(r"<(?:function )?[\w.<>]+(?: object)? at 0x[0-9a-f]+>")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
 TOP = """# API index
 
@@ -97,8 +97,9 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
 def entry(name: str, thing: Any) -> Iterator[str]:
     """Yield the lines about one name."""
     if not inspect.isclass(thing):
-        call = f"{name}{signature(thing)}" if callable(thing) else name
-        yield f"- `{call}` — {first_line(thing) if callable(thing) else 'a union or literal type.'}"
+        routine = inspect.isroutine(thing)
+        call = f"{name}{signature(thing)}" if routine else name
+        yield f"- `{call}` — {first_line(thing) if routine else 'a union or literal type.'}"
         return
     yield f"### {name}\n"
     yield f"{first_line(thing)}\n"

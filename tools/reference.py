@@ -192,8 +192,8 @@ def write(folder: Path) -> list[tuple[str, str]]:
     for title, module, names in sections():
         head, _, home = title.partition(": ")
         lines = [f"# {head}\n", f"`{home}`\n" if home else ""]
-        if module is tinkex.errors:
-            lines.append(prose((module.__doc__ or ""), {}, ""))
+        if module is not tinkex:
+            lines.append(prose(inspect.getdoc(module) or "", linked, ""))
         for name in names:
             lines.extend(entry(name, getattr(module, name), linked))
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
