@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tinkex
 
 T = TypeVar("T")
 
 
-def connect() -> tinkex.ServiceClient:
-    """Connect to the service, or, without a key, to the embedded local server."""
+def connect(**settings: Any) -> tinkex.ServiceClient:
+    """Connect to the service, or, without a key, to the embedded local server.
+
+    Settings are those of `tinkex.ServiceClient`, such as ``telemetry=True``.
+    """
     if not os.environ.get("TINKER_API_KEY") and not os.environ.get("TINKER_BASE_URL"):
         print("TINKER_API_KEY is not set: using the embedded local server.")
-        return tinkex.ServiceClient(base_url="local")
+        return tinkex.ServiceClient(base_url="local", **settings)
     try:
-        return tinkex.ServiceClient()
+        return tinkex.ServiceClient(**settings)
     except tinkex.errors.ConfigurationError as error:
         sys.exit(f"error: {error}")
 

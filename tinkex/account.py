@@ -152,7 +152,8 @@ class AccountCalls:
 
         Args:
             source_path: The checkpoint to copy.
-            destination_project_id: The project that the copy belongs to.
+            destination_project_id: The project that the copy belongs to; with neither it nor a
+                session, that of the settings (TINKER_PROJECT_ID).
             session_id: The session that the copy belongs to, together with `model_seq_id`.
             model_seq_id: A number of that session that no model has.
             ttl_seconds: Seconds after which the copy is deleted; None never.
@@ -162,6 +163,8 @@ class AccountCalls:
         CheckpointPath.parse(source_path)
         if (session_id is None) != (model_seq_id is None):
             raise ValidationError("session_id and model_seq_id go together")
+        if session_id is None and destination_project_id is None:
+            destination_project_id = self._transport.config.project_id
         return self._optional(
             copy_weights.build_request(
                 body=CopyWeightsRequest(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 
+from tinkex.errors import ConfigurationError
+
 _LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -21,10 +23,16 @@ def enable_logging(level: str | None = None) -> None:
 
     Args:
         level: "debug", "info", "warning" or "error"; without it TINKER_LOG, else "info".
+
+    Raises:
+        ConfigurationError: The level is none of these.
     """
     name = (level or os.environ.get("TINKER_LOG") or "info").lower()
+    if name not in _LEVELS:
+        source = "level" if level else "TINKER_LOG"
+        raise ConfigurationError(f"{source} must be debug, info, warning or error, not {name!r}")
     logger = logging.getLogger("tinkex")
-    logger.setLevel(_LEVELS.get(name, logging.INFO))
+    logger.setLevel(_LEVELS[name])
     if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
         handler = _StderrHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterator
 
 from tinkex_generated.api.sampling import stream_sample
@@ -35,7 +36,7 @@ def stream(
     transport = session.transport
     with (
         tokens_streamed(session.id, model, prompt_tokens) as seen,
-        transport.stream(stream_sample.build_request(body=body)) as response,
+        _opened(session, body, model) as response,
     ):
         for chunk in _chunks(response):
             seen.count += chunk.token_id is not None
@@ -53,6 +54,29 @@ def stream(
         f"{body.num_samples} sequences unfinished; sample again",
         session_id=session.id,
     )
+
+
+@contextlib.contextmanager
+def _opened(session: Session, body: SampleRequest, model: str | None) -> Iterator[Stream]:
+    """Open the stream as a call of its own.
+
+    Its scope lasts while it is opened alone: the caller's code runs between the tokens.
+    """
+    with contextlib.ExitStack() as stack:
+        with session.scope("sample_stream", model) as scope:
+            request = stream_sample.build_request(body=body)
+            response = stack.enter_context(session.transport.stream(request))
+            if scope is not None:
+                scope.keep()
+        error: BaseException | None = None
+        try:
+            yield response
+        except Exception as caught:
+            error = caught
+            raise
+        finally:
+            if scope is not None:
+                scope.end(error)
 
 
 def _chunks(response: Stream) -> Iterator[SampleStreamChunk]:

@@ -19,6 +19,7 @@ from tinkex.errors import (
     ApiError,
     FutureLostError,
     RateLimitError,
+    ReadTimeoutError,
     TransportError,
     ValidationError,
 )
@@ -322,7 +323,9 @@ class SampleWork:
             self._retries = Retries(policy, transport.budget, transport.clock, transport.jitter)
         self._history.append(f"{self._retries.elapsed:.1f} s: {short(error)}")
         error.attempts = tuple(self._history)
-        wait = self._retries.next_wait(retry_after=error.retry_after)
+        wait = self._retries.next_wait(
+            retry_after=error.retry_after, timed_out=isinstance(error, ReadTimeoutError)
+        )
         if is_heard():
             tell_failure("asample", self._session.id, self._retries, error, wait)
         if wait is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from tinkex.scope import Scope
+
+
+log = logging.getLogger("tinkex.tracing")
 
 
 class Tracer:
@@ -54,7 +58,9 @@ class Tracer:
         carrier: dict[str, str] = {}
         try:
             self._propagator.inject(carrier, self._trace.set_span_in_context(span))
-        except Exception:  # noqa: BLE001 - nothing that watches a request may stop it
+        except Exception:
+            # Nothing that watches a request may stop it.
+            log.debug("a request goes without its trace", exc_info=True)
             return {}
         names = {name.lower() for name in taken}
         # The state means nothing without the parent that it belongs to.
@@ -68,10 +74,14 @@ class Tracer:
         return self._trace.set_span_in_context(scope.span.span)
 
     def _begin(self, name: str, attributes: dict[str, str], parent: Any, kind: str) -> Span:
-        tracer = self._trace.get_tracer("tinkex", __version__)
-        return tracer.start_span(
-            name, context=parent, kind=self._trace.SpanKind[kind], attributes=attributes
-        )
+        try:
+            tracer = self._trace.get_tracer("tinkex", __version__)
+            return tracer.start_span(
+                name, context=parent, kind=self._trace.SpanKind[kind], attributes=attributes
+            )
+        except Exception:
+            log.debug("a span could not be begun", exc_info=True)
+            return self._trace.INVALID_SPAN
 
 
 class OperationSpan:
@@ -121,4 +131,7 @@ def _end(span: Span, error: BaseException | None, *, is_ok: bool) -> None:
         span.set_attribute("error.type", type(error).__name__)
     if error is not None or not is_ok:
         span.set_status(Status(StatusCode.ERROR))
-    span.end()
+    try:
+        span.end()
+    except Exception:
+        log.debug("a span could not be ended", exc_info=True)

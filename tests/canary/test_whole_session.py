@@ -190,6 +190,7 @@ def fail(service: ServiceClient, tale: Tale) -> None:
         tale.add(f"pickled {type(caught.value).__name__}", shown(again))
 
 
+@pytest.mark.holds("S1", "S2", "S3", "S4")
 @pytest.mark.parametrize("by_httpx", [False, True], ids=["direct", "httpx"])
 def test_a_whole_session_tells_no_secret_no_prompt_and_no_signed_url(
     tale: Tale, lines: Everything, tmp_path: Path, by_httpx: bool
@@ -242,6 +243,7 @@ def test_a_whole_session_tells_no_secret_no_prompt_and_no_signed_url(
     }  # fmt: skip
     assert {"tinkex.transport", "tinkex.events", "httpx"} <= lines.names
     assert any(name.startswith("httpcore") for name in lines.names)
+    assert any(getattr(event, "operation", "") == "download_archive" for event in heard)
     told = {type(event).__name__ for event in heard}
     assert {"HttpRequestStop", "RetryAttemptRetry", "FutureStop", "TokensUsed"} <= told
     assert {"tinkex.sample", "tinkex.forward_backward"} <= {
@@ -280,6 +282,7 @@ def test_the_canaries_would_be_heard(tale: Tale, lines: Everything) -> None:
     assert any(leak.startswith("arguments of tinkex.test") for leak in tale.leaks())
 
 
+@pytest.mark.holds("S2")
 def test_httpx_and_its_logger_are_left_as_they_are() -> None:
     """Neither the import, a client nor `enable_logging` touches a foreign logger (P45)."""
     code = (
@@ -300,6 +303,7 @@ def test_httpx_and_its_logger_are_left_as_they_are() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.holds("S1")
 def test_a_copy_of_a_config_keeps_its_secrets_to_itself() -> None:
     """`evolve`, `vars` and `asdict` give no way around the mask."""
     import attrs

@@ -20,7 +20,7 @@ from support.clock import FakeClock
 from support.nano import NANO
 from support.scripted import Script, scripted_service
 
-from tinkex import RestClient, ServiceClient
+from tinkex import RestClient, ServiceClient, events
 from tinkex.checkpoints import download
 from tinkex.errors import (
     CheckpointError,
@@ -123,6 +123,28 @@ def test_a_cut_connection_is_taken_up_where_it_broke(
     assert host.headers("range") == [None, "bytes=20000-", "bytes=50000-"]
     assert host.headers("if-range") == [None, host.etag, host.etag]
     assert len({path for path, _ in host.requests}) == 3
+
+
+def test_each_attempt_to_download_is_told_without_its_url(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """Where to and how it ended, with the bytes that came, and nothing of the signature."""
+    heard: list[events.HttpRequest] = []
+    host.cuts = [20_000]
+    with events.subscribe(heard.append, events.HttpRequest):
+        download(rest, PATH, tmp_path)
+    told = [event for event in heard if event.operation == "download_archive"]
+    assert [event.name.rpartition(".")[2] for event in told] == [
+        "start",
+        "exception",
+        "start",
+        "stop",
+    ]
+    assert {event.base_url for event in told} == {host.url}
+    last = told[-1]
+    assert isinstance(last, events.HttpRequestStop)
+    assert (last.status_code, last.received_bytes) == (206, len(WHOLE) - 20_000)
+    assert "signature" not in repr(heard)
 
 
 @pytest.mark.holds("F35")

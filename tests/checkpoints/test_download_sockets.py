@@ -21,7 +21,7 @@ from support.nano import NANO
 
 from tinkex import Config, RestClient, ServiceClient
 from tinkex.checkpoints import Limits, download
-from tinkex.errors import CheckpointError, UnsafeArchiveError
+from tinkex.errors import CheckpointError, ConflictError, UnsafeArchiveError
 from tinkex.local import LocalServer
 from tinkex.local.site import Options
 from tinkex.testing import Fault
@@ -115,6 +115,7 @@ class Listener:
         self.heard.append((done, total))
 
 
+@pytest.mark.holds("F34")
 def test_a_connection_cut_at_a_third_is_gone_on_with(
     rest: RestClient, server: LocalServer, path: str, whole: bytes, tmp_path: Path
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_connection_cut_at_a_third_is_gone_on_with(
     assert left_in(tmp_path) == [got.folder.name]
 
 
+@pytest.mark.holds("F34")
 def test_a_connection_that_is_reset_is_made_anew(
     rest: RestClient, server: LocalServer, path: str, whole: bytes, tmp_path: Path
 ) -> None:
@@ -141,6 +143,7 @@ def test_a_connection_that_is_reset_is_made_anew(
     assert got.files[0].read_bytes() == whole
 
 
+@pytest.mark.holds("F37")
 def test_a_signature_that_expires_midway_is_replaced(
     rest: RestClient, server: LocalServer, path: str, whole: bytes, wall: Wall, tmp_path: Path
 ) -> None:
@@ -157,6 +160,7 @@ def test_a_signature_that_expires_midway_is_replaced(
     assert got.files[0].read_bytes() == whole
 
 
+@pytest.mark.holds("F37")
 def test_a_refused_signature_is_replaced_midway(
     rest: RestClient, server: LocalServer, path: str, whole: bytes, tmp_path: Path
 ) -> None:
@@ -169,6 +173,37 @@ def test_a_refused_signature_is_replaced_midway(
     assert done == sorted(done)
 
 
+@pytest.mark.holds("F35")
+def test_a_host_without_ranges_sends_all_of_it_again(
+    rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path
+) -> None:
+    """F35: its 200 in answer to a range replaces what was there, and the callback goes back as well."""
+    host.ranges, host.cuts = False, [20_000]
+    listener = Listener()
+    assert content_of(download(rest, path, tmp_path, progress=listener).folder) == FILES
+    assert host.headers("range") == [None, "bytes=20000-"]
+    done = [have for have, _ in listener.heard]
+    assert min(done[done.index(20_000) + 1 :]) != 20_000
+    assert done[-1] == len(host.content)
+
+
+@pytest.mark.holds("F36")
+@pytest.mark.parametrize("heeds", [True, False], ids=["If-Range is known", "it is not"])
+def test_an_archive_that_changes_meanwhile_is_one_version(
+    rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path, heeds: bool
+) -> None:
+    """F36: what came of the old version is thrown away, whatever the host knows of If-Range."""
+    host.content, host.etag, host.cuts = checkpoint({"old": b"o" * 60_000}), '"old"', [20_000]
+    host.heeds_if_range = heeds
+
+    def change(done: int, total: int | None) -> None:
+        host.content, host.etag = checkpoint(), '"new"'
+
+    assert content_of(download(rest, path, tmp_path, progress=change).folder) == FILES
+    assert host.headers("if-range")[:2] == [None, '"old"']
+
+
+@pytest.mark.holds("F38")
 @pytest.mark.parametrize("announce", ["none", "chunked"])
 def test_an_archive_of_unknown_length_arrives(
     rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path, announce: str
@@ -181,6 +216,7 @@ def test_an_archive_of_unknown_length_arrives(
     assert {total for _, total in listener.heard} == {None}
 
 
+@pytest.mark.holds("F38")
 def test_a_cut_between_chunks_is_no_end(
     rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path
 ) -> None:
@@ -190,6 +226,7 @@ def test_a_cut_between_chunks_is_no_end(
     assert host.headers("range") == [None, "bytes=20000-"]
 
 
+@pytest.mark.holds("F38")
 def test_an_empty_archive_is_no_checkpoint(
     rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path
 ) -> None:
@@ -200,6 +237,7 @@ def test_an_empty_archive_is_no_checkpoint(
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.holds("F38")
 def test_a_disk_that_fills_up_is_one_clear_error(
     host: ArchiveHost, server: LocalServer, path: str, tmp_path: Path
 ) -> None:
@@ -268,6 +306,7 @@ def halting(server: LocalServer, path: str, into: Path) -> subprocess.Popen[str]
     )
 
 
+@pytest.mark.holds("F39")
 def test_a_killed_process_leaves_what_the_next_one_goes_on_with(
     rest: RestClient, server: LocalServer, host: ArchiveHost, path: str, tmp_path: Path
 ) -> None:
@@ -287,6 +326,7 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_with(
     assert ranges[-1] >= f"bytes={came}-"
 
 
+@pytest.mark.holds("F39")
 def test_of_two_processes_one_downloads_and_the_other_is_told(
     rest: RestClient, server: LocalServer, path: str, whole: bytes, tmp_path: Path
 ) -> None:
@@ -307,6 +347,53 @@ def test_of_two_processes_one_downloads_and_the_other_is_told(
         download(rest, path, tmp_path)
 
 
+@pytest.mark.holds("F40")
+@pytest.mark.parametrize("status", [409, 503])
+def test_an_archive_in_progress_is_waited_for(
+    rest: RestClient, server: LocalServer, path: str, tmp_path: Path, status: int
+) -> None:
+    """F40: for five minutes the server says that it is not ready, and progress hears each time."""
+    headers = {"retry-after": "60"}
+    server.faults.add(Fault(on=SIGN, times=5, status=status, headers=headers, body={"detail": "."}))
+    listener = Listener()
+    download(rest, path, tmp_path, progress=listener)
+    assert listener.heard[:5] == [(0, None)] * 5
+    assert listener.heard[5][0] > 0
+    assert rest.clock.slept == [60.0] * 5
+
+
+@pytest.mark.holds("F40")
+def test_an_archive_that_stays_in_progress_ends_at_the_deadline(
+    rest: RestClient, server: LocalServer, path: str, tmp_path: Path
+) -> None:
+    """F40: the server's own word comes through, and nothing stays behind."""
+    server.faults.add(Fault(on=SIGN, times=None, status=409, body={"detail": "still at it"}))
+    with pytest.raises(ConflictError, match="still at it"):
+        download(rest, path, tmp_path, patience=300)
+    assert 200 <= sum(rest.clock.slept) <= 300
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.holds("S10")
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "a\0b", "nul.txt", "C:x", ""])
+def test_a_file_of_an_export_stays_in_its_folder(
+    rest: RestClient, server: LocalServer, path: str, tmp_path: Path, name: str
+) -> None:
+    """S10: a name that leaves the folder, or is none, is refused before anything is fetched."""
+    with archive_host(b"content") as elsewhere:
+        urls = {"good": f"{elsewhere.url}/1", name: f"{elsewhere.url}/2"}
+        body = {"urls": urls, "expires": "2027-01-01T00:00:00Z"}
+        server.faults.add(
+            Fault(on=SIGN, status=404), Fault(on="get_external_weights_urls", status=200, body=body)
+        )
+        with pytest.raises(UnsafeArchiveError):
+            download(rest, path, tmp_path / "out")
+        assert elsewhere.requests == []
+    assert left_in(tmp_path / "out") == []
+    assert left_in(tmp_path) == ["out"]
+
+
+@pytest.mark.holds("S5")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("where", ["http://localhost:{port}/x", "//localhost:{port}/x", "x?y=1"])
 def test_a_redirect_takes_nothing_along(
@@ -324,6 +411,7 @@ def test_a_redirect_takes_nothing_along(
         assert API_KEY not in str(headers)
 
 
+@pytest.mark.holds("S6")
 def test_no_line_message_or_label_shows_a_signature(
     rest: RestClient,
     host: ArchiveHost,
@@ -348,6 +436,7 @@ def test_no_line_message_or_label_shows_a_signature(
     assert "canary" not in "\n".join(shown + lines)
 
 
+@pytest.mark.holds("S7")
 def test_a_path_never_chooses_the_host(
     rest: RestClient, server: LocalServer, tmp_path: Path
 ) -> None:
@@ -360,6 +449,7 @@ def test_a_path_never_chooses_the_host(
         assert elsewhere.requests == []
 
 
+@pytest.mark.holds("S7")
 def test_an_unencrypted_archive_elsewhere_is_refused(
     rest: RestClient, server: LocalServer, path: str, tmp_path: Path
 ) -> None:
@@ -372,6 +462,7 @@ def test_an_unencrypted_archive_elsewhere_is_refused(
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.holds("S8")
 @pytest.mark.parametrize("members", UNSAFE.values(), ids=UNSAFE)
 def test_a_hostile_archive_of_the_host_leaves_nothing(
     rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path, members: list[Any]
@@ -393,6 +484,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.holds("S9")
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_of_the_host_leaves_nothing(
     rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path, bomb: str
@@ -404,6 +496,7 @@ def test_a_bomb_of_the_host_leaves_nothing(
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.holds("S9")
 @pytest.mark.parametrize("announce", ["none", "chunked"])
 def test_a_host_that_never_stops_is_left(
     rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path, announce: str
@@ -422,6 +515,7 @@ def test_a_host_that_never_stops_is_left(
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.holds("S9")
 def test_a_length_beyond_the_limit_is_refused_before_a_byte_is_written(
     rest: RestClient, host: ArchiveHost, path: str, tmp_path: Path
 ) -> None:
@@ -433,6 +527,7 @@ def test_a_length_beyond_the_limit_is_refused_before_a_byte_is_written(
     assert listener.heard == []
 
 
+@pytest.mark.holds("S11")
 @pytest.mark.parametrize("force", [False, True])
 def test_a_link_that_is_put_in_the_targets_place_is_not_followed(
     rest: RestClient, path: str, tmp_path: Path, force: bool
@@ -453,6 +548,7 @@ def test_a_link_that_is_put_in_the_targets_place_is_not_followed(
     assert left_in(mine) == ["thesis.txt"]
 
 
+@pytest.mark.holds("S11")
 def test_it_is_unpacked_in_a_folder_that_nobody_else_can_enter(
     rest: RestClient, path: str, tmp_path: Path
 ) -> None:

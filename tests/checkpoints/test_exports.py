@@ -65,6 +65,7 @@ def test_an_exports_files_arrive_under_their_names(
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+@pytest.mark.holds("F39")
 def test_an_interrupted_export_goes_on_when_it_is_called_again(
     rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def test_an_interrupted_export_goes_on_when_it_is_called_again(
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+@pytest.mark.holds("F40")
 @pytest.mark.parametrize("status", [409, 425, 503])
 def test_an_export_that_is_being_made_is_waited_for(
     rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path, status: int
@@ -101,6 +103,7 @@ def test_an_export_that_is_being_made_is_waited_for(
     assert heard[:5] == [(0, None)] * 5
 
 
+@pytest.mark.holds("F40")
 def test_an_export_that_never_comes_says_so(
     rest: RestClient, script: Script, tmp_path: Path
 ) -> None:
@@ -112,6 +115,7 @@ def test_an_export_that_never_comes_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.holds("S9")
 def test_files_that_are_too_large_together_are_refused(
     rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
 ) -> None:

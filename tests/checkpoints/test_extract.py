@@ -287,6 +287,7 @@ def hostile_archives(draw: st.DrawFn) -> bytes:
     return gzip.compress(content, mtime=0) if draw(st.integers(0, 3)) == 0 else content
 
 
+@pytest.mark.holds("S8")
 @settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,6 +140,37 @@ def test_a_wrong_path_among_many_deletes_none(rest: RestClient, script: Script) 
     with pytest.raises(ValidationError):
         delete(rest, [f"{BASE}/weights/a", "https://elsewhere/x"])
     assert script.received == []
+
+
+def test_a_checkpoint_of_the_local_server_is_kept_shown_and_copied(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """Expiry, publication and a copy are what the list says of it afterwards; the files are the same."""
+    training = nano_service.create_lora_training_client(NANO, rank=2)
+    path = training.save_weights_for_sampler("s").result().path or ""
+    rest = nano_service.create_rest_client()
+
+    def now(run: str = training.model_id) -> Any:
+        [found] = rest.list_checkpoints(run).checkpoints
+        return found
+
+    assert now().expires_at is None
+    rest.set_checkpoint_ttl(path, 86_400)
+    assert now().expires_at is not None
+    rest.set_checkpoint_ttl(path, None)
+    assert now().expires_at is None
+    assert not now().public
+    rest.publish_checkpoint(path)
+    assert now().public
+    rest.unpublish_checkpoint(path)
+    assert not now().public
+
+    copied = rest.copy_weights(path, destination_project_id="archive").tinker_path
+    assert copied != path
+    assert delete(rest, path).deleted == (path,)
+    got = rest.download_checkpoint(copied, tmp_path)
+    assert {file.name for file in got.files} >= {"adapter_model.safetensors"}
+    assert delete(rest, copied).deleted == (copied,)
 
 
 def test_the_local_servers_checkpoints_are_pruned(nano_service: ServiceClient) -> None:

@@ -419,6 +419,29 @@ def test_a_poll_that_is_refused_goes_on_with_the_new_key(script: Script, clock: 
         assert future.result().metrics == {}
 
 
+@pytest.mark.holds("F15")
+def test_a_stream_that_is_refused_begins_anew_with_the_new_key(
+    make_transport, script: Script
+) -> None:
+    """Once, before anything of it was handed out; a key that stays wrong is an error."""
+    good, given = [OTHER], [KEY]
+    letting_in(script, good)
+
+    def look() -> str:
+        given.append(OTHER)
+        return given.pop(0)
+
+    with make_transport(api_key=look).stream(calls.read()) as stream:
+        assert json.loads(stream.read()) == {"supported_models": []}
+    assert [got.headers["x-api-key"] for got in script.received] == [KEY, OTHER]
+    with (
+        pytest.raises(AuthenticationError),
+        make_transport(api_key=lambda: KEY).stream(calls.read()) as stream,
+    ):
+        stream.read()
+    assert len(script.received) == 3
+
+
 @pytest.mark.holds("F15", "S2")
 def test_keys_that_were_read_are_redacted_like_any_other(
     make_transport, script: Script, caplog

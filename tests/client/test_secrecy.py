@@ -18,7 +18,7 @@ from support.scripted import BASE_URL, Script
 
 import tinkex
 from tinkex import Config, ServiceClient
-from tinkex.errors import TinkexError
+from tinkex.errors import ConfigurationError, TinkexError
 from tinkex.transport import Transport
 
 CANARIES = {
@@ -229,6 +229,11 @@ def test_logging_that_tinkex_sets_up_shows_tinkexs_lines_alone(capsys, monkeypat
         assert capsys.readouterr().err.count("shown") == 1
         tinkex.enable_logging("error")
         assert logger.level == logging.ERROR
+        with pytest.raises(ConfigurationError, match="level must be debug, info"):
+            tinkex.enable_logging("loud")
+        monkeypatch.setenv("TINKER_LOG", "loud")
+        with pytest.raises(ConfigurationError, match="TINKER_LOG must be debug, info"):
+            tinkex.enable_logging()
     finally:
         logger.handlers[:] = handlers
         logger.setLevel(level)

@@ -178,6 +178,25 @@ def test_the_foreign_credential_travels_in_its_header(script: Script, rest: Rest
     assert b"tml-owner" not in got.content
 
 
+@pytest.mark.parametrize(
+    ("destination", "project"),
+    [
+        ({}, "Q"),
+        ({"destination_project_id": "P"}, "P"),
+        ({"session_id": "S", "model_seq_id": 3}, None),
+    ],
+    ids=str,
+)
+def test_a_copy_goes_to_the_project_of_the_settings_if_nothing_is_named(
+    script: Script, destination: dict[str, Any], project: str | None
+) -> None:
+    """TINKER_PROJECT_ID is where a copy belongs, unless a project or a session is given."""
+    script.on("POST copy_weights", {"tinker_path": PATH})
+    with scripted_service(script, FakeClock(), project_id="Q") as service:
+        service.create_rest_client().copy_weights(PATH, **destination)
+    assert script.bodies("copy_weights")[0].get("destination_project_id") == project
+
+
 def test_bad_arguments_are_refused_before_anything_is_sent(
     script: Script, rest: RestClient
 ) -> None:

@@ -12,10 +12,12 @@ import pytest
 from support.clock import FakeClock
 from support.scripted import Script, scripted_service
 
-from tinkex import ServiceClient
-from tinkex.errors import PayloadTooLargeError, ServerError, ValidationError
+from tinkex import Config, ServiceClient
+from tinkex.errors import PayloadTooLargeError, ServerError, TransportError, ValidationError
 from tinkex.local import LocalServer
 from tinkex.local.site import Options
+from tinkex.testing import Fault
+from tinkex.transport import Transport
 
 UPLOADS = "/api/v1/uploads"
 MIB = 1024 * 1024
@@ -89,6 +91,37 @@ def test_a_repeated_upload_has_the_same_bytes() -> None:
     assert "transfer-encoding" not in first.headers
     assert first.headers["content-type"].startswith("multipart/form-data; boundary=")
     assert first.headers["x-idempotency-key"] == second.headers["x-idempotency-key"]
+
+
+def test_a_repeated_upload_arrives_whole_over_a_socket(tmp_path: Path) -> None:
+    """After a 503 the file object is read from its beginning again, and every byte comes."""
+    clock = FakeClock()
+    refused = Fault(on="upload_form", times=2, status=503, headers={"retry-after": "5"})
+    with LocalServer(data_dir=tmp_path, faults=[refused]) as server:
+        config = Config.resolve(environ={}, base_url=server.base_url)
+        transport = Transport(config, clock=clock)
+        with ServiceClient(config=config, transport=transport) as service:
+            opened = io.BytesIO(bytes(range(256)) * 1000)
+            opened.seek(7)
+            rest = service.create_rest_client()
+            answer = rest.request("POST", UPLOADS, files={"f": opened})
+    assert answer.retries == 2
+    assert clock.slept == [5.0, 5.0]
+    [got] = answer.json()["files"]
+    assert (got["size_bytes"], got["sha256"]) == (255_993, digest(opened.getvalue()[7:]))
+
+
+def test_an_upload_whose_answer_was_lost_is_the_callers_to_repeat(tmp_path: Path) -> None:
+    """A reset says nothing about what the server did, so the form is sent once."""
+    with (
+        LocalServer(data_dir=tmp_path, faults=[Fault(on="upload_form", reset=True)]) as server,
+        ServiceClient(base_url=server.base_url) as service,
+    ):
+        rest = service.create_rest_client()
+        with pytest.raises(TransportError):
+            rest.request("POST", UPLOADS, files={"f": b"x"})
+        assert len(server.faults.played) == 1
+        assert rest.request("POST", UPLOADS, files={"f": b"x"}).status_code == 200
 
 
 def test_an_upload_that_may_have_arrived_is_not_sent_twice() -> None:

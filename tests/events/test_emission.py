@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import httpx
 import numpy as np
 import pytest
@@ -195,6 +198,28 @@ def test_every_event_has_a_name_and_a_place_on_the_bus() -> None:
     assert all(kind.name.startswith("tinkex") for kind in kinds)
     with pytest.raises(AttributeError, match="Nothing"):
         _ = events.Nothing
+
+
+def test_a_quiet_program_loads_nothing_of_what_events_need() -> None:
+    """Neither the classes of events nor what makes them, though it samples and trains."""
+    code = (
+        "import sys, tinkex\n"
+        "with tinkex.ServiceClient(base_url='local') as service:\n"
+        "    service.create_lora_training_client('tinkex/nano', rank=4).optim_step().result()\n"
+        "print(*sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "tinkex.transport.unobserved" in loaded
+    late = (
+        "events.kinds",
+        "events.lines",
+        "told_future",
+        "transport.observed",
+        "metrics",
+        "tracing",
+    )
+    assert not {f"tinkex.{name}" for name in late} & loaded
 
 
 def test_calls_made_while_nobody_listens_are_not_followed() -> None:

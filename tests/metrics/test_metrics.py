@@ -171,7 +171,7 @@ def test_the_ledger_has_the_tokens_of_each_operation_and_model(trained) -> None:
     sample = rows["sample", "tinkex/nano"]
     assert (sample.trained, sample.prompted, sample.sampled) == (0, 5, tokens)
     stream = rows["sample_stream", "tinkex/nano"]
-    assert (stream.prompted, stream.sampled) == (5, streamed)
+    assert (stream.prompted, stream.sampled, stream.requests) == (5, streamed, 1)
     assert rows["compute_logprobs", "tinkex/nano"].prompted == 5
     totals = metrics.ledger.totals()
     assert (totals["trained"], totals["sampled"]) == (12, tokens + streamed)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.clock import FakeClock
 from support.raw_server import RawServer
+from support.scripted import Script
 
 from tinkex.config import Config
 from tinkex.transport import Transport
@@ -20,6 +21,11 @@ KEY = "tml-canary-0123456789"
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
 
 
 @pytest.fixture

@@ -179,6 +179,7 @@ def test_event_data_keeps_kinds_and_drops_contents() -> None:
     assert len(plain({str(i): i for i in range(100)})) == 32
 
 
+@pytest.mark.holds("S4")
 def test_strings_lose_keys_and_paths_of_this_machine(
     make: Callable[..., TelemetryReporter], inbox: Inbox
 ) -> None:
@@ -284,6 +285,21 @@ def test_stop_keeps_its_deadline_while_the_server_does_not_answer(inbox: Inbox) 
     assert not reporter.stop(timeout=0.01)
     answers.set()
     assert reporter.stop(timeout=30)
+    transport.close()
+
+
+def test_stop_does_not_wait_for_a_pause_between_attempts(inbox: Inbox) -> None:
+    """The attempts that are left are made at once, so that the last events still have a chance."""
+    inbox.statuses = [500, 500]
+    config = Config.resolve(api_key=KEY, base_url="https://tinker.example", environ={})
+    transport = Transport(
+        config, http_transport=httpx.MockTransport(inbox), jitter=lambda _: 3600.0
+    )
+    reporter = TelemetryReporter(transport, "session-1", flush_threshold=1)
+    reporter.log("last words")
+    assert reporter.stop(timeout=30)
+    assert inbox.events[-1]["event"] == "SESSION_END"
+    assert not inbox.statuses
     transport.close()
 
 

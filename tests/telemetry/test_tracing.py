@@ -121,6 +121,23 @@ def test_a_failing_propagator_leaves_the_request_as_it_was(spans, monkeypatch) -
     assert "traceparent" not in script.sent("get_server_capabilities")[0].headers
 
 
+def test_a_failing_exporter_hurts_no_call(spans, monkeypatch) -> None:
+    """A processor of the program's that raises when spans begin or end is not the call's problem."""
+    script = sampling(Script(), {"sequences": [{"tokens": [5], "stop_reason": "length"}]})
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError(CANARY)
+
+    provider = trace.get_tracer_provider()
+    for moment in ("on_start", "on_end"):
+        with monkeypatch.context() as patch:
+            patch.setattr(provider._active_span_processor, moment, fail)
+            with scripted_service(script, tracing=True) as service:
+                sampler = service.create_sampling_client(base_model="m")
+                result = sampler.sample(ModelInput.from_ints([1])).result(timeout=30)
+        assert result.sequences[0].tokens == [5]
+
+
 def test_tracing_is_off_unless_asked_for(spans) -> None:
     """No span and no header, though OpenTelemetry is there."""
     script = Script().on("GET get_server_capabilities", {"supported_models": []})
@@ -163,7 +180,8 @@ def test_a_training_session_is_a_trace_on_a_real_connection(spans) -> None:
         assert children(found, call), operation
     (call,) = named(found, "tinkex.forward_backward_custom")
     assert {"tinkex.forward", "POST forward_backward"} <= set(children(found, call))
-    assert named(found, "POST stream_sample")
+    (call,) = named(found, "tinkex.sample_stream")
+    assert children(found, call) == ["POST stream_sample"]
     assert not [span for span in found if span.status.status_code.name == "ERROR"]
 
 

@@ -39,7 +39,8 @@ from tinkex.recovery import (
     read_run,
     resumable,
 )
-from tinkex.telemetry import TelemetryReporter
+from tinkex.retry import with_retry
+from tinkex.telemetry import TelemetryReporter, capture_exceptions
 
 
 def settings() -> None:
@@ -47,6 +48,27 @@ def settings() -> None:
     assert_type(config.base_url, str)
     assert_type(config.describe(), list[tuple[str, str, str]])
     tinkex.enable_logging("info")
+
+
+def watching(service: ServiceClient) -> None:
+    def print_retry(event: tinkex.events.RetryAttemptRetry) -> None:
+        print(event.operation, event.delay)
+
+    with tinkex.events.subscribe(print_retry, tinkex.events.RetryAttemptRetry):
+        assert_type(with_retry(lambda: 1, operation="mine", max_retries=2), int)
+    reading = tinkex.events.attach_logger("info", [tinkex.events.HttpRequest])
+    assert_type(tinkex.events.detach(reading), bool)
+    with tinkex.metrics.Metrics() as metrics:
+        metrics.increment("steps_total", 1, phase="warmup")
+        assert_type(metrics.prometheus(), str)
+        prices = {"m": tinkex.metrics.Price(train=1.0)}
+        assert_type(metrics.ledger.estimate(prices), tinkex.metrics.Estimate)
+    with capture_exceptions(service.telemetry, fatal=True):
+        pass
+    with tinkex.training_log.TrainingLog("metrics.jsonl") as log:
+        log.step(1, loss=1.0, grad_norm=0.5, learning_rate=1e-4, tokens=4096)
+        assert_type(log.plot("training.png"), Path)
+    assert_type(tinkex.training_log.read("metrics.jsonl"), list[dict[str, Any]])
 
 
 def service() -> None:

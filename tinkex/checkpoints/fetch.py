@@ -13,12 +13,12 @@ from attrs import frozen
 
 from tinkex.checkpoints.log_redaction import without_queries
 from tinkex.checkpoints.partial import Partial
+from tinkex.checkpoints.told_download import told_download
 from tinkex.clock import Clock
 from tinkex.config import Config, is_loopback_host
 from tinkex.errors import CheckpointError, DownloadIncompleteError, UnsafeArchiveError
 from tinkex.rest_checkpoints import REDIRECTS
 from tinkex.transport.tls import tls_context
-from tinkex.transport.unshown import HIDE_QUERY
 
 Progress = Callable[[int, int | None], None]
 
@@ -63,7 +63,11 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         # Signed anew for each attempt: a signature may expire in the middle.
         url = source.sign()
         try:
-            with without_queries(), _answer(source.config, url, partial) as response:
+            with (
+                without_queries(),
+                told_download(url, partial.file, source.clock),
+                _answer(source.config, url, partial) as response,
+            ):
                 _take(response, partial, progress, source.most_bytes)
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to no URL") from None
@@ -107,7 +111,6 @@ def _anonymous_client(config: Config, url: str) -> httpx.Client:
     return httpx.Client(
         timeout=TIMEOUT,
         follow_redirects=False,
-        event_hooks=HIDE_QUERY,
         trust_env=not loopback,
         proxy=config.proxy.reveal() if config.proxy and not loopback else None,
         verify=tls_context(config),

@@ -176,7 +176,7 @@ def _check_card(there: Repository, path: str) -> None:
     named = set(_TINKER_PATH.findall(there.card or ""))
     if named and path not in named:
         raise ValidationError(
-            f"{there.repo_id} at {there.revision} holds {min(named)[:200]}; choose another repo_id "
+            f"{there.repo_id} at {there.revision} holds {min(named)[:200]!r}; choose another repo_id "
             "or revision, or pass force=True to replace it",
             path="repo_id",
         )

@@ -72,7 +72,10 @@ class Hub:
     def user(self) -> str:
         """Return the name of the token's owner."""
         found = self._ask("who the token belongs to", self._api.whoami)
-        return str(found["name"])
+        name = found.get("name")
+        if not isinstance(name, str):
+            raise CheckpointError("the Hugging Face Hub does not say who the token belongs to")
+        return name
 
     def look(self, repo_id: str, revision: str) -> Repository:
         """Return what there is of a repository and of a branch in it."""

@@ -9,13 +9,14 @@ import threading
 from collections.abc import Iterator
 
 # httpx logs each URL at INFO, and httpcore each Location at DEBUG; huggingface_hub may bring their
-# successors. A filter sees only what is logged on its own logger, not on those below.
+# successors, or urllib3 before them. A filter sees only what is logged on its own logger, not on those below.
 _PARTS = ("connection", "http11", "http2", "proxy", "socks")
 LOGGERS = (
     "httpx",
     "httpx2",
     *(f"{core}.{part}" for core in ("httpcore", "httpcore2") for part in _PARTS),
     "huggingface_hub.utils._http",
+    "urllib3.connectionpool",
 )
 _QUERY = re.compile(r"\?[^\s\"'#]+")
 

@@ -11,10 +11,12 @@ from tinkex.errors import ValidationError
 from tinkex.metrics.histogram import BUCKETS, Histogram
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_known: dict[tuple[object, ...], Series] = {}
+MOST_KNOWN = 1000
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-@frozen
+@frozen(cache_hash=True)
 class Series:
     """Name a metric, with its labels in order."""
 
@@ -31,12 +33,20 @@ def series(name: str, labels: Mapping[str, str]) -> Series:
     Raises:
         ValidationError: Prometheus would not take the name or a label.
     """
+    # Checked once: events name the same few series over and over.
+    asked = (name, *labels.items())
+    known = _known.get(asked)
+    if known is not None:
+        return known
     if not _NAME.fullmatch(name):
         raise ValidationError(f"{name!r} is no name of a metric: use a-z, 0-9 and _", path="name")
     for label in labels:
         if not _LABEL.fullmatch(label):
             raise ValidationError(f"{label!r} is no name of a label: use a-z, 0-9 and _")
-    return Series(name, tuple(sorted((label, str(value)) for label, value in labels.items())))
+    made = Series(name, tuple(sorted((label, str(value)) for label, value in labels.items())))
+    if len(_known) < MOST_KNOWN:
+        _known[asked] = made
+    return made
 
 
 def exposition(

@@ -82,6 +82,7 @@ class TelemetryReporter:
         self._wanted = 0
         self._ended = False
         self._stopping = False
+        self._hurry = threading.Event()
         self._is_dropping = False
         self._changed = threading.Condition()
         self._began = transport.clock.now()
@@ -145,6 +146,7 @@ class TelemetryReporter:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+        self._hurry.set()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -231,9 +233,10 @@ class TelemetryReporter:
             if isinstance(outcome, Reply) and not is_retryable_status(outcome, idempotent=True):
                 return
             what = f"HTTP {outcome.status_code}" if isinstance(outcome, Reply) else str(outcome)
-            if attempt + 1 < SEND_ATTEMPTS and not self._stopping:
+            if attempt + 1 < SEND_ATTEMPTS:
                 log_.debug("telemetry is retrying: %s", what)
-                self._transport.clock.sleep(self._transport.jitter(RETRY_BASE * 2.0**attempt))
+                pause = self._transport.jitter(RETRY_BASE * 2.0**attempt)
+                self._transport.clock.wait(self._hurry, pause)
         log_.warning(
             "%d telemetry events could not be sent in %d attempts: %s",
             len(batch),

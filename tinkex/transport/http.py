@@ -237,21 +237,24 @@ class Transport:
         network = self._line.opened()
         self._credentials.prepare()
         sent_headers = self._line.headers(request, headers, timeout)
+        opening = (
+            request.method, request.path, request.params, sent_headers, request.encode(), timeout,
+        )  # fmt: skip
+        generation = self._credentials.generation
         try:
-            with network.stream(
-                request.method,
-                request.path,
-                request.params,
-                sent_headers,
-                request.encode(),
-                timeout,
-            ) as outcome:
-                if isinstance(outcome, Broken):
-                    raise outcome.error
-                if isinstance(outcome, Reply):
-                    raise self.api_error(outcome, request.operation)
-                yield outcome
-                return
+            may_renew = True
+            while True:
+                with network.stream(*opening) as outcome:
+                    if isinstance(outcome, Broken):
+                        raise outcome.error
+                    if isinstance(outcome, Reply):
+                        refused = outcome.status_code == 401 and may_renew
+                        if refused and self._credentials.renewed(generation):
+                            may_renew = False
+                            continue
+                        raise self.api_error(outcome, request.operation)
+                    yield outcome
+                    return
         except Exception as error:
             broken = network.failure_of(error)
             if broken is None:

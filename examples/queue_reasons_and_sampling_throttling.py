@@ -1,0 +1,107 @@
+"""Show what is told when the server lets requests wait, and how samplers hold back then.
+
+    python examples/queue_reasons_and_sampling_throttling.py
+
+Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_PROMPT.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+
+from connection import base_model, connect, setting
+
+from tinkex import ModelInput, SamplingParams, ServiceClient, TinkexError, events
+from tinkex.clock import SYSTEM_CLOCK
+from tinkex.events import QueueStateChange
+from tinkex.queue_state import QueueWatch
+from tinkex.wire.chunking import estimate_input_bytes
+
+LARGE = 6_000_000
+
+
+def show(change: QueueStateChange) -> None:
+    """Print a change of the queue."""
+    print(
+        f"[event] queue state={change.state} reason={change.reason or 'n/a'} "
+        f"request={change.request_id or 'n/a'}"
+    )
+
+
+def pause_once(session_id: str) -> None:
+    """Tell of a pause as if the server had, twice; the log has one line for both."""
+    print("\n1. A pause, as the log tells it (once a minute for each sampler or model):")
+    watch = QueueWatch(SYSTEM_CLOCK)
+    for _ in range(2):
+        watch.note(
+            QueueStateChange(
+                state="paused_capacity",
+                reason="server says: running short on capacity (demo)",
+                operation="sample",
+                subject=session_id,
+            )
+        )
+
+
+def throttle(service: ServiceClient) -> None:
+    """Let two threads send large prompts after the server has asked for patience."""
+    print("\n2. After a 429, large prompts go one at a time:")
+    limiter, clock = service.session.limiter, SYSTEM_CLOCK
+    limiter.be_quiet(1.0, clock)
+    order: list[str] = []
+    first_is_in = threading.Event()
+
+    def send(name: str) -> None:
+        if name == "two":
+            first_is_in.wait()
+        while (leave := limiter.try_dispatch(LARGE, clock)) is None:
+            clock.sleep(0.01)
+        order.append(name)
+        first_is_in.set()
+        clock.sleep(0.2)
+        limiter.end_dispatch(leave)
+
+    threads = [threading.Thread(target=send, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    first_is_in.wait()
+    clock.sleep(0.05)
+    print(f"   let in within 50 ms: {order}")
+    for thread in threads:
+        thread.join()
+    print(f"   let in at last:      {order}")
+
+
+def sample(service: ServiceClient, prompt: str) -> None:
+    """Sample for real; it waits for the rest of the quiet first."""
+    print("\n3. A sample:")
+    sampler = service.create_sampling_client(base_model=base_model(service))
+    tokenizer = sampler.get_tokenizer()
+    tokens = ModelInput.from_ints(tokenizer.encode(prompt))
+    print(f"   estimated prompt bytes: {estimate_input_bytes(tokens)} for {len(tokens)} tokens")
+    params = SamplingParams(max_tokens=32, temperature=0.7)
+    response = sampler.sample(tokens, 1, params).result(timeout=60)
+    text = tokenizer.decode(response.sequences[0].tokens, skip_special_tokens=True)
+    print(f"   {prompt}|{text}")
+
+
+def main() -> None:
+    """Show reasons, throttling, and a sample."""
+    # A program decides where the lines of the logs go; a library never does.
+    logging.basicConfig(
+        stream=sys.stdout, level=logging.WARNING, format="[%(levelname)s] %(message)s"
+    )
+    with events.subscribe(show, QueueStateChange), connect() as service:
+        pause_once(service.session.id)
+        throttle(service)
+        sample(service, setting("TINKER_PROMPT", "Hello from throttling + queue reasons!", str))
+    print("\nDone.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except TinkexError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,200 @@
+"""Outages of minutes, clocks that jump, and thousands of calls at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.calls import CAPABILITIES, STEP
+from support.clock import FakeClock
+from support.scripted import Script, promises, scripted_service
+
+import tinkex
+from tinkex import ModelInput, RetryConfig, SamplingParams
+from tinkex.background import MAX_THREADS
+from tinkex.errors import ServerError, TinkexError
+from tinkex.transport.retry import RetryBudget
+
+
+@pytest.mark.holds("F44")
+def test_all_calls_of_a_session_share_one_budget_in_an_outage(
+    script: Script, clock: FakeClock
+) -> None:
+    """Reads, steps and samples that all fail repeat a hundred times together, not each."""
+    script.on("POST create_model", {"model_id": "M"})
+    script.on("POST create_sampling_session", {"sampling_session_id": "P"})
+    with scripted_service(script, clock) as service:
+        training = service.create_lora_training_client("base")
+        sampler = service.create_sampling_client(
+            base_model="base", retry_config=RetryConfig(deadline=1e6)
+        )
+        before = len(script.received)
+        script.on(CAPABILITIES, 503).on(STEP, 503).on("POST asample", 503)
+        calls_made = 0
+        for _ in range(40):
+            for call in (
+                service.get_server_capabilities,
+                training.optim_step,
+                lambda: sampler.sample(
+                    ModelInput.from_ints([1]), 1, SamplingParams(max_tokens=1)
+                ).result(),
+            ):
+                calls_made += 1
+                with pytest.raises(TinkexError):
+                    call()
+        sent = script.received[before:]
+        # Heartbeats that are taken earn a token each.
+        beats = sum("heartbeat" in got.route for got in sent)
+    assert len(sent) - beats <= calls_made + (500 + beats) // RetryBudget.RETRY_COST
+
+
+@pytest.mark.holds("F33")
+@pytest.mark.parametrize("jump", [3600.0, -3600.0, 1e12])
+def test_a_clock_that_is_set_changes_no_wait_of_a_session(
+    script: Script, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    """Submits, polls and waits for a while: the same pauses as under a clock that stands."""
+
+    def pauses(wall: Any) -> list[float]:
+        clock = FakeClock()
+        monkeypatch.setattr("time.time", wall)
+        promises(script, STEP, 500, {"metrics": {}})
+        script.on("POST create_model", {"model_id": "M"})
+        script.on(
+            "POST retrieve_future", 500, 408, (503, {}, {"retry-after": "3"}), {"metrics": {}}
+        )
+        with scripted_service(script, clock) as service:
+            service.create_lora_training_client("base").optim_step().result(timeout=600)
+        return clock.slept
+
+    calm = pauses(lambda: 1_800_000_000.0)
+    now = [1_800_000_000.0]
+
+    def jumping() -> float:
+        now[0] += random.choice([jump, -jump, 0.0])
+        return max(0.0, now[0])
+
+    assert pauses(jumping) == calm
+    assert all(pause >= 0 for pause in calm)
+    assert 3.0 in calm
+
+
+COUNT = 5000
+
+
+class Samples(BaseHTTPRequestHandler):
+    """Answer every sample at once, and whatever else a session asks."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        answer = {
+            "create_session": {"session_id": "S"},
+            "create_sampling_session": {"sampling_session_id": "P"},
+            "asample": {"sequences": [{"stop_reason": "stop", "tokens": [7], "logprobs": [-1.0]}]},
+        }.get(self.path.rpartition("/")[2], {})
+        content = json.dumps(answer).encode()
+        self.send_response(404 if "client" in self.path else 200)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def sampling_server() -> Iterator[str]:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128
+        daemon_threads = False
+
+    with Server(("127.0.0.1", 0), Samples) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def open_files() -> set[str]:
+    folder = Path("/proc/self/fd")
+    return {name for name in os.listdir(folder) if os.path.lexists(folder / name)}  # noqa: PTH208
+
+
+@pytest.mark.holds("F43")
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts files by /proc")
+def test_five_thousand_futures_share_few_threads_and_leave_no_file() -> None:
+    """All are answered; connections are at most one for each thread; closing gives all back."""
+    before = open_files()
+    with sampling_server() as url, tinkex.ServiceClient(base_url=url) as service:
+        sampler = service.create_sampling_client(base_model="base")
+        prompt, params = ModelInput.from_ints([1, 2]), SamplingParams(max_tokens=1)
+        futures = [sampler.sample(prompt, 1, params) for _ in range(COUNT)]
+        most_threads = most_files = 0
+        for future in futures:
+            assert future.result(300).sequences[0].tokens == [7]
+            names = [thread.name for thread in threading.enumerate()]
+            most_threads = max(most_threads, sum(name.startswith("tinkex-") for name in names))
+            most_files = max(most_files, len(open_files() - before))
+    assert most_threads <= MAX_THREADS + 1
+    # A socket at either end for each thread that sends, the caller's own, and the listening one.
+    assert most_files <= 2 * (MAX_THREADS + 4) + 8
+    assert open_files() - before == set()
+
+
+@pytest.mark.holds("F30")
+def test_a_process_that_stood_still_keeps_a_session_that_the_server_kept(
+    script: Script, clock: FakeClock
+) -> None:
+    """After a minute without a heartbeat the next one is taken, and calls go on."""
+    script.on("POST create_model", {"model_id": "M"})
+    promises(script, STEP, {"metrics": {}})
+    with scripted_service(script, clock) as service:
+        training = service.create_lora_training_client("base")
+        clock.run_until(lambda: bool(clock._deadlines), step=0)
+        clock.advance(70)
+        clock.run_until(lambda: service.session.heartbeat.late > 0, step=0)
+        assert service.session.heartbeat.is_alive
+        assert training.optim_step().result().metrics == {}
+
+
+@pytest.mark.holds("F30")
+def test_a_session_that_the_server_ended_meanwhile_is_told_by_the_next_call(
+    script: Script, clock: FakeClock
+) -> None:
+    """The heartbeat finds out in its own thread; the user's thread hears it as an error of a call."""
+    script.on("POST create_model", {"model_id": "M"}).on("POST session_heartbeat", 410)
+    with scripted_service(script, clock) as service:
+        training = service.create_lora_training_client("base")
+        clock.run_until(lambda: not service.session.heartbeat.is_alive, step=60)
+        with pytest.raises(tinkex.errors.SessionLostError, match="last checkpoint"):
+            training.optim_step()
+
+
+@pytest.mark.holds("F10")
+def test_nothing_polls_on_after_a_wait_gave_up(script: Script, clock: FakeClock) -> None:
+    """Endless 500s end with the server's error, and not one request follows."""
+    script.on("POST create_model", {"model_id": "M"}).on(STEP, {"request_id": "r"})
+    script.on("POST retrieve_future", 500)
+    with scripted_service(script, clock) as service:
+        future = service.create_lora_training_client("base").optim_step()
+        with pytest.raises(ServerError) as caught:
+            future.result()
+        polls = len(script.sent("retrieve_future"))
+        clock.advance(600)
+        assert len(script.sent("retrieve_future")) == polls
+    assert len(caught.value.attempts) == polls
+    # One poll for each step of the back-off: 0.5 s, 1 s, 2 s and so on up to 20 s, for five minutes.
+    assert polls <= 6 + 300 / 20 + 2

@@ -1,0 +1,60 @@
+"""Tell of a download as of any request, without its URL, which is as good as a key."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tinkex.clock import Clock
+from tinkex.events.bus import emit, is_heard
+
+OPERATION = "download_archive"
+
+
+@contextlib.contextmanager
+def told_download(url: str, file: Path, clock: Clock) -> Iterator[None]:
+    """Tell when an attempt to fetch a file begins and how it ends.
+
+    Args:
+        url: Where from; its scheme and host are told.
+        file: Where to, possibly behind what is there.
+        clock: What durations are measured by.
+    """
+    if not is_heard():
+        yield
+        return
+    from tinkex.events.kinds import HttpRequestException, HttpRequestStart, HttpRequestStop
+
+    parts = urlsplit(url)
+    host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+    facts: dict[str, Any] = {
+        "operation": OPERATION, "method": "GET", "path": "", "base_url": f"{parts.scheme}://{host}",
+    }  # fmt: skip
+    before, began = _size(file), clock.now()
+    emit(HttpRequestStart(**facts))
+    try:
+        yield
+    except BaseException as error:
+        status = getattr(error, "status_code", None)
+        facts["duration"] = clock.now() - began
+        if status is None:
+            emit(HttpRequestException(**facts, error_type=type(error).__name__))
+        else:
+            emit(HttpRequestStop(**facts, status_code=status, result="error"))
+        raise
+    emit(
+        HttpRequestStop(
+            **facts,
+            status_code=206 if before else 200,
+            result="ok",
+            duration=clock.now() - began,
+            received_bytes=max(0, _size(file) - before),
+        )
+    )
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
