@@ -1,4 +1,4 @@
-"""Save two checkpoints and delete both at once.
+"""Save two checkpoints and delete both at once, through the command line.
 
     python examples/checkpoint_multi_delete.py
 
@@ -8,14 +8,19 @@ Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
 
 from connection import base_model, connect
 
-from tinkex import TinkexError
-from tinkex.checkpoints import delete
+from tinkex import TinkexError, cli
+
+try:
+    import click
+except ModuleNotFoundError:
+    sys.exit(f"error: {cli.INSTALL_HINT}")
 
 DEFAULT_PATH = Path("tmp/checkpoints/default.path")
 
@@ -33,22 +38,15 @@ def main() -> None:
         DEFAULT_PATH.write_text(paths[0], encoding="utf-8")
         print(f"Wrote the first path to {DEFAULT_PATH}")
 
-        done = delete(service.create_rest_client(), paths)
-        summary = {
-            "command": "checkpoint",
-            "action": "delete",
-            "paths": paths,
-            "deleted": len(done.deleted),
-            "failed": len(done.failures),
-            "failures": [{"path": path, "error": str(error)} for path, error in done.failures],
-        }
-        print(json.dumps(summary, indent=2))
-        if done.failures:
-            sys.exit(1)
+        # The key, if there is one, is in the environment; this server's address may be new.
+        arguments = ["checkpoint", "delete", *paths, "--yes", "--base-url", service.base_url]
+        print(f"Running: {shlex.join(['tinkex', *arguments])}")
+        # Raises if one of them could not be deleted.
+        print(f"Returned: {json.dumps(cli.run(arguments), indent=2)}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except TinkexError as error:
+    except (TinkexError, click.ClickException) as error:
         sys.exit(f"error: {error}")

@@ -42,7 +42,7 @@ from tinkex import (
 )
 from tinkex.losses import soft_target_datum
 
-TOP_K = setting("TINKER_TOP_K", 16, int)
+TOP_K = max(1, setting("TINKER_TOP_K", 16, int))
 BATCH = 16
 EVALUATE_EVERY = 10
 OPENINGS = ["Once upon a time", "In the morning", "My friend", "When the rain came", "The old man"]
@@ -73,9 +73,12 @@ def write_texts(teacher: SamplingClient, tokenizer: Tokenizer, count: int) -> li
 
 def soft_targets(tokens: list[int], response: SampleResponse) -> Datum:
     """Return a datum with the teacher's K likeliest tokens at each position, and their probabilities."""
+    rows = response.topk_prompt_logprobs
+    if rows is None or len(rows) != len(tokens):
+        sys.exit("error: the server does not tell the teacher's likeliest tokens of a prompt")
     candidates = np.zeros((len(tokens), TOP_K), np.int64)
     chances = np.zeros((len(tokens), TOP_K), np.float32)
-    for place, row in enumerate(response.topk_prompt_logprobs or []):
+    for place, row in enumerate(rows):
         for column, (token, logprob) in enumerate((row or [])[:TOP_K]):
             candidates[place, column] = token
             chances[place, column] = np.exp(logprob)

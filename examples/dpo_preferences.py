@@ -137,7 +137,8 @@ def main() -> None:
         losses: list[float] = []
         margins: list[tuple[float, float]] = [(0, 0.0)]
         order = list(range(len(pairs) - HELD_OUT))
-        for step, chosen in enumerate(batches(order, setting("TINKER_PAIRS", 12, int), steps), 1):
+        size = max(1, setting("TINKER_PAIRS", 12, int))
+        for step, chosen in enumerate(batches(order, size, steps), 1):
             adam = AdamParams(learning_rate=rate * (1 - (step - 1) / steps))
             losses.append(seen.step(training, chosen, adam))
             if step % EVALUATE_EVERY == 0 or step == steps:

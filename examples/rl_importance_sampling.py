@@ -28,9 +28,9 @@ from drawing import Panel, Points, draw
 from tinkex import AdamParams, Datum, SampleResponse, SamplingClient, TinkexError
 from tinkex.losses import importance_sampling_datum
 
-PROMPTS = setting("TINKER_PROMPTS", 12, int)
-GROUP = setting("TINKER_GROUP_SIZE", 8, int)
-HELD_OUT = setting("TINKER_HELD_OUT", 40, int)
+PROMPTS = max(1, setting("TINKER_PROMPTS", 12, int))
+GROUP = max(1, setting("TINKER_GROUP_SIZE", 8, int))
+HELD_OUT = max(1, setting("TINKER_HELD_OUT", 40, int))
 EVALUATE_EVERY = 5
 
 VALUES = {

@@ -92,7 +92,7 @@ def environment(output_dir: Path) -> Iterator[dict[str, str]]:
     env = {"FORCE": "true", "TINKER_OUTPUT_DIR": str(output_dir / "checkpoints"), **os.environ}
     env["PYTHONUNBUFFERED"] = "1"
     if env.get("TINKER_API_KEY") or env.get("TINKER_BASE_URL"):
-        print(f"Server: {env.get('TINKER_BASE_URL') or 'the hosted service'}")
+        print(f"Server: {env.get('TINKER_BASE_URL') or 'the hosted service, which bills this'}")
         yield env
         return
     try:

@@ -29,6 +29,7 @@ The tree::
     ├─ ClientClosedError
     ├─ MissingDependencyError         (also an ImportError; names the pip command)
     ├─ TokenizerError                 (none was found, or its files cannot be read)
+    ├─ DivergedError                  (the loss of a training is no number any more)
     └─ CheckpointError
         ├─ DownloadIncompleteError
         └─ UnsafeArchiveError
@@ -332,6 +333,12 @@ class MissingDependencyError(TinkexError, ImportError):
 
 class TokenizerError(TinkexError):
     """Report a tokenizer that was not found, or whose files cannot be read."""
+
+    default_category = "user"
+
+
+class DivergedError(TinkexError):
+    """Report a training whose loss is no number any more; going on would only repeat it."""
 
     default_category = "user"
 

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Seconds: it is done on the way from one error to its report.
+DISCARD_TIMEOUT = 10.0
+
 
 class TrainingClient(CheckpointCalls):
     """Train one model: gradients in, optimizer steps, checkpoints out.
@@ -248,9 +251,7 @@ class TrainingClient(CheckpointCalls):
     def unload_model(self) -> Future[UnloadModelResponse]:
         """Free the model on the server; what was not saved is gone, and so is this client."""
         with self._session.scope("unload_model", self.base_model):
-            answer = self._session.transport.send(
-                unload_model.build_request(body=UnloadModelRequest(model_id=self.model_id))
-            )
+            answer = self._session.transport.send(self._unload())
             self._queue.close()
             unloaded: Future[UnloadModelResponse] = outcome(
                 self._session,
@@ -263,10 +264,13 @@ class TrainingClient(CheckpointCalls):
             return unloaded
 
     def discard(self) -> None:
-        """Unload the model if the server can; failures do not matter."""
+        """Tell the server, once, that the model is not needed; failures do not matter."""
         with contextlib.suppress(TinkexError):
-            self.unload_model()
+            self._session.transport.send_once(self._unload(), timeout=DISCARD_TIMEOUT)
         self._queue.close()
+
+    def _unload(self) -> Request:
+        return unload_model.build_request(body=UnloadModelRequest(model_id=self.model_id))
 
     def _submit_data(
         self,

@@ -38,6 +38,10 @@ _TRAINING = '--rank 8 --learning-rate 1e-2 --epochs 8 --sample "Where is order 1
 SESSIONS: dict[str, list[str]] = {
     "tinkex version": ["tinkex version --json"],
     "tinkex doctor": ["tinkex doctor"],
+    "tinkex auth login": ["tinkex auth login"],
+    "tinkex auth status": ["tinkex auth status --base-url https://tinker.example.org"],
+    "tinkex auth whoami": ["tinkex auth whoami"],
+    "tinkex auth logout": ["tinkex auth logout"],
     "tinkex model list": ["tinkex model list", "tinkex model list nano --json"],
     "tinkex run": [
         'tinkex run --base-model tinkex/tiny-chat --prompt "The sky is" --max-tokens 12 --temperature 0',
@@ -81,7 +85,7 @@ _SHOWN = {
     TRAINED: f"tinker://session-{9:020d}:train:0/sampler_weights/final",
 }
 # What is answered to a question.
-ANSWERS = {"tinkex checkpoint delete": "y"}
+ANSWERS = {"tinkex checkpoint delete": "y", "tinkex auth login": "tml-0123456789abcdef"}
 
 
 class _Terminal(io.StringIO):
@@ -177,6 +181,7 @@ def _typed(path: str, line: str, names: dict[str, str]) -> str:
     if answer:
         # What is typed is not among what the program writes.
         shown = shown.replace("[y/N]: ", f"[y/N]: {answer}\n")
+        shown = f"API key: \n{shown}" if path == "tinkex auth login" else shown
     if filtering:
         shown = "\n".join(shown.splitlines()[: int(filtering.removeprefix("head -"))])
     return shown
@@ -228,4 +233,4 @@ def _masked(text: str, names: dict[str, str], folder: str) -> str:
     text = re.sub(r"127\.0\.0\.1:\d+ \(", "127.0.0.1:41234 (", text)
     text = re.sub(r"port \d+ answers", "port 41234 answers", text)
     text = re.sub(r"http://127\.0\.0\.1:\d+/(?=\S*commit)", "https://huggingface.co/", text)
-    return text.replace(f"{folder}/", "")
+    return text.replace(f"{folder}/home", "~").replace(f"{folder}/", "")

@@ -260,6 +260,8 @@ def torment(
     done: Counter[str] = Counter()
     ends = time.monotonic() + seconds
     pause = threading.Event()
+    # A long soak has time for runs that get somewhere in between.
+    longest_peace = 4.0 + min(seconds, 600.0) / 60
     next_blow = time.monotonic() + chance.uniform(1.0, 4.0)
     while time.monotonic() < ends:
         pause.wait(0.05)
@@ -282,7 +284,7 @@ def torment(
             server.signal(signal.SIGSTOP)
             pause.wait(chance.uniform(0.3, 2.0))
             server.signal(signal.SIGCONT)
-        next_blow = time.monotonic() + chance.uniform(1.0, 7.0)
+        next_blow = time.monotonic() + chance.uniform(1.0, longest_peace)
     return done
 
 

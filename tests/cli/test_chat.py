@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from support.command import CLI, Shell
 
 from tinkex import SamplingParams, ServiceClient
 from tinkex.cli.conversation import Conversation, _before_stop
+from tinkex.cli.variables import template_variables
 from tinkex.errors import ValidationError
 from tinkex.finetune import chat_format
 from tinkex.local import LocalServer
@@ -173,9 +175,19 @@ def test_a_model_without_a_template_is_talked_to_plainly(shell: Shell) -> None:
     assert "User:" not in done.out
 
 
+def test_a_template_is_told_what_it_is_to_know(shell: Shell) -> None:
+    """A value is JSON if it can be; what the template does with it is its own business."""
+    told = ("--template-variable", "enable_thinking=false", "--template-variable", "day=Monday")
+    assert shell("chat", *TINY, *told, stdin=SKY).out == "blue\n"
+    ctx = click.Context(click.Command("chat"))
+    found = template_variables(ctx, click.Option(["--v"]), ["a=false", "b=Monday", "c=[1]", "d="])
+    assert found == {"a": False, "b": "Monday", "c": [1], "d": ""}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
+        ((*TINY, "--template-variable", "thinking"), 2, "is not NAME=VALUE"),
         ((), 2, "give one of --base-model NAME and --model-path PATH"),
         ((*TINY, "--model-path", "tinker://r/sampler_weights/a"), 2, "give one of"),
         (("--model-path", "tinker://r:train:0/sampler_weights/a"), 1, "not found"),

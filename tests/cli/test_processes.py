@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import pty
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +42,8 @@ GOOD: list[tuple[tuple[str, ...], str]] = [
     (("session", "info", "{session_id}"), "Training run: {run_id}"),
     (("session", "close", "{session_id}"), "Closed {session_id}"),
     (("model", "list"), "tinkex/tiny-chat\t"),
+    (("auth", "status"), "Server: http://127.0.0.1:"),
+    (("auth", "whoami"), "Organization: local"),
     (("config", "show"), "base_url\thttp://127.0.0.1:"),
     (("usage",), "Usage from "),
     (("doctor",), "sample       ok"),
@@ -101,6 +105,7 @@ REMOTE: list[tuple[str, ...]] = [
     ("session", "info", "s"),
     ("session", "close", "s"),
     ("model", "list"),
+    ("auth", "whoami"),
     ("usage",),
     ("doctor",),
 ]
@@ -147,6 +152,47 @@ def test_ctrl_c_at_a_question_deletes_nothing(shell: Shell, made: Made) -> None:
     assert process.returncode == 130
     assert (out, err.rpartition("\n")[0].strip(": \n")) == ("", "interrupted")
     assert made.paths[1] in shell("checkpoint", "list", "--run-id", made.run_id).out
+
+
+def test_ctrl_c_while_deleting_tells_what_is_gone(shell: Shell) -> None:
+    """Between the first and the second of three, the first is named, and the one in doubt."""
+    paths = [f"tinker://r:train:0/weights/{name}" for name in "abc"]
+    asked: list[str] = []
+    interrupted = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_DELETE(self) -> None:
+            asked.append(self.path)
+            if len(asked) == 2:
+                process.send_signal(signal.SIGINT)
+                interrupted.wait(60)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        with start("checkpoint", "delete", *paths, "--yes", "--base-url", url) as process:
+            try:
+                _, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
+                interrupted.set()
+                server.shutdown()
+                thread.join()
+    assert process.returncode == 130
+    assert err.split("\n") == [
+        f"deleted before the interruption: {paths[0]}",
+        f"may be deleted: {paths[1]}",
+        "",
+        "interrupted",
+        "",
+    ]
+    assert len(asked) == 2
 
 
 def on_a_terminal(*arguments: str, columns: int = 200) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from support.clock import FakeClock
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import ServiceClient, TrainingClient
@@ -289,6 +290,18 @@ def test_a_failed_restore_keeps_its_own_error_when_unloading_fails(script: Scrip
     script.on("POST unload_model", 404)
     with scripted_service(script) as service, pytest.raises(BadRequestError, match="malformed"):
         service.create_training_client_from_state(STATE)
+
+
+def test_unloading_what_a_failed_restore_made_is_tried_once(script: Script) -> None:
+    """A server that is down does not keep the user from the error for minutes."""
+    script.on("POST weights_info", INFO)
+    script.on("POST load_weights", (400, {"detail": "malformed path"}))
+    script.on("POST unload_model", 503)
+    clock = FakeClock()
+    with scripted_service(script, clock) as service, pytest.raises(BadRequestError):
+        service.create_training_client_from_state(STATE)
+    assert len(script.bodies("unload_model")) == 1
+    assert clock.slept == []
 
 
 @pytest.mark.parametrize("path", ["tinker://R/sampler_weights/a", "nonsense"])

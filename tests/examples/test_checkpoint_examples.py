@@ -37,9 +37,19 @@ def test_checkpoint_multi_delete_deletes_both(tmp_path: Path) -> None:
     """The summary counts two, and the file holds the first path without a line end."""
     out = output_of("checkpoint_multi_delete", tmp_path)
     summary = json.loads(out[out.index("{") :])
+    assert (summary["command"], summary["action"]) == ("checkpoint", "delete")
     assert (summary["deleted"], summary["failed"], summary["failures"]) == (2, 0, [])
     kept = (tmp_path / "tmp" / "checkpoints" / "default.path").read_text()
     assert kept == summary["paths"][0]
+
+
+def test_checkpoint_multi_delete_says_what_to_install(tmp_path: Path) -> None:
+    """Without the packages of the command line it is one line, with the extra's name."""
+    (tmp_path / "click.py").write_text("raise ModuleNotFoundError(name='click')\n")
+    done = run("checkpoint_multi_delete", tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "pip install 'tinkex[cli]'" in done.stderr
 
 
 def test_training_persistence_restores_a_run(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_reinforcement_learning_raises_the_held_out_reward(
     """A few steps of rewards alone make right answers likelier on other questions."""
     out = output_on(
         shared_server, "rl_importance_sampling", tmp_path,
-        TINKER_STEPS="6", TINKER_PROMPTS="8", TINKER_HELD_OUT="24",
+        TINKER_STEPS="5", TINKER_PROMPTS="10", TINKER_HELD_OUT="20",
     )  # fmt: skip
     first, last = numbers(r"right, sampled: ([\d.]+) -> ([\d.]+)", out)
     assert last > first + 0.1

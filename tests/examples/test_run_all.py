@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,24 @@ def test_an_example_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert table(done.stdout) == {"long": "too slow"}
 
 
+def test_ctrl_c_ends_the_example_and_shows_the_table(tmp_path: Path) -> None:
+    """What ended before is in the table, and the exit code is that of an interrupt."""
+    runner = runner_over(tmp_path, a_good=GOOD, b_long=LONG)
+    with subprocess.Popen(
+        [sys.executable, str(runner)],
+        env={**os.environ, "TINKER_BASE_URL": "http://127.0.0.1:9"}, cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("== b_long"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert table(rest) == {"a_good": "ok"}
+
+
 def test_a_server_of_yours_is_used_and_files_land_in_one_folder(
     tmp_path: Path, shared_server: LocalServer
 ) -> None:
@@ -103,6 +122,20 @@ def test_a_server_of_yours_is_used_and_files_land_in_one_folder(
     done = run_all(runner, tmp_path, "--output-dir", "kept", TINKER_BASE_URL=shared_server.base_url)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "kept" / "seen.txt").read_text() == shared_server.base_url
+
+
+def test_with_a_key_the_examples_use_it_and_show_it_nowhere(tmp_path: Path) -> None:
+    """A server that asks for a key lets them in; a wrong key fails without being shown either."""
+    with LocalServer(api_key="tml-right-key-000") as server:
+        settings = {"TINKER_BASE_URL": server.base_url, "TINKER_API_KEY": "tml-right-key-000"}
+        done = run_all(EXAMPLES / "run_all.py", tmp_path, "sampling_basic", "cli_run_t", **settings)
+        settings["TINKER_API_KEY"] = "tml-wrong-key-111"
+        wrong = run_all(EXAMPLES / "run_all.py", tmp_path, "sampling_basic", **settings)
+    assert table(done.stdout) == {"sampling_basic": "ok", "cli_run_text": "ok"}
+    assert "tml-right-key-000" not in done.stdout + done.stderr
+    assert table(wrong.stdout) == {"sampling_basic": "failed (exit code 1)"}
+    assert "TINKER_API_KEY" in wrong.stdout
+    assert "tml-wrong-key-111" not in wrong.stdout + wrong.stderr
 
 
 def test_a_word_that_fits_nothing_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,29 @@ import pytest
 from support.clock import FakeClock
 from support.nano import NANO, nano_service
 
-from tinkex import ServiceClient, get_tokenizer
-from tinkex.errors import CheckpointError, TinkexError, ValidationError
+from tinkex import ServiceClient, Tokenizer, get_tokenizer
+from tinkex.errors import CheckpointError, DivergedError, ValidationError
 from tinkex.finetune import (
     Batches,
     Completion,
+    Conversation,
     ExampleFile,
+    Listener,
     Plan,
     Recipe,
     Source,
+    StepReport,
+    fine_tune,
     prepare,
+    read_examples,
     tokenize,
     train,
 )
 from tinkex.finetune.loop import Evaluation, _report, _Sent
 from tinkex.local import LocalServer
-from tinkex.recovery import RecoveryPolicy, resumable
+from tinkex.recovery import RecoveryPolicy, ResumableRun, resumable
 from tinkex.testing import Fault
+from tinkex.tokenizer.chat import ChatTemplate
 from tinkex.types import ForwardBackwardOutput, OptimStepResponse
 
 __all__ = ["nano_service"]
@@ -59,6 +66,38 @@ def test_the_next_step_is_sent_before_the_last_one_is_answered(
         for report in train(run, batches(), RECIPE):
             seen.append((report.step, sent))
     assert seen == [(1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 6)]
+
+
+def test_steps_are_told_before_a_checkpoint_holds_them(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """Whoever crashes after it was saved finds every number written down."""
+    told: list[int] = []
+    saved: list[tuple[int, int]] = []
+
+    class Told(Listener):
+        def begun(self, run: ResumableRun) -> None:
+            save = run.training.save_state
+
+            def counting(name: str, *rest: Any, **more: Any) -> Any:
+                saved.append((run.step, len(told)))
+                return save(name, *rest, **more)
+
+            run.training.save_state = counting
+
+        def reported(self, report: StepReport) -> None:
+            told.append(report.step)
+
+    file = tmp_path / "data.jsonl"
+    file.write_text('{"prompt": "a", "completion": "b"}\n' * 2)
+    read = read_examples(file)
+    plan = Plan(recipe=RECIPE, data=Source.of(read), checkpoint_every=2)
+    prepared = prepare(RECIPE, read, TOKENIZER)
+    outcome = fine_tune(nano_service, plan, prepared, tmp_path / "run", listener=Told())
+    assert told == [1, 2, 3, 4, 5, 6]
+    assert saved == [(2, 2), (4, 4), (6, 6), (6, 6)]
+    assert outcome.finished
+    assert Plan.read(tmp_path / "run").result == json.loads(json.dumps(outcome.to_dict()))
 
 
 def test_a_loop_that_is_stopped_ends_with_what_was_sent(
@@ -152,7 +191,7 @@ def test_a_loss_that_is_no_number_ends_the_run(loss: float) -> None:
         update=update,
         evaluation=None,
     )
-    with pytest.raises(TinkexError, match=r"step 3 is (nan|inf): .* learning rate than 0\.5"):
+    with pytest.raises(DivergedError, match=r"step 3 is (nan|inf): .* learning rate than 0\.5"):
         _report(sent, steps_per_epoch=1)
 
 
@@ -170,6 +209,21 @@ def test_whole_lines_are_held_out(tmp_path: Path) -> None:
         prepare(recipe, file, TOKENIZER, held_out_file=other)
     apart = prepare(Recipe(base_model=NANO), file, TOKENIZER, held_out_file=other)
     assert (len(apart.batches.examples), len(apart.held_out)) == (10, 1)
+
+
+def test_the_template_knows_what_the_recipe_tells_it(tmp_path: Path) -> None:
+    """In every example, and in the prompts that show what was learned."""
+    template = ChatTemplate(
+        "t", {"default": "{{ mood }}{% for m in messages %}{{ m.content }}{% endfor %}"}
+    )
+    tokenizer = Tokenizer(TOKENIZER.backend, "t", chat_template=template)
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    file = ExampleFile(tmp_path / "a", [Conversation(1, messages, [0.0, 1.0])], {}, "0")
+    recipe = Recipe(base_model=NANO, template_variables={"mood": "calm "})
+    prepared = prepare(recipe, file, tokenizer)
+    assert list(prepared.tokenized.examples[0].spans(tokenizer)) == [("calm a", 0.0), ("b", 1.0)]
+    assert prepared.chat.prompt([]) == "calm "
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
 
 
 def test_nothing_is_left_of_lines_that_are_all_too_long(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def unheard_of(run_id: str) -> str:
 
 @pytest.mark.holds("F45")
 def test_a_run_goes_on_from_its_latest_checkpoint(
-    tmp_path: Path, service: ServiceClient, training: TrainingClient, heard: list[Event]
+    tmp_path: Path, service: ServiceClient, data: Path, training: TrainingClient, heard: list[Event]
 ) -> None:
     """With its optimizer: the next step ends where it would have ended."""
     train(training, 0)
@@ -65,7 +65,6 @@ def test_a_run_goes_on_from_its_latest_checkpoint(
         assert executor.recover("other", service, policy(checkpoint=str(path))).result()
     train(recovered.training, 2)
     got = recovered.training.save_state("third").result().path
-    data = tmp_path / "data"
     assert_same_weights(stored_weights(data, str(got)), stored_weights(data, str(expected)))
     assert recovered == Recovered(training.model_id, recovered.training, str(path), 1, True)
     assert names(heard)[:4] == ["started", "checkpoint_selected", "client_created", "completed"]

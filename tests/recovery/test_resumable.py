@@ -85,7 +85,7 @@ def restarted(server: LocalServer) -> LocalServer:
 
 
 def test_a_run_that_crashed_goes_on_after_its_last_checkpoint(
-    tmp_path: Path, service: ServiceClient
+    tmp_path: Path, service: ServiceClient, data: Path
 ) -> None:
     """Steps after the checkpoint are trained again, the others are not, and the weights are the same."""
     with pytest.raises(Crash), run_of(tmp_path, service) as run:
@@ -95,7 +95,7 @@ def test_a_run_that_crashed_goes_on_after_its_last_checkpoint(
         assert go(run, 10) == [4, 5, 6, 7, 8, 9]
         last = run.checkpoints[-1]
     assert last.step == 10
-    assert_same_weights(stored_weights(tmp_path / "data", last.path), undisturbed(10))
+    assert_same_weights(stored_weights(data, last.path), undisturbed(10))
 
 
 def test_a_run_that_crashed_before_its_first_checkpoint_begins_anew(
@@ -125,7 +125,7 @@ def test_a_finished_run_has_no_steps_left_and_its_client_back(
 
 @pytest.mark.holds("F45")
 def test_a_model_that_is_lost_in_a_step_is_brought_back_in_the_loop(
-    tmp_path: Path, server: LocalServer, service: ServiceClient
+    tmp_path: Path, server: LocalServer, service: ServiceClient, data: Path
 ) -> None:
     """A server that is restarted forgets its models; the loop goes back to the last checkpoint."""
     heard: list[Event] = []
@@ -151,7 +151,7 @@ def test_a_model_that_is_lost_in_a_step_is_brought_back_in_the_loop(
         "client_created",
         "completed",
     ]
-    assert_same_weights(stored_weights(tmp_path / "data", last.path), undisturbed(10))
+    assert_same_weights(stored_weights(data, last.path), undisturbed(10))
 
 
 def test_a_model_that_is_lost_while_it_is_saved_is_brought_back(
@@ -208,14 +208,15 @@ def test_only_the_last_checkpoints_are_kept(tmp_path: Path, service: ServiceClie
     """Older ones are deleted on the server once a newer one is written down, and all expire."""
     with run_of(tmp_path, service, checkpoint_every=1, keep_last=2, ttl=timedelta(days=1)) as run:
         go(run, 5)
-    there = list(service.create_rest_client().iter_user_checkpoints())
+    rest = service.create_rest_client()
+    there = rest.list_checkpoints(run.training.model_id).checkpoints
     assert {one.tinker_path for one in there} == {one.path for one in run.checkpoints}
     assert [one.step for one in run.checkpoints] == [4, 5]
     assert all(one.expires_at is not None for one in there)
 
 
 def test_a_checkpoint_that_is_gone_gives_way_to_the_one_before_it(
-    tmp_path: Path, service: ServiceClient
+    tmp_path: Path, service: ServiceClient, data: Path
 ) -> None:
     """The run goes further back, and ends in the same weights."""
     with run_of(tmp_path, service) as run:
@@ -226,7 +227,7 @@ def test_a_checkpoint_that_is_gone_gives_way_to_the_one_before_it(
         assert go(run, 10) == [4, 5, 6, 7, 8, 9]
         last = run.checkpoints[-1]
         assert [one.step for one in run.checkpoints] == [8, 10]
-    assert_same_weights(stored_weights(tmp_path / "data", last.path), undisturbed(10))
+    assert_same_weights(stored_weights(data, last.path), undisturbed(10))
 
 
 def test_a_run_whose_checkpoints_have_expired_says_so(tmp_path: Path) -> None:
@@ -341,6 +342,7 @@ def test_another_objects_404_is_raised_at_once(tmp_path: Path, service: ServiceC
     assert heard == []
 
 
+@pytest.mark.holds("F45")
 def test_a_step_that_fails_again_and_again_is_given_up(
     tmp_path: Path, server: LocalServer, service: ServiceClient
 ) -> None:
@@ -373,7 +375,7 @@ def test_a_step_that_fails_again_and_again_is_given_up(
 
 
 def test_a_failure_that_nobody_looked_at_is_not_written_down_as_done(
-    tmp_path: Path, server: LocalServer, service: ServiceClient
+    tmp_path: Path, server: LocalServer, service: ServiceClient, data: Path
 ) -> None:
     """A program that submits and never waits still trains each batch once."""
     heard: list[Event] = []
@@ -388,7 +390,7 @@ def test_a_failure_that_nobody_looked_at_is_not_written_down_as_done(
         last = run.checkpoints[-1]
     assert trained == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5]
     assert "no memory left" in heard[0].fields()["reason"]  # type: ignore[operator]
-    assert_same_weights(stored_weights(tmp_path / "data", last.path), undisturbed(6))
+    assert_same_weights(stored_weights(data, last.path), undisturbed(6))
 
 
 def test_a_loop_that_was_left_in_a_step_goes_back(tmp_path: Path, service: ServiceClient) -> None:

@@ -24,6 +24,7 @@ from tinkex import (
     TensorData,
     Tokenizer,
     TrainingClient,
+    finetune,
     types,
 )
 from tinkex.checkpoints import Download, HubUpload, download, push_to_hub
@@ -284,6 +285,20 @@ def recovery(client: ServiceClient) -> None:
     with RecoveryExecutor() as executor, RecoveryMonitor(policy, executor) as monitor:
         monitor.monitor_run("r", client)
         assert_type(executor.recover("r", client, policy).result(), Recovered)
+
+
+def fine_tuning(client: ServiceClient) -> None:
+    file = finetune.read_examples("orders.jsonl")
+    recipe = finetune.Recipe(base_model="tinkex/nano", schedule_kind="cosine", too_long="skip")
+    prepared = finetune.prepare(recipe, file, tinkex.get_tokenizer("tinkex/nano"))
+    assert_type(prepared.batches[0], list[finetune.TokenizedExample])
+    assert_type(prepared.batches[0][0].datum(), Datum)
+    plan = finetune.Plan(recipe=recipe, data=finetune.Source.of(file))
+    outcome = finetune.fine_tune(client, plan, prepared, Path("runs/orders"), stop=lambda: False)
+    assert_type(outcome.sampler_path, str | None)
+    with resumable("runs/orders", client, base_model="tinkex/nano") as run:
+        for report in finetune.train(run, prepared.batches, recipe):
+            assert_type(report.loss, float)
 
 
 def local() -> None:

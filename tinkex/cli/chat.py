@@ -7,6 +7,7 @@ import click
 
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
+from tinkex.cli.variables import template_option
 
 _EXAMPLE = """\b
 Example:
@@ -53,6 +54,7 @@ Example:
     show_default=True,
     help="How the conversation is written: by the model's chat template, or as 'User: ...'.",
 )
+@template_option
 @click.option(
     "--tokenizer",
     metavar="NAME",

@@ -196,6 +196,11 @@ def _delete(invocation: Invocation, rest: "RestClient", action: str, paths: Sequ
                 rest.delete_checkpoint(path)
             except TinkexError as error:
                 failures.append({"path": path, "error": str(error)})
+            except KeyboardInterrupt:
+                for gone in deleted:
+                    invocation.note(f"deleted before the interruption: {gone}")
+                invocation.note(f"may be deleted: {path}")
+                raise
             else:
                 deleted.append(path)
     result = _summary(action, paths, deleted=len(deleted), failed=len(failures), failures=failures)

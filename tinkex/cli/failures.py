@@ -123,7 +123,7 @@ def _interrupted(error: BaseException) -> int:
     # click wraps Ctrl-C and an end of input in the same class.
     cause = error.__cause__ or error.__context__
     if isinstance(cause, EOFError):
-        _say("the input ended before the question was answered; --yes answers it beforehand")
+        _say("the input ended before the question was answered")
         return REMOTE
     _say("interrupted", head="")
     return INTERRUPTED

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "model": ("tinkex.cli.model", "Look at the models that the server has."),
     "session": ("tinkex.cli.session", "Look at sessions, and close them."),
+    "auth": ("tinkex.cli.auth", "Keep the API key in a file, and see which key is in use."),
     "chat": ("tinkex.cli.chat", "Talk to a model."),
     "train": ("tinkex.cli.train", "Fine-tune a model on the lines of a file."),
     "serve": ("tinkex.cli.serve", "Run the local server until Ctrl-C."),

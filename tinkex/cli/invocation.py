@@ -34,6 +34,7 @@ class Invocation:
         self.as_json = False
         self.debug = False
         self.no_progress = False
+        self._draws = False
 
     def remember(self, name: str, value: Any) -> None:
         """Take up a common option that stood on the command line."""
@@ -97,25 +98,31 @@ class Invocation:
 
     def note(self, line: str) -> None:
         """Write a line about what is going on to stderr; never data."""
+        if self._draws:
+            # In place of the progress that stands in this line, which is drawn anew below it.
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(ERASE)
         click.echo(for_terminal(line), err=True)
 
-    def progress(self, label: str, unit: str = "") -> contextlib.AbstractContextManager[Step]:
+    @contextlib.contextmanager
+    def progress(self, label: str, unit: str = "") -> Iterator[Step]:
         """Draw how far something is while the block runs, if stderr is a terminal.
 
-        Returns:
-            A context manager that gives a function to call with (done, total or None); ``unit="B"``
-            writes bytes as sizes. It takes a third argument: a remark that follows the numbers.
+        Yields:
+            A function to call with (done, total or None); ``unit="B"`` writes bytes as sizes. It
+            takes a third argument: a remark that follows the numbers.
         """
-        wanted = not self.no_progress and is_terminal(sys.stderr)
-        return drawn(label, unit, sys.stderr if wanted else None)
+        self._draws = not self.no_progress and is_terminal(sys.stderr)
+        try:
+            with drawn(label, unit, sys.stderr if self._draws else None) as step:
+                yield step
+        finally:
+            self._draws = False
 
     def _tell_queue_state(self, change: "QueueStateChange") -> None:
         if is_terminal(sys.stderr) and not self.no_progress:
             reason = f": {change.reason}" if change.reason else ""
-            # In place of the progress that stands in this line, which is drawn anew below it.
-            with contextlib.suppress(OSError, ValueError):
-                line = for_terminal(f"the server's queue is {change.state}{reason}")
-                sys.stderr.write(f"{ERASE}{line}\n")
+            self.note(f"the server's queue is {change.state}{reason}")
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from tinkex.cli.auth import key_name
 from tinkex.cli.failures import CREDENTIALS, explained
 from tinkex.config import Config
-from tinkex.errors import AuthenticationError, NotFoundError, TinkexError
+from tinkex.errors import AuthenticationError, TinkexError
 from tinkex.service import ServiceClient
 from tinkex.transport.proxies import proxy_in_environment
 from tinkex.transport.tls import tls_context
@@ -123,14 +124,10 @@ class Probes:
         key = self._config.api_key
         if key is None and self._config.is_loopback:
             raise Skip("none is set, and a server on this machine needs none")
-        rest = self._service.create_rest_client()
         # None is set where a command or a file gives it.
         shown = key.masked() if key is not None else "the key"
-        try:
-            return f"{shown} is {rest.whoami().name!r}"
-        except NotFoundError:
-            rest.list_sessions(1)
-            return f"{shown} is accepted"
+        name = key_name(self._service.create_rest_client())
+        return f"{shown} is {name!r}" if name is not None else f"{shown} is accepted"
 
     def _capabilities(self) -> str:
         models = self._service.get_server_capabilities().supported_models

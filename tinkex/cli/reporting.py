@@ -4,7 +4,6 @@ import contextlib
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tinkex.cli.interrupts import Interrupts
@@ -36,33 +35,31 @@ class Reporter(Listener):
         self._begun = time.monotonic()
         self._steps = 0
         self._tokens = 0
-        self._opened = contextlib.ExitStack()
+        self._drawn = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._log = self._opened.enter_context(TrainingLog(self._metrics))
+        self._log = TrainingLog(self._metrics)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._opened.close()
+    def __exit__(self, *exc_info: object) -> None:
+        self._drawn.close()
+        self._log.close()
 
     def begun(self, run: "ResumableRun") -> None:
         """Say where the run goes on, and let Ctrl-C stop it gently from here."""
         if run.resumed_from is not None:
             self._invocation.note(f"going on after step {run.resumed_from} of {self._total}")
-        self._step = self._opened.enter_context(self._invocation.progress("Training"))
-        self._step(run.resumed_from or 0, self._total, run.training.model_id)
+        self._draw(run.resumed_from or 0)
         self._begun = time.monotonic()
         self._interrupts.arm()
 
     def sampled(self, sample: Sampled) -> None:
         """Show what the untrained model says; the result has both."""
         if sample.after is None:
+            # The line that is drawn makes room for one that stays.
+            self._drawn.close()
             self._invocation.note(f"before training: {sample.prompt!r} -> {sample.before!r}")
+            self._draw(0)
 
     def reported(self, report: StepReport) -> None:
         """Draw and write down a step."""
@@ -86,6 +83,10 @@ class Reporter(Listener):
             every = max(1, self._total // _LINES)
             if report.step % every == 0 or report.step in (1, self._total):
                 self._invocation.note(f"step {report.step}/{self._total} {remark}")
+
+    def _draw(self, done: int) -> None:
+        self._step = self._drawn.enter_context(self._invocation.progress("Training"))
+        self._step(done, self._total)
 
     def _remark(self, report: StepReport) -> str:
         # The mean since the beginning: steps are answered in pairs, so single ones say little.

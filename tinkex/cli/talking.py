@@ -39,6 +39,7 @@ def talk(
     model_path: str | None,
     system: str | None,
     chat_format: str,
+    template_variables: dict[str, Any],
     tokenizer: str | None,
     load: Path | None,
     **drawing: Any,
@@ -48,7 +49,7 @@ def talk(
     with invocation.service() as service:
         with invocation.progress("Connecting"):
             conversation = _conversation(
-                service, base_model, model_path, tokenizer, chat_format, params
+                service, base_model, model_path, tokenizer, params, chat_format, template_variables
             )
         if load is not None:
             conversation.load(load)
@@ -66,8 +67,9 @@ def _conversation(
     base_model: str | None,
     model_path: str | None,
     named: str | None,
-    kind: Any,
     params: SamplingParams,
+    kind: Any,
+    variables: dict[str, Any],
 ) -> Conversation:
     sampler = service.create_sampling_client(model_path=model_path, base_model=base_model)
     tokenizer = get_tokenizer(named) if named is not None else sampler.get_tokenizer()
@@ -79,7 +81,8 @@ def _conversation(
     for one in service.get_server_capabilities().supported_models:
         if one.model_name == model:
             context = one.max_context_length
-    return Conversation(sampler, tokenizer, chat_format(tokenizer, kind), params, context)
+    chat = chat_format(tokenizer, kind, **variables)
+    return Conversation(sampler, tokenizer, chat, params, context)
 
 
 class _Talk:

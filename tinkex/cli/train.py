@@ -7,6 +7,7 @@ import click
 
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command, CommonOption
+from tinkex.cli.variables import template_option
 
 _DEFAULT = "  [default: {}]"
 # What may stand beside --resume: all else was fixed when the run began.
@@ -132,6 +133,7 @@ Example:
     metavar="PROMPT",
     help="Show what the model answers before and after. May be repeated.",
 )
+@template_option
 @click.option(
     "--tokenizer",
     metavar="NAME",

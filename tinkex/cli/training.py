@@ -15,7 +15,13 @@ from tinkex.cli.interrupts import Interrupts
 from tinkex.cli.invocation import Invocation
 from tinkex.cli.reporting import Reporter
 from tinkex.cli.tables import facts
-from tinkex.errors import MissingDependencyError, TinkexError
+from tinkex.errors import (
+    ApiError,
+    DivergedError,
+    MissingDependencyError,
+    TinkexError,
+    TokenizerError,
+)
 from tinkex.finetune.folder import METRICS, PLOT, Plan, Source, has_run
 from tinkex.finetune.prepare import Prepared
 from tinkex.finetune.recipe import Recipe
@@ -140,6 +146,8 @@ def _how_to_go_on(invocation: Invocation, folder: Path) -> Iterator[None]:
     """Tell the command that goes on with the run, however it was stopped."""
     try:
         yield
+    except DivergedError:
+        raise
     except BaseException:
         from tinkex.recovery import read_run
 
@@ -162,7 +170,15 @@ def _model_of(service: "ServiceClient", checkpoint: str) -> str:
 def _tokenizer(service: "ServiceClient", plan: Plan, model: str) -> Tokenizer:
     if plan.tokenizer is not None:
         return get_tokenizer(plan.tokenizer)
-    return service.create_sampling_client(base_model=model).get_tokenizer()
+    try:
+        # A server may have models whose tokenizer only it knows.
+        return service.create_sampling_client(base_model=model).get_tokenizer()
+    except ApiError as error:
+        try:
+            return get_tokenizer(model)
+        except TokenizerError:
+            # Most likely there is no such model, which the server has said better.
+            raise error from None
 
 
 def _context_length(service: "ServiceClient", model: str) -> int | None:

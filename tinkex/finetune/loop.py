@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
-from tinkex.errors import TinkexError, ValidationError
+from tinkex.errors import DivergedError, ValidationError
 from tinkex.finetune.batches import Batches
 from tinkex.finetune.recipe import Recipe
 from tinkex.finetune.schedule import Schedule
@@ -107,6 +107,7 @@ def train(
     *,
     held_out: Sequence[TokenizedExample] = (),
     measured_at: Callable[[int], bool] = lambda _: False,
+    settled_at: Callable[[int], bool] = lambda _: False,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[StepReport]:
     """Do the steps of a recipe and yield a report of each as it is answered.
@@ -129,12 +130,15 @@ def train(
         recipe: How; its number of steps is where the loop ends.
         held_out: Examples to measure the loss on.
         measured_at: Whether it is measured after so many steps.
+        settled_at: Whether so many steps are all to be reported before another one is sent: where
+            the run is saved, which waits for them in any case.
         stop: Asked after each step that was sent; True ends the loop when those on their way are
             reported. Who leaves it in another way leaves the model a step further than the last
             report.
 
     Raises:
-        TinkexError: The server refused a step, its result cannot be had, or the loss is no number.
+        DivergedError: The loss is no number any more.
+        TinkexError: The server refused a step, or its result cannot be had.
     """
     total = recipe.total_steps(batches.steps_per_epoch)
     schedule = recipe.schedule(total)
@@ -150,7 +154,8 @@ def train(
             under_way.append(
                 _send(run.training, number, batches[number - 1], schedule, recipe, measured)
             )
-            while len(under_way) >= (_AHEAD if number < total else 1):
+            is_last = number == total or settled_at(number)
+            while len(under_way) >= (1 if is_last else _AHEAD):
                 done.append(_report(under_way.popleft(), batches.steps_per_epoch))
         yield from done
         if stop():
@@ -171,6 +176,10 @@ def _send(
     output, update = training.train_step(
         [one.datum() for one in batch], "cross_entropy", recipe.adam(rate)
     )
+    # Asking lets background threads fetch the results, so that their round trips do not add to those
+    # of sending.
+    for future in (output, update):
+        future.done()
     return _Sent(
         step=number,
         learning_rate=rate,
@@ -185,7 +194,7 @@ def _send(
 def _report(sent: _Sent, steps_per_epoch: int) -> StepReport:
     loss = sent.output.result().loss / sent.weight
     if not math.isfinite(loss):
-        raise TinkexError(
+        raise DivergedError(
             f"the loss of step {sent.step} is {loss}: the run diverged. Begin anew with a lower "
             f"learning rate than {sent.learning_rate:g}, or clip the gradient"
         )

@@ -81,7 +81,7 @@ def prepare(
     kind = recipe.chat_format
     if kind == "auto" and not has_conversations:
         kind = "plain"  # No template is needed, nor the extra that it takes.
-    chat = chat_format(tokenizer, kind)
+    chat = chat_format(tokenizer, kind, **recipe.template_variables)
 
     def tokens_of(source: ExampleFile) -> Tokenized:
         try:

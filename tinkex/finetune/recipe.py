@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from tinkex.errors import ValidationError
 from tinkex.finetune.schedule import KINDS, Kind, Schedule
@@ -46,6 +46,8 @@ class Recipe:
             not clip.
         loss_on: "answers" or "all"; see `tokenize`.
         chat_format: "auto", "template" or "plain"; see `chat_format`.
+        template_variables: What the chat template is to know besides the messages, such as
+            ``{"enable_thinking": False}``.
         max_length: Most tokens of an example; None takes what the model can read.
         too_long: "error", "skip" or "truncate".
         held_out: The share of the examples that is held out to measure the loss on.
@@ -68,6 +70,7 @@ class Recipe:
     grad_clip_norm: float = 0.0
     loss_on: LossOn = "answers"
     chat_format: Literal["auto", "template", "plain"] = "auto"
+    template_variables: Mapping[str, Any] = field(factory=dict)
     max_length: int | None = None
     too_long: TooLong = "error"
     held_out: float = 0.0

@@ -154,12 +154,19 @@ def _trained(
     held_out_loss: float | None = run.state.get("held_out_loss")
     steps = run.resumed_from or 0
     every = plan.measure_every or prepared.batches.steps_per_epoch
+
+    def is_saved_after(done: int) -> bool:
+        # What a checkpoint holds must have been told: nobody tells it after a crash.
+        newest = run.checkpoints[-1].step if run.checkpoints else 0
+        return done - newest >= plan.checkpoint_every
+
     reports = train(
         run,
         prepared.batches,
         plan.recipe,
         held_out=prepared.held_out,
         measured_at=lambda done: done % every == 0 or done == prepared.steps,
+        settled_at=is_saved_after,
         stop=stop,
     )
     for last in reports:

@@ -35,9 +35,9 @@ def resumable(
     checkpoint_every: int = 50,
     ttl: float | timedelta | None = WEEK,
     keep_last: int = 2,
-    policy: RecoveryPolicy = PATIENT_POLICY,
+    policy: RecoveryPolicy | None = None,
     user_metadata: Mapping[str, str] | None = None,
-    clock: Clock = SYSTEM_CLOCK,
+    clock: Clock | None = None,
 ) -> ResumableRun:
     """Return a run that a training loop goes through, and goes on with after a crash.
 
@@ -75,10 +75,11 @@ def resumable(
         ttl: Seconds (or a timedelta) after which the server deletes a checkpoint; None never. The
             run can be taken up again for as long.
         keep_last: How many checkpoints are kept; older ones are deleted.
-        policy: How often and how patiently a lost model is brought back (`max_attempts` for a step
-            that fails again and again, `backoff`, `max_backoff`, and its callbacks).
+        policy: How often and how patiently a lost model is brought back: `max_attempts` for a step
+            that fails again and again, `backoff`, `max_backoff`, and the callbacks. None is five
+            attempts, after waits of 1, 2, 4 and 8 seconds.
         user_metadata: Key-value pairs stored with the training runs.
-        clock: What waits between attempts.
+        clock: What waits between attempts; None is the machine's.
 
     Raises:
         ValidationError: An argument cannot be right, or the folder holds a run that was begun with
@@ -102,9 +103,9 @@ def resumable(
         every=checked_count(checkpoint_every, "checkpoint_every", 1),
         ttl=_checked_ttl(ttl),
         keep_last=checked_count(keep_last, "keep_last", 1),
-        policy=_checked_policy(policy),
+        policy=_checked_policy(policy or PATIENT_POLICY),
         user_metadata=user_metadata,
-        clock=clock,
+        clock=clock or SYSTEM_CLOCK,
     )
 
 

@@ -55,7 +55,7 @@ class Step(int):
         """
         import numpy as np
 
-        return np.random.default_rng([self._seed, int(self)])
+        return np.random.default_rng([abs(self._seed), int(self)])
 
     def __enter__(self) -> Self:
         return self
