@@ -141,11 +141,14 @@ def main() -> None:
         tokenizer = teacher.get_tokenizer()
         texts = write_texts(teacher, tokenizer, max(20, setting("TINKER_TEXTS", 480, int)))
         print(f"The teacher wrote {len(texts)} texts: {tokenizer.decode(texts[0])!r}, ...")
-        data = ask_teacher(teacher, texts)
-        held_out, seen = data[: len(data) // 6], data[len(data) // 6 :]
 
         rank = setting("TINKER_RANK", 32, int)
         student = service.create_lora_training_client(student_name, rank=rank, seed=0)
+        same = [one.encode("".join(OPENINGS)) for one in (tokenizer, student.get_tokenizer())]
+        if same[0] != same[1]:
+            sys.exit("error: teacher and student have different tokenizers")
+        data = ask_teacher(teacher, texts)
+        held_out, seen = data[: len(data) // 6], data[len(data) // 6 :]
         rate = learning_rate(student_name, small=1.5e-2, large=2e-4)
         baseline = divergence_without_context(seen, held_out)
         measured = [(0.0, divergence(student, held_out))]

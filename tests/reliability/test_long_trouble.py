@@ -198,3 +198,23 @@ def test_nothing_polls_on_after_a_wait_gave_up(script: Script, clock: FakeClock)
     assert len(caught.value.attempts) == polls
     # One poll for each step of the back-off: 0.5 s, 1 s, 2 s and so on up to 20 s, for five minutes.
     assert polls <= 6 + 300 / 20 + 2
+
+
+@pytest.mark.holds("F27")
+def test_a_wait_that_gave_up_polls_no_more_and_can_be_made_again(
+    script: Script, clock: FakeClock
+) -> None:
+    """The error says what is known; nothing is asked meanwhile; the next wait gets the result."""
+    script.on("POST create_model", {"model_id": "M"}).on(STEP, {"request_id": "r"})
+    script.on("POST retrieve_future", 408)
+    with scripted_service(script, clock) as service:
+        future = service.create_lora_training_client("base").optim_step()
+        began = clock.now()
+        with pytest.raises(tinkex.errors.FutureTimeoutError, match=r"optim_step.*request_id=r"):
+            future.result(timeout=5)
+        assert clock.now() - began == pytest.approx(5, abs=0.5)
+        polls = len(script.sent("retrieve_future"))
+        clock.advance(600)
+        assert len(script.sent("retrieve_future")) == polls
+        script.on("POST retrieve_future", {"metrics": {}})
+        assert future.result(timeout=5).metrics == {}
