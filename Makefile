@@ -9,8 +9,10 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 LOWEST := .venv-lowest
-# Without what tries development tools, whose versions are pinned.
-LOWEST_TESTS := tests --ignore=tests/codegen --ignore=tests/spec --ignore=tests/packaging --ignore=tests/docs --ignore=tests/local/test_contract.py
+# Without what tries development tools, whose versions are pinned, and what needs a stand-in for the hub:
+# older versions of huggingface_hub read the names of repositories at the hub's own address alone.
+LOWEST_TESTS := tests --ignore=tests/codegen --ignore=tests/spec --ignore=tests/packaging --ignore=tests/docs --ignore=tests/local/test_contract.py \
+	--ignore=tests/checkpoints/test_hub.py --ignore=tests/cli/test_push.py
 AUDIT := .venv-audit
 
 .PHONY: audit test-lowest help demo test lint types tests check-generated generate examples interop serve bench soak docs format coverage clean
@@ -49,7 +51,7 @@ test-lowest: $(PY)  ## run the tests with the lowest versions of all dependencie
 audit: $(RUNTIME)  ## ask the public advisory database about the installed packages (needs the internet)
 	@$(PYTHON) -m venv $(AUDIT)
 	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md, cli.md and reliability.md from the code
 	$(PY) codegen/generate.py

@@ -21,6 +21,7 @@ from tinkex.config import Config
 from tinkex.limits import Limits
 from tinkex.transport import Transport
 from tinkex.transport.answer import Reply
+from tinkex.transport.retry import RetryPolicy
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ log = logging.getLogger("tinkex.session")
 
 # Nobody waits long for advice.
 HINTS_TIMEOUT = 5.0
+TOKEN_PATIENCE = RetryPolicy(max_attempts=4, deadline=30.0)
 
 # The server's word for each of our limits.
 _HINTED = {
@@ -103,9 +105,10 @@ def ask_for_token(transport: Transport) -> str:
     Raises:
         TinkexError: The server gives none.
     """
-    return transport.call(
-        auth_token.build_request(body=AuthTokenRequest()), auth_token.parse_response
-    ).jwt
+    request = auth_token.build_request(body=AuthTokenRequest())
+    # All other requests wait for it, so it is no place for much patience.
+    answer = transport.send(request, policy=TOKEN_PATIENCE)
+    return transport.parsed(answer, auth_token.parse_response, request.operation).jwt
 
 
 def _ask(transport: Transport, request: Request, parse: Callable[[bytes], T]) -> T | None:

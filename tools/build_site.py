@@ -9,7 +9,6 @@ others become pages of the site, links to them follow, and other files that a pa
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
@@ -49,17 +48,7 @@ class SiteError(Exception):
 def origins() -> dict[str, Path]:
     """Return for each page of the site the file that it is made from."""
     own = {str(page.relative_to(ROOT / "docs")): page for page in (ROOT / "docs").rglob("*.md")}
-    other = {place: ROOT / file for place, file in ELSEWHERE.items() if (ROOT / file).exists()}
-    return {**own, **other}
-
-
-def examples_page() -> str:
-    """List the programs of examples/ by the first line of their docstrings."""
-    lines = ["# Examples", "", "Programs to start from; `make examples` runs them.", ""]
-    for file in sorted((ROOT / "examples").glob("*.py")):
-        said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-        lines.append(f"- [{file.name}]({file.name}) — {said.splitlines()[0] if said else ''}")
-    return "\n".join(lines) + "\n"
+    return {**own, **{place: ROOT / file for place, file in ELSEWHERE.items()}}
 
 
 def with_links_that_lead(text: str, place: str, origin: Path, places: dict[Path, str]) -> str:
@@ -103,18 +92,16 @@ def index_with_links(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def known(entries: list[Any], reference_pages: list[dict[str, str]]) -> list[Any]:
-    """Return the navigation with the pages that are there, and the reference in its place."""
+def with_reference(entries: list[Any], reference_pages: list[dict[str, str]]) -> list[Any]:
+    """Return the navigation with the pages of the reference where it says so."""
     kept: list[Any] = []
     for entry in entries:
         if entry == "reference":
             kept.extend(reference_pages)
             continue
         [(title, value)] = entry.items()
-        if isinstance(value, list):
-            kept.append({title: known(value, reference_pages)})
-        elif (PAGES / value).exists():
-            kept.append({title: value})
+        inside = with_reference(value, reference_pages) if isinstance(value, list) else value
+        kept.append({title: inside})
     return kept
 
 
@@ -134,22 +121,21 @@ def stage() -> None:
     pages = origins()
     places = {origin: place for place, origin in pages.items()}
     texts = {place: origin.read_text(encoding="utf-8") for place, origin in pages.items()}
-    if "examples.md" not in texts:
-        texts["examples.md"] = examples_page()
     for place, text in texts.items():
-        origin = pages.get(place, ROOT / "examples" / "README.md")
         (PAGES / place).parent.mkdir(parents=True, exist_ok=True)
-        moved = with_links_that_lead(text, place, origin, places)
+        moved = with_links_that_lead(text, place, pages[place], places)
         if place == "api.md":
             moved = index_with_links(moved)
         (PAGES / place).write_text(moved, encoding="utf-8")
     titles = reference.write(PAGES / "reference")
 
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    settings["nav"] = known(settings["nav"], [{t: f"reference/{f}"} for t, f in titles])
-    lost = {str(page.relative_to(PAGES)) for page in PAGES.rglob("*.md")} - listed(settings["nav"])
-    if lost:
-        raise SiteError(f"add to the nav of mkdocs.yml: {', '.join(sorted(lost))}")
+    pages_of_it = [{title: f"reference/{file}"} for title, file in titles]
+    settings["nav"] = with_reference(settings["nav"], pages_of_it)
+    there = {str(page.relative_to(PAGES)) for page in PAGES.rglob("*.md")}
+    named = listed(settings["nav"])
+    if there != named:
+        raise SiteError(f"the nav of mkdocs.yml and the pages differ in {sorted(there ^ named)}")
     (SOURCE / "mkdocs.yml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 

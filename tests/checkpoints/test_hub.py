@@ -57,7 +57,7 @@ def hub(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
     # The other way to send large files is a protocol of its own, in compiled code.
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True, raising=False)
     with hub_repositories() as hub:
         hub.users[TOKEN] = "me"
         monkeypatch.setenv("HF_ENDPOINT", hub.url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 import threading
@@ -55,6 +56,8 @@ class Screen:
     def until(self, text: str) -> str:
         """Wait for a text, and return what was shown up to it."""
         while text not in self.shown:
+            is_there, _, _ = select.select([self._controller], [], [], 60)
+            assert is_there, f"nothing new for a minute, and no {text!r}: {self.shown}"
             try:
                 piece = os.read(self._controller, 65536)
             except OSError:
@@ -75,7 +78,7 @@ class Screen:
 
 def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(shell: Shell, server: LocalServer) -> None:
     """The talk goes on after an answer that was stopped, and after Ctrl-C at the prompt."""
-    server.faults.add(Fault(on="stream_sample", hold=5.0))
+    server.faults.add(Fault(on="stream_sample", hold=60.0))
     screen = Screen(*TINY)
     try:
         screen.until("Ctrl-D leaves\n> ")

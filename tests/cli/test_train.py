@@ -15,6 +15,7 @@ import tinkex
 from tinkex import training_log
 from tinkex.checkpoints import download
 from tinkex.cli.interrupts import Interrupts
+from tinkex.clock import SYSTEM_CLOCK
 from tinkex.local import LocalServer
 from tinkex.recovery import read_run
 from tinkex.testing import Fault
@@ -174,6 +175,23 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
     assert rough.json["held_out_loss"] == calm.json["held_out_loss"]
     ended = [weights(server, one.json["sampler_path"], tmp_path / "got") for one in (calm, rough)]
     assert ended[0] == ended[1]
+
+
+def test_a_model_that_is_lost_is_told_of_and_brought_back(
+    shell: Shell, server: LocalServer, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ends with the loss of one to which nothing happened, and says where it went back to."""
+    options = ("train", str(data), *NANO, "--steps", "6", "--batch-size", "4", "--json")
+    calm = shell(*options, "--output", "calm")
+    # Waiting between attempts is left out.
+    monkeypatch.setattr(SYSTEM_CLOCK, "sleep", lambda _seconds: None)
+    server.faults.add(Fault(on="forward_backward", nth=4, status=410))
+    rough = shell(*options, "--checkpoint-every", "2", "--output", "rough")
+    assert rough.code == 0, rough.err
+    assert not server.faults.waiting
+    assert "the model was lost; going back to the newest checkpoint\n" in rough.err
+    assert "training goes on from tinker://" in rough.err
+    assert rough.json["last"] == calm.json["last"]
 
 
 def test_a_run_goes_on_only_as_it_was_begun(shell: Shell, data: Path) -> None:

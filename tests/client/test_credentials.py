@@ -163,10 +163,29 @@ def test_a_command_that_fails_later_leaves_the_key_that_is_still_good(
     now[0] += 3550
     with caplog.at_level(logging.WARNING, "tinkex"):
         credentials.prepare()
-    assert "could not be renewed" in caplog.text
+        credentials.prepare()
+    assert caplog.text.count("could not be renewed") == 1, "not again with each request"
     now[0] += 51
     with pytest.raises(ConfigurationError, match="failed with status 1"):
         credentials.prepare()
+
+
+@pytest.mark.holds("S15", "F33")
+def test_a_token_that_seems_to_have_expired_does_not_run_the_command_each_time(
+    tmp_path: Path,
+) -> None:
+    """A clock that is wrong by years would make every token look old."""
+    runs = tmp_path / "runs"
+    command = python(f"open({str(runs)!r}, 'a').write('x'); print({jwt(1000.0)!r})")
+    now = [1_800_000_000.0]
+    config = Config.resolve(environ={}, base_url="http://127.0.0.1:9", credential_cmd=command)
+    credentials = Credentials(config, wall_clock=lambda: now[0])
+    for _ in range(20):
+        credentials.prepare()
+    assert runs.read_text() == "x"
+    now[0] += 6
+    credentials.prepare()
+    assert runs.read_text() == "xx"
 
 
 # The file

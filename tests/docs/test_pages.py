@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -15,6 +18,8 @@ import pytest
 import tinkex
 from tinkex.cli.group import tinkex as tinkex_command
 from tinkex.settings import SETTINGS
+
+Running = Future[subprocess.CompletedProcess[str]]
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -40,44 +45,55 @@ def blocks() -> list[object]:
     return found
 
 
-@pytest.mark.parametrize("program", blocks())
-def test_a_program_in_the_docs_runs(program: str, tmp_path: Path) -> None:
-    """A reader can paste the block into a file and run it."""
-    env = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "TINKEX_LOCAL_DIR": str(tmp_path / "data"),
-    }
-    file = tmp_path / "program.py"
+def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program as a reader would, in a folder of its own."""
+    file = folder / "program.py"
     file.write_text(program, encoding="utf-8")
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-W", "error", str(file)],
-        env=env,
-        cwd=tmp_path,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(folder),
+            "TINKEX_LOCAL_DIR": str(folder / "data"),
+        },
+        cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
+
+
+@pytest.fixture(scope="module")
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Running]]:
+    """Start the programs of the chosen tests, as many at a time as there are cores."""
+    wanted = [
+        item.callspec.params["program"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "program" in getattr(item, "fixturenames", ())
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        started = {
+            program: pool.submit(run, program, tmp_path_factory.mktemp("program"))
+            for program in dict.fromkeys(wanted)
+        }
+        yield started
+        for future in started.values():
+            future.cancel()
+
+
+@pytest.mark.parametrize("program", blocks())
+def test_a_program_in_the_docs_runs(program: str, running: dict[str, Running]) -> None:
+    """A reader can paste the block into a file and run it."""
+    done = running[program].result()
     assert done.returncode == 0, done.stderr
 
 
-def test_the_readmes_program_learns_its_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", blocks()[:1])
+def test_the_readmes_program_learns_its_answer(program: str, running: dict[str, Running]) -> None:
     """The first program ends with the answer that it was trained on."""
-    program = next(match[1] for match in BLOCK.finditer((ROOT / "README.md").read_text()))
-    env = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "TINKEX_LOCAL_DIR": str(tmp_path / "data"),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=env,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.stdout.splitlines()[-1].strip() == "Your cat is called Fig."
+    assert running[program].result().stdout.splitlines()[-1].strip() == "Your cat is called Fig."
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

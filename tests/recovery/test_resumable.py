@@ -227,6 +227,8 @@ def test_a_checkpoint_that_is_gone_gives_way_to_the_one_before_it(
         assert go(run, 10) == [4, 5, 6, 7, 8, 9]
         last = run.checkpoints[-1]
         assert [one.step for one in run.checkpoints] == [8, 10]
+        # The one at step 8 was made again, as every fourth step is saved.
+        assert run.checkpoints[0].path.split("/")[2] == run.training.model_id
     assert_same_weights(stored_weights(data, last.path), undisturbed(10))
 
 

@@ -28,6 +28,8 @@ from tinkex import (
     types,
 )
 from tinkex.checkpoints import Download, HubUpload, download, push_to_hub
+from tinkex.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakers
+from tinkex.credentials import CredentialsFile, KeyCommand
 from tinkex.local import LocalServer
 from tinkex.recovery import (
     Recovered,
@@ -41,6 +43,7 @@ from tinkex.recovery import (
     resumable,
 )
 from tinkex.retry import with_retry
+from tinkex.secret import Secret
 from tinkex.telemetry import TelemetryReporter, capture_exceptions
 
 
@@ -299,6 +302,19 @@ def fine_tuning(client: ServiceClient) -> None:
     with resumable("runs/orders", client, base_model="tinkex/nano") as run:
         for report in finetune.train(run, prepared.batches, recipe):
             assert_type(report.loss, float)
+
+
+def keys_and_breakers(client: ServiceClient) -> None:
+    keys = CredentialsFile("keys/credentials.json")
+    keys.save("laptop", "tml-0123456789abcdef")
+    assert_type(keys.names(), list[str])
+    assert_type(KeyCommand("pass show tinker").read(), Secret)
+    ServiceClient(api_key=keys.read)
+    ServiceClient(api_key=lambda: "tml-0123456789abcdef", breaker_failures=5, breaker_reset=10)
+    breaker = CircuitBreaker("reward model", failure_threshold=3)
+    assert_type(breaker.call(client.get_server_capabilities), types.GetServerCapabilitiesResponse)
+    with CircuitBreakers().get("scorer").guard():
+        assert_type(breaker.state, BreakerState)
 
 
 def local() -> None:

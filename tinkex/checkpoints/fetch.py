@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import httpx
 from attrs import frozen
 
-from tinkex.checkpoints.log_redaction import without_queries
 from tinkex.checkpoints.partial import Partial
 from tinkex.checkpoints.told_download import told_download
 from tinkex.clock import Clock
 from tinkex.config import Config, is_loopback_host
 from tinkex.errors import CheckpointError, DownloadIncompleteError, UnsafeArchiveError
 from tinkex.rest_checkpoints import REDIRECTS
+from tinkex.transport.log_redaction import without_queries
 from tinkex.transport.tls import tls_context
 
 Progress = Callable[[int, int | None], None]

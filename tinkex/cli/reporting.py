@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Self
 from tinkex.cli.interrupts import Interrupts
 from tinkex.cli.invocation import Invocation
 from tinkex.cli.text import is_terminal
+from tinkex.events import subscribe
 from tinkex.finetune.loop import StepReport
 from tinkex.finetune.prepare import Prepared
 from tinkex.finetune.run import Listener, Sampled
 from tinkex.training_log import TrainingLog
 
 if TYPE_CHECKING:
-    from tinkex.recovery import ResumableRun
+    from tinkex.recovery import RecoveryEvent, ResumableRun
 
 # Where nothing can be drawn, so many lines tell how far the run is.
 _LINES = 20
@@ -34,14 +35,19 @@ class Reporter(Listener):
         self._held_out: float | None = None
         self._begun = time.monotonic()
         self._steps = 0
+        self._done = 0
         self._tokens = 0
         self._drawn = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        from tinkex.recovery import RecoveryCompleted, RecoveryStarted
+
         self._log = TrainingLog(self._metrics)
+        self._told = subscribe(self._recovered, RecoveryStarted, RecoveryCompleted)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._told.close()
         self._drawn.close()
         self._log.close()
 
@@ -49,21 +55,20 @@ class Reporter(Listener):
         """Say where the run goes on, and let Ctrl-C stop it gently from here."""
         if run.resumed_from is not None:
             self._invocation.note(f"going on after step {run.resumed_from} of {self._total}")
-        self._draw(run.resumed_from or 0)
+        self._done = run.resumed_from or 0
+        self._draw()
         self._begun = time.monotonic()
         self._interrupts.arm()
 
     def sampled(self, sample: Sampled) -> None:
         """Show what the untrained model says; the result has both."""
         if sample.after is None:
-            # The line that is drawn makes room for one that stays.
-            self._drawn.close()
-            self._invocation.note(f"before training: {sample.prompt!r} -> {sample.before!r}")
-            self._draw(0)
+            self._say(f"before training: {sample.prompt!r} -> {sample.before!r}")
 
     def reported(self, report: StepReport) -> None:
         """Draw and write down a step."""
         self._steps += 1
+        self._done = report.step
         self._tokens += report.tokens
         if report.held_out_loss is not None:
             self._held_out = report.held_out_loss
@@ -84,9 +89,24 @@ class Reporter(Listener):
             if report.step % every == 0 or report.step in (1, self._total):
                 self._invocation.note(f"step {report.step}/{self._total} {remark}")
 
-    def _draw(self, done: int) -> None:
+    def _recovered(self, event: "RecoveryEvent") -> None:
+        """Say that steps are done again, and why."""
+        from tinkex.recovery import RecoveryCompleted
+
+        if isinstance(event, RecoveryCompleted):
+            self._say(f"training goes on from {event.checkpoint or 'the beginning'}")
+        else:
+            self._say("the model was lost; going back to the newest checkpoint")
+
+    def _say(self, line: str) -> None:
+        """Write a line that stays; the one that is drawn makes room for it."""
+        self._drawn.close()
+        self._invocation.note(line)
+        self._draw()
+
+    def _draw(self) -> None:
         self._step = self._drawn.enter_context(self._invocation.progress("Training"))
-        self._step(done, self._total)
+        self._step(self._done, self._total)
 
     def _remark(self, report: StepReport) -> str:
         # The mean since the beginning: steps are answered in pairs, so single ones say little.

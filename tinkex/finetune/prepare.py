@@ -83,20 +83,7 @@ def prepare(
         kind = "plain"  # No template is needed, nor the extra that it takes.
     chat = chat_format(tokenizer, kind, **recipe.template_variables)
 
-    def tokens_of(source: ExampleFile) -> Tokenized:
-        try:
-            return tokenize(
-                source.examples,
-                tokenizer,
-                chat,
-                loss_on=recipe.loss_on,
-                max_length=length,
-                too_long=recipe.too_long,
-            )
-        except ValidationError as error:
-            raise ValidationError(f"{source.path}: {error.message}") from None
-
-    tokenized = tokens_of(file)
+    tokenized = _tokens_of(file, recipe, tokenizer, chat, length)
     if not tokenized.examples:
         raise ValidationError(
             f"{file.path}: all {len(file.examples)} examples are longer than {length} tokens, so "
@@ -105,7 +92,8 @@ def prepare(
     if held_out_file is None:
         kept, held_out = _split(recipe, tokenized)
     else:
-        kept, held_out = list(tokenized.examples), list(tokens_of(held_out_file).examples)
+        kept = list(tokenized.examples)
+        held_out = list(_tokens_of(held_out_file, recipe, tokenizer, chat, length).examples)
     batches = Batches(kept, recipe.batch_size, recipe.seed)
     return Prepared(
         recipe=recipe,
@@ -117,6 +105,26 @@ def prepare(
         steps=recipe.total_steps(batches.steps_per_epoch),
         has_conversations=has_conversations,
     )
+
+
+def _tokens_of(
+    file: ExampleFile,
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    chat: ChatFormat,
+    max_length: int | None,
+) -> Tokenized:
+    try:
+        return tokenize(
+            file.examples,
+            tokenizer,
+            chat,
+            loss_on=recipe.loss_on,
+            max_length=max_length,
+            too_long=recipe.too_long,
+        )
+    except ValidationError as error:
+        raise ValidationError(f"{file.path}: {error.message}") from None
 
 
 def _split(

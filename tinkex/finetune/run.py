@@ -184,8 +184,26 @@ def _trained(
             last=last,
             held_out_loss=held_out_loss,
         )
+    return _ended(run, plan, prepared, listener, last, held_out_loss)
+
+
+def _ended(
+    run: ResumableRun,
+    plan: Plan,
+    prepared: Prepared,
+    listener: Listener,
+    last: StepReport | None,
+    held_out_loss: float | None,
+) -> Outcome:
+    """Save what came of the run, and let it answer the plan's samples."""
     state, weights = _saved(run.training, plan.name)
-    outcome = Outcome(
+    samples: list[Sampled] = []
+    if plan.samples:
+        texts = answers(run.training.create_sampling_client(weights), prepared, plan.samples)
+        for prompt, before, after in zip(plan.samples, run.state["samples"], texts, strict=True):
+            samples.append(Sampled(prompt=prompt, before=before, after=after))
+            listener.sampled(samples[-1])
+    return Outcome(
         steps=prepared.steps,
         finished=True,
         model_id=run.training.model_id,
@@ -193,18 +211,8 @@ def _trained(
         sampler_path=weights,
         last=last,
         held_out_loss=held_out_loss,
+        samples=samples,
     )
-    if not plan.samples:
-        return outcome
-    sampler = run.training.create_sampling_client(weights)
-    texts = answers(sampler, prepared, plan.samples)
-    samples = [
-        Sampled(prompt=prompt, before=before, after=after)
-        for prompt, before, after in zip(plan.samples, run.state["samples"], texts, strict=True)
-    ]
-    for sample in samples:
-        listener.sampled(sample)
-    return attrs.evolve(outcome, samples=samples)
 
 
 def _saved(training: TrainingClient, name: str) -> tuple[str, str]:

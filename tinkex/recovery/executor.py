@@ -72,7 +72,8 @@ class _Job:
 class RecoveryExecutor:
     """Bring lost runs back in threads of its own.
 
-    >>> policy = RecoveryPolicy(enabled=True, checkpoint="tinker://r/weights/a")
+    >>> path = training.save_state("to-go-back-to").result().path
+    >>> policy = RecoveryPolicy(enabled=True, checkpoint="latest")
     >>> with RecoveryExecutor() as executor:
     ...     recovered = executor.recover(training.model_id, service, policy).result()
     ...     training = recovered.training

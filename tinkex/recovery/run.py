@@ -218,6 +218,9 @@ class ResumableRun:
         else:
             self.training = training
             training._watcher = self._promised.append
+        if checkpoint is not None:
+            # Those after it are gone, so the next ones are due as if they had never been.
+            self._record = self._record.up_to(checkpoint.step)
         self._open = self._loss = None
         self._promised.clear()
         self._step = checkpoint.step if checkpoint else 0

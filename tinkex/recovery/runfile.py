@@ -81,9 +81,13 @@ class RunRecord:
         """Return the number of steps that the newest checkpoint holds."""
         return self.checkpoints[-1].step if self.checkpoints else 0
 
+    def up_to(self, step: int) -> RunRecord:
+        """Return a record without the checkpoints that hold more steps."""
+        return evolve(self, checkpoints=tuple(one for one in self.checkpoints if one.step <= step))
+
     def with_checkpoint(self, checkpoint: RunCheckpoint) -> RunRecord:
         """Return a record with one more checkpoint, without those that hold as many steps."""
-        older = tuple(one for one in self.checkpoints if one.step < checkpoint.step)
+        older = self.up_to(checkpoint.step - 1).checkpoints
         return evolve(self, checkpoints=(*older, checkpoint))
 
     def as_json(self) -> str:

@@ -59,7 +59,6 @@ _CLASSES: dict[RequestClass, frozenset[str]] = {
             "finish_session",
             "assign_session_project",
             "cancel_future",
-            "upload_form",
         }
     ),
     RequestClass.UNKEYED: frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from tinkex.transport.body import Body
 from tinkex.transport.credentials import Credentials
 from tinkex.transport.direct import CONNECT_TIMEOUT
 from tinkex.transport.failures import Failure, causes_of, printable, transport_error
+from tinkex.transport.log_redaction import without_queries
 from tinkex.transport.proxies import proxy_address, proxy_of, proxy_secrets
 from tinkex.transport.tls import tls_context
 from tinkex.transport.unshown import HIDE_QUERY
@@ -73,15 +74,18 @@ class ByHttpx:
         if content is not None and not isinstance(content, bytes):
             # Without it httpx sends chunks, which some servers do not take.
             headers = {**headers, "content-length": str(content.size)}
+        # The answer names a signed URL, and httpcore logs the headers of answers.
+        answers_with_secret = path.endswith("/archive")
         try:
-            response = self._client.request(
-                method,
-                self._base_url + path,
-                params=params or None,
-                headers=headers,
-                content=content,
-                timeout=timeout(seconds) if seconds else httpx.USE_CLIENT_DEFAULT,
-            )
+            with without_queries() if answers_with_secret else nullcontext():
+                response = self._client.request(
+                    method,
+                    self._base_url + path,
+                    params=params or None,
+                    headers=headers,
+                    content=content,
+                    timeout=timeout(seconds) if seconds else httpx.USE_CLIENT_DEFAULT,
+                )
         except httpx.HTTPError as error:
             return self._broken(error)
         except httpx.InvalidURL:

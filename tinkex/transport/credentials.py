@@ -22,6 +22,8 @@ log = logging.getLogger("tinkex.transport")
 
 # Renewed so long before it expires, or halfway through a life that is shorter than twice that.
 EARLY_SECONDS = 60.0
+# At least so long between two looks that nobody asked for: a source may be a slow command.
+LEAST_SECONDS = 5.0
 
 
 def key_source(config: Config) -> KeySource | None:
@@ -136,6 +138,7 @@ class Credentials:
                 expires = expiry_of(current) if current is not None else None
                 if expires is None or expires <= self._wall_clock():
                     raise
+                self._renew_at = min(expires, self._wall_clock() + EARLY_SECONDS)
                 log.warning("The API key could not be renewed, and is used as long as it is good: %s",
                             error)  # fmt: skip
 
@@ -203,9 +206,11 @@ class Credentials:
 
     def _plan(self, key: Secret) -> None:
         expires, now = expiry_of(key), self._wall_clock()
-        self._renew_at = (
-            None if expires is None else expires - min(EARLY_SECONDS, max(0.0, expires - now) / 2)
-        )
+        if expires is None:
+            self._renew_at = None
+            return
+        early = min(EARLY_SECONDS, max(0.0, expires - now) / 2)
+        self._renew_at = max(expires - early, now + LEAST_SECONDS)
 
     def hide(self, secret: Secret) -> None:
         """Mask one more secret in what servers say."""
