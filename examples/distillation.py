@@ -7,7 +7,7 @@ likely it finds each. The student is trained on all of them with cross_entropy a
 but for the teacher's entropy, which is constant, that loss is the KL divergence from teacher to student
 (Hinton et al. 2015). Measured: the divergence on texts that are not trained on. The K tokens are not
 all there are; the rest is counted as one more, so the true divergence is a little higher. The curves
-are drawn to distillation.svg. About half a minute on the local server, whose two models share a
+are drawn to distillation.svg. About 10 seconds on the local server, whose two models share a
 tokenizer, as a teacher and its student have to.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_TEACHER_MODEL, TINKER_STUDENT_MODEL, TINKER_TEXTS (480),

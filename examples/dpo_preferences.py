@@ -7,7 +7,7 @@ loss is -log sigmoid(beta x margin), where the margin is by how much more the mo
 it did before training (Rafailov et al. 2023). It is a few lines of numpy; forward_backward_custom does
 the rest. Measured on pairs that are not trained on, and by what the model then says: with four times the
 learning rate the margin grows tenfold and the answers fall apart, so the loss alone tells nothing. The
-curves are drawn to dpo_preferences.svg. About 15 seconds on the local server.
+curves are drawn to dpo_preferences.svg. About 6 seconds on the local server.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_STEPS (20), TINKER_PAIRS (12, a
 step), TINKER_BETA (0.1), TINKER_LEARNING_RATE, TINKER_PLOT (dpo_preferences.svg).

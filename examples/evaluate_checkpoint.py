@@ -5,7 +5,7 @@
 Asks both about the held-out lines of a JSONL file, and reports the share of right answers with its 95 %
 interval (Wilson 1927), how probable each finds the wanted answers, which questions only one of the two
 gets right, and what the checkpoint says instead. Without TINKER_CHECKPOINT_PATH one is trained first,
-too briefly to be perfect. The comparison is drawn to evaluate_checkpoint.svg. About 20 seconds on the
+too briefly to be perfect. The comparison is drawn to evaluate_checkpoint.svg. About 7 seconds on the
 local server.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_CHECKPOINT_PATH (of weights to

@@ -5,7 +5,7 @@
 The clients are created side by side. Then every step of every client is submitted before the first
 result is waited for, so the server always has work, whatever the way there. Each is judged by its loss
 on what is held out, with the same data in the same order; the best is saved. The comparison is drawn to
-hyperparameter_sweep.svg. About 40 seconds on the local server, which trains one model after the other;
+hyperparameter_sweep.svg. About 15 seconds on the local server, which trains one model after the other;
 the hosted service trains them in parallel.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_DATA (data/tickets.jsonl),

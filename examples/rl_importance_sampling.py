@@ -6,8 +6,8 @@ Each step samples a group of answers to some questions, rewards those that are e
 the probability of what did better than its group (the advantages of GRPO, Shao et al. 2024). The loss
 is importance_sampling: -sum of ratio x advantage over the sampled tokens. There is nothing to imitate
 and no partial credit, so the reward cannot be had by anything but the right answer. It is measured on
-questions that are not trained on; the curves are drawn to rl_importance_sampling.svg. About a minute on
-the local server.
+questions that are not trained on; the curves are drawn to rl_importance_sampling.svg. About half a minute
+on the local server.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_STEPS (20), TINKER_PROMPTS (12, a
 step), TINKER_GROUP_SIZE (8, samples of each), TINKER_HELD_OUT (40 questions), TINKER_LEARNING_RATE,

@@ -4,7 +4,7 @@
 
 Trains on the conversations of a file, watches the loss on some that are held out, and asks the model
 about these before and after. The curves are drawn to sft_jsonl.svg; every step is a line in
-sft_jsonl.metrics.jsonl, which `tinkex.training_log.plot` draws as well. About 20 seconds on the local
+sft_jsonl.metrics.jsonl, which `tinkex.training_log.plot` draws as well. About 10 seconds on the local
 server.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_DATA (a file with lines of

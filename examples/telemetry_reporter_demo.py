@@ -50,7 +50,7 @@ def sample(service: ServiceClient, reporter: TelemetryReporter, model: str, prom
         print(f"   sampling failed: {error}")
         return
     text = tokenizer.decode(sequence.tokens, skip_special_tokens=True)
-    print(f"   generated: {text[:80]}")
+    print(f"   generated: {text[:80]!r}")
     reporter.log("demo.sampling_complete", {"tokens_generated": len(sequence.tokens)})
 
 
