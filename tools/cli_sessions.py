@@ -74,6 +74,7 @@ SESSIONS: dict[str, list[str]] = {
     "tinkex usage": ["tinkex usage"],
     "tinkex checkpoint delete": [f"tinkex checkpoint delete {SAVED}"],
     "tinkex config show": ["tinkex config show | head -8"],
+    "tinkex report": ["tinkex report | head -6"],
     "tinkex completion": ["tinkex completion bash | head -3"],
     "tinkex serve": ["tinkex serve"],
 }

@@ -47,6 +47,7 @@ GOOD: list[tuple[tuple[str, ...], str]] = [
     (("config", "show"), "base_url\thttp://127.0.0.1:"),
     (("usage",), "Usage from "),
     (("doctor",), "sample       ok"),
+    (("report",), '"doctor": {{'),
     (("completion", "bash"), "_TINKEX_COMPLETE"),
 ]
 

@@ -375,3 +375,39 @@ def test_csv_is_no_formula(shell: Shell, made: Made) -> None:
         assert csv_cell(text).startswith("'")
     assert csv_cell('a,"b"') == '"a,""b"""'
     assert (csv_cell(None), csv_cell(-1.5)) == ("", "-1.5")
+
+
+def test_a_report_holds_versions_settings_and_findings_and_no_secret(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is JSON, to a file or to stdout, and what is secret is masked."""
+    monkeypatch.setenv("TINKER_API_KEY", "tml-canary-0123456789abcdef")
+    file = tmp_path / "deep" / "report.json"
+    done = shell("report", "--no-sample", "--output", str(file))
+    assert (done.code, done.out) == (0, "")
+    assert "read it before you send it" in done.err
+    report = json.loads(file.read_text())
+    assert set(report) == {"made_at", "versions", "settings", "problems", "doctor"}
+    assert report["versions"]["packages"]["numpy"]
+    key = next(row for row in report["settings"] if row["setting"] == "api_key")
+    assert (key["value"], key["source"]) == ("tml-...cdef", "environment TINKER_API_KEY")
+    assert report["doctor"]["layers"][-1]["verdict"] == "skipped"
+    assert "canary" not in file.read_text()
+
+
+def test_a_report_says_what_is_wrong_with_the_settings(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing can be tried, the problems stand in it."""
+    monkeypatch.setenv("TINKEX_WIRE_FORMAT", "morse")
+    report = shell("report").json
+    assert "TINKEX_WIRE_FORMAT" in report["problems"][0]
+    assert report["doctor"] == {"base_url": None, "ok": False, "layers": []}
+
+
+def test_a_report_of_a_server_that_is_away_is_made_all_the_same(shell: Shell) -> None:
+    """That is what it is for: exit code 0, and the layer that failed."""
+    report = shell("report", "--base-url", "http://127.0.0.1:9").json
+    assert [one["layer"] for one in report["doctor"]["layers"] if one["verdict"] == "failed"] == [
+        "tcp"
+    ]

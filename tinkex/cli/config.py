@@ -25,25 +25,35 @@ def show(invocation: Invocation) -> Any:
 
     A setting that cannot be right is among the problems; every other one is shown all the same.
     """
-    rows, problems = _settings(invocation.settings)
-    result = {
+    result = described(invocation.settings)
+
+    def lines() -> Iterator[str]:
+        rows = [tuple(row.values()) for row in result["settings"]]
+        yield from table(_HEADERS, [(*row[:3], row[3] or "-") for row in rows])
+
+    invocation.show(result, lines)
+    for problem in result["problems"]:
+        invocation.note(f"problem: {problem}")
+    return result
+
+
+Row = tuple[str, str, str, str | None]
+
+
+def described(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return every setting with its source, secrets masked, and what is wrong with some.
+
+    Args:
+        arguments: What was given on the command line, by the settings' names.
+    """
+    rows, problems = _settings(arguments)
+    return {
         "settings": [
             {"setting": name, "value": value, "source": source, "variable": variable}
             for name, value, source, variable in rows
         ],
         "problems": problems,
     }
-
-    def lines() -> Iterator[str]:
-        yield from table(_HEADERS, [(*row[:3], row[3] or "-") for row in rows])
-
-    invocation.show(result, lines)
-    for problem in problems:
-        invocation.note(f"problem: {problem}")
-    return result
-
-
-Row = tuple[str, str, str, str | None]
 
 
 def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:

@@ -28,6 +28,25 @@ def command(invocation: Invocation, base_model: str | None, sample: bool) -> Any
     Each layer is tried by itself, in order, until one fails: the name, the connection, its
     encryption, the server, the key, the models, a session, a sample of one token.
     """
+    result, failed = examine(invocation, base_model, sample, says=not invocation.as_json)
+    if invocation.as_json:
+        invocation.show(result, list)
+    if failed is not None:
+        raise Failed(f"{failed.layer}: {failed.detail}", result, failed.code)
+    return result
+
+
+def examine(
+    invocation: Invocation, base_model: str | None, sample: bool, *, says: bool
+) -> "tuple[dict[str, Any], Finding | None]":
+    """Try each layer until one fails; return what was found, and which failed.
+
+    Args:
+        invocation: The way to server and user; its settings become impatient.
+        base_model: Model for the sample, or None for the first.
+        sample: Whether there is one.
+        says: Whether each finding is written as soon as it is there.
+    """
     from tinkex.cli.probes import PATIENCE, Finding, Probes
 
     # Fail soon instead of repeating: a doctor wants to see the failure.
@@ -35,7 +54,7 @@ def command(invocation: Invocation, base_model: str | None, sample: bool) -> Any
     invocation.settings["max_retries"] = 0
     findings: list[Finding] = []
     with invocation.service() as service:
-        if not invocation.as_json:
+        if says:
             source = service.config.sources["base_url"].replace("argument", "command line")
             invocation.say(f"{service.base_url} (from {source})")
         probes = Probes(service, base_model, sample)
@@ -48,18 +67,14 @@ def command(invocation: Invocation, base_model: str | None, sample: bool) -> Any
                 finding = Finding(name, "skipped", 0.0, f"{failed.layer} failed")
             failed = finding if finding.verdict == "failed" else failed
             findings.append(finding)
-            if not invocation.as_json:
+            if says:
                 _say(invocation, finding)
         result = {
             "base_url": service.base_url,
             "ok": failed is None,
             "layers": [_record(finding) for finding in findings],
         }
-    if invocation.as_json:
-        invocation.show(result, list)
-    if failed is not None:
-        raise Failed(f"{failed.layer}: {failed.detail}", result, failed.code)
-    return result
+    return result, failed
 
 
 def _say(invocation: Invocation, finding: "Finding") -> None:

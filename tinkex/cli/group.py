@@ -30,6 +30,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Find out what works between here and a sample, and what does not.",
     ),
     "model": ("tinkex.cli.model", "Look at the models that the server has."),
+    "report": (
+        "tinkex.cli.report",
+        "Gather what a maintainer needs to help you; no secret is in it.",
+    ),
     "session": ("tinkex.cli.session", "Look at sessions, and close them."),
     "auth": ("tinkex.cli.auth", "Keep the API key in a file, and see which key is in use."),
     "chat": ("tinkex.cli.chat", "Talk to a model."),

@@ -11,7 +11,17 @@ from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import OfflineCommand
 
 # What else decides how tinkex behaves, for reports.
-_PACKAGES = ("attrs", "httpx", "numpy", "orjson", "tokenizers", "click", "starlette", "uvicorn")
+_PACKAGES = (
+    "attrs",
+    "httpx",
+    "numpy",
+    "orjson",
+    "pysimdjson",
+    "tokenizers",
+    "click",
+    "starlette",
+    "uvicorn",
+)
 
 
 @click.command("version", cls=OfflineCommand)
@@ -24,6 +34,12 @@ def command(invocation: Invocation, deps: bool) -> Any:
 
 def show_version(invocation: Invocation, deps: bool = False) -> Any:
     """Write the version, and if asked for those of what it runs on."""
+    result = versions(deps)
+    return invocation.show(result, lambda: _lines(result))
+
+
+def versions(deps: bool) -> dict[str, Any]:
+    """Return the version, and if asked for those of what it runs on."""
     result: dict[str, Any] = {"version": __version__, "commit": _commit()}
     if deps:
         import platform
@@ -31,7 +47,7 @@ def show_version(invocation: Invocation, deps: bool = False) -> Any:
         result["python"] = f"{platform.python_implementation()} {platform.python_version()}"
         result["platform"] = platform.platform()
         result["packages"] = _packages()
-    return invocation.show(result, lambda: _lines(result))
+    return result
 
 
 def _lines(result: dict[str, Any]) -> Iterator[str]:
