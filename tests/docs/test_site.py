@@ -73,7 +73,8 @@ def test_links_lead_to_pages_and_headings(site: dict[str, Page]) -> None:
             if re.match("[a-z]+:", target):
                 continue
             file = (folder / place).parent / target if target else folder / place
-            file = file.resolve() if file.suffix else file.resolve() / "index.html"
+            is_page = file.suffix or file.is_file()
+            file = file.resolve() if is_page else file.resolve() / "index.html"
             assert file.exists(), f"{place} links to {link}"
             if anchor and anchor != "__skip" and file.suffix == ".html":
                 ids = site[str(file.relative_to(folder.resolve()))].ids

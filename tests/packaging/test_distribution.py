@@ -107,6 +107,7 @@ def test_the_wheel_says_what_it_needs(dist: Path) -> None:
     assert told["Requires-Python"] == ">=3.11"
     assert told["Description-Content-Type"] == "text/markdown"
     assert "local" in told.get_all("Provides-Extra", [])
+    assert (told["License-Expression"], told["License-File"]) == ("Apache-2.0", "LICENSE")
 
 
 def test_the_sdist_is_what_is_tracked(dist: Path) -> None:
