@@ -268,6 +268,16 @@ def test_a_reader_that_has_gone_is_no_error_message(shell: Shell) -> None:
     assert done.err == "error: No space left on device\n"
 
 
+def test_an_error_breaks_between_words_where_the_terminal_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its head counts, its paragraphs stay, and what is longer than a line stays whole."""
+    monkeypatch.setenv("COLUMNS", "24")
+    path = "tinker://session-0123456789:train:0/weights/a"
+    said = failures.fitted(f"no checkpoint at {path}\n\nTry again.", "error: ")
+    assert said == f"no checkpoint at\n{path}\n\nTry again."
+
+
 def test_a_bug_says_that_it_is_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

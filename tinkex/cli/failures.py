@@ -82,7 +82,7 @@ def exit_code_of(error: BaseException, *, debug: bool = False) -> int:
         return code
     if not debug:
         _write_traceback(error)
-    _say("this is a bug in tinkex; please report it with the lines above")
+    _say("this is a bug in tinkex; please report it with the lines above and `tinkex report`")
     return REMOTE
 
 
@@ -140,9 +140,30 @@ def _usage(error: click.UsageError) -> int:
 def _say(message: str, head: str = "error: ") -> None:
     # stderr may be closed, or a disk that is full: the exit code still says it.
     with contextlib.suppress(OSError, ValueError):
-        styled = click.style(head, fg="red", bold=True) if wants_color() else head
-        head = styled if is_terminal(sys.stderr) else head
-        click.echo(head + for_terminal(message), err=True, color=True)
+        said = for_terminal(message)
+        if is_terminal(sys.stderr):
+            said = fitted(said, head)
+            head = click.style(head, fg="red", bold=True) if wants_color() and head else head
+        click.echo(head + said, err=True, color=True)
+
+
+def fitted(text: str, head: str = "") -> str:
+    """Break a text between words where a line of the terminal ends; a path or URL stays whole.
+
+    Args:
+        text: Some lines.
+        head: What stands before the first of them.
+    """
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns
+    paragraphs = (head + text).split("\n")
+    wrapped = [
+        textwrap.fill(one, width, break_long_words=False, break_on_hyphens=False)
+        for one in paragraphs
+    ]
+    return "\n".join(wrapped)[len(head) :]
 
 
 def _write_traceback(error: BaseException) -> None:
