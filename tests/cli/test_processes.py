@@ -151,7 +151,7 @@ def test_ctrl_c_at_a_question_deletes_nothing(shell: Shell, made: Made) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert (out, err.rpartition("\n")[0].strip(": \n")) == ("", "interrupted")
+    assert (out.strip(), err.rpartition("\n")[0].strip(": \n")) == ("", "interrupted")
     assert made.paths[1] in shell("checkpoint", "list", "--run-id", made.run_id).out
 
 
