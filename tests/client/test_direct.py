@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from support import calls
+from support.certificates import need_openssl
 from support.clock import FakeClock
 from support.raw_server import BODY, GOOD, RawServer
 
@@ -289,6 +290,7 @@ def test_a_stream_is_read_while_it_comes(server: RawServer, direct: Transport) -
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need_openssl()
     path = tmp_path_factory.mktemp("tls") / "all.pem"
     made = subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
