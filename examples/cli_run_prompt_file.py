@@ -13,11 +13,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-import click
 from cli_run_text import connection_arguments
 from connection import setting
 
 from tinkex import TinkexError, cli
+
+try:
+    import click
+except ModuleNotFoundError:
+    sys.exit(f"error: {cli.INSTALL_HINT}")
 
 
 def main() -> None:

@@ -12,10 +12,14 @@ import os
 import shlex
 import sys
 
-import click
 from connection import setting
 
 from tinkex import TinkexError, cli
+
+try:
+    import click
+except ModuleNotFoundError:
+    sys.exit(f"error: {cli.INSTALL_HINT}")
 
 
 def connection_arguments() -> list[str]:

@@ -43,10 +43,11 @@ def test_checkpoint_multi_delete_deletes_both(tmp_path: Path) -> None:
     assert kept == summary["paths"][0]
 
 
-def test_checkpoint_multi_delete_says_what_to_install(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["checkpoint_multi_delete", "cli_run_text", "cli_run_prompt_file"])
+def test_an_example_of_the_command_line_says_what_to_install(tmp_path: Path, name: str) -> None:
     """Without the packages of the command line it is one line, with the extra's name."""
     (tmp_path / "click.py").write_text("raise ModuleNotFoundError(name='click')\n")
-    done = run("checkpoint_multi_delete", tmp_path, PYTHONPATH=str(tmp_path))
+    done = run(name, tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "pip install 'tinkex[cli]'" in done.stderr
