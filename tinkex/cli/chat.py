@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from tinkex.cli.drawing import check_source, drawing_options
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
 from tinkex.cli.variables import template_option
@@ -31,21 +32,7 @@ Example:
     show_default=True,
     help="Most tokens of an answer.",
 )
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0),
-    default=0.7,
-    show_default=True,
-    help="0 takes the likeliest token each time.",
-)
-@click.option("--top-k", type=int, default=-1, show_default=True, help="-1 for all tokens.")
-@click.option(
-    "--top-p",
-    type=click.FloatRange(min=0, max=1, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Draw among the likeliest tokens that together have this probability.",
-)
+@drawing_options(temperature=0.7)
 @click.option("--seed", type=click.IntRange(min=0), help="Makes the answers repeatable.")
 @click.option(
     "--chat-format",
@@ -74,8 +61,7 @@ def command(invocation: Invocation, /, **options: Any) -> Any:
     there is. Where the input is no terminal, each line is a message and only the answers are
     written; with --json the whole conversation is, when it has ended.
     """
-    if (options["base_model"] is None) == (options["model_path"] is None):
-        raise click.UsageError("give one of --base-model NAME and --model-path PATH")
+    check_source(options)
     from tinkex.cli.talking import talk
 
     return talk(invocation, **options)

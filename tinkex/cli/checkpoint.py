@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinkex.cli import checkpoint_changes, checkpoint_files
+from tinkex.cli.drawing import check_source
 from tinkex.cli.failures import Failed
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Group
@@ -62,8 +63,7 @@ def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> An
     """Save weights to sample from; `checkpoint list` and others manage them."""
     if ctx.invoked_subcommand is not None:
         return None
-    if (options["base_model"] is None) == (options["model_path"] is None):
-        raise click.UsageError("give one of --base-model NAME and --model-path PATH")
+    check_source(options)
     if options["output"] is None:
         raise click.UsageError("give --output FILE: where to write what was saved")
     return _save(invocation, **options)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinkex.cli.drawing import check_source, drawing_options
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Group
 from tinkex.cli.paging import collect, heading, list_options, scope_option
@@ -39,25 +40,7 @@ Example:
     ' {"tokens": [...]}. - reads stdin.',
 )
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens to draw.")
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0),
-    metavar="T",
-    default=1.0,
-    show_default=True,
-    help="0 takes the likeliest token each time.",
-)
-@click.option(
-    "--top-k", type=int, metavar="K", default=-1, show_default=True, help="-1 for all tokens."
-)
-@click.option(
-    "--top-p",
-    type=click.FloatRange(min=0, max=1, min_open=True),
-    metavar="P",
-    default=1.0,
-    show_default=True,
-    help="Draw among the likeliest tokens that together have this probability.",
-)
+@drawing_options(temperature=1.0)
 @click.option("--stop", multiple=True, metavar="TEXT", help="Ends a sample. May be repeated.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Makes the draw repeatable.")
 @click.option(
@@ -95,8 +78,7 @@ def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> An
 
 def _check(options: dict[str, Any], as_json: bool) -> None:
     """Refuse what contradicts itself, before anything is loaded or sent."""
-    if (options["base_model"] is None) == (options["model_path"] is None):
-        raise click.UsageError("give one of --base-model NAME and --model-path PATH")
+    check_source(options)
     if (options["prompt"] is None) == (options["prompt_file"] is None):
         raise click.UsageError("give one of --prompt TEXT and --prompt-file FILE")
     if options["prompt"] == "":

@@ -269,9 +269,9 @@ class Transport:
 
     def revealed(self, secret: Secret | str | None) -> str | None:
         """Return a secret for the body or headers of a request; from now on errors mask it."""
+        secret = Secret.of(secret)
         if secret is None:
             return None
-        secret = Secret(secret) if isinstance(secret, str) else secret
         self._credentials.hide(secret)
         return secret.reveal()
 

@@ -1,0 +1,60 @@
+"""What the commands share that draw from a model: which one, and how."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def drawing_options(*, temperature: float) -> Callable[[F], F]:
+    """Return a decorator that adds --temperature, --top-k and --top-p to a command.
+
+    Args:
+        temperature: The default.
+    """
+    options = (
+        click.option(
+            "--temperature",
+            type=click.FloatRange(min=0),
+            metavar="T",
+            default=temperature,
+            show_default=True,
+            help="0 takes the likeliest token each time.",
+        ),
+        click.option(
+            "--top-k",
+            type=int,
+            metavar="K",
+            default=-1,
+            show_default=True,
+            help="-1 for all tokens.",
+        ),
+        click.option(
+            "--top-p",
+            type=click.FloatRange(min=0, max=1, min_open=True),
+            metavar="P",
+            default=1.0,
+            show_default=True,
+            help="Draw among the likeliest tokens that together have this probability.",
+        ),
+    )
+
+    def add(command: F) -> F:
+        # Each decorator puts its option before those that are there.
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def check_source(options: Mapping[str, Any]) -> None:
+    """Refuse a command line that names no model, or two.
+
+    Raises:
+        UsageError: Not just one of --base-model and --model-path is given.
+    """
+    if (options["base_model"] is None) == (options["model_path"] is None):
+        raise click.UsageError("give one of --base-model NAME and --model-path PATH")
