@@ -119,13 +119,24 @@ def silent_server() -> Iterator[socket.socket]:
         yield listening
 
 
+# What it says first it says to the Hub, which is the same silent server here.
+PUSH = ("checkpoint", "push-hf", "tinker://r:train:0/sampler_weights/a", "--repo", "me/a")
+
+
 @pytest.mark.holds("F28")
-@pytest.mark.parametrize("arguments", REMOTE, ids=[" ".join(a[:2]) for a in REMOTE])
+@pytest.mark.parametrize(
+    "arguments", [*REMOTE, PUSH], ids=[" ".join(a[:2]) for a in [*REMOTE, PUSH]]
+)
 def test_ctrl_c_ends_a_command_with_130(
-    arguments: tuple[str, ...], shell: Shell, silent_server: socket.socket
+    arguments: tuple[str, ...],
+    shell: Shell,
+    silent_server: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """While it waits for the server; it says so in one line."""
     url = f"http://127.0.0.1:{silent_server.getsockname()[1]}"
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    monkeypatch.setenv("HF_TOKEN", "hf_0123456789")
     with start(*arguments, "--base-url", url) as process:
         try:
             # As soon as it has called, it waits. Later calls (the end of a session) are refused.
