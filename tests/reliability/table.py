@@ -102,7 +102,7 @@ FAULTS = (
          "refused by name; a lock keeps the second out; `force` replaces only what a download left"),
     Case("F40", "the archive is still being made", "socket", "waited for until the deadline, with progress"),
     Case("F41", "a proxy is set, exempted, asks for a password (407), or dies", "socket",
-         "used or left out as the variables say; `ProxyError`, or `TransportError` where it dies in the middle, names it without its password"),
+         "used or left out as the variables say; `ProxyError` names it without its password; nothing is repeated that may have arrived"),
     Case("F42", "the certificate is self-signed, for another host, or expired", "socket",
          "`TLSError` with a way out; never a silent downgrade; a CA of one's own by `verify` or SSL_CERT_FILE; `verify=False` warns"),
     Case("F43", "thousands of futures at once", "socket", "few threads and connections; no file descriptor is left after closing"),

@@ -147,9 +147,47 @@ def test_a_proxy_that_dies_is_named_without_its_password(
     if dies == "long ago":
         proxy.close()
     monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://{LOCKED}@127.0.0.1:{proxy.port}")
-    # One that takes the connection and hangs up cannot be told from a server that does.
-    kind = ProxyError if dies == "long ago" else TransportError
-    with pytest.raises(kind, match=f"through the proxy http://127.0.0.1:{proxy.port}") as caught:
+    with pytest.raises(
+        ProxyError, match=f"through the proxy http://127.0.0.1:{proxy.port}"
+    ) as caught:
         plain(f"{scheme}://{HOST}", max_retries=1).send(calls.read())
     assert raw.received == []
     assert "canary" not in f"{caught.value!r} {caught.value} {vars(caught.value)}"
+
+
+@pytest.mark.holds("F41")
+@pytest.mark.parametrize("dies", ["at once", "after the head"])
+def test_a_step_is_sent_again_where_the_proxy_died_before_the_tunnel(
+    proxy: ProxyServer, plain: Open, dies: str
+) -> None:
+    """Nothing reached the server yet, so even what must not run twice may be repeated."""
+    proxy.dies = dies
+    transport = plain(
+        f"https://{HOST}", proxy=f"http://{LOCKED}@127.0.0.1:{proxy.port}", max_retries=2
+    )
+    with pytest.raises(ProxyError) as caught:
+        transport.send(calls.unkeyed())
+    assert len(caught.value.attempts) == 3
+
+
+@pytest.mark.holds("F41")
+def test_what_breaks_inside_a_tunnel_is_not_laid_to_the_proxy(tmp_path: Path, plain: Open) -> None:
+    """The proxy is named, for it may be its doing; the error does not say that it is."""
+    authority = Authority(tmp_path)
+    server = RawServer(server_context(authority.sign("far", host=HOST)))
+    server.play = lambda number, request: None
+    proxy = ProxyServer(("127.0.0.1", server.port))
+    try:
+        transport = plain(
+            f"https://{HOST}",
+            verify=authority.bundle,
+            proxy=f"http://127.0.0.1:{proxy.port}",
+            max_retries=0,
+        )
+        with pytest.raises(TransportError, match="through the proxy") as caught:
+            transport.send(calls.read())
+        transport.close()
+    finally:
+        proxy.close()
+        server.close()
+    assert not isinstance(caught.value, ProxyError)

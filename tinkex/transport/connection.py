@@ -18,7 +18,7 @@ from tinkex.transport.credentials import Credentials
 from tinkex.transport.direct import CONNECT_TIMEOUT
 from tinkex.transport.failures import Failure, causes_of, printable, transport_error
 from tinkex.transport.log_redaction import without_queries
-from tinkex.transport.proxies import proxy_address, proxy_of, proxy_secrets
+from tinkex.transport.proxies import ProxyLeg, proxy_address, proxy_of, proxy_secrets
 from tinkex.transport.tls import tls_context
 from tinkex.transport.unshown import HIDE_QUERY
 
@@ -85,6 +85,7 @@ class ByHttpx:
                     headers=headers,
                     content=content,
                     timeout=timeout(seconds) if seconds else httpx.USE_CLIENT_DEFAULT,
+                    extensions=self._extensions(),
                 )
         except httpx.HTTPError as error:
             return self._broken(error)
@@ -115,6 +116,7 @@ class ByHttpx:
             headers=headers,
             content=content,
             timeout=timeout(seconds) if seconds else httpx.USE_CLIENT_DEFAULT,
+            extensions=self._extensions(),
         ) as response:
             if response.is_success:
                 yield response
@@ -131,23 +133,41 @@ class ByHttpx:
         """Return what an error of a stream means, if it is one of ours."""
         return self._broken(error) if isinstance(error, httpx.HTTPError) else None
 
+    def _extensions(self) -> dict[str, Any] | None:
+        if not self._has_proxy:
+            return None
+        return {"trace": ProxyLeg(is_tunnelled=self._base_url.startswith("https:"))}
+
     def _broken(self, error: httpx.HTTPError) -> Broken:
         text = self._credentials.redact(printable(str(error))) or type(error).__name__
         failure = _failure(error, text)
+        leg = _proxy_leg(error)
         if self._has_proxy and failure in (Failure.CONNECT, Failure.RESOLVE):
             # The server itself is the proxy's to find.
+            failure = Failure.PROXY
+        if failure is Failure.BROKEN and leg is not None and leg.waits_for_proxy:
             failure = Failure.PROXY
         if failure is Failure.TIMEOUT:
             text = type(error).__name__
         if failure is Failure.PROXY and text.startswith("407"):
             return self._unauthorised()
-        return Broken(transport_error(failure, text, self._where), _was_sent(error))
+        was_sent = _was_sent(error) and not (leg is not None and leg.waits_for_tunnel)
+        return Broken(transport_error(failure, text, self._where), was_sent)
 
     def _unauthorised(self) -> Broken:
         text = "it asks for a user name and a password (HTTP 407); put them into its URL"
         error = transport_error(Failure.PROXY, text, self._where)
         error.retryable = False
         return Broken(error, False)
+
+
+def _proxy_leg(error: httpx.HTTPError) -> ProxyLeg | None:
+    try:
+        leg = error.request.extensions.get("trace")
+    except RuntimeError:
+        # httpx knows no request for it.
+        return None
+    return leg if isinstance(leg, ProxyLeg) else None
 
 
 def _reply(response: httpx.Response) -> Reply:

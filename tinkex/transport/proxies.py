@@ -4,10 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tinkex.config import Config
 from tinkex.secret import Secret
+
+
+class ProxyLeg:
+    """Tell from httpx's trace whether a request still waits for the proxy's own word.
+
+    A proxy owes an answer to every plain request, and to the CONNECT before a tunnel; one that
+    hangs up instead has failed, whatever the server behind it does. What breaks inside a tunnel
+    may be either's doing.
+    """
+
+    def __init__(self, *, is_tunnelled: bool) -> None:
+        self._is_tunnelled = is_tunnelled
+        self.waits_for_proxy = False
+        self.waits_for_tunnel = False
+
+    def __call__(self, event: str, info: dict[str, Any]) -> None:
+        """Note one event of a request on its way."""
+        if event == "http11.send_request_headers.started":
+            self.waits_for_tunnel = info["request"].method == b"CONNECT"
+            self.waits_for_proxy = self.waits_for_tunnel or not self._is_tunnelled
+        elif event == "http11.receive_response_headers.complete":
+            self.waits_for_tunnel = self.waits_for_proxy = False
 
 
 def proxy_of(config: Config) -> Secret | None:
