@@ -30,6 +30,8 @@ from tinkex.errors import (
 )
 
 pytest.importorskip("huggingface_hub")
+from huggingface_hub import CommitInfo
+
 # Of huggingface_hub's own way to send a file.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
@@ -50,17 +52,14 @@ ADAPTER = {
 def hub(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[HubRepositories]:
-    for name in ("HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HTTP_PROXY"):
+    for name in ("HF_TOKEN_PATH", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("huggingface")))
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
-    # The other way to send large files is a protocol of its own, in compiled code.
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True, raising=False)
     with hub_repositories() as hub:
         hub.users[TOKEN] = "me"
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        hub.be_the_only_one(monkeypatch)
         yield hub
 
 
@@ -286,6 +285,38 @@ def test_arguments_that_cannot_be_right_send_nothing(
         push_to_hub(rest, PATH, **arguments)
     assert hub.seen == []
     assert script.received == []
+
+
+def test_a_hub_that_an_older_library_cannot_push_to_is_refused_before_the_push(
+    rest: RestClient, hub: HubRepositories, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older ones take the page of a commit for one of the usual hub's, after they made it."""
+    fields = CommitInfo.__dataclass_fields__
+    monkeypatch.setattr(
+        CommitInfo,
+        "__dataclass_fields__",
+        {name: value for name, value in fields.items() if name != "_endpoint"},
+    )
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://hub.example")
+    with pytest.raises(ValidationError, match=r"^endpoint: .*HF_ENDPOINT=http://127.*or upgrade"):
+        push_to_hub(rest, PATH, REPO, endpoint=hub.url)
+    assert hub.seen == []
+    assert script.received == []
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    push_to_hub(rest, PATH, REPO, endpoint=hub.url)
+    assert REPO in hub.repositories
+
+
+@pytest.mark.skipif(
+    "_endpoint" not in CommitInfo.__dataclass_fields__, reason="needs a newer huggingface_hub"
+)
+def test_a_hub_beside_the_usual_one_is_pushed_to(
+    rest: RestClient, hub: HubRepositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An argument is enough; the library's own address stays as it is."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://hub.example")
+    done = push_to_hub(rest, PATH, REPO, endpoint=hub.url)
+    assert done.url.startswith(hub.url)
 
 
 def test_a_checkpoint_without_an_adapter_makes_nothing_on_the_hub(

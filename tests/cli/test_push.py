@@ -19,15 +19,9 @@ TOKEN = "hf_verySecretToken123"
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> Iterator[HubRepositories]:
     """A hub that knows one user, and no other way to it."""
-    for name in ("HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    # The other way to send large files is a protocol of its own, in compiled code.
-    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True, raising=False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
     with hub_repositories() as hub:
         hub.users[TOKEN] = "me"
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        hub.be_the_only_one(monkeypatch)
         yield hub
 
 

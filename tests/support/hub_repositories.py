@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
 import yaml
 from attrs import define, field
 
@@ -53,6 +54,22 @@ class HubRepositories:
     url: str = ""
     store_url: str = ""
     _parts: dict[tuple[str, int], bytes] = field(factory=dict)
+
+    def be_the_only_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let huggingface_hub and programs that are started know no other hub than this one."""
+        for name in ("HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", self.url)
+        # The other way to send large files is a protocol of its own, in compiled code.
+        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+        # What the library reads from the variables when it is imported, which was before.
+        constants = "huggingface_hub.constants."
+        monkeypatch.setattr(constants + "ENDPOINT", self.url)
+        template = self.url + "/{repo_id}/resolve/{revision}/{filename}"
+        for module in (constants, "huggingface_hub.file_download."):
+            monkeypatch.setattr(module + "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+        monkeypatch.setattr(constants + "HF_HUB_DISABLE_XET", True, raising=False)
+        monkeypatch.setattr(constants + "HF_HUB_DISABLE_PROGRESS_BARS", True)
 
     def files(self, repo_id: str, revision: str = "main") -> Files:
         """Return the files of a branch, without those that the hub itself makes."""

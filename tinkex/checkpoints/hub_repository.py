@@ -179,10 +179,11 @@ def connect(token: Secret, endpoint: str | None = None) -> Hub:
 
     Raises:
         MissingDependencyError: huggingface_hub is not installed.
-        ValidationError: The endpoint is no URL, or the token would travel unencrypted.
+        ValidationError: The endpoint is no URL, the token would travel unencrypted, or this
+            version of huggingface_hub pushes to another hub alone.
     """
     try:
-        from huggingface_hub import HfApi
+        from huggingface_hub import CommitInfo, HfApi, constants
     except ImportError:
         raise MissingDependencyError("pushing to the Hugging Face Hub", "hub") from None
     # With its package come the tokenizers themselves, which no other part of this needs.
@@ -199,6 +200,13 @@ def connect(token: Secret, endpoint: str | None = None) -> Hub:
     if scheme == "http" and not is_loopback_host(host):
         raise ValidationError(
             f"would send the token to {host} without encryption; use https", path="endpoint"
+        )
+    # Before 1.4 it takes a commit's page for one of the usual hub's, and fails after the push.
+    if where != constants.ENDPOINT and "_endpoint" not in CommitInfo.__dataclass_fields__:
+        raise ValidationError(
+            f"this version of huggingface_hub pushes to {constants.ENDPOINT} alone: start the "
+            f"program with HF_ENDPOINT={where}, or upgrade huggingface_hub to 1.4 or newer",
+            path="endpoint",
         )
     api = HfApi(
         endpoint=where, token=token.reveal(), library_name="tinkex", library_version=__version__
