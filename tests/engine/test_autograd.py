@@ -38,7 +38,9 @@ def torch_logprobs(
         return y + scale * functional.linear(low, lora[f"{prefix}.lora_B.weight"])
 
     def norm(name: str, x: Any) -> Any:
-        return functional.rms_norm(x, (x.shape[-1],), w[f"{name}.weight"], config.rms_eps)
+        # torch has functions for this and for shared heads only from 2.5 on.
+        size = (x.square().mean(-1, keepdim=True) + config.rms_eps).sqrt()
+        return x / size * w[f"{name}.weight"]
 
     def heads(x: Any, count: int) -> Any:
         return x.view(len(ids), count, config.head_dim)
@@ -61,8 +63,10 @@ def torch_logprobs(
         v = heads(linear(f"{p}.self_attn.v_proj", y), config.num_kv_heads).transpose(0, 1)
         if config.qk_norm:
             q, k = norm(f"{p}.self_attn.q_norm", q), norm(f"{p}.self_attn.k_norm", k)
+        each = config.num_heads // config.num_kv_heads
+        keys, values = (part.repeat_interleave(each, dim=0) for part in (rope(k), v))
         o = functional.scaled_dot_product_attention(
-            rope(q)[None], rope(k)[None], v[None], is_causal=True, enable_gqa=True
+            rope(q)[None], keys[None], values[None], is_causal=True
         )
         o = o[0].transpose(0, 1).reshape(len(ids), -1)
         x = x + linear(f"{p}.self_attn.o_proj", o)
