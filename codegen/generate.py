@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import filecmp
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -132,11 +133,32 @@ def generate(spec_path: Path, output: Path) -> None:
     (output / "py.typed").write_bytes(b"")
     embedded = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     (output / "openapi.json").write_text(embedded + "\n", encoding="utf-8", newline="\n")
+    origin = json.dumps(provenance(spec_path), indent=2) + "\n"
+    (output / "provenance.json").write_text(origin, encoding="utf-8", newline="\n")
     _run(
         [sys.executable, "-B", "-c", IMPORT_ALL, output.name],
         "the generated package does not import",
         cwd=output.parent,
     )
+
+
+def provenance(spec_path: Path) -> dict[str, Any]:
+    """Return what the package is made from, so that a copy of it can be traced: checksums and versions."""
+    lines = (FOLDER / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    tools = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    parts = [FOLDER / "config.yaml", *sorted((FOLDER / "runtime").glob("*.py"))]
+    parts += sorted(path for path in (FOLDER / "templates").rglob("*") if path.is_file())
+    return {
+        "made_by": "codegen/generate.py",
+        "description": {"file": spec_path.name, "sha256": _sha256(spec_path)},
+        "tools": tools,
+        "parts": {path.relative_to(FOLDER).as_posix(): _sha256(path) for path in parts},
+    }
+
+
+def _sha256(path: Path) -> str:
+    # Without what git makes of line ends on some systems.
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def _run_generator(spec: Path, output: Path) -> None:

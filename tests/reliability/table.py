@@ -133,7 +133,7 @@ ATTACKS = (
     Case("S18", "terminal escape sequences in what a server says", "any input", "shown as a replacement character, never sent to the terminal"),
     Case("S19", "formulas in exported CSV, HTML in notebooks", "any input", "cells that would be formulas begin with an apostrophe; HTML is escaped"),
     Case("S20", "a model card made of the server's words", "server", "quoted and cut to a bounded length"),
-    Case("S21", "a dependency with a hole", "process", "development tools are pinned; the lowest versions are tested; `make audit` asks for known holes; no code is fetched when tinkex runs"),
+    Case("S21", "a dependency with a hole", "process", "development tools are pinned; the lowest and the newest versions are tested; the generated client names what it is made from; `make audit` asks for known holes; no code is fetched when tinkex runs"),
 )  # fmt: skip
 
 # Cases whose tests are still being written; empty before a release.

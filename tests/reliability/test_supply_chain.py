@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -70,6 +72,20 @@ def test_every_development_tool_is_pinned() -> None:
                 assert wanted in pinned, f"{name}: {wanted} has no pin in constraints.txt"
     for name in lowest():
         assert name in pinned or name in LARGE, f"{name} has no pin in constraints.txt"
+
+
+@pytest.mark.holds("S21")
+def test_the_generated_client_says_what_it_is_made_from() -> None:
+    """Its checksums are those of the description and of the templates that are checked in."""
+    told = json.loads((ROOT / "generated/tinkex_generated/provenance.json").read_text("utf-8"))
+    named = {told["description"]["file"]: told["description"]["sha256"]}
+    named.update({f"codegen/{name}": checksum for name, checksum in told["parts"].items()})
+    assert len(named) > 10
+    for name, checksum in named.items():
+        content = (ROOT / name).read_bytes().replace(b"\r\n", b"\n")
+        assert hashlib.sha256(content).hexdigest() == checksum, f"{name}: run `make generate`"
+    pinned = pins("constraints.txt")
+    assert told["tools"] == {name: pinned[name] for name in told["tools"]}
 
 
 MAY_START_PROCESSES = {
