@@ -46,6 +46,18 @@ def test_wrong_member_of_a_nullable_object_is_reported_where_it_is(wire: Wire) -
     assert [issue["loc"] for issue in issues(response)] == [["body", "lora_config", "rank"]]
 
 
+@pytest.mark.parametrize("seed", ["-9223372036854775809", "9223372036854775808", "-1e300"])
+def test_an_integer_beyond_64_bits_is_refused(wire: Wire, seed: str) -> None:
+    """It is a float to who reads it, and may look like the least integer that there is."""
+    made = wire.session()
+    text = orjson.dumps({"session_id": made, "model_seq_id": 0, "base_model": NANO})
+    content = text[:-1] + b',"lora_config":{"rank":2,"seed":%s}}' % seed.encode()
+    response = wire.http.post(
+        "create_model", content=content, headers={"content-type": "application/json"}
+    )
+    assert [issue["loc"] for issue in issues(response)] == [["body", "lora_config", "seed"]]
+
+
 def test_long_values_do_not_flood_the_error(wire: Wire) -> None:
     """A huge wrong value is cut in the message."""
     response = wire.send("create_session", tags="x" * 100_000, user_metadata={}, sdk_version="1")

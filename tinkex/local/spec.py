@@ -4,7 +4,9 @@ The routes, the path and query parameters and the body schemas are read from the
 that is generated beside the client, so the server cannot drift from the spec by a typo.
 """
 
+import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib import resources
 from typing import Any
 
@@ -15,6 +17,8 @@ from attrs import define, field, frozen
 
 from tinkex.local.problem import Problem
 
+# How integers begin that are just below the least one of 64 bits, as the least one itself does.
+_LEAST = b"-922337203685477"
 _METHODS = ("get", "put", "post", "delete", "patch")
 _MOST_ERRORS = 10
 _MOST_TEXT = 300
@@ -71,10 +75,7 @@ class Operation:
             return None
         if not content:
             raise Problem(422, [{"loc": ["body"], "msg": "is missing", "type": "missing"}])
-        try:
-            data = orjson.loads(content)
-        except orjson.JSONDecodeError as error:
-            raise Problem(400, f"the request body is not JSON: {error}") from error
+        data = _loaded(content)
         if self._validator is None:
             self._validator = compile_schema(
                 {"$ref": f"#/components/schemas/{self.body_name}"}, self._root
@@ -83,6 +84,18 @@ class Operation:
         model = getattr(models, self.body_name)
         # An object that may have any content is a plain dict.
         return model.from_dict(data) if hasattr(model, "from_dict") else data
+
+
+def _loaded(content: bytes) -> Any:
+    try:
+        data = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"the request body is not JSON: {error}") from error
+    if _LEAST in content:
+        # orjson makes floats of integers beyond 64 bits, and of these the least one's own.
+        with suppress(ValueError):
+            data = json.loads(content)
+    return data
 
 
 def load_operations() -> dict[str, Operation]:
