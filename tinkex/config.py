@@ -76,6 +76,7 @@ class Config:
         base_url: The server's URL, with its path prefix, or "local" for the embedded server.
         project_id: The project that new sessions belong to.
         timeout: Seconds that one HTTP attempt may take to answer.
+        http_pool: Name of the client's connections in events and log lines. Each client has its own.
         max_retries: Attempts after the first one.
         breaker_failures: Calls of one operation that fail in a row before the next ones are held
             back at once, see `tinkex.circuit_breaker`; None: none are.
@@ -117,6 +118,7 @@ class Config:
     base_url: str = HOSTED_BASE_URL
     project_id: str | None = None
     timeout: float = 60.0
+    http_pool: str = "default"
     max_retries: int = 10
     breaker_failures: int | None = None
     breaker_reset: float = 30.0

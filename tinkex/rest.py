@@ -32,6 +32,8 @@ from tinkex.types import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tinkex.checkpoints.download import Download
 
 AccessScope = Literal["owned", "accessible"]
@@ -74,6 +76,23 @@ class RestClient(CheckpointAdministration, AccountCalls):
         from tinkex.checkpoints.download import download
 
         return download(self, path, output_dir, force, progress, extract)
+
+    def download_session_trace(
+        self, session_id: str, file: str | os.PathLike[str] | None = None, force: bool = False
+    ) -> Path:
+        """Write a session's trace to a file; see `tinkex.session_trace`.
+
+        >>> rest.download_session_trace(service.session.id, "trace.json")
+        PosixPath('trace.json')
+
+        Raises:
+            ValidationError: The file is there already, and force is not True.
+            RequestFailedError: The server could not make the trace, or not in time.
+            CheckpointError: The file cannot be written, or the download broke.
+        """
+        from tinkex.session_trace import download_session_trace
+
+        return download_session_trace(self, session_id, file, force)
 
     @property
     def config(self) -> Config:

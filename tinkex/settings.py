@@ -26,6 +26,7 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _WIRE_FORMATS = ("auto", "protobuf", "json")
+_POOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
@@ -107,6 +108,12 @@ def _command(value: Any) -> Secret:
 def _header_text(value: Any) -> str:
     if not _HEADER_TEXT.fullmatch(text := _text(value)):
         raise ValueError("must be plain ASCII on one line: it travels in a header")
+    return text
+
+
+def _pool(value: Any) -> str:
+    if not _POOL_NAME.fullmatch(text := _text(value)):
+        raise ValueError("must be a name of at most 64 letters, digits, '-', '_' and '.'")
     return text
 
 
@@ -301,6 +308,7 @@ SETTINGS: dict[str, Setting] = {
     "base_url": _setting("TINKER_BASE_URL", _text),
     "project_id": _setting("TINKER_PROJECT_ID", _text),
     "timeout": _setting("TINKEX_TIMEOUT", _seconds, _seconds_text),
+    "http_pool": _setting("TINKEX_HTTP_POOL", _pool),
     "max_retries": _setting("TINKEX_MAX_RETRIES", _count, _count_text),
     "breaker_failures": _setting("TINKEX_BREAKER_FAILURES", _size, _size_text),
     "breaker_reset": _setting("TINKEX_BREAKER_RESET", _seconds, _seconds_text),

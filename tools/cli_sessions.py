@@ -70,6 +70,7 @@ SESSIONS: dict[str, list[str]] = {
     ],
     "tinkex session list": ["tinkex session list --limit 2"],
     "tinkex session info": [f"tinkex session info {SESSION}"],
+    "tinkex session export-trace": [f"tinkex session export-trace {SESSION} -o trace.json"],
     "tinkex session close": [f"tinkex session close {SESSION}"],
     "tinkex usage": ["tinkex usage"],
     "tinkex checkpoint delete": [f"tinkex checkpoint delete {SAVED}"],

@@ -52,6 +52,8 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("checkpoint", "prune", "--older-than", "soon"), "14d, 12h or 30m"),
     (("session", "info"), "SESSION_ID"),
     (("session", "info", ""), "session_id"),
+    (("session", "export-trace", "x", "-o", "empty.txt"), "file: empty.txt exists already"),
+    (("run", *MODEL, "--prompt", "a", "--http-pool", "a b"), "http_pool must be a name"),
     (("usage", "--days", "15"), "--days"),
     (("usage", "--csv", "--json"), "--csv and --json"),
     (("completion", "tcsh"), "tcsh"),
@@ -90,6 +92,7 @@ MISSING: list[tuple[str, ...]] = [
     ("checkpoint", "download", "tinker://nobody:train:0/weights/x"),
     ("session", "info", "nobody"),
     ("session", "close", "nobody"),
+    ("session", "export-trace", "nobody"),
     ("doctor", "--base-model", "no/model"),
 ]
 
@@ -201,10 +204,26 @@ def test_a_terminal_of_another_encoding_gets_escapes(shell: Shell, tmp_path: Pat
 def test_a_traceback_is_shown_when_it_is_asked_for(shell: Shell) -> None:
     """With --debug, before the paragraph, anywhere on the line."""
     for arguments in (("--debug", "run", "info", "x"), ("run", "info", "x", "--debug")):
-        done = shell(*arguments)
+        done = shell.process(*arguments, strict=False)
         assert done.code == 1
         assert "Traceback (most recent call last)" in done.err
         assert "error: get_training_run was answered with HTTP 404" in done.err
+        assert "HTTP GET /api/v1/training_runs/x error 404" in done.err
+
+
+def test_the_name_of_the_connections_stands_in_log_lines(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By option, else by variable; it tells apart what several programs wrote into one log."""
+    monkeypatch.setenv("TINKEX_HTTP_POOL", "nightly")
+    sampled = ("run", *MODEL, "--prompt", "a", "--max-tokens", "1", "--debug")
+    assert " pool=nightly)" in shell.process(*sampled).err
+    done = shell.process(*sampled, "--http-pool", "evals")
+    assert done.code == 0
+    told = [line for line in done.err.splitlines() if " HTTP " in line]
+    assert any("/asample" in line for line in told)
+    assert all(line.endswith(" pool=evals)") for line in told)
+    assert " HTTP " not in shell.process(*sampled[:-1], "--http-pool", "evals").err
 
 
 def test_settings_that_cannot_be_right_do_not_hide_the_others(

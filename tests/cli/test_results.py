@@ -109,6 +109,16 @@ SCHEMAS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
         },
     ),
     (
+        ("session", "export-trace", "{session_id}"),
+        {
+            "command": "str",
+            "action": "str",
+            "session_id": "str",
+            "destination": "str",
+            "size_bytes": "int",
+        },
+    ),
+    (
         ("model", "list", "NANO"),
         {
             "models": [

@@ -163,7 +163,7 @@ def test_a_bad_argument_is_refused_by_name(setting: str, bad: Any) -> None:
     [
         ("TINKEX_TIMEOUT", "soon"), ("TINKEX_TIMEOUT", "inf"), ("TINKEX_MAX_RETRIES", "1.5"),
         ("TINKEX_ALLOW_INSECURE", "maybe"), ("TINKER_LOG", "loud"),
-        ("TINKEX_WIRE_FORMAT", "xml"), ("TINKEX_PROXY", "nothing"),
+        ("TINKEX_WIRE_FORMAT", "xml"), ("TINKEX_HTTP_POOL", "a b"), ("TINKEX_HTTP_POOL", "x" * 65), ("TINKEX_PROXY", "nothing"),
         ("TINKEX_DEFAULT_HEADERS", "{"), ("TINKEX_DEFAULT_HEADERS", "5"), ("TINKEX_DEFAULT_QUERY", '"x"'),
         ("TINKEX_PROXY_HEADERS", "[1]"), ("TINKEX_CA_BUNDLE", "/no/such/file.pem"),
         ("TINKER_API_KEY", "tml-a\nb"), ("TINKER_BASE_URL", "tinker.example.org"),

@@ -30,7 +30,7 @@ def test_requests_and_queue_changes_are_written_by_default(lines) -> None:
     script = Script().on("GET get_server_capabilities", {"supported_models": []})
     script.on("GET healthz", httpx.ReadError("no"))
     reading = attach_logger("info")
-    with scripted_service(script, max_retries=0) as service:
+    with scripted_service(script, max_retries=0, http_pool="evals") as service:
         service.get_server_capabilities()
         with pytest.raises(TinkexError):
             service.health_check()
@@ -42,9 +42,9 @@ def test_requests_and_queue_changes_are_written_by_default(lines) -> None:
     assert detach(reading)
     emit(QueueStateChange(state="active", reason=None, operation="optim_step"))
     told = lines()
-    path = "/api/v1/get_server_capabilities"
-    assert f"INFO HTTP GET {path} start (get_server_capabilities, {service.base_url})" in told
-    assert f"INFO HTTP GET {path} ok 200 in 0 ms, retries=0 ({service.base_url})" in told
+    path, where = "/api/v1/get_server_capabilities", f"{service.base_url} pool=evals"
+    assert f"INFO HTTP GET {path} start (get_server_capabilities, {where})" in told
+    assert f"INFO HTTP GET {path} ok 200 in 0 ms, retries=0 ({where})" in told
     assert any(
         line.startswith("ERROR HTTP GET /api/v1/healthz TransportError after") for line in told
     )

@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "tinkex.cli.report",
         "Gather what a maintainer needs to help you; no secret is in it.",
     ),
-    "session": ("tinkex.cli.session", "Look at sessions, and close them."),
+    "session": ("tinkex.cli.session", "Look at sessions, close them, and export their traces."),
     "auth": ("tinkex.cli.auth", "Keep the API key in a file, and see which key is in use."),
     "chat": ("tinkex.cli.chat", "Talk to a model."),
     "train": ("tinkex.cli.train", "Fine-tune a model on the lines of a file."),

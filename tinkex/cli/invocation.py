@@ -66,8 +66,14 @@ class Invocation:
             enable_logging("debug" if self.debug else config.log_level)
         from tinkex.service import ServiceClient
 
-        with ServiceClient(config=config, on_queue_state=self._tell_queue_state) as service:
-            yield service
+        with contextlib.ExitStack() as stack:
+            if self.debug:
+                from tinkex.events import attach_logger, detach
+
+                stack.callback(detach, attach_logger("debug"))
+            yield stack.enter_context(
+                ServiceClient(config=config, on_queue_state=self._tell_queue_state)
+            )
 
     @contextlib.contextmanager
     def rest(self) -> "Iterator[RestClient]":

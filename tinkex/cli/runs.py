@@ -64,6 +64,11 @@ Example:
     metavar="FILE",
     help="Write the samples to this file instead of stdout.",
 )
+@click.option(
+    "--http-pool",
+    metavar="NAME",
+    help="Name of the connections in log lines; see --debug.  [env: TINKEX_HTTP_POOL]",
+)
 @pass_invocation
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> Any:
@@ -71,6 +76,7 @@ def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> An
     if ctx.invoked_subcommand is not None:
         return None
     _check(options, invocation.as_json)
+    invocation.remember("http_pool", options.pop("http_pool"))
     from tinkex.cli.sampling import sample
 
     return sample(invocation, **options)

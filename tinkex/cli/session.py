@@ -1,6 +1,7 @@
-"""`tinkex session list`, `info` and `close`."""
+"""`tinkex session list`, `info`, `close` and `export-trace`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,13 +10,14 @@ from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Group
 from tinkex.cli.paging import collect, heading, list_options, scope_option
 from tinkex.cli.tables import facts, table
+from tinkex.cli.text import size
 
 PAGE = 1000
 
 
 @click.group("session", cls=Group)
 def command() -> None:
-    """Look at sessions, and close them."""
+    """Look at sessions, close them, and export their traces."""
 
 
 @command.command("list")
@@ -88,3 +90,32 @@ def close_session(invocation: Invocation, session_id: str) -> Any:
         rest.request("POST", f"/api/v1/sessions/{checked}/finish", body)
     result = {"command": "session", "action": "close", "session_id": session_id}
     return invocation.show(result, lambda: [f"Closed {session_id}"])
+
+
+@command.command("export-trace")
+@click.argument("session_id", metavar="SESSION_ID")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the trace to this file.  [default: SESSION_ID.trace.json in the current folder]",
+)
+@click.option("--force", is_flag=True, help="Replace a file of that name.")
+@pass_invocation
+def export_trace(invocation: Invocation, session_id: str, output: Path | None, force: bool) -> Any:
+    """Save when each request of a session waited, ran and ended.
+
+    Open the file with https://ui.perfetto.dev or chrome://tracing.
+    """
+    with invocation.rest() as rest, invocation.progress("Exporting the trace"):
+        file = rest.download_session_trace(session_id, output, force)
+    written = file.stat().st_size
+    result = {
+        "command": "session",
+        "action": "export_trace",
+        "session_id": session_id,
+        "destination": str(file),
+        "size_bytes": written,
+    }
+    return invocation.show(result, lambda: [f"Saved the trace to {file} ({size(written)})"])

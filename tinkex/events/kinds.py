@@ -24,6 +24,7 @@ class HttpRequest(Event):
         method: GET, POST, ….
         path: The path, without the query.
         base_url: The server.
+        pool: The name of the client's connections, its setting `http_pool`.
         caller: The call that the request serves, such as ``forward_backward`` for a poll.
         model: The base model that it is about, as far as the client knows it.
         session_id: The session, if there is one yet.
@@ -34,6 +35,7 @@ class HttpRequest(Event):
     method: str
     path: str
     base_url: str
+    pool: str = "default"
     caller: str | None = None
     model: str | None = None
     session_id: str | None = None

@@ -9,7 +9,12 @@ from itertools import count
 
 from tinkex.errors import ValidationError
 from tinkex.events.bus import Event, Subscription, subscribe
-from tinkex.events.kinds import HttpRequestException, HttpRequestStart, HttpRequestStop
+from tinkex.events.kinds import (
+    HttpRequest,
+    HttpRequestException,
+    HttpRequestStart,
+    HttpRequestStop,
+)
 from tinkex.queue_state import QueueStateChange
 
 log = logging.getLogger("tinkex.events")
@@ -80,20 +85,24 @@ def _writer(level: int) -> Callable[[Event], None]:
     return write
 
 
+def _server(event: HttpRequest) -> str:
+    return f"{event.base_url} pool={event.pool}"
+
+
 def line(event: Event) -> str:
     """Return the event in one line for people."""
     match event:
         case HttpRequestStart():
-            return f"HTTP {event.method} {event.path} start ({event.operation}, {event.base_url})"
+            return f"HTTP {event.method} {event.path} start ({event.operation}, {_server(event)})"
         case HttpRequestStop():
             return (
                 f"HTTP {event.method} {event.path} {event.result} {event.status_code} in "
-                f"{event.duration * 1000:.0f} ms, retries={event.retries} ({event.base_url})"
+                f"{event.duration * 1000:.0f} ms, retries={event.retries} ({_server(event)})"
             )
         case HttpRequestException():
             return (
                 f"HTTP {event.method} {event.path} {event.error_type} after "
-                f"{event.duration * 1000:.0f} ms, retries={event.retries} ({event.base_url})"
+                f"{event.duration * 1000:.0f} ms, retries={event.retries} ({_server(event)})"
             )
         case QueueStateChange():
             why = f" ({event.reason})" if event.reason else ""

@@ -46,6 +46,7 @@ class Observed:
             "method": request.method,
             "path": request.path,
             "base_url": transport.config.base_url,
+            "pool": transport.config.http_pool,
             "caller": scope.operation if scope else None,
             "model": scope.model if scope else None,
             "session_id": transport.session_id,
