@@ -1,0 +1,249 @@
+"""What the docs let a reader type is typed here, block by block, in a copy of the project."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *(ROOT / folder / "README.md" for folder in ("examples", "codegen", "bench")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Each block that is no Python program, and the test that runs it.
+RUN = {
+    "README.md sh 0": "test_make_does_what_the_pages_say",
+    "CONTRIBUTING.md sh 0": "test_make_does_what_the_pages_say",
+    "examples/README.md sh 0": "test_the_examples_are_run_as_their_page_says",
+    "docs/getting-started.md sh 0": "test_tinkex_is_installed_as_the_pages_say",
+    "docs/finetuning.md sh 0": "test_tinkex_is_installed_as_the_pages_say",
+    "docs/getting-started.md sh 1": "test_exported_settings_count",
+    "docs/many-gpus.md sh 0": "test_exported_settings_count",
+    "docs/local-server.md sh 0": "test_a_server_is_started_and_found",
+    "docs/wire-formats.md sh 0": "test_a_server_is_started_and_found",
+    "docs/testing.md toml 0": "test_the_faults_of_the_page_are_played",
+    "docs/finetuning.md json 0": "test_finetuning.test_the_lines_that_the_guide_shows_can_be_read",
+} | {
+    f"docs/finetuning.md sh {number}": "test_finetuning.test_the_commands_of_the_guide_work"
+    for number in range(1, 5)
+}
+IN_ITS_OWN_VENV = pytest.mark.skipif(
+    Path(sys.prefix) != ROOT / ".venv", reason="make uses .venv, and this is another environment"
+)
+
+
+def blocks() -> dict[str, str]:
+    """Return every block with a language, by page, language and number."""
+    found: dict[str, str] = {}
+    for page in PAGES:
+        numbers: dict[str, int] = {}
+        for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+            number = numbers[language] = numbers.get(language, -1) + 1
+            found[f"{page.relative_to(ROOT).as_posix()} {language} {number}"] = text
+    return found
+
+
+BLOCKS = blocks()
+
+
+def test_every_block_is_run_by_a_test() -> None:
+    """Python by test_pages.py, the sessions of cli.md below, and the rest as the table says."""
+    rest = {name for name in BLOCKS if " python " not in name and "cli.md console" not in name}
+    assert rest == set(RUN)
+    known = (ROOT / "tests/docs/test_finetuning.py").read_text(encoding="utf-8")
+    for name in set(RUN.values()):
+        module, _, function = name.rpartition(".")
+        assert f"def {function}" in known if module else function in globals()
+
+
+def type_in(
+    text: str, folder: Path, home: Path, *, timeout: float = 240, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Type lines into a shell, as a user who has nothing of this project but a clone."""
+    return subprocess.run(
+        ["bash", "-e", "-c", text],
+        cwd=folder,
+        env=environment(home, **settings),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def environment(home: Path, **settings: str) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("PIP_", "LANG", "LC_", "SSL_")) or name.lower().endswith("_proxy")
+    }
+    path = [Path(sys.executable).parent, Path(sys._base_executable).parent]
+    return {
+        **kept,
+        "PATH": os.pathsep.join([*map(str, path), "/usr/local/bin", "/usr/bin", "/bin"]),
+        "HOME": str(home),
+        "TINKEX_LOCAL_DIR": str(home / "data"),
+        **settings,
+    }
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy what is tracked, so that nothing lands in this folder."""
+    made = tmp_path_factory.mktemp("clone") / "tinkex"
+    left_out = shutil.ignore_patterns(".?*", "__pycache__", "build", "dist", "tmp", "*-output")
+    shutil.copytree(ROOT, made, ignore=left_out)
+    return made
+
+
+@pytest.fixture
+def made_clone(clone: Path) -> Iterator[Path]:
+    """Give the copy the environment that make has filled already."""
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    yield clone
+    (clone / ".venv").unlink()
+
+
+@IN_ITS_OWN_VENV
+def test_make_does_what_the_pages_say(made_clone: Path, tmp_path: Path) -> None:
+    """`make demo` trains; `make test` is what runs this, so it only says here what it would do."""
+    typed = BLOCKS["README.md sh 0"]
+    for block in (typed, BLOCKS["CONTRIBUTING.md sh 0"]):
+        commands = [line.partition("#")[0].strip() for line in block.splitlines()]
+        assert commands == ["make demo", "make test"]
+    done = type_in(typed.replace("make test ", "make -n test "), made_clone, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "-m pytest" in done.stdout
+    assert "16 of 16" in done.stdout
+
+
+@IN_ITS_OWN_VENV
+def test_the_examples_are_run_as_their_page_says(made_clone: Path, tmp_path: Path) -> None:
+    """One of them, all of them (each has a test of its own, so here make only says it), and some."""
+    typed = BLOCKS["examples/README.md sh 0"]
+    assert "\nmake examples  " in typed
+    typed = typed.replace("\nmake examples  ", "\nmake -n examples  ")
+    done = type_in(typed, made_clone, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "examples/run_all.py" in done.stdout
+    assert re.search(r"^sft_jsonl +[\d.]+  ok$", done.stdout, re.MULTILINE)
+    assert re.search(r"^dpo_preferences +[\d.]+  ok$", done.stdout, re.MULTILINE)
+
+
+def test_tinkex_is_installed_as_the_pages_say(clone: Path, tmp_path: Path) -> None:
+    """A new environment, everything from the package index, and the command is there."""
+    probe = f"{sys.executable} -m pip download --quiet --no-deps --dest {tmp_path} hatchling"
+    settings = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
+    if type_in(probe, tmp_path, tmp_path, **settings).returncode:
+        pytest.skip("no package index is in reach")
+    typed = BLOCKS["docs/getting-started.md sh 0"] + BLOCKS["docs/finetuning.md sh 0"]
+    # Elsewhere, or Python would find the clone's own folder first.
+    shown = "cd ~; python -c 'import sys, tinkex, matplotlib; print(sys.prefix, tinkex.__file__)'"
+    try:
+        done = type_in(typed + shown, clone, tmp_path, timeout=400, **settings)
+    finally:
+        shutil.rmtree(clone / ".venv", ignore_errors=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^tinkex \d", done.stdout, re.MULTILINE)
+    prefix, file = done.stdout.splitlines()[-1].split()
+    assert prefix == str(clone / ".venv")
+    assert file.startswith(prefix)
+
+
+@pytest.mark.parametrize("block", ["docs/getting-started.md sh 1", "docs/many-gpus.md sh 0"])
+def test_exported_settings_count(block: str, tmp_path: Path) -> None:
+    """What the block exports, the SDK finds."""
+    exported = dict(re.findall(r"(TINK\w+)=(\S+)", BLOCKS[block]))
+    assert exported
+    done = type_in(BLOCKS[block] + "tinkex config show --json", tmp_path, tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["problems"] == []
+    sources = {row["variable"]: row["source"] for row in told["settings"]}
+    for name in exported:
+        assert sources[name] == f"environment {name}"
+
+
+@contextmanager
+def served(command: str, home: Path) -> Iterator[int]:
+    """Type a line that starts a server on a free port, and press Ctrl-C in the end."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = re.sub(r" --port \d+", "", command.partition("#")[0]).strip()
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {command} --port {port}"],
+        cwd=home,
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = ""
+        while "TINKER_API_KEY" not in said:
+            said += process.stdout.readline()
+            assert process.poll() is None, said
+        yield port
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) in (0, 130)
+
+
+@pytest.mark.parametrize("block", ["docs/local-server.md sh 0", "docs/wire-formats.md sh 0"])
+def test_a_server_is_started_and_found(block: str, tmp_path: Path) -> None:
+    """The second line leads other programs to the server of the first; 8420 is where it is."""
+    serve, export = BLOCKS[block].splitlines()
+    with served(serve, tmp_path) as port:
+        assert "http://127.0.0.1:8420" in export
+        found = export.replace(":8420", f":{port}")
+        done = type_in(f"{found}\ntinkex doctor --json", tmp_path, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["base_url"] == f"http://127.0.0.1:{port}"
+
+
+def test_the_faults_of_the_page_are_played(tmp_path: Path) -> None:
+    """A sample's second poll is answered with 503, and the client gets over it."""
+    (tmp_path / "faults.toml").write_text(BLOCKS["docs/testing.md toml 0"], encoding="utf-8")
+    sample = "tinkex run --base-model tinkex/nano --prompt a --max-tokens 2 --debug"
+    with served("tinkex serve --faults faults.toml --latency 5", tmp_path) as port:
+        done = type_in(
+            f"{sample}; {sample}",
+            tmp_path,
+            tmp_path,
+            TINKER_BASE_URL=f"http://127.0.0.1:{port}",
+        )
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"retrieve_future (\w+ \d+) in", done.stderr) == [
+        "ok 200",
+        "error 503",
+        "ok 200",
+    ]
+
+
+def test_the_sessions_of_the_command_line_can_be_typed_again() -> None:
+    """Every line of docs/cli.md runs, and shows as many lines as the page has."""
+    code = "import json, cli_sessions; print(json.dumps(cli_sessions.recorded()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    sessions = json.loads(done.stdout.splitlines()[-1])
+    page = [text.rstrip() for name, text in BLOCKS.items() if "cli.md console" in name]
+    assert len(sessions) == len(page)
+    again = sorted(text.rstrip().splitlines()[0] for text in sessions.values())
+    assert again == sorted(text.splitlines()[0] for text in page)
