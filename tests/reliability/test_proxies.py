@@ -58,6 +58,16 @@ def plain() -> Iterator[Open]:
         transport.close()
 
 
+def resolve_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server's name be this machine's."""
+    found = socket.getaddrinfo
+
+    def resolve(host: Any, *rest: Any, **more: Any) -> Any:
+        return found("127.0.0.1" if host in (HOST, HOST.encode()) else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
 @pytest.mark.holds("F41")
 @pytest.mark.parametrize("by", ["argument", "HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_a_plain_server_is_reached_through_the_proxy(
@@ -102,12 +112,7 @@ def test_an_exempted_server_is_reached_without_the_proxy(
     proxy: ProxyServer, raw: RawServer, plain: Open, exempt: str, monkeypatch
 ) -> None:
     """NO_PROXY names hosts and domains."""
-    found = socket.getaddrinfo
-
-    def resolve(host: Any, *rest: Any, **more: Any) -> Any:
-        return found("127.0.0.1" if host in (HOST, HOST.encode()) else host, *rest, **more)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    resolve_here(monkeypatch)
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("NO_PROXY", exempt)
     assert plain(f"http://{HOST}:{raw.port}").send(calls.read()).content == BODY
@@ -168,6 +173,21 @@ def test_a_step_is_sent_again_where_the_proxy_died_before_the_tunnel(
     with pytest.raises(ProxyError) as caught:
         transport.send(calls.unkeyed())
     assert len(caught.value.attempts) == 3
+
+
+@pytest.mark.holds("F41")
+def test_a_server_that_httpx_found_exempted_is_not_taken_for_the_proxy(
+    raw: RawServer, proxy: ProxyServer, plain: Open, monkeypatch
+) -> None:
+    """NO_PROXY may name a port; what then breaks is the server's connection."""
+    resolve_here(monkeypatch)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("NO_PROXY", f"http://{HOST}:{raw.port}")
+    raw.play = lambda number, request: None
+    with pytest.raises(TransportError) as caught:
+        plain(f"http://{HOST}:{raw.port}", max_retries=0).send(calls.read())
+    assert len(raw.received) == 1
+    assert not isinstance(caught.value, ProxyError)
 
 
 @pytest.mark.holds("F41")

@@ -65,7 +65,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         try:
             with (
                 without_queries(),
-                told_download(url, partial.file, source.clock),
+                told_download(url, partial.file, source.clock, source.config.http_pool),
                 _answer(source.config, url, partial) as response,
             ):
                 _take(response, partial, progress, source.most_bytes)

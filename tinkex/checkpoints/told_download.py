@@ -15,13 +15,14 @@ OPERATION = "download_archive"
 
 
 @contextlib.contextmanager
-def told_download(url: str, file: Path, clock: Clock) -> Iterator[None]:
+def told_download(url: str, file: Path, clock: Clock, pool: str) -> Iterator[None]:
     """Tell when an attempt to fetch a file begins and how it ends.
 
     Args:
         url: Where from; its scheme and host are told.
         file: Where to, possibly behind what is there.
         clock: What durations are measured by.
+        pool: The name of the client's connections.
     """
     if not is_heard():
         yield
@@ -32,6 +33,7 @@ def told_download(url: str, file: Path, clock: Clock) -> Iterator[None]:
     host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
     facts: dict[str, Any] = {
         "operation": OPERATION, "method": "GET", "path": "", "base_url": f"{parts.scheme}://{host}",
+        "pool": pool,
     }  # fmt: skip
     before, began = _size(file), clock.now()
     emit(HttpRequestStart(**facts))

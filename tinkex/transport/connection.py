@@ -134,9 +134,7 @@ class ByHttpx:
         return self._broken(error) if isinstance(error, httpx.HTTPError) else None
 
     def _extensions(self) -> dict[str, Any] | None:
-        if not self._has_proxy:
-            return None
-        return {"trace": ProxyLeg(is_tunnelled=self._base_url.startswith("https:"))}
+        return {"trace": ProxyLeg()} if self._has_proxy else None
 
     def _broken(self, error: httpx.HTTPError) -> Broken:
         text = self._credentials.redact(printable(str(error))) or type(error).__name__

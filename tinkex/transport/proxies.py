@@ -19,16 +19,18 @@ class ProxyLeg:
     may be either's doing.
     """
 
-    def __init__(self, *, is_tunnelled: bool) -> None:
-        self._is_tunnelled = is_tunnelled
+    def __init__(self) -> None:
         self.waits_for_proxy = False
         self.waits_for_tunnel = False
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
         """Note one event of a request on its way."""
         if event == "http11.send_request_headers.started":
-            self.waits_for_tunnel = info["request"].method == b"CONNECT"
-            self.waits_for_proxy = self.waits_for_tunnel or not self._is_tunnelled
+            request = info["request"]
+            self.waits_for_tunnel = request.method == b"CONNECT"
+            # Only a proxy is asked for a whole URL; httpx may have found the server exempted.
+            is_forwarded = request.url.target.startswith(b"http://")
+            self.waits_for_proxy = self.waits_for_tunnel or is_forwarded
         elif event == "http11.receive_response_headers.complete":
             self.waits_for_tunnel = self.waits_for_proxy = False
 
