@@ -13,7 +13,6 @@ import re
 import shlex
 import stat
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 
 from tinkex.errors import ConfigurationError
 from tinkex.secret import Secret
+from tinkex.whole_file import PRIVATE, write_whole
 
 __all__ = ["CredentialsFile", "KeyCommand", "KeyFunction", "KeySource"]
 
@@ -251,18 +251,8 @@ class CredentialsFile:
         folder = self.path.parent
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True)
-        # mkstemp makes it 0600; a link that was planted under the name is replaced, not followed.
-        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{self.path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(content, file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        # A link that was planted under the name is replaced, not followed.
+        write_whole(self.path, json.dumps(content, indent=2).encode(), mode=PRIVATE, durable=True)
 
 
 def _argv(command: str) -> list[str]:

@@ -12,6 +12,7 @@ from tinkex.checks import checked_name
 from tinkex.errors import CheckpointError, ValidationError
 from tinkex.finetune.examples import ExampleFile
 from tinkex.finetune.recipe import Recipe
+from tinkex.whole_file import write_whole
 
 PLAN = "finetune.json"
 METRICS = "metrics.jsonl"
@@ -88,11 +89,8 @@ class Plan:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            draft = folder / f".{PLAN}"
-            draft.write_text(
-                json.dumps({"format": _FORMAT, **asdict(self)}, indent=1), encoding="utf-8"
-            )
-            draft.replace(folder / PLAN)
+            written = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1)
+            write_whole(folder / PLAN, written.encode())
         except OSError as error:
             raise CheckpointError(
                 f"{folder} cannot be written to: {error.strerror or error}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from attrs import evolve, field, frozen
 
 from tinkex.checkpoints.staging import try_lock
 from tinkex.errors import CheckpointError, ValidationError
+from tinkex.whole_file import write_whole
 
 FORMAT = 1
 FILE_NAME = "run.json"
@@ -175,19 +175,8 @@ def write_run(folder: Path, record: RunRecord) -> None:
         CheckpointError: It cannot be written.
     """
     file = folder / FILE_NAME
-    # A name of its own: a process that was killed while it wrote may have left one behind.
-    draft = folder / f".{FILE_NAME}.{secrets.token_hex(4)}"
     try:
-        try:
-            with draft.open("w", encoding="utf-8") as stream:
-                stream.write(record.as_json())
-                stream.flush()
-                os.fsync(stream.fileno())
-            draft.replace(file)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-        _sync_folder(folder)
+        write_whole(file, record.as_json().encode(), durable=True)
     except OSError as error:
         raise CheckpointError(f"{file} cannot be written: {error.strerror or error}") from None
 
@@ -241,13 +230,3 @@ def _check_keys(value: Any) -> None:
     elif isinstance(value, list | tuple):
         for inner in value:
             _check_keys(inner)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened, and renaming is durable enough
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

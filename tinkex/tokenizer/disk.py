@@ -7,9 +7,10 @@ import hashlib
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from tinkex.whole_file import PRIVATE, write_whole
 
 log = logging.getLogger("tinkex.tokenizer")
 
@@ -40,7 +41,7 @@ def kept(
             content = _read(file)
             if content is None:
                 content = make()
-                _write(file, content)
+                write_whole(file, _digest(content) + b"\n" + content, mode=PRIVATE)
             return content
     except OSError as error:
         log.info("%s cannot be written, so nothing is kept there: %s", file, error)
@@ -54,18 +55,6 @@ def _read(file: Path) -> bytes | None:
     except OSError:
         return None
     return content if digest == _digest(content) else None
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Put a file in its place at once, so that no reader ever sees half of it."""
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(_digest(content) + b"\n" + content)
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _digest(content: bytes) -> bytes:
