@@ -258,6 +258,7 @@ def rest(client: RestClient) -> None:
         Iterator[types.SessionSummary],
     )
     assert_type(client.export_session_trace("s").url, str | None)
+    assert_type(client.download_session_trace("s", "trace.json", force=True), Path)
     assert_type(client.copy_weights(path).tinker_path, str)
     assert_type(client.get_external_weights_urls(path).urls, dict[str, str])
     hour = datetime(2026, 1, 1, tzinfo=UTC)
