@@ -100,7 +100,7 @@ def test_a_program_in_the_docs_runs(program: str, running: dict[str, Running]) -
 def test_the_readmes_program_learns_its_answer(program: str, running: dict[str, Running]) -> None:
     """The first program ends with the answer that it was trained on; it has ten lines."""
     last = running[program].result().stdout.splitlines()[-1]
-    assert last == "My cat is called Fig, and she is very clever."
+    assert last == "My cat is called Fig, the clever one."
     lines = [line for line in program.splitlines() if line and not line.startswith("from ")]
     assert len(lines) == 10
 
