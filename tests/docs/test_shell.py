@@ -142,6 +142,7 @@ def test_the_examples_are_run_as_their_page_says(made_clone: Path, tmp_path: Pat
     assert re.search(r"^dpo_preferences +[\d.]+  ok$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.timeout(600)
 def test_tinkex_is_installed_as_the_pages_say(clone: Path, tmp_path: Path) -> None:
     """A new environment, everything from the package index, and the command is there."""
     probe = f"{sys.executable} -m pip download --quiet --no-deps --dest {tmp_path} hatchling"
