@@ -11,7 +11,7 @@ from pathlib import Path
 from tinkex.account import TRACE_PATIENCE
 from tinkex.checkpoints.fetch import Source, fetch
 from tinkex.checkpoints.partial import Partial
-from tinkex.checkpoints.staging import discard, staging
+from tinkex.checkpoints.staging import abandon, discard, staging
 from tinkex.checks import checked_id
 from tinkex.errors import CheckpointError, RequestFailedError, ValidationError
 from tinkex.rest import RestClient
@@ -51,11 +51,7 @@ def download_session_trace(
     """
     name = _NOT_IN_NAMES.sub("_", checked_id(session_id, "session_id")) + ".trace.json"
     target = Path(file) if file is not None else Path.cwd() / name
-    if target.is_dir() or (target.exists() and not force):
-        raise ValidationError(
-            f"{target} exists already; choose another name, or pass force=True to replace a file",
-            path="file",
-        )
+    _check_target(target, force=force)
     signs = _signs(rest, session_id, patience)
     # Asked for before anything is written: a session that is not there leaves nothing behind.
     signs = itertools.chain([next(signs)], signs)
@@ -64,8 +60,14 @@ def download_session_trace(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with staging(target.parent, target.name) as folder:
-            partial = Partial(folder / "trace")
-            fetch(source, partial, None)
+            partial = Partial(folder / "trace.partial")
+            try:
+                fetch(source, partial, None)
+                # Somebody may have made the target while it came.
+                _check_target(target, force=force)
+            except BaseException:
+                abandon(folder)
+                raise
             partial.finish(target)
             discard(folder)
     except OSError as error:
@@ -74,6 +76,14 @@ def download_session_trace(
             "space, or choose another file"
         ) from error
     return target
+
+
+def _check_target(target: Path, *, force: bool) -> None:
+    if target.is_dir() or (target.exists() and not force):
+        raise ValidationError(
+            f"{target} exists already; choose another name, or pass force=True to replace a file",
+            path="file",
+        )
 
 
 def _signs(rest: RestClient, session_id: str, patience: float) -> Iterator[str]:

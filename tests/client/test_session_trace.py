@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.archive_host import ArchiveHost, archive_host
@@ -12,8 +13,14 @@ from support.clock import FakeClock
 from support.nano import nano_service
 from support.scripted import Script, scripted_service
 
-from tinkex import RestClient, ServiceClient
-from tinkex.errors import CheckpointError, NotFoundError, RequestFailedError, ValidationError
+from tinkex import RestClient, ServiceClient, session_trace
+from tinkex.errors import (
+    CheckpointError,
+    DownloadIncompleteError,
+    NotFoundError,
+    RequestFailedError,
+    ValidationError,
+)
 from tinkex.types import AdamParams, Datum, ModelInput
 
 __all__ = ["nano_service"]
@@ -81,6 +88,39 @@ def test_a_session_that_is_not_there_leaves_nothing(
     with pytest.raises(NotFoundError):
         nano_service.create_rest_client().download_session_trace("nobody", tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_download_leaves_nothing_and_a_cut_one_what_it_has(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """Beside the target stands only what the next call can go on with."""
+    host.statuses = [404]
+    with pytest.raises(CheckpointError, match="HTTP 404"):
+        rest.download_session_trace("S", tmp_path / "t")
+    assert list(tmp_path.iterdir()) == []
+    host.cuts = [100_000, 10, 10, 10, 10]
+    with pytest.raises(DownloadIncompleteError, match="broke 5 times"):
+        rest.download_session_trace("S", tmp_path / "t")
+    assert [path.name for path in tmp_path.iterdir()] == [".t.partial"]
+    assert rest.download_session_trace("S", tmp_path / "t").read_bytes() == TRACE
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]
+
+
+def test_a_file_that_somebody_makes_meanwhile_stays(
+    rest: RestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked for again when the trace is there, as for a checkpoint."""
+    file = tmp_path / "t"
+    fetched = session_trace.fetch
+
+    def slow(*arguments: Any) -> None:
+        fetched(*arguments)
+        file.write_text("mine")
+
+    monkeypatch.setattr(session_trace, "fetch", slow)
+    with pytest.raises(ValidationError, match="exists already"):
+        rest.download_session_trace("S", file)
+    assert file.read_text() == "mine"
 
 
 def test_an_id_chooses_no_folder(

@@ -18,7 +18,7 @@ from tinkex.checkpoints.extract import Limits, iter_files, safe_paths
 from tinkex.checkpoints.extract import extract as unpack
 from tinkex.checkpoints.fetch import Progress, Source, fetch
 from tinkex.checkpoints.partial import Partial
-from tinkex.checkpoints.staging import discard, staging
+from tinkex.checkpoints.staging import abandon, discard, staging
 from tinkex.errors import (
     ApiError,
     CheckpointError,
@@ -190,9 +190,7 @@ def _into(job: _Job, folder: Path, target: Path, *, force: bool) -> None:
         _bring(job, folder, files)
     except BaseException:
         shutil.rmtree(scratch)
-        # What came is of use to the next call, if its version is known.
-        if not any(Partial(part).size() for part in folder.glob("*.partial")):
-            discard(folder)
+        abandon(folder)
         raise
     try:
         files.joinpath(MARKER).write_text(json.dumps({"path": job.path}), encoding="utf-8")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from tinkex.checkpoints.partial import Partial
 from tinkex.errors import CheckpointError
 
 _LOCK = "lock"
@@ -39,6 +40,12 @@ def staging(parent: Path, name: str) -> Iterator[Path]:
                 yield folder
                 return
         # The one before us threw the folder away between our opening and our locking it.
+
+
+def abandon(folder: Path) -> None:
+    """Throw a staging folder away, unless what came is of use to the next call."""
+    if not any(Partial(part).size() for part in folder.glob("*.partial")):
+        discard(folder)
 
 
 def discard(folder: Path) -> None:
