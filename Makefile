@@ -16,6 +16,12 @@ VERSION_TESTS := tests --ignore=tests/codegen --ignore=tests/spec --ignore=tests
 WITH ?=
 VERSION_NEEDS := --editable '.[local,cli,hub,chat,zstd,progress,plot,otel$(WITH)]' \
 	pytest pytest-timeout hypothesis jsonschema protobuf tiktoken opentelemetry-sdk
+# $(call test_versions,<venv>,<which versions, as options of pip install>)
+define test_versions
+@$(PYTHON) -m venv $(1)
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2) $(VERSION_NEEDS)
+TINKEX_SCHEMATHESIS=$(CURDIR)/$(PY) $(1)/bin/python -m pytest $(VERSION_TESTS)
+endef
 AUDIT := .venv-audit
 
 .PHONY: audit test-lowest test-newest help demo test lint types tests check-generated generate examples interop serve bench soak docs format coverage clean
@@ -46,14 +52,10 @@ tests: $(DEV)
 	$(PY) -m pytest
 
 test-lowest: $(DEV)  ## run the tests with the lowest versions of all dependencies, in a venv of its own
-	@$(PYTHON) -m venv $(LOWEST)
-	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt $(VERSION_NEEDS)
-	TINKEX_SCHEMATHESIS=$(CURDIR)/$(PY) $(LOWEST)/bin/python -m pytest $(VERSION_TESTS)
+	$(call test_versions,$(LOWEST),--constraint constraints-lowest.txt)
 
 test-newest: $(DEV)  ## run the tests with the newest versions of all dependencies, in a venv of its own
-	@$(PYTHON) -m venv $(NEWEST)
-	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager $(VERSION_NEEDS)
-	TINKEX_SCHEMATHESIS=$(CURDIR)/$(PY) $(NEWEST)/bin/python -m pytest $(VERSION_TESTS)
+	$(call test_versions,$(NEWEST),--upgrade --upgrade-strategy eager)
 
 audit: $(RUNTIME)  ## ask the public advisory database about the installed packages (needs the internet)
 	@$(PYTHON) -m venv $(AUDIT)

@@ -40,12 +40,15 @@ class GenerationError(Exception):
     """The client cannot be generated; the message says what to do."""
 
 
+def pinned_tools() -> dict[str, str]:
+    """Return the versions that codegen/requirements.txt pins."""
+    lines = (FOLDER / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+
+
 def check_tools() -> None:
     """Refuse tools of another version than codegen/requirements.txt pins."""
-    for line in (FOLDER / "requirements.txt").read_text(encoding="utf-8").splitlines():
-        name, separator, pinned = line.partition("==")
-        if line.startswith("#") or not separator:
-            continue
+    for name, pinned in pinned_tools().items():
         try:
             installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -144,14 +147,12 @@ def generate(spec_path: Path, output: Path) -> None:
 
 def provenance(spec_path: Path) -> dict[str, Any]:
     """Return what the package is made from, so that a copy of it can be traced: checksums and versions."""
-    lines = (FOLDER / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    tools = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
     parts = [FOLDER / "config.yaml", *sorted((FOLDER / "runtime").glob("*.py"))]
     parts += sorted(path for path in (FOLDER / "templates").rglob("*") if path.is_file())
     return {
         "made_by": "codegen/generate.py",
         "description": {"file": spec_path.name, "sha256": _sha256(spec_path)},
-        "tools": tools,
+        "tools": pinned_tools(),
         "parts": {path.relative_to(FOLDER).as_posix(): _sha256(path) for path in parts},
     }
 
