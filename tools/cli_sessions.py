@@ -203,6 +203,8 @@ def _names(folder: Path) -> dict[str, str]:
 
 def _serve(folder: Path) -> str:
     """Run the server as a program until it has said where it is."""
+    from support.greeting import greeting_of
+
     code = "from tinkex.cli import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", code, "serve", "--port", "0", "--data-dir", str(folder / "served")],
@@ -210,10 +212,7 @@ def _serve(folder: Path) -> str:
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        assert process.stdout is not None
-        said = ""
-        while "TINKER_API_KEY" not in said:
-            said += process.stdout.readline()
+        said = greeting_of(process)
         process.send_signal(signal.SIGINT)
         said += "^C" + process.communicate(timeout=60)[0]
     said = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8420", said)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.pages import fenced, type_in
 
 from tinkex.finetune import read_examples
 
@@ -18,29 +16,11 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "finetuning.md"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-
-
 def test_the_commands_of_the_guide_work(tmp_path: Path) -> None:
     """From the dry run to an order that is read right, as a reader types them."""
     shutil.copy(ROOT / "examples/data/orders.jsonl", tmp_path)
-    commands = [block for block in blocks("sh") if not block.startswith("pip ")]
-    env = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}/usr/bin{os.pathsep}/bin",
-        "HOME": str(tmp_path),
-        "TINKEX_LOCAL_DIR": str(tmp_path / "data"),
-    }
-    done = subprocess.run(
-        ["bash", "-e", "-c", "".join(commands)],
-        env=env,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    commands = [block for block in fenced(PAGE, "sh") if not block.startswith("pip ")]
+    done = type_in("".join(commands), tmp_path, tmp_path)
     assert done.returncode == 0, done.stderr
     shown, _, rest = done.stdout.partition("folder: ")
     assert 'assistant\n⟦{"count": 9, "color": "white"' in shown
@@ -54,7 +34,7 @@ def test_the_commands_of_the_guide_work(tmp_path: Path) -> None:
 def test_the_lines_that_the_guide_shows_can_be_read(tmp_path: Path) -> None:
     """All three forms, as they are printed."""
     file = tmp_path / "forms.jsonl"
-    (lines,) = blocks("json")
+    (lines,) = fenced(PAGE, "json")
     file.write_text(lines)
     assert len(read_examples(file).examples) == 3
 

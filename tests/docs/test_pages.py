@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pytest
 from support.hub_repositories import hub_repositories
+from support.pages import fenced
 
 import tinkex
 from tinkex.cli.group import tinkex as tinkex_command
@@ -29,8 +30,6 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("**/*.md")),
 ]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SHELL = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 HUB_TOKEN = "hf_reader"
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
@@ -40,9 +39,9 @@ def blocks() -> list[object]:
     """List the Python blocks that are whole programs: those that import tinkex."""
     found = []
     for page in PAGES:
-        for number, match in enumerate(BLOCK.finditer(page.read_text(encoding="utf-8"))):
-            if "import tinkex" in match[1] or "from tinkex" in match[1]:
-                found.append(pytest.param(match[1], id=f"{page.name}-{number}"))
+        for number, text in enumerate(fenced(page, "python")):
+            if "import tinkex" in text or "from tinkex" in text:
+                found.append(pytest.param(text, id=f"{page.name}-{number}"))
     return found
 
 
@@ -169,10 +168,10 @@ def test_the_readme_is_short() -> None:
 def test_python_in_the_docs_is_whole_programs() -> None:
     """Each Python block is run by the test above, and none is hidden by its indentation."""
     for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for match in BLOCK.finditer(text):
-            assert re.search(r"^(?:import|from) tinkex", match[1], re.MULTILINE), match[1]
+        for text in fenced(page, "python"):
+            assert re.search(r"^(?:import|from) tinkex", text, re.MULTILINE), text
         if page.name != "cli.md":
+            text = page.read_text(encoding="utf-8")
             assert not re.search(r"^\n {4,}\S", FENCED.sub("", text), re.MULTILINE), page.name
 
 
@@ -180,8 +179,8 @@ def commands() -> list[object]:
     """List the lines of shell blocks that call `tinkex`."""
     found = []
     for page in PAGES:
-        for match in SHELL.finditer(page.read_text(encoding="utf-8")):
-            for line in match[1].replace("\\\n", " ").splitlines():
+        for text in fenced(page, "sh", "bash", "console"):
+            for line in text.replace("\\\n", " ").splitlines():
                 if call := re.match(r"(?:\$ )?tinkex (.*)", line):
                     found.append(pytest.param(call[1], id=f"{page.name}: {line}"))
     return found

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.greeting import greeting_of, url_in
+from support.pages import BLOCK, environment, type_in
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -22,7 +23,6 @@ PAGES = [
     *(ROOT / folder / "README.md" for folder in ("examples", "codegen", "bench")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Each block that is no Python program, and the test that runs it.
 RUN = {
     "README.md sh 0": "test_make_does_what_the_pages_say",
@@ -69,39 +69,9 @@ def test_every_block_is_run_by_a_test() -> None:
         assert f"def {function}" in known if module else function in globals()
 
 
-def type_in(
-    text: str, folder: Path, home: Path, *, timeout: float = 240, **settings: str
-) -> subprocess.CompletedProcess[str]:
-    """Type lines into a shell, as a user who has nothing of this project but a clone."""
-    return subprocess.run(
-        ["bash", "-e", "-c", text],
-        cwd=folder,
-        env=environment(home, **settings),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-
-
-def environment(home: Path, **settings: str) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(("PIP_", "LANG", "LC_", "SSL_")) or name.lower().endswith("_proxy")
-    }
-    path = [Path(sys.executable).parent, Path(sys._base_executable).parent]
-    return {
-        **kept,
-        "PATH": os.pathsep.join([*map(str, path), "/usr/local/bin", "/usr/bin", "/bin"]),
-        "HOME": str(home),
-        "TINKEX_LOCAL_DIR": str(home / "data"),
-        **settings,
-    }
-
-
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy what is tracked, so that nothing lands in this folder."""
+    """Copy the project without what was built in it, so that nothing lands in this folder."""
     made = tmp_path_factory.mktemp("clone") / "tinkex"
     left_out = shutil.ignore_patterns(".?*", "__pycache__", "build", "dist", "tmp", "*-output")
     shutil.copytree(ROOT, made, ignore=left_out)
@@ -178,26 +148,21 @@ def test_exported_settings_count(block: str, tmp_path: Path) -> None:
 
 
 @contextmanager
-def served(command: str, home: Path) -> Iterator[int]:
-    """Type a line that starts a server on a free port, and press Ctrl-C in the end."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+def served(command: str, home: Path) -> Iterator[str]:
+    """Type a line that starts a server, here on a free port; press Ctrl-C in the end."""
     command = re.sub(r" --port \d+", "", command.partition("#")[0]).strip()
     with subprocess.Popen(
-        ["bash", "-c", f"exec {command} --port {port}"],
+        ["bash", "-c", f"exec {command} --port 0"],
         cwd=home,
         env=environment(home),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        assert process.stdout is not None
-        said = ""
-        while "TINKER_API_KEY" not in said:
-            said += process.stdout.readline()
-            assert process.poll() is None, said
-        yield port
-        process.send_signal(signal.SIGINT)
+        try:
+            yield url_in(greeting_of(process))
+        finally:
+            process.send_signal(signal.SIGINT)
         assert process.wait(60) in (0, 130)
 
 
@@ -205,25 +170,20 @@ def served(command: str, home: Path) -> Iterator[int]:
 def test_a_server_is_started_and_found(block: str, tmp_path: Path) -> None:
     """The second line leads other programs to the server of the first; 8420 is where it is."""
     serve, export = BLOCKS[block].splitlines()
-    with served(serve, tmp_path) as port:
+    with served(serve, tmp_path) as url:
         assert "http://127.0.0.1:8420" in export
-        found = export.replace(":8420", f":{port}")
+        found = export.replace("http://127.0.0.1:8420", url)
         done = type_in(f"{found}\ntinkex doctor --json", tmp_path, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["base_url"] == f"http://127.0.0.1:{port}"
+    assert json.loads(done.stdout)["base_url"] == url
 
 
 def test_the_faults_of_the_page_are_played(tmp_path: Path) -> None:
     """A sample's second poll is answered with 503, and the client gets over it."""
     (tmp_path / "faults.toml").write_text(BLOCKS["docs/testing.md toml 0"], encoding="utf-8")
     sample = "tinkex run --base-model tinkex/nano --prompt a --max-tokens 2 --debug"
-    with served("tinkex serve --faults faults.toml --latency 5", tmp_path) as port:
-        done = type_in(
-            f"{sample}; {sample}",
-            tmp_path,
-            tmp_path,
-            TINKER_BASE_URL=f"http://127.0.0.1:{port}",
-        )
+    with served("tinkex serve --faults faults.toml --latency 5", tmp_path) as url:
+        done = type_in(f"{sample}; {sample}", tmp_path, tmp_path, TINKER_BASE_URL=url)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"retrieve_future (\w+ \d+) in", done.stderr) == [
         "ok 200",
@@ -233,7 +193,7 @@ def test_the_faults_of_the_page_are_played(tmp_path: Path) -> None:
 
 
 def test_the_sessions_of_the_command_line_can_be_typed_again() -> None:
-    """Every line of docs/cli.md runs, and shows as many lines as the page has."""
+    """Every line of docs/cli.md runs; what it begins with is on the page, and it shows something."""
     code = "import json, cli_sessions; print(json.dumps(cli_sessions.recorded()))"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -244,7 +204,8 @@ def test_the_sessions_of_the_command_line_can_be_typed_again() -> None:
     )
     assert done.returncode == 0, done.stderr
     sessions = json.loads(done.stdout.splitlines()[-1])
-    page = [text.rstrip() for name, text in BLOCKS.items() if "cli.md console" in name]
+    page = [text for name, text in BLOCKS.items() if "cli.md console" in name]
     assert len(sessions) == len(page)
-    again = sorted(text.rstrip().splitlines()[0] for text in sessions.values())
-    assert again == sorted(text.splitlines()[0] for text in page)
+    again = [text.rstrip().splitlines() for text in sessions.values()]
+    assert sorted(one[0] for one in again) == sorted(text.splitlines()[0] for text in page)
+    assert all(len(one) > 1 for one in again)

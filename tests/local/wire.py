@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from support.greeting import greeting_of, url_in
 
 from tinkex.local import LocalServer
 
@@ -163,13 +164,8 @@ def serve_process(data_dir: Path, *arguments: str) -> Iterator[tuple[subprocess.
     )
     wire = None
     try:
-        assert process.stdout is not None
-        greeting = ""
-        while "TINKER_API_KEY" not in greeting:
-            line = process.stdout.readline()
-            assert line, (greeting, process.stderr and process.stderr.read())
-            greeting += line
-        wire = Wire(greeting.split()[2])
+        greeting = greeting_of(process)
+        wire = Wire(url_in(greeting))
         wire.greeting = greeting
         yield process, wire
     finally:

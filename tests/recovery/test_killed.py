@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.greeting import greeting_of, url_in
 from support.stored_weights import assert_same_weights, stored_weights
 from support.training import NANO_RUN, train
 
@@ -46,11 +47,7 @@ def kept_alive(folder: Path) -> Iterator[str]:
                 [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True
             ) as process:
                 assert process.stdout is not None
-                greeting = ""
-                while "TINKER_API_KEY" not in greeting:
-                    greeting += (line := process.stdout.readline())
-                    assert line, greeting
-                url = greeting.split()[2]
+                url = url_in(greeting_of(process))
                 port = int(url.rpartition(":")[2])
                 (folder / "server.pid").write_text(str(process.pid))
                 answers.set()
