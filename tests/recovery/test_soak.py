@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOAK = Path(__file__).parents[2] / "tools" / "soak.py"
-SECONDS = float(os.environ.get("TINKEX_SOAK_SECONDS", "40"))
+SECONDS = float(os.environ.get("TINKEX_SOAK_SECONDS", "60"))
 
 
 @pytest.mark.holds("F45")
