@@ -12,6 +12,7 @@ import importlib
 import json
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -197,13 +198,14 @@ def _measure_samples(
         prompt = sdk.types.ModelInput.from_ints([i, *text[1:]])
         return sampler.sample(prompt=prompt, num_samples=1, sampling_params=params)
 
-    for i in range(8):
-        sample(i).result()
+    for future in [sample(i) for i in range(8)]:
+        future.result()
     with Meter() as meter:
         responses = work(sample)
+        threads = threading.active_count()
     _check_samples(responses, count)
     _finish(service)
-    return meter.reading(count)
+    return meter.reading(count) | {"threads": threads}
 
 
 def _check_samples(responses: list[Any], count: int) -> None:

@@ -3,10 +3,11 @@
     python bench/standin.py          # prints the port it listens on, and serves until its input ends
 
 It measures clients, so it does as little as an honest server can: HTTP/1.1 with keep-alive over
-asyncio, no validation, results that are ready when they are asked for. What it answers depends on
+asyncio, no validation, results that are ready when they are asked for, unless it is told that they take time. What it sends depends on
 what it was sent (`payload.py`), so that a client which mixes up requests is found out.
 
-`POST /bench/latency` with a number sets the seconds that pass before each answer; `GET /bench/stats`
+`POST /bench/latency` with a number sets the seconds that pass before each response; `POST /bench/takes`
+with three numbers how long a sample takes at least and at most, and how long a poll is held; `GET /bench/stats`
 returns what was served and the server's own CPU time; `GET /bench/received` what the numbers in the
 last forward_backward requests added up to.
 """
@@ -17,6 +18,7 @@ import asyncio
 import gc
 import itertools
 import json
+import random
 import re
 import socket
 import struct
@@ -47,6 +49,8 @@ class Service:
 
     def __init__(self) -> None:
         self.latency = 0.0
+        self._takes = (0.0, 0.0, 0.0)
+        self._ready_at: dict[bytes, float] = {}
         self._numbers = itertools.count()
         self._results: dict[bytes, Callable[[bool], Answer]] = {}
         self._received: list[tuple[bool, bytes]] = []
@@ -99,8 +103,22 @@ class Service:
         self._results[request_id] = result if callable(result) else lambda _: result
         return answer({"request_id": request_id.decode(), **more})
 
+    def held_for(self, path: bytes, body: bytes) -> float:
+        """Return the seconds for which a request is held before it is looked at."""
+        if self._takes[2] and path == API + b"retrieve_future":
+            found = REQUEST_ID.search(body)
+            ready_at = self._ready_at.get(found[1], 0.0) if found else 0.0
+            return max(0.0, min(ready_at - time.monotonic(), self._takes[2]))
+        return self.latency
+
     def _retrieve(self, body: bytes, is_protobuf: bool) -> Answer:
         found = REQUEST_ID.search(body)
+        if found and self._ready_at.get(found[1], 0.0) > time.monotonic():
+            name = found[1].decode()
+            pending = {"type": "try_again", "request_id": name, "queue_state": "active"}
+            return answer(pending, 408)
+        if found:
+            self._ready_at.pop(found[1], None)
         result = self._results.pop(found[1], None) if found else None
         return answer({"detail": "no such request"}, 404) if result is None else result(is_protobuf)
 
@@ -116,7 +134,15 @@ class Service:
             return 200, JSON, payload.sample_json(key)
 
         ids = [f"{key}-{i}" for i in range(int(asked[1]) if asked else 1)]
-        return self._promise(result, sample_sequence_ids=ids)
+        promise = self._promise(result, sample_sequence_ids=ids)
+        least, most, hold = self._takes
+        if hold:
+            # The same for both clients.
+            seconds = random.Random(key).uniform(least, most)
+            found = REQUEST_ID.search(promise[2])
+            assert found
+            self._ready_at[found[1]] = time.monotonic() + seconds
+        return promise
 
     def _forward_backward(self, body: bytes, is_protobuf: bool) -> Answer:
         self._received.append((is_protobuf, body))
@@ -140,6 +166,10 @@ class Service:
     def _control(self, command: bytes, body: bytes) -> Answer:
         if command == b"latency":
             self.latency = float(body)
+            return answer({})
+        if command == b"takes":
+            least, most, hold = map(float, body.split())
+            self._takes = (least, most, hold)
             return answer({})
         if command == b"received":
             received, self._received = self._received, []
@@ -268,17 +298,22 @@ class Connection(asyncio.Protocol):
     def _answer(self, head: bytes, body: bytes) -> None:
         request, _, headers = head.partition(b"\r\n")
         path = request.split(b" ")[1]
-        status, kind, content = self._service.respond(path, b"\r\n" + headers, body)
-        reason = {200: "OK", 404: "Not Found"}.get(status, "Error")
+        is_control = path.startswith(b"/bench/")
+        held = 0.0 if is_control else self._service.held_for(path, body)
+        if held:
+            respond = asyncio.get_running_loop().call_later
+            respond(held, self._respond, path, b"\r\n" + headers, body)
+        else:
+            self._respond(path, b"\r\n" + headers, body)
+
+    def _respond(self, path: bytes, headers: bytes, body: bytes) -> None:
+        status, kind, content = self._service.respond(path, headers, body)
+        reason = {200: "OK", 404: "Not Found", 408: "Request Timeout"}.get(status, "Error")
         response = (
             f"HTTP/1.1 {status} {reason}\r\ncontent-type: {kind}\r\n"
             f"content-length: {len(content)}\r\n\r\n"
         ).encode() + content
-        latency = 0.0 if path.startswith(b"/bench/") else self._service.latency
-        if latency:
-            asyncio.get_running_loop().call_later(latency, self._transport.write, response)
-        else:
-            self._transport.write(response)
+        self._transport.write(response)
 
 
 async def serve() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 
 from connection import base_model, connect, setting
 
@@ -18,8 +17,6 @@ from tinkex.clock import SYSTEM_CLOCK
 from tinkex.events import QueueStateChange
 from tinkex.queue_state import QueueWatch
 from tinkex.wire.chunking import estimate_input_bytes
-
-LARGE = 6_000_000
 
 
 def show(change: QueueStateChange) -> None:
@@ -46,45 +43,26 @@ def pause_once(session_id: str) -> None:
 
 
 def throttle(service: ServiceClient) -> None:
-    """Let two threads send large prompts after the server has asked for patience."""
-    print("\n2. After a 429, large prompts go one at a time:")
-    limiter, clock = service.session.limiter, SYSTEM_CLOCK
-    limiter.be_quiet(1.0, clock)
-    order: list[str] = []
-    first_is_in = threading.Event()
-
-    def send(name: str) -> None:
-        if name == "two":
-            first_is_in.wait()
-        while (leave := limiter.try_dispatch(LARGE, clock)) is None:
-            clock.sleep(0.01)
-        order.append(name)
-        first_is_in.set()
-        clock.sleep(0.2)
-        limiter.end_dispatch(leave)
-
-    threads = [threading.Thread(target=send, args=(name,)) for name in ("one", "two")]
-    for thread in threads:
-        thread.start()
-    first_is_in.wait()
-    clock.sleep(0.05)
-    print(f"   let in within 50 ms: {order}")
-    for thread in threads:
-        thread.join()
-    print(f"   let in at last:      {order}")
+    """Begin a cool-down as if the server had responded with a 429."""
+    print("\n2. After a 429 all samplers of the process hold back together:")
+    limiter = service.session.limiter
+    limiter.cool_down(1.0, SYSTEM_CLOCK)
+    print(f"   no sample is sent for another {limiter.quiet_for(SYSTEM_CLOCK):.1f} s")
 
 
 def sample(service: ServiceClient, prompt: str) -> None:
-    """Sample for real; it waits for the rest of the quiet first."""
+    """Sample for real; the request waits for the rest of the cool-down."""
     print("\n3. A sample:")
     sampler = service.create_sampling_client(base_model=base_model(service))
     tokenizer = sampler.get_tokenizer()
     tokens = ModelInput.from_ints(tokenizer.encode(prompt))
     print(f"   estimated prompt bytes: {estimate_input_bytes(tokens)} for {len(tokens)} tokens")
     params = SamplingParams(max_tokens=32, temperature=0.7)
+    began = SYSTEM_CLOCK.now()
     response = sampler.sample(tokens, 1, params).result(timeout=60)
     text = tokenizer.decode(response.sequences[0].tokens, skip_special_tokens=True)
     print(f"   {prompt}|{text}")
+    print(f"   it took {SYSTEM_CLOCK.now() - began:.1f} s, the cool-down included")
 
 
 def main() -> None:

@@ -16,21 +16,34 @@ PACKAGE = Path(tinkex.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOT = PACKAGE.parent
 
-LONGEST_MODULE = 400
-# Modules that hold one idea and are longer, each with its reason.
-LONGER: dict[str, str] = {}
+CLIENTS = (
+    "service", "training", "sampling", "sample_many", "sample_stream", "rest", "session", "futures",
+    "recovery", "checkpoints", "finetune", "cli",
+)  # fmt: skip
+# What submits for a session, and what tells of its futures.
+KNOWS_THE_SESSION = {
+    "tinkex._core.submission", "tinkex._core.sampling", "tinkex._core.instrumentation",
+}  # fmt: skip
+# What the client core replaced.
+GONE = {
+    "tinkex.transport", "tinkex.background", "tinkex.work", "tinkex.told_future", "tinkex.polling",
+    "tinkex.submission", "tinkex.sample_work", "tinkex.batches", "tinkex.limits",
+    "tinkex.cancellation",
+}  # fmt: skip
 
 HEAVY = {"torch", "transformers", "starlette", "uvicorn", "rich", "click", "safetensors"}
 LOADED_LATE = {
     "numpy",
     "tokenizers",
     "orjson",
-    "simdjson",
     "jsonschema_rs",
     "autograd",
     "opentelemetry",
     "matplotlib",
 }
+
+
+NETWORK = {"asyncio", "ssl", "pyqwest", "httpx"}
 
 
 def name_of(path: Path) -> str:
@@ -58,13 +71,15 @@ def imports(path: Path) -> Iterator[tuple[str, ast.stmt]]:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_follow_the_arrows(path: Path) -> None:
-    """Nobody but the command line knows the local server, which knows no client."""
+    """Clients → _core → generated code; only the command line knows the local server, which knows no client."""
     module = name_of(path)
     # The one door to the embedded server, opened when base_url="local" asks for it.
     may_use_local = any(is_below(module, f"tinkex.{part}") for part in ("local", "cli", "service"))
     server_side = is_below(module, "tinkex.local")
     engine = is_below(module, "tinkex.local.engine")
-    low = is_below(module, "tinkex.transport") or is_below(module, "tinkex.wire")
+    low = is_below(module, "tinkex.wire") or (
+        is_below(module, "tinkex._core") and module not in KNOWS_THE_SESSION
+    )
     for imported, node in imports(path):
         where = f"{module}:{node.lineno} imports {imported}"
         assert may_use_local or not is_below(imported, "tinkex.local"), where
@@ -83,8 +98,12 @@ def test_imports_follow_the_arrows(path: Path) -> None:
             assert own or not is_below(imported, "tinkex"), where
         assert not (engine and is_below(imported, "tinkex_generated")), where
         if low:
-            clients = ("service", "training", "sampling", "rest", "session", "futures", "cli")
-            assert not any(is_below(imported, f"tinkex.{name}") for name in clients), where
+            assert not any(is_below(imported, f"tinkex.{name}") for name in CLIENTS), where
+        if is_below(module, "tinkex._core"):
+            users = set(CLIENTS) - {"session", "futures"}
+            assert not any(is_below(imported, f"tinkex.{name}") for name in users), where
+        if is_below(imported, "pyqwest"):
+            assert module == "tinkex._core.http", where
         if not is_below(module, "tinkex.cli"):
             assert not is_below(imported, "tinkex.cli"), where
         if is_below(module, "tinkex.protobuf"):
@@ -120,14 +139,28 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    """`import tinkex` leaves numpy, tokenizers, orjson and everything optional for later."""
-    assert not loaded_by("import tinkex") & (HEAVY | LOADED_LATE)
+    """`import tinkex` leaves the network, numpy, orjson and everything optional for later."""
+    assert not loaded_by("import tinkex") & (HEAVY | LOADED_LATE | NETWORK)
 
 
 def test_the_service_client_loads_only_what_it_needs_at_once() -> None:
-    """numpy waits for the first array, orjson for the first request, httpx for a proxy."""
-    later = {"httpx", "backoff", "asyncio", "ssl", "email"}
+    """The network waits for the first client, numpy for the first array, orjson for the first request."""
+    later = NETWORK | {"backoff", "email"}
     assert not loaded_by("from tinkex import ServiceClient") & (HEAVY | LOADED_LATE | later)
+
+
+def test_a_client_is_made_without_httpx() -> None:
+    """Only injected transports, downloads and unchecked certificates need it."""
+    made = (
+        "from tinkex import ServiceClient, Config\nfrom tinkex._core.transport import Transport\n"
+    )
+    made += "Transport(Config(base_url='http://127.0.0.1:9')).close()"
+    assert not loaded_by(made) & (HEAVY | {"httpx", "numpy", "tokenizers"})
+
+
+def test_what_the_core_replaced_is_gone() -> None:
+    """No module stands under its old name beside the one that took its place."""
+    assert not {name_of(path) for path in MODULES} & GONE
 
 
 def test_the_command_line_starts_without_the_client() -> None:
@@ -163,13 +196,6 @@ def test_the_lazy_names_are_the_typed_ones() -> None:
     lazy = {name: home for name, home in typed.items() if name not in modules}
     assert lazy == tinkex._HOMES
     assert modules <= tinkex._MODULES
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_module_is_too_long(path: Path) -> None:
-    """A module of more than 400 lines has a second idea in it."""
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST_MODULE or name_of(path) in LONGER, f"{lines} lines"
 
 
 def called(node: ast.Call) -> str:

@@ -36,11 +36,11 @@ from tinkex_generated.models import (
 )
 from tinkex_generated.types import Request
 
+from tinkex._core.retry import RetryPolicy
+from tinkex._core.transport import Transport
 from tinkex.checks import checked_id
 from tinkex.errors import NotFoundError, RequestFailedError, ValidationError
 from tinkex.secret import Secret
-from tinkex.transport import Transport
-from tinkex.transport.retry import RetryPolicy
 from tinkex.types import CheckpointPath
 
 T = TypeVar("T")

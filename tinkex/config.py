@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from attrs import evolve, field, frozen
+from attrs import field, fields, frozen
 
+from tinkex._core.proxies import parse_proxy
+from tinkex._core.redaction import hide
+from tinkex._core.urls import is_loopback_host, split_url
 from tinkex._version import SDK_VERSION
 from tinkex.errors import ConfigurationError, MissingCredentialsError
 from tinkex.secret import Secret
-from tinkex.settings import SETTINGS, split_url
+from tinkex.settings import SETTINGS
 
 HOSTED_BASE_URL = "https://tinker.thinkingmachines.dev/services/tinker-prod"
 LOCAL = "local"
 CREDENTIALS_FILE = ".tinker/credentials.json"
+_KEY_PREFIXES = ("tml-", "eyJ")
 
 # Whoever names a header or a parameter so has put something there that is nobody else's business.
 _SECRET_NAME = re.compile(
     r"auth|cookie|credential|(?<!idempotency-)key|passw|secret|signature|token", re.IGNORECASE
 )
-
-
-def is_loopback_host(host: str) -> bool:
-    """Tell whether a host name means this machine.
-
-    >>> is_loopback_host("127.0.0.1"), is_loopback_host("example.org")
-    (True, False)
-    """
-    host = host.lower()
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -60,13 +48,16 @@ def _shown(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, init=False)
 class Config:
     """Hold every setting of a client, and where each of them came from.
 
     >>> config = Config.resolve(base_url="local", environ={})
     >>> config.base_url, config.sources["base_url"]
     ('local', 'argument')
+
+    `Config.resolve` reads the environment too. ``Config(...)`` takes what it is given, else defaults;
+    it converts and checks the values in the same way, and so does ``attrs.evolve``.
 
     Attributes:
         api_key: The credential; None where it comes from a function, a command or a file, and for a
@@ -96,13 +87,16 @@ class Config:
         default_headers: Headers added to each request.
         default_query: Query parameters added to each request.
         verify: Whether certificates are checked, or the path of a CA bundle.
+        client_cert: A PEM file with the certificate that the client shows to servers that ask for
+            one, with its chain; it may hold the key too.
+        client_key: A PEM file with that certificate's private key, not encrypted.
         wire_format: How batches are sent: "protobuf", "json", or "auto" for what the server takes.
         allow_insecure: Whether plain http to another machine is allowed.
         sdk_version: The version of the protocol that servers are told.
         chunk_len: Most data in one request of a batch; None takes the server's hint, else 1,024.
         chunk_bytes: Estimated bytes in one request of a batch; None: the hint, else 5,000,000.
         samples_in_flight: Most samples that the server works on at once, over all samplers of this
-            process for one server and key; None: the hint, else 1,000.
+            process for one server and key; None: the hint, else 2,000.
         prompt_bytes: Estimated bytes of prompts being sent at once; None: the hint, else 10 MiB.
         response_bytes: Bytes of large answers being fetched at once; None: the hint, else 50 MiB.
         offline: Whether tokenizers are looked for on this machine alone.
@@ -136,6 +130,8 @@ class Config:
     default_headers: Mapping[str, str] = field(factory=dict, repr=_shown)
     default_query: Mapping[str, str] = field(factory=dict, repr=_shown)
     verify: bool | str = True
+    client_cert: str | None = None
+    client_key: str | None = None
     wire_format: Literal["auto", "protobuf", "json"] = "auto"
     allow_insecure: bool = False
     sdk_version: str = SDK_VERSION
@@ -150,6 +146,26 @@ class Config:
     key_function: Callable[[], str | Secret] | None = field(default=None, repr=False)
     sources: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
 
+    def __init__(self, **settings: Any) -> None:
+        sources = settings.pop("sources", None)
+        # A copy by `attrs.evolve` brings the function under its own name.
+        key_function = settings.pop("key_function", None)
+        if key_function is not None:
+            settings["api_key"] = key_function
+        try:
+            values = _values_of(settle(settings, environ={}))
+        except ConfigurationError:
+            # Whoever shows the variables of this frame finds something that can be shown.
+            self.__attrs_init__()
+            raise
+        self.__attrs_init__(**{**values, "sources": sources or values["sources"]})
+
+    def __attrs_post_init__(self) -> None:
+        # A proxy's password was registered when its URL was read.
+        hide(self.api_key, self.credential_cmd, self.cf_access_client_secret)
+        for pairs in (self.default_headers, self.proxy_headers, self.default_query):
+            hide(*(value for name, value in pairs.items() if _SECRET_NAME.search(name)))
+
     @classmethod
     def resolve(cls, *, environ: Mapping[str, str] | None = None, **arguments: Any) -> Config:
         """Read every setting and check it.
@@ -161,13 +177,22 @@ class Config:
             ConfigurationError: A setting cannot be right; the message names it and its source.
             MissingCredentialsError: No API key was found and the server is not on this machine.
         """
-        found = _resolved(arguments, os.environ if environ is None else environ)
-        if isinstance(found, Config):
-            return found
+        found = _resolved(arguments, os.environ if environ is None else environ, None)
         # Whoever shows a traceback with the variables of its frames would show the keys in these.
         arguments.clear()
         del environ
-        raise found
+        return _or_raise(found)
+
+    @classmethod
+    def unchecked(cls, **values: Any) -> Self:
+        """Return settings as they are, converted or not, to show them to somebody.
+
+        Args:
+            values: Any attributes of `Config`.
+        """
+        config = cls.__new__(cls)
+        config.__attrs_init__(**values)
+        return config
 
     @property
     def is_local(self) -> bool:
@@ -186,21 +211,17 @@ class Config:
 
     def with_base_url(self, base_url: str) -> Config:
         """Return a copy that points at another server."""
-        return evolve(self, base_url=base_url)
+        return self.unchecked(**{**_values_of(self), "base_url": base_url})
 
     def without_key(self) -> Config:
         """Return a copy for a server that no key is to be told to."""
-        return evolve(
-            self, api_key=None, key_function=None, credential_cmd=None, credentials_file=None
-        )
+        return self.unchecked(**{**_values_of(self), **dict.fromkeys(_KEY_SOURCES)})
 
     @property
     def proxy_address(self) -> str | None:
         """Return the proxy's URL without user name and password."""
-        if self.proxy is None:
-            return None
-        parts = urlsplit(self.proxy.reveal())
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        proxy = parse_proxy(self.proxy.reveal()) if self.proxy else None
+        return proxy.address if proxy else None
 
     def describe(self) -> list[tuple[str, str, str]]:
         """Return (setting, value with secrets masked, source), for people to read."""
@@ -211,68 +232,126 @@ class Config:
         return [(name, text, self.sources.get(name, "default")) for name, text in shown.items()]
 
 
+# Where a key may come from; the first one that is given counts.
+_KEY_SOURCES = ("key_function", "api_key", "credential_cmd", "credentials_file")
+
+
+def _values_of(config: Config) -> dict[str, Any]:
+    return {one.name: getattr(config, one.name) for one in fields(Config)}
+
+
+def settle(
+    arguments: dict[str, Any],
+    base: Config | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Return checked settings: arguments before those of `base`, or before the environment.
+
+    Args:
+        arguments: The settings by name; None stands for one that was not given. Empty afterwards,
+            so that no frame of a traceback holds a secret.
+        base: What counts where there is no argument, instead of the environment.
+        environ: The environment; the process' own if not given.
+
+    Raises:
+        ConfigurationError: A setting cannot be right; the message names it and its source.
+        MissingCredentialsError: No API key was found and the server is not on this machine.
+    """
+    if base is not None:
+        environ = {}
+    found = _resolved(arguments, os.environ if environ is None else environ, base)
+    arguments.clear()
+    del environ
+    return _or_raise(found)
+
+
+def _or_raise(found: Config | ConfigurationError) -> Config:
+    if isinstance(found, Config):
+        return found
+    raise found
+
+
 def _resolved(
-    arguments: Mapping[str, Any], environ: Mapping[str, str]
+    arguments: Mapping[str, Any], environ: Mapping[str, str], base: Config | None
 ) -> Config | ConfigurationError:
     """Return the settings, or what is wrong with them, without a trace of how it was found."""
     try:
-        return _checked(_read(arguments, environ))
+        return _checked(_read(arguments, environ, base))
     except ConfigurationError as error:
         problem = error.with_traceback(None)
     problem.__context__ = None
     return problem
 
 
-def _read(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
+def _read(arguments: Mapping[str, Any], environ: Mapping[str, str], base: Config | None) -> Config:
     unknown = sorted(set(arguments) - set(SETTINGS))
     if unknown:
-        raise ConfigurationError(
-            f"unknown setting {unknown[0]!r}; there are: {', '.join(sorted(SETTINGS))}"
-        )
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+        raise ConfigurationError(_unknown(unknown[0]))
+    values: dict[str, Any] = {} if base is None else _values_of(base)
+    sources: dict[str, str] = {} if base is None else dict(base.sources)
+    if any(arguments.get(name) is not None for name in _KEY_SOURCES):
+        # The key that is given now takes the place of the one that was there.
+        values = {name: value for name, value in values.items() if name not in _KEY_SOURCES}
     for name, setting in SETTINGS.items():
         found, value, source = setting.look_up(name, arguments.get(name), environ)
-        sources[name] = source
         if found:
             values[name] = value
+        if found or base is None:
+            sources[name] = source
     if values.get("telemetry") and environ.get("DO_NOT_TRACK", "").strip() not in {"", "0"}:
         # What the person at the machine says stands above what a program asks for.
         values["telemetry"], sources["telemetry"] = False, "environment DO_NOT_TRACK"
     if callable(values.get("api_key")):
         values["key_function"] = values.pop("api_key")
-    return Config(**_one_key_source(values, sources, environ), sources=sources)
+    values = _one_key_source(values, sources, environ)
+    return Config.unchecked(**{**values, "sources": sources})
+
+
+def _unknown(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, SETTINGS, n=1)
+    return (
+        f"unknown setting {name!r}"
+        + (f": did you mean {near[0]!r}?" if near else "")
+        + (f" There are: {', '.join(sorted(SETTINGS))}")
+    )
 
 
 def _one_key_source(
     values: dict[str, Any], sources: dict[str, str], environ: Mapping[str, str]
 ) -> dict[str, Any]:
     """Keep the first of key, command and file, those of the arguments before those of variables."""
-    names = ("key_function", "api_key", "credential_cmd", "credentials_file")
     sources = {**sources, "key_function": "argument"}
-    given = [name for name in names if name in values]
+    given = [name for name in _KEY_SOURCES if values.get(name) is not None]
     home = environ.get("HOME") or environ.get("USERPROFILE")
     if not given and home and os.path.lexists(stored := f"{home}/{CREDENTIALS_FILE}"):
         return {**values, "credentials_file": stored}
-    given.sort(key=lambda name: sources[name] != "argument")
+    given.sort(key=lambda name: sources.get(name) != "argument")
     return {name: value for name, value in values.items() if name not in given[1:]}
 
 
 def _checked(config: Config) -> Config:
     """Check what no setting can say alone: the URL, and the key that fits it."""
+    if config.client_key is not None and config.client_cert is None:
+        raise ConfigurationError(
+            "client_key needs client_cert, the certificate that it belongs to "
+            f"(from {config.sources.get('client_key', 'argument')})"
+        )
     if config.is_local:
         return _own_key_sources(config)
-    source = config.sources["base_url"]
-    if "@" in config.base_url.partition("?")[0]:
+    source = _source_of_url(config)
+    if "@" in config.base_url:
         # Not shown: what stands before the @ is a password as a rule.
         raise ConfigurationError(
             f"base_url must not hold a user name or password: use default_headers (from {source})"
         )
     parts = split_url(config.base_url)
     if parts is None or parts.scheme not in {"http", "https"}:
+        is_key = config.base_url.startswith(_KEY_PREFIXES)
+        given = "an API key" if is_key else repr(config.base_url.partition("?")[0])
         raise ConfigurationError(
-            f"base_url must be an http(s) URL or 'local', not "
-            f"{config.base_url.partition('?')[0]!r} (from {source})"
+            f"base_url must be an http(s) URL or 'local', not {given} (from {source})"
         )
     if parts.query or parts.fragment:
         raise ConfigurationError(
@@ -288,7 +367,7 @@ def _check_scheme(config: Config, parts: SplitResult) -> None:
         raise ConfigurationError(
             f"base_url {config.base_url!r} would send the API key unencrypted to another machine: "
             "use https, or pass allow_insecure=True (TINKEX_ALLOW_INSECURE=1) on a network you trust "
-            f"(from {config.sources['base_url']})"
+            f"(from {_source_of_url(config)})"
         )
 
 
@@ -298,7 +377,12 @@ def _own_key_sources(config: Config) -> Config:
         return config
     command = config.credential_cmd if _is_argument(config, "credential_cmd") else None
     file = config.credentials_file if _is_argument(config, "credentials_file") else None
-    return evolve(config, credential_cmd=command, credentials_file=file)
+    changed = {"credential_cmd": command, "credentials_file": file}
+    return config.unchecked(**{**_values_of(config), **changed})
+
+
+def _source_of_url(config: Config) -> str:
+    return config.sources.get("base_url", "default")
 
 
 def _is_argument(config: Config, name: str) -> bool:
@@ -315,8 +399,8 @@ def _check_key(config: Config) -> None:
             "set TINKER_API_KEY (or pass api_key=...), or work offline with the embedded local "
             "server: set TINKER_BASE_URL=local (or pass base_url='local')"
         )
-    if config.api_key is not None and not config.api_key.reveal().startswith(("tml-", "eyJ")):
+    if config.api_key is not None and not config.api_key.reveal().startswith(_KEY_PREFIXES):
         raise ConfigurationError(
             "api_key must start with the 'tml-' prefix (or be a JWT, 'eyJ...'): was another service's "
-            f"key set? (from {config.sources['api_key']})"
+            f"key set? (from {config.sources.get('api_key', 'argument')})"
         )

@@ -8,11 +8,11 @@ from typing import Any, TypedDict
 from tinkex_generated.api.models import create_model as operation
 from tinkex_generated.models import CreateModelRequest, CreateModelResponse, OptimizerConfig
 
+from tinkex._core.response import Response
+from tinkex._core.submission import decoded, future, work_from_response
 from tinkex.checks import checked_metadata
 from tinkex.errors import ValidationError
 from tinkex.session import Session
-from tinkex.submission import decoded, future, work_from_answer
-from tinkex.transport import Answer
 from tinkex.types import LoraConfig, WeightsInfoResponse
 from tinkex.wire import encode
 
@@ -52,9 +52,9 @@ def create_model(
         )
     )
     with session.scope("create_model", base_model):
-        answer = session.transport.send(request)
+        response = session.transport.send(request)
         created = outcome(
-            session, answer, "create_model", "CreateModel", CreateModelResponse.from_dict
+            session, response, "create_model", "CreateModel", CreateModelResponse.from_dict
         )
         model_id: str = created.result().model_id
         return model_id
@@ -62,16 +62,16 @@ def create_model(
 
 def outcome(
     session: Session,
-    answer: Answer,
+    response: Response,
     name: str,
     request_type: str,
     parse: Any,
     subject: str | None = None,
 ) -> Any:
-    """Return the future of what a request outside a model's order was answered with."""
+    """Return the future of the response to a request outside a model's order."""
     work = session.transport.parsed(
-        answer,
-        lambda content: work_from_answer(session, decoded(content), request_type, parse),
+        response,
+        lambda content: work_from_response(session, decoded(content), request_type, parse),
         name,
     )
     return future(session, work, name, subject)

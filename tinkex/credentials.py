@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from tinkex._core.redaction import hide
 from tinkex.errors import ConfigurationError
 from tinkex.secret import Secret
 from tinkex.whole_file import PRIVATE, write_whole
@@ -286,4 +287,5 @@ def _as_key(text: object, source: str) -> Secret:
             f"{source} gives a key without the 'tml-' prefix, which is no JWT ('eyJ...') either: is "
             "it another service's?"
         )
+    hide(key)
     return Secret(key)

@@ -43,11 +43,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from tinkex._core.redaction import LONGEST_WORDS, safe_text
+
+# The server's words, and beside them what we say about them.
+LONGEST_MESSAGE = 2 * LONGEST_WORDS
+LONGEST_ID = 200
+
+_LONGEST = {"message": LONGEST_MESSAGE, "request_id": LONGEST_ID, "session_id": LONGEST_ID}
+
 Category = Literal["user", "server", "unknown"]
 
 
 class TinkexError(Exception):
     """Report that something in tinkex, or in the service behind it, went wrong.
+
+    An error may quote a server. So every text that is put on one, by the constructor or later, has
+    its secrets masked, then its control characters replaced, then its length bounded.
 
     Attributes:
         message: The human sentence, without the identifiers.
@@ -74,8 +85,8 @@ class TinkexError(Exception):
         retryable: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
         self.message = message
+        super().__init__(self.message)
         self.request_id = request_id
         self.session_id = session_id
         self.status_code = status_code
@@ -83,6 +94,17 @@ class TinkexError(Exception):
         self.retryable = self.default_retryable if retryable is None else retryable
         self.retry_after = retry_after
         self.attempts: tuple[str, ...] = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, str):
+            value = safe_text(value, _LONGEST.get(name, LONGEST_WORDS))
+        elif name == "attempts" and isinstance(value, list | tuple):
+            value = tuple(safe_text(str(line)) for line in value)
+        super().__setattr__(name, value)
+
+    def add_note(self, note: str) -> None:
+        """Add a line that is shown below the error's traceback."""
+        super().add_note(safe_text(note))
 
     def __str__(self) -> str:
         ids = {
@@ -132,9 +154,16 @@ class ValidationError(TinkexError, ValueError):
 
 
 class TransportError(TinkexError):
-    """Report that no usable answer came back from the server."""
+    """Report that no usable answer came back from the server.
+
+    Attributes:
+        was_sent: Whether the request may have reached the server.
+        was_refused: Whether the server had no room for it, and certainly did nothing.
+    """
 
     default_retryable = True
+    was_sent: bool = True
+    was_refused: bool = False
 
 
 class ConnectError(TransportError):
@@ -171,7 +200,10 @@ class ApiError(TinkexError):
 
     Attributes:
         body: At most 2,000 characters of the answer, without secrets.
+        should_retry: The server's own word on whether the same request may be sent again.
     """
+
+    should_retry: bool | None = None
 
     def __init__(
         self,
@@ -194,7 +226,7 @@ class ApiError(TinkexError):
             retryable=retryable,
             retry_after=retry_after,
         )
-        self.body = body[:2000]
+        self.body = body
 
 
 class BadRequestError(ApiError):

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import logging
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tinkex.clock import Clock
-from tinkex.errors import FutureTimeoutError, TinkexError
-from tinkex.events.bus import is_heard
-from tinkex.polling import Done
+from tinkex._core import loop
+from tinkex._core.instrumentation import FutureObserver
+from tinkex.errors import ClientClosedError, FutureTimeoutError, TinkexError
+from tinkex.later import Later
 from tinkex.queue_state import QueueObserver, QueueStateChange, QueueWatch, kind_of, reason_of, tell
 from tinkex.scope import Scope
-from tinkex.work import Work
 
 if TYPE_CHECKING:
-    from tinkex.told_future import ToldFuture
+    import asyncio
+
+    from tinkex._core.polling import Work
+else:
+    asyncio = Later("asyncio")
 
 T = TypeVar("T")
 
@@ -34,54 +38,28 @@ __all__ = [
 
 log = logging.getLogger("tinkex.futures")
 
-PATIENT = 3600.0
-# A poller may stop without a result, and nobody would wake those who wait for it.
-LOOK_AGAIN = 0.2
 # Seconds of waiting after which a line is logged; then one each minute.
 NARRATE_AT = (5.0, 15.0, 60.0)
 
 
-class Background(Protocol):
-    """Step futures that somebody is interested in without waiting in `result`."""
-
-    def watch(self, future: Future[Any]) -> None:
-        """Begin, or go on, stepping the future."""
-        ...
-
-
-class _Waiters(list[Any]):
-    """Notice when `concurrent.futures.wait` or `as_completed` begins to wait for a future.
-
-    Both put a waiter into this list and then sleep until somebody else finishes the future, so
-    somebody has to.
-    """
-
-    def __init__(self, future: Future[Any]) -> None:
-        super().__init__()
-        self._future = future
-
-    def append(self, waiter: Any) -> None:
-        super().append(waiter)
-        self._future._watch()
-
-
 class Future(concurrent.futures.Future[T]):
-    """Hold a result that the server is making.
+    """A result that the server is making.
 
     It is a `concurrent.futures.Future`: `result`, `done`, `exception`, callbacks, and the
-    standard `wait` and `as_completed` work. Nothing runs for it until somebody wants it: `result`
-    polls on the caller's own thread and stops when the caller stops; `done`, callbacks and the
-    waiting functions let a background thread poll.
+    standard `wait` and `as_completed` work; and it can be awaited. The result is fetched as soon as
+    it is there, whether or not it was asked for.
 
     >>> future = training.forward_backward(data, "cross_entropy")
     >>> future.result(timeout=60).loss
     12.5
 
-    A wait that gives up, or is interrupted, leaves the future as it was.
+    A wait that gives up, or is interrupted, leaves the future as it was. Closing its client fails
+    it with a `ClientClosedError`.
 
     Attributes:
         operation: What was asked for, such as "forward_backward".
         session_id: The session in which it was asked for.
+        subject: The model or sampling session that it belongs to.
         submitted_at: Monotonic seconds of the moment it was asked for.
     """
 
@@ -90,32 +68,28 @@ class Future(concurrent.futures.Future[T]):
         work: Work[T],
         *,
         operation: str,
-        clock: Clock,
-        background: Background,
         session_id: str | None = None,
         subject: str | None = None,
         queue_watch: QueueWatch | None = None,
         scope: Scope | None = None,
     ) -> None:
         super().__init__()
-        self._waiters: Any = _Waiters(self)
         self._work = work
-        self._clock = clock
-        self._background = background
-        self._stepping = threading.Lock()
-        self._not_before = clock.now()
-        self._subject = subject
         self._queue_watch = queue_watch
         self._queue_callbacks: list[QueueObserver] = []
-        self._queue_heard: tuple[str, str | None] | None = None
         self.operation = operation
         self.session_id = session_id
-        self.submitted_at = clock.now()
+        self.subject = subject
+        self.submitted_at = time.monotonic()
+        self._process = os.getpid()
         self._cancel_work: Callable[[], None] | None = getattr(work, "cancel", None)
+        self._cancelling = threading.Lock()
+        self._was_read = False
         if self._cancel_work is None:
             # It has its place in a model's order, so there is nothing to call back.
             self.set_running_or_notify_cancel()
-        self._told = self._teller(scope)
+        work.on_queue_state(self._note_queue)
+        self._observer = FutureObserver(self, scope)
 
     @property
     def request_id(self) -> str | None:
@@ -136,137 +110,116 @@ class Future(concurrent.futures.Future[T]):
         """Wait for the result and return it.
 
         Args:
-            timeout: Seconds; None waits as long as the server keeps saying that it is at work. With
-                0 it only looks, and a background thread goes on fetching.
+            timeout: Seconds; None waits as long as the server keeps saying that it is at work, 0
+                does not wait.
 
         Raises:
             FutureTimeoutError: The time is over; the future stays valid, so call again.
             RequestFailedError: The job failed.
+            ClientClosedError: The client was closed before the result came.
             TinkexError: The result cannot be had; see the error's class.
         """
-        self._wait_done(timeout)
+        self._wait(timeout)
+        self._was_read = True
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait like `result` and return the error, or None for a good result."""
-        self._wait_done(timeout)
+        self._wait(timeout)
+        self._was_read = True
         return super().exception(0)
 
     @property
-    def settled(self) -> bool:
-        """Tell whether the result is there, and leave it at that (`done` begins to fetch it)."""
-        return super().done()
+    def _failed_unread(self) -> bool:
+        """Return whether it failed and no caller has been given the error."""
+        if self._was_read or not self.done() or self.cancelled():
+            return False
+        return super().exception(0) is not None
 
-    def done(self) -> bool:
-        """Tell whether the result is there, and let a background thread fetch it if not."""
-        self._watch()
-        return self.settled
+    def running(self) -> bool:
+        """Return whether the result is still to come."""
+        return not self.done()
 
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
-        """Call a function with this future when the result is there; a background thread waits."""
-        super().add_done_callback(fn)
-        self._watch()
+        """Call a function with this future when the result is there, at once if it is.
+
+        Callbacks run one after the other on a thread of their own, so they may block; what they
+        raise is logged.
+        """
+        if self.done():
+            super().add_done_callback(fn)
+        else:
+            super().add_done_callback(lambda _: loop.call_back(fn, self))
+
+    def when_done(self, function: Callable[[Future[T]], object]) -> None:
+        """Call a function that does not block with this future, on the thread that completes it."""
+        super().add_done_callback(lambda _: function(self))
 
     def add_queue_state_callback(self, observer: QueueObserver) -> None:
         """Call a function with a `QueueStateChange` whenever the server's queue changes its mind.
 
         >>> future.add_queue_state_callback(lambda change: print(change.state, change.reason))
 
-        It is called at once if something was heard already, and then by whichever thread polls; so
-        it hears nothing while nobody waits. `ServiceClient(on_queue_state=...)` hears of all
-        requests.
+        It is called at once if something was heard already, and then on the thread that polls, so it
+        must not block. `ServiceClient(on_queue_state=...)` hears of all requests.
         """
         self._queue_callbacks.append(observer)
-        if self._queue_heard is not None:
-            tell(observer, self._queue_change(*self._queue_heard))
+        if self.queue_state != "unknown":
+            tell(observer, self._queue_change(self.queue_state, self.queue_state_reason))
 
     def cancel(self) -> bool:
         """Give up a sample that is not there yet; return whether it is given up.
 
-        The server is told, if it listens, and stops computing. Whoever waits gets a
+        The server is told, if it listens, and stops computing. Waiting callers get a
         `concurrent.futures.CancelledError`. A training request cannot be given up: it has its
-        place in the model's order, so the answer is False and nothing happens.
+        place in the model's order, so the result is False and nothing happens.
         """
-        if self._cancel_work is None or not super().cancel():
+        if self._cancel_work is None:
             return False
-        with self._condition:
-            is_first = self._state == "CANCELLED"
-            if is_first:
-                self.set_running_or_notify_cancel()
-        if is_first:
-            if self._told:
-                self._told.ended("cancelled")
-            self._cancel_work()
+        with self._cancelling:
+            if self.cancelled():
+                return True
+            if not super().cancel():
+                return False
+            self.set_running_or_notify_cancel()
+        self._observer.ended("cancelled")
+        self._cancel_work()
         return True
 
-    def running(self) -> bool:
-        """Tell whether the result is still to come."""
-        return not self.settled
-
-    def step(self, patience: float = PATIENT) -> float | None:
-        """Do one exchange, unless another thread is doing one or the server asked for a pause.
-
-        Returns:
-            The seconds to wait before the next step; None if there is none to do here, because
-            the future is done or another thread is at it.
-        """
-        if not self._stepping.acquire(blocking=False):
-            return None
+    async def _run(self, unfinished: dict[Future[Any], asyncio.Task[None]]) -> None:
+        """Do the work and take its result; on the loop's thread."""
         try:
-            return self._step(patience)
+            value = await self._work.result()
+        except Exception as error:  # noqa: BLE001 - the caller of `result` gets it
+            self._fail(error)
+            return
         finally:
-            self._stepping.release()
-
-    def abandon(self) -> None:
-        """Free what is held for a result that nobody will fetch any more."""
-        if self._stepping.acquire(blocking=False):
-            try:
-                self._work.abandon()
-                if self._told:
-                    self._told.ended("cancelled")
-            finally:
-                self._stepping.release()
-
-    def _step(self, patience: float) -> float | None:
-        if self.settled:
-            return None
-        pause = self._not_before - self._clock.now()
-        if pause > 0:
-            return pause
+            unfinished.pop(self, None)
+        self._observer.ended("ok")
         try:
-            with self._told.at_work() if self._told else contextlib.nullcontext():
-                outcome = self._work.step(patience)
-        except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
-            if self.session_id and getattr(error, "session_id", self.session_id) is None:
-                error.session_id = self.session_id  # type: ignore[attr-defined]
-            if isinstance(error, TinkexError):
-                # Which of our lines noticed it tells the user nothing; a mistake of ours keeps them.
-                error.__traceback__ = None
-            if self._told:
-                self._told.ended("error", error)
-            # Cancelled meanwhile: nobody asks any more.
-            with contextlib.suppress(concurrent.futures.InvalidStateError):
-                self.set_exception(error)
-            return None
-        if isinstance(outcome, Done):
-            if self._told:
-                self._told.ended("ok")
-            with contextlib.suppress(concurrent.futures.InvalidStateError):
-                self.set_result(outcome.value)
-            return None
-        self._not_before = self._clock.now() + outcome
-        self._note_queue()
-        return outcome
+            self.set_result(value)
+        except concurrent.futures.InvalidStateError:
+            # Cancelled or closed meanwhile: nobody asks any more.
+            return
 
-    def _note_queue(self) -> None:
-        promise = self._work.promise
-        if promise is None or promise.queue_state == "unknown":
+    def _fail(self, error: Exception) -> None:
+        """End with an error, unless the result is there already."""
+        if self.session_id and getattr(error, "session_id", self.session_id) is None:
+            error.session_id = self.session_id  # type: ignore[attr-defined]
+        if isinstance(error, TinkexError):
+            # Which of our lines noticed it tells the user nothing; a mistake of ours keeps them.
+            error.__traceback__ = None
+        self._observer.ended("error", error)
+        try:
+            self.set_exception(error)
+        except concurrent.futures.InvalidStateError:
             return
-        heard = promise.queue_state, promise.queue_state_reason
-        if heard == self._queue_heard:
-            return
-        self._queue_heard = heard
-        change = self._queue_change(*heard)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return asyncio.wrap_future(self).__await__()
+
+    def _note_queue(self, state: str, said: str | None) -> None:
+        change = self._queue_change(state, said)
         if self._queue_watch is not None:
             self._queue_watch.note(change)
         for observer in list(self._queue_callbacks):
@@ -278,95 +231,110 @@ class Future(concurrent.futures.Future[T]):
             reason=reason_of(state, said, kind_of(self.operation)),
             operation=self.operation,
             request_id=self.request_id,
-            subject=self._subject,
+            subject=self.subject,
             session_id=self.session_id,
         )
 
-    def _watch(self) -> None:
-        if not self.settled:
-            self._background.watch(self)
+    def _check_process(self) -> None:
+        """Raise if the result comes to another process, which this one was forked from.
 
-    def _wait_done(self, timeout: float | None) -> None:
-        started = self._clock.now()
-        narrator = _Narrator(self)
+        Raises:
+            ClientClosedError: It would be waited for indefinitely.
+        """
+        if self._process != os.getpid() and not self.done():
+            raise ClientClosedError(
+                f"the {self.operation} was asked for before the process forked, so its result comes "
+                "to the parent; wait for it there, or ask again with a new ServiceClient",
+                request_id=self.request_id,
+                session_id=self.session_id,
+            )
+
+    def _wait(self, timeout: float | None) -> None:
+        if self.done():
+            return
+        self._check_process()
         if timeout is not None and timeout <= 0:
-            self._watch()
-        while not self.settled:
-            waited = self._clock.now() - started
-            left = PATIENT if timeout is None else timeout - waited
-            if left <= 0:
-                raise self._timeout_error(timeout or 0.0)
-            narrator.speak(waited)
-            pause = self.step(min(left, narrator.silence(waited)))
-            if pause:
-                self._clock.sleep(min(pause, left))
-            elif pause is None:
-                # Another thread is polling; it wakes us when the result is there.
-                with self._condition:
-                    if not self.settled:
-                        self._condition.wait(min(left, LOOK_AGAIN))
+            raise self._timeout_error(0.0)
+        loop.check_outside()
+        began = time.monotonic()
+        for due in _narration():
+            waited = time.monotonic() - began
+            left = due - waited if timeout is None else min(due, timeout) - waited
+            if loop.wait_for(self, max(left, 0.0), done=super().exception):
+                return
+            if timeout is not None and time.monotonic() - began >= timeout:
+                raise self._timeout_error(timeout)
+            self._narrate(time.monotonic() - began)
+
+    def _narrate(self, waited: float) -> None:
+        promise = self._work.promise
+        log.info(
+            "waiting for %s %s since %.0f s; last heard: %s",
+            self.operation,
+            self.request_id or "(not sent yet)",
+            waited,
+            promise.heard() if promise else "nothing yet",
+        )
 
     def _timeout_error(self, timeout: float) -> FutureTimeoutError:
         promise = self._work.promise
         heard = f"; last heard from the server: {promise.heard()}" if promise else ""
         error = FutureTimeoutError(
             f"waited {timeout:g} s for {self.operation}{heard}. The future is still valid: call "
-            ".result() again to go on waiting",
+            ".result() again to continue waiting",
             request_id=self.request_id,
             session_id=self.session_id,
         )
-        if self._told:
-            self._told.trouble(error)
+        self._observer.trouble(error)
         return error
 
-    def _teller(self, scope: Scope | None) -> ToldFuture | None:
-        if scope is None and not is_heard():
-            return None
-        from tinkex.told_future import ToldFuture
-
-        return ToldFuture(self, scope, self._subject, self._clock)
-
     def __repr__(self) -> str:
-        state = "done" if self.settled else f"pending, queue {self.queue_state}"
+        state = "done" if self.done() else f"pending, queue {self.queue_state}"
         return f"<Future {self.operation} {self.request_id or 'not sent yet'}: {state}>"
 
     def __reduce__(self) -> Any:
         raise TypeError("a Future cannot be pickled; send its result instead")
 
 
-class _Narrator:
-    """Say at growing intervals that a wait goes on, and what was last heard."""
+class Unfinished:
+    """A session's futures whose results are still to come."""
 
-    def __init__(self, future: Future[Any]) -> None:
-        self._future = future
-        self._next = 0
+    def __init__(self) -> None:
+        self._futures: dict[Future[Any], asyncio.Task[None]] = {}
+        self._error: Callable[[], Exception] | None = None
 
-    def speak(self, waited: float) -> None:
-        if waited < self._at(self._next):
-            return
-        while waited >= self._at(self._next):
-            self._next += 1
-        promise = self._future._work.promise
-        log.info(
-            "waiting for %s %s since %.0f s; last heard: %s",
-            self._future.operation,
-            self._future.request_id or "(not sent yet)",
-            waited,
-            promise.heard() if promise else "nothing yet",
-        )
+    def start(self, future: Future[Any]) -> None:
+        """Begin a future's work, from any thread."""
+        loop.call_soon(self._start, future)
 
-    def silence(self, waited: float) -> float:
-        """Return the seconds until the next line is due, if anybody would read it.
+    def close(self, error: Callable[[], Exception]) -> None:
+        """Fail each future, and each that comes later, with an error of its own."""
+        self._error = error
+        for future in list(self._futures):
+            future._fail(error())
+        loop.call_soon(self._cancel)
 
-        A poll that the server still holds is cut short for a line, and that costs a connection.
-        """
-        if not log.isEnabledFor(logging.INFO):
-            return PATIENT
-        return max(self._at(self._next) - waited, 0.05)
+    def _start(self, future: Future[Any]) -> None:
+        if self._error is not None:
+            future._fail(self._error())
+        elif not future.cancelled():
+            running = future._run(self._futures)
+            self._futures[future] = asyncio.get_running_loop().create_task(running)
 
-    def _at(self, line: int) -> float:
-        beyond = line - len(NARRATE_AT) + 1
-        return NARRATE_AT[line] if beyond <= 0 else NARRATE_AT[-1] + 60.0 * beyond
+    def _cancel(self) -> None:
+        for future, task in list(self._futures.items()):
+            if self._error is not None:
+                future._fail(self._error())
+            task.cancel()
+
+
+def _narration() -> Iterator[float]:
+    """Yield after how many seconds of waiting a line is due."""
+    yield from NARRATE_AT
+    due = NARRATE_AT[-1]
+    while True:
+        due += 60.0
+        yield due
 
 
 def wait(
@@ -376,7 +344,7 @@ def wait(
 
     As `concurrent.futures.wait`, which works just as well.
     """
-    done, pending = concurrent.futures.wait(futures, timeout, return_when)
+    done, pending = concurrent.futures.wait(_of_this_process(futures), timeout, return_when)
     return set(done), set(pending)  # type: ignore[arg-type]
 
 
@@ -385,4 +353,12 @@ def as_completed(futures: Iterable[Future[T]], timeout: float | None = None) -> 
 
     As `concurrent.futures.as_completed`, which works just as well.
     """
-    return concurrent.futures.as_completed(futures, timeout)  # type: ignore[return-value]
+    return concurrent.futures.as_completed(_of_this_process(futures), timeout)  # type: ignore[return-value]
+
+
+def _of_this_process(futures: Iterable[Future[T]]) -> list[Future[T]]:
+    found = list(futures)
+    for future in found:
+        if isinstance(future, Future):
+            future._check_process()
+    return found

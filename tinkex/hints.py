@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from attrs import field, frozen
 from tinkex_generated.api.service import auth_token, client_config, client_dynamic_config
@@ -17,11 +17,11 @@ from tinkex_generated.models import (
 )
 from tinkex_generated.types import Request, loads
 
+from tinkex._core.limits import Limits
+from tinkex._core.retry import RetryPolicy
+from tinkex._core.transport import Transport
 from tinkex.config import Config
-from tinkex.limits import Limits
-from tinkex.transport import Transport
-from tinkex.transport.answer import Reply
-from tinkex.transport.retry import RetryPolicy
+from tinkex.errors import TransportError
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ def ask_for_hints(transport: Transport) -> ServerHints:
     request = client_config.build_request(
         body=ClientConfigRequest(sdk_version=transport.config.sdk_version)
     )
-    answer = _ask(transport, request, loads)
+    answer = transport.run(_ask(transport, request, loads))
     if not isinstance(answer, Mapping):
         return ServerHints()
     try:
@@ -90,16 +90,16 @@ def ask_for_hints(transport: Transport) -> ServerHints:
         return ServerHints()
 
 
-def ask_for_dynamic_hints(transport: Transport) -> ClientDynamicConfigResponse:
+async def dynamic_hints(transport: Transport) -> ClientDynamicConfigResponse:
     """Ask for the switches that may change while a session lasts; the defaults if there are none."""
     request = client_dynamic_config.build_request(
         body=ClientConfigRequest(sdk_version=transport.config.sdk_version)
     )
-    answer = _ask(transport, request, client_dynamic_config.parse_response)
+    answer = await _ask(transport, request, client_dynamic_config.parse_response)
     return answer or ClientDynamicConfigResponse()
 
 
-def ask_for_token(transport: Transport) -> str:
+async def token(transport: Transport) -> str:
     """Exchange the key for a token that takes its place; servers that want it say so in their hints.
 
     Raises:
@@ -107,18 +107,21 @@ def ask_for_token(transport: Transport) -> str:
     """
     request = auth_token.build_request(body=AuthTokenRequest())
     # All other requests wait for it, so it is no place for much patience.
-    answer = transport.send(request, policy=TOKEN_PATIENCE)
-    return transport.parsed(answer, auth_token.parse_response, request.operation).jwt
+    response = await transport.request(request, policy=TOKEN_PATIENCE)
+    return transport.parsed(response, auth_token.parse_response, request.operation).jwt
 
 
-def _ask(transport: Transport, request: Request, parse: Callable[[bytes], T]) -> T | None:
-    outcome: Any = transport.send_once(request, timeout=HINTS_TIMEOUT)
-    if not isinstance(outcome, Reply) or not outcome.is_success:
-        said = getattr(outcome, "status_code", None) or outcome
-        log.debug("%s: %s; the defaults are used", request.operation, said)
+async def _ask(transport: Transport, request: Request, parse: Callable[[bytes], T]) -> T | None:
+    try:
+        response = await transport.attempt(request, timeout=HINTS_TIMEOUT)
+    except TransportError as error:
+        log.debug("%s: %s; the defaults are used", request.operation, error)
+        return None
+    if not response.is_success:
+        log.debug("%s: HTTP %d; the defaults are used", request.operation, response.status_code)
         return None
     try:
-        return parse(outcome.content)
+        return parse(response.content)
     except ValueError as error:
         log.debug("%s cannot be read: %s", request.operation, error)
         return None

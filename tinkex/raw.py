@@ -10,10 +10,10 @@ from attrs import field, frozen
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request, loads
 
+from tinkex._core.transport import Transport
 from tinkex.config import redact_headers
 from tinkex.errors import ValidationError
 from tinkex.multipart import Files, Form, encode
-from tinkex.transport import Transport
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # The characters of a path by RFC 3986, section 3.3.

@@ -11,6 +11,7 @@ from tinkex_generated.api.sampling import get_sampler
 from tinkex_generated.api.service import get_server_capabilities
 from tinkex_generated.api.sessions import get_session, list_sessions
 
+from tinkex._core.transport import Transport
 from tinkex.account import AccountCalls
 from tinkex.checks import checked_id
 from tinkex.clock import Clock
@@ -20,7 +21,6 @@ from tinkex.multipart import Files
 from tinkex.pages import PAGE, all_pages
 from tinkex.raw import RawResponse, send_raw
 from tinkex.rest_checkpoints import CheckpointAdministration
-from tinkex.transport import Transport
 from tinkex.types import (
     CheckpointPath,
     GetSamplerResponse,

@@ -21,11 +21,12 @@ from tinkex_generated.api.weights import weights_info
 from tinkex_generated.models import CheckpointTtlRequest, WeightsInfoRequest
 from tinkex_generated.types import Request
 
+from tinkex._core.response import Response
+from tinkex._core.retry import RetryPolicy
+from tinkex._core.transport import Transport
 from tinkex.checks import checked_id, checked_ttl
-from tinkex.errors import ConflictError, DecodeError, ValidationError
+from tinkex.errors import DecodeError, ValidationError
 from tinkex.pages import all_pages
-from tinkex.transport import Answer, Transport
-from tinkex.transport.retry import Retries, RetryPolicy
 from tinkex.types import (
     Checkpoint,
     CheckpointArchiveUrlResponse,
@@ -105,7 +106,8 @@ class CheckpointAdministration:
             longest_retry_after=patience,
         )
         request = get_checkpoint_archive_url.build_request(**_parts(tinker_path, checkpoint_id))
-        answer = self._archive_answer(request, policy)
+        # 503 and 409 both say that it is not built yet.
+        answer = self._transport.send(request, policy=policy, accept=REDIRECTS, retry_on={409})
         if answer.status_code not in REDIRECTS:
             return self._transport.parsed(
                 answer, get_checkpoint_archive_url.parse_response, request.operation
@@ -144,31 +146,25 @@ class CheckpointAdministration:
     unpublish_checkpoint_from_tinker_path = unpublish_checkpoint
     set_checkpoint_ttl_from_tinker_path = set_checkpoint_ttl
 
-    def _archive_answer(self, request: Request, policy: RetryPolicy) -> Answer:
-        """Ask for an archive until it is built; 503 and 409 both say that it is not yet."""
-        transport = self._transport
-        retries = Retries(policy, transport.budget, transport.clock, transport.jitter)
-        while True:
-            try:
-                return transport.send(request, policy=policy, accept=REDIRECTS)
-            except ConflictError as error:
-                wait = retries.next_wait(retry_after=error.retry_after)
-                if wait is None:
-                    error.message += f"; {retries.refusal}"
-                    raise
-            transport.clock.sleep(wait)
-
-    def _location(self, request: Request, answer: Answer) -> str:
-        location = answer.headers.get("location", "")
-        try:
-            url = urljoin(self._transport.where + request.path, location)
-            parts = urlsplit(url)
-            names_host = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        except ValueError:
-            names_host = False
-        if not location or not names_host:
+    def _location(self, request: Request, answer: Response) -> str:
+        url = _joined(self._transport.where + request.path, answer.headers.get("location", ""))
+        if url is None:
             raise _no_url(answer.status_code)
         return url
+
+
+def _joined(base: str, location: str) -> str | None:
+    """Return where a redirect leads, None if that is no web page.
+
+    Whatever it is, it may be signed: no frame that an error passes holds it.
+    """
+    try:
+        url = urljoin(base, location)
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    names_host = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return url if location and names_host else None
 
 
 def _no_url(status_code: int | None) -> DecodeError:

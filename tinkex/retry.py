@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from tinkex._core.retry import Retries, RetryBudget, RetryPolicy, full_jitter
 from tinkex.checks import checked_count
 from tinkex.clock import SYSTEM_CLOCK, Clock
 from tinkex.errors import TinkexError
-from tinkex.events.bus import emit, is_heard
-from tinkex.transport.retry import Retries, RetryBudget, RetryPolicy, full_jitter
-from tinkex.transport.unobserved import tell_failure
 
 __all__ = ["with_retry"]
 
@@ -56,33 +54,13 @@ def with_retry(
         first_wait=first_wait,
         longest_wait=longest_wait,
     )
-    retries = Retries(policy, RetryBudget(), clock, jitter)
-    history: list[str] = []
+    retries = Retries(policy, RetryBudget(), clock, jitter, operation=operation)
     while True:
-        _tell(operation, retries, is_over=False)
+        retries.began()
         try:
             result = function()
         except TinkexError as error:
-            history.append(f"{retries.elapsed:.1f} s: {type(error).__name__}")
-            wait = retries.next_wait(retry_after=error.retry_after) if error.retryable else None
-            if is_heard():
-                tell_failure(operation, error.session_id, retries, error, wait)
-            if wait is None:
-                error.attempts = tuple(history)
-                raise
+            clock.sleep(retries.wait_after(error, repeatable=error.retryable))
         else:
-            _tell(operation, retries, is_over=True)
+            retries.succeeded()
             return result
-        clock.sleep(wait)
-
-
-def _tell(operation: str, retries: Retries, *, is_over: bool) -> None:
-    if not is_heard():
-        return
-    from tinkex.events.kinds import RetryAttemptStart, RetryAttemptStop
-
-    attempt = retries.attempt - 1
-    if is_over:
-        emit(RetryAttemptStop(operation=operation, attempt=attempt, duration=retries.elapsed))
-    else:
-        emit(RetryAttemptStart(operation=operation, attempt=attempt))

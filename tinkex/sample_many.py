@@ -1,4 +1,4 @@
-"""Sample many prompts, a bounded number at a time, and hand results out as they come."""
+"""Sampling many prompts, a bounded number at a time, with results as they come."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sample_each(
                     break
                 index, prompt = item
                 pending[index] = sample(prompt)
-                pending[index].add_done_callback(_tell(finished, index))
+                pending[index].when_done(_report(finished, index))
             if not pending:
                 return
             index = _next(session, finished)
@@ -58,7 +58,7 @@ def sample_each(
             future.cancel()
 
 
-def _tell(finished: queue.SimpleQueue[int], index: int) -> Callable[[Any], None]:
+def _report(finished: queue.SimpleQueue[int], index: int) -> Callable[[Any], None]:
     return lambda _: finished.put(index)
 
 

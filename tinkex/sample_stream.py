@@ -10,10 +10,11 @@ from tinkex_generated.errors import ParseError
 from tinkex_generated.models import SampleRequest
 from tinkex_generated.types import loads
 
+from tinkex._core.redaction import safe_text
+from tinkex._core.transport import Stream
 from tinkex.errors import DecodeError, RequestFailedError, TransportError
 from tinkex.session import Session
 from tinkex.token_counts import tokens_streamed
-from tinkex.transport.answer import Stream
 from tinkex.types import SampleStreamChunk
 from tinkex.wire.events import EventDecoder
 
@@ -41,9 +42,12 @@ def stream(
         for chunk in _chunks(response):
             seen.count += chunk.token_id is not None
             if chunk.error is not None:
-                raise RequestFailedError(
+                failure = RequestFailedError(
                     f"the stream ended with an error: {chunk.error}", session_id=session.id
                 )
+                # It holds the server's words as they came.
+                del chunk
+                raise failure
             yield chunk
             if chunk.finish_reason is not None:
                 unfinished -= 1
@@ -80,23 +84,35 @@ def _opened(session: Session, body: SampleRequest, model: str | None) -> Iterato
 
 
 def _chunks(response: Stream) -> Iterator[SampleStreamChunk]:
-    content_type = response.headers.get("content-type", "")
+    content_type = safe_text(response.headers.get("content-type", ""), 100)
     if content_type and "event-stream" not in content_type:
         raise DecodeError(
             f"stream_sample: the answer is {content_type} and no stream of events. Is base_url a "
             "Tinker server?"
         )
+    for data in _data_of(response):
+        chunk = _chunk(data)
+        if isinstance(chunk, DecodeError):
+            # They hold the server's words as they came.
+            del data
+            raise chunk
+        yield chunk
+
+
+def _data_of(response: Stream) -> Iterator[str]:
     decoder = EventDecoder()
     for piece in response.iter_bytes():
         for event in decoder.feed(piece):
             if event.data == _END:
                 return
-            yield _chunk(event.data)
+            yield event.data
 
 
-def _chunk(data: str) -> SampleStreamChunk:
+def _chunk(data: str) -> SampleStreamChunk | DecodeError:
     try:
         return SampleStreamChunk.from_dict(loads(data))
     except (ParseError, ValueError) as error:
         why = str(error)
-    raise DecodeError(f"stream_sample: an event is not what the API promises ({why}): {data:.200}")
+    return DecodeError(
+        f"stream_sample: an event is not what the API promises ({why}): {safe_text(data, 200)}"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from attrs import evolve
@@ -10,14 +10,14 @@ from tinkex_generated.api.sampling import get_sampler
 from tinkex_generated.api.sessions import create_sampling_session
 from tinkex_generated.models import CreateSamplingSessionRequest, SampleRequest
 
+from tinkex._core.sampling import RetryConfig, Sample, SamplerState, prompt_logprobs
+from tinkex._core.submission import future
 from tinkex.checks import check_sampling_path, checked_count, checked_prompt, checked_settings
 from tinkex.errors import ValidationError
 from tinkex.futures import Future
 from tinkex.sample_many import sample_each
 from tinkex.sample_stream import stream
-from tinkex.sample_work import LogprobsWork, RetryConfig, SamplerState, SampleWork
 from tinkex.session import Session
-from tinkex.submission import future
 from tinkex.types import (
     ModelInput,
     SampleResponse,
@@ -58,7 +58,11 @@ class SamplingClient:
         retry_config: RetryConfig | None = None,
     ) -> None:
         self._session = session
-        self._state = SamplerState(checked_settings(retry_config, RetryConfig, "retry_config"))
+        self._state = SamplerState(
+            session,
+            sampling_session_id,
+            checked_settings(retry_config, RetryConfig, "retry_config"),
+        )
         self._base_model = base_model
         self.sampling_session_id = sampling_session_id
         self.model_path = model_path
@@ -116,8 +120,8 @@ class SamplingClient:
 
         >>> sampler.sample(prompt, 4, SamplingParams(max_tokens=64)).result().sequences[0].tokens
 
-        Returns at once; the request is sent by a background thread, or by `result` itself. Samples
-        have no order among each other.
+        Returns at once; the request is sent when there is a slot for it. Samples have no order among
+        each other.
 
         Args:
             prompt: What the model reads first.
@@ -157,8 +161,7 @@ class SamplingClient:
             prompt_logprobs_last_n=last_n,
             record_stability_info=record_stability_info,
         )
-        work = SampleWork(self._session, self._state, body, prompt)
-        return self._watched(work, "sample")
+        return self._begin("sample", body, prompt, _unchanged)
 
     @overload
     def sample_many(
@@ -270,8 +273,7 @@ class SamplingClient:
         The first is None: nothing precedes it.
         """
         body = self._body(prompt, SamplingParams(max_tokens=1), 1, prompt_logprobs=True)
-        work = LogprobsWork(self._session, self._state, body, prompt)
-        return self._watched(work, "compute_logprobs")
+        return self._begin("compute_logprobs", body, prompt, prompt_logprobs(prompt))
 
     def _body(
         self,
@@ -292,11 +294,12 @@ class SamplingClient:
         self._session.check()
         return body
 
-    def _watched(self, work: SampleWork, operation: str) -> Future[Any]:
+    def _begin(
+        self, operation: str, body: SampleRequest, prompt: ModelInput, read: Callable[[Any], Any]
+    ) -> Future[Any]:
+        sample = Sample(self._session, self._state, body, prompt, read)
         with self._session.scope(operation, self._base_model or self.model_path):
-            sampled = future(self._session, work, operation, self.sampling_session_id)
-        self._session.background.watch(sampled)
-        return sampled
+            return future(self._session, sample, operation, self.sampling_session_id)
 
     def get_base_model(self) -> str:
         """Return the name of the base model under these weights."""
@@ -321,6 +324,10 @@ class SamplingClient:
         raise TypeError(
             "a SamplingClient cannot be pickled; create one from its model_path instead"
         )
+
+
+def _unchanged(response: SampleResponse) -> SampleResponse:
+    return response
 
 
 def _targets(prompt: ModelInput, value: Any) -> Any:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future as StandardFuture
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
 from tinkex_generated.api.service import get_server_capabilities, healthz
 
+from tinkex._core.transport import Transport
 from tinkex.checks import check_training_path
-from tinkex.config import Config
+from tinkex.config import Config, settle
 from tinkex.creation import ExpectedAdapter, check_restorable, lora_of
 from tinkex.errors import ClientClosedError, MissingDependencyError, ValidationError
 from tinkex.queue_state import QueueObserver
@@ -20,7 +20,6 @@ from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.secret import Secret
 from tinkex.session import Session
 from tinkex.training import TrainingClient
-from tinkex.transport import Transport
 from tinkex.types import GetServerCapabilitiesResponse, HealthResponse, LoraConfig
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_CLOSED = "this ServiceClient was closed; create a new one"
 
 # Factories that wait for the server side by side.
 SIDE_BY_SIDE = 16
@@ -62,7 +63,7 @@ class ServiceClient:
             client wait, and when they go on, by the thread that hears of it.
         timeout: Seconds that one HTTP attempt may take.
         max_retries: Attempts after the first one.
-        config: All settings at once, instead of the arguments above.
+        config: All settings at once; arguments beside it take precedence over it.
         settings: Any other field of `Config`.
 
     Raises:
@@ -86,29 +87,29 @@ class ServiceClient:
         transport: Transport | None = None,
         **settings: Any,
     ) -> None:
-        # As a plain string it would stand in the locals of every traceback through here.
-        api_key = (
-            Secret(api_key.strip()) if isinstance(api_key, str) and api_key.strip() else api_key
-        )
-        if config is None:
-            config = Config.resolve(
-                user_metadata=user_metadata,
-                project_id=project_id,
-                base_url=base_url,
-                api_key=api_key,
-                tags=tags,
-                display_name=display_name,
-                timeout=timeout,
-                max_retries=max_retries,
-                **settings,
-            )
-        self.config = config
-        self._transport = transport or Transport(_with_running_server(config))
-        self._observers = [on_queue_state] if on_queue_state else []
-        self._executor: ThreadPoolExecutor | None = None
         self._session: Session | None = None
-        self._lock = threading.Lock()
         self._closed = False
+        arguments = {
+            **settings,
+            "user_metadata": user_metadata,
+            "project_id": project_id,
+            "base_url": base_url,
+            "api_key": api_key,
+            "tags": tags,
+            "display_name": display_name,
+            "timeout": timeout,
+            "max_retries": max_retries,
+        }
+        # A key, even one in a URL, under a mistyped name or in another's place, would stand in the
+        # locals of every traceback through here.
+        settings.clear()
+        del user_metadata, project_id, base_url, api_key
+        self.config = settle(arguments, config)
+        self._transport = transport or Transport(_with_running_server(self.config))
+        self._observers = [on_queue_state] if on_queue_state else []
+        self._side_by_side = threading.BoundedSemaphore(SIDE_BY_SIDE)
+        # Held while a session is begun, which may take long: `close` does not wait for it.
+        self._beginning = threading.Lock()
 
     @property
     def base_url(self) -> str:
@@ -118,24 +119,32 @@ class ServiceClient:
     @property
     def session(self) -> Session:
         """Return the session, beginning it if it has not begun."""
-        with self._lock:
-            if self._closed:
-                raise ClientClosedError("this ServiceClient was closed; create a new one")
+        with self._beginning:
+            self._check_open()
             if self._session is None:
-                self._session = Session(self._transport, observers=self._observers)
+                session = Session(self._transport, observers=self._observers)
+                if self._closed:
+                    session.close("interrupted")
+                    self._check_open()
+                self._session = session
             return self._session
 
     def renew_session(self) -> Session:
         """Begin a new session if the server has ended this one, whose models and samplers are gone.
 
-        Checkpoints outlive sessions: `create_training_client_from_state_with_optimizer` goes on.
+        Checkpoints outlive sessions: `create_training_client_from_state_with_optimizer` continues
+        from one.
         """
         ended = self._session
         if ended is not None and not ended.probe():
-            with self._lock:
+            with self._beginning:
                 self._session = None if self._session is ended else self._session
             ended.close("errored")
         return self.session
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError("this ServiceClient was closed; create a new one")
 
     @property
     def telemetry(self) -> TelemetryReporter | None:
@@ -163,12 +172,23 @@ class ServiceClient:
             args: Its arguments.
             kwargs: Its keyword arguments.
         """
-        with self._lock:
-            if self._closed:
-                raise ClientClosedError("this ServiceClient was closed; create a new one")
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(SIDE_BY_SIDE, "tinkex-submit")
-            return self._executor.submit(function, *args, **kwargs)
+        self._check_open()
+        result: StandardFuture[T] = StandardFuture()
+
+        def call() -> None:
+            with self._side_by_side:
+                if not result.set_running_or_notify_cancel():
+                    return
+                try:
+                    value = function(*args, **kwargs)
+                except BaseException as error:  # noqa: BLE001 - the caller of `result` gets it
+                    result.set_exception(error)
+                else:
+                    result.set_result(value)
+
+        # A daemon: a call that hangs must not keep the program from ending.
+        threading.Thread(target=call, name="tinkex-submit", daemon=True).start()
+        return result
 
     def create_lora_training_client(
         self,
@@ -327,12 +347,9 @@ class ServiceClient:
             status: How the work went.
             detail: A sentence for whoever looks at the session later.
         """
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._closed:
+            return
+        self._closed = True
         if self._session is not None:
             self._session.close(status, detail)
         self._transport.close()
@@ -360,6 +377,8 @@ class ServiceClient:
         return training
 
     def __enter__(self) -> Self:
+        if self._closed:
+            raise ClientClosedError(_CLOSED)
         return self
 
     def __exit__(
@@ -377,6 +396,8 @@ class ServiceClient:
         self.close("errored" if is_error else "interrupted")
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_transport"):
+            return "<ServiceClient that was not created>"
         session = self._session.id if self._session else "no session yet"
         return f"<ServiceClient {self.base_url} ({session})>"
 

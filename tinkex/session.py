@@ -20,26 +20,32 @@ from tinkex_generated.models import (
 )
 
 from tinkex import termination
-from tinkex.background import FuturePool
-from tinkex.cancellation import Cancellations
+from tinkex._core import loop
+from tinkex._core.cancellation import Cancellations
+from tinkex._core.limits import Limits, SampleLimiter, sample_limiter
+from tinkex._core.redaction import safe_text
+from tinkex._core.transport import Transport
 from tinkex.errors import (
     ApiError,
     ClientClosedError,
     ConfigurationError,
     SessionLostError,
     TinkexError,
+    TransportError,
 )
 from tinkex.events.bus import is_heard
-from tinkex.hints import ask_for_hints, ask_for_token
-from tinkex.limits import Limits, SampleLimiter, sample_limiter
+from tinkex.futures import Unfinished
+from tinkex.hints import ask_for_hints, token
+from tinkex.later import Later
 from tinkex.queue_state import QueueObserver, QueueWatch
 from tinkex.scope import Scope, current_scope
-from tinkex.transport import Transport
-from tinkex.transport.answer import Reply
-from tinkex.transport.failures import printable
 
 if TYPE_CHECKING:
+    import asyncio
+
     from tinkex.telemetry import TelemetryReporter
+else:
+    asyncio = Later("asyncio")
 
 log = logging.getLogger("tinkex.session")
 
@@ -109,12 +115,12 @@ class Session:
         self.transport = transport
         self.hints = ask_for_hints(transport)
         if self.hints.config.pjwt_auth_enabled:
-            transport.use_tokens(lambda: ask_for_token(transport))
+            transport.use_tokens(lambda: token(transport))
         self.limits: Limits = self.hints.limits(config)
         self.limiter: SampleLimiter = sample_limiter(config)
-        self.limiter.adopt(self.limits)
-        self.background = FuturePool(clock=transport.clock)
-        self.cancellations = Cancellations(transport, self.background)
+        transport.run(self.limiter.adopt(self.limits))
+        self.unfinished = Unfinished()
+        self.cancellations = Cancellations(transport)
         self.queue_watch = QueueWatch(transport.clock)
         for observer in observers:
             self.queue_watch.add(observer)
@@ -144,10 +150,10 @@ class Session:
             (logging.ERROR, answer.error_message),
         ):
             if message:
-                log.log(level, "the server says: %s", transport.redact(printable(message)))
+                log.log(level, "the server says: %s", safe_text(message))
         self.heartbeat = HeartbeatState(transport.clock.now())
-        self._thread = threading.Thread(target=self._beat_on, name="tinkex-heartbeat", daemon=True)
-        self._thread.start()
+        self._heartbeat_task: asyncio.Task[Any] | None = None
+        loop.spawn(self._beat_on())
         self.telemetry: TelemetryReporter | None = None
         if config.telemetry:
             from tinkex.telemetry import TelemetryReporter
@@ -201,33 +207,37 @@ class Session:
 
     def probe(self) -> bool:
         """Ask the server now whether it has the session; False only if it says that it has not."""
+        return self.transport.run(self._probe())
+
+    async def _probe(self) -> bool:
         for _ in range(NOT_FOUND_BEFORE_LOST):
             if self.heartbeat.is_alive:
-                self.beat()
+                await self.beat()
             if self.heartbeat.misses == 0:
                 break
         return self.heartbeat.is_alive
 
-    def beat(self, late: float = 0.0) -> None:
-        """Send one heartbeat and note what came of it.
+    async def beat(self, late: float = 0.0) -> None:
+        """Send one heartbeat and note its outcome.
 
         Args:
             late: Seconds by which it comes later than it should.
         """
         request = session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id))
-        outcome: Reply | TinkexError
+        status = None
         try:
-            outcome = self.transport.send_once(request, timeout=HEARTBEAT_TIMEOUT)
-        except (ApiError, ConfigurationError) as error:
-            # The key could not be renewed; by the next beat it may be there.
-            outcome = error
-        status = outcome.status_code if isinstance(outcome, Reply) else None
-        if isinstance(outcome, Reply) and outcome.is_success:
-            if self.heartbeat.misses >= MISSES_BEFORE_WARNING:
-                log.info("session %s: the heartbeat is taken again", self.id)
-            self.heartbeat = HeartbeatState(self.transport.clock.now(), late=late)
-            return
-        what = f"HTTP {status}" if status else str(outcome)
+            response = await self.transport.attempt(request, timeout=HEARTBEAT_TIMEOUT)
+            status = response.status_code
+            what = f"HTTP {status}"
+        except (ApiError, ConfigurationError, TransportError) as error:
+            # The key could not be renewed, perhaps; by the next beat it may be there.
+            what = str(error)
+        else:
+            if response.is_success:
+                if self.heartbeat.misses >= MISSES_BEFORE_WARNING:
+                    log.info("session %s: the heartbeat is taken again", self.id)
+                self.heartbeat = HeartbeatState(self.transport.clock.now(), late=late)
+                return
         before = self.heartbeat
         unknown = before.unknown + 1 if status == 404 else 0
         gone = status == 410 or unknown >= NOT_FOUND_BEFORE_LOST
@@ -238,9 +248,9 @@ class Session:
             lost=f"heartbeat answered with {what}" if gone else None,
             late=late,
         )
-        self._tell(what)
+        self._log_miss(what)
 
-    def _tell(self, what: str) -> None:
+    def _log_miss(self, what: str) -> None:
         state = self.heartbeat
         if state.lost is not None:
             log.error("session %s was ended by the server: %s", self.id, state.lost)
@@ -271,16 +281,25 @@ class Session:
             self._stop.set()
         atexit.unregister(self._close_at_exit)
         termination.unwatch(self)
-        self.background.close()
-        # Last events, farewell and a beat that is under way share one deadline.
+        self.unfinished.close(self._closed_error)
+        loop.call_soon(self._stop_beating)
+        # Last events and farewell share one deadline.
         until = self.transport.clock.now() + FINISH_TIMEOUT
         if self.telemetry is not None:
             self.telemetry.stop(FINISH_TIMEOUT / 2)
         if self.heartbeat.is_alive:
             self._finish(reason, detail, max(0.1, until - self.transport.clock.now()))
-        left = until - self.transport.clock.now()
-        if threading.current_thread() is not self._thread and left > 0:
-            self._thread.join(left)
+
+    def _stop_beating(self) -> None:
+        if self._heartbeat_task is not None:
+            self._heartbeat_task.cancel()
+
+    def _closed_error(self) -> ClientClosedError:
+        error = ClientClosedError(
+            "the client was closed before this result came; the server may have done the work"
+        )
+        error.session_id = self.id
+        return error
 
     def _close_at_exit(self) -> None:
         self.close(termination.exit_reason())
@@ -298,12 +317,12 @@ class Session:
         # A server without this route lets the session expire, which is as good.
         log.debug("session %s ended: %s", self.id, getattr(outcome, "status_code", outcome))
 
-    def _beat_on(self) -> None:
+    async def _beat_on(self) -> None:
         clock = self.transport.clock
-        while True:
+        self._heartbeat_task = asyncio.current_task()
+        while not self.is_closed:
             due = clock.now() + self._interval
-            if clock.wait(self._stop, self._interval):
-                return
+            await clock.tick(self._interval)
             late = max(0.0, clock.now() - due)
             if late >= LATE:
                 log.warning(
@@ -313,8 +332,7 @@ class Session:
                     late,
                 )
             try:
-                self.beat(late)
-                self.cancellations.send()
+                await self.beat(late)
             except TinkexError as error:
                 log.debug("session %s: heartbeat ends: %s", self.id, error)
                 return

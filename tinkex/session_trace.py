@@ -15,6 +15,7 @@ from tinkex.checkpoints.staging import abandon, discard, staging
 from tinkex.checks import checked_id
 from tinkex.errors import CheckpointError, RequestFailedError, ValidationError
 from tinkex.rest import RestClient
+from tinkex.secret import Secret
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
 # A trace has a few hundred bytes for each request.
@@ -86,10 +87,10 @@ def _check_target(target: Path, *, force: bool) -> None:
         )
 
 
-def _signs(rest: RestClient, session_id: str, patience: float) -> Iterator[str]:
+def _signs(rest: RestClient, session_id: str, patience: float) -> Iterator[Secret]:
     """Yield URLs of the trace, each signed anew."""
     while True:
-        url = rest.export_session_trace(session_id, patience).url
+        url = Secret(rest.export_session_trace(session_id, patience).url or "")
         if not url:
             raise RequestFailedError(
                 f"the trace of session {session_id} is ready, and the server names no place of it",

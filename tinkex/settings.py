@@ -13,10 +13,10 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, urlsplit
 
 from attrs import frozen
 
+from tinkex._core.proxies import WRONG, parse_proxy
 from tinkex.errors import ConfigurationError
 from tinkex.secret import Secret
 
@@ -60,18 +60,6 @@ class Setting:
             return convert(value)
         except ValueError as error:
             raise ConfigurationError(f"{name} {error} (from {source})") from None
-
-
-def split_url(text: str) -> SplitResult | None:
-    """Return the parts of a URL with a host and a port that can be one, else None."""
-    if re.search(r"[\s\x00-\x1f\x7f]", text):
-        return None
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts if parts.hostname else None
 
 
 def _text(value: Any) -> str:
@@ -272,6 +260,13 @@ def _verify(value: Any) -> bool | str:
     return path
 
 
+def _pem_file(value: Any) -> str:
+    path = _file(value)
+    if not os.path.isfile(path):  # noqa: PTH113 - a plain string
+        raise ValueError(f"must be the path of a PEM file; there is no {path!r}")
+    return path
+
+
 def _file(value: Any) -> str:
     if not isinstance(value, str | os.PathLike) or not str(value := os.fspath(value)).strip():
         raise ValueError("must be the path of a file")
@@ -286,13 +281,10 @@ def _folder(value: Any) -> str:
 
 def _proxy(value: Any) -> Secret:
     text = value.reveal() if isinstance(value, Secret) else _text(value)
-    parts = split_url(text)
-    if parts is None or parts.scheme not in {"http", "https"}:
-        raise ValueError(
-            "must be a URL such as http://host:3128 (scheme http or https; quote special characters "
-            "of a password as %23 and the like)"
-        )
-    return Secret(text)
+    proxy = parse_proxy(text) if "://" in text else None
+    if proxy is None:
+        raise ValueError(WRONG)
+    return proxy.url
 
 
 def _setting(
@@ -328,6 +320,8 @@ SETTINGS: dict[str, Setting] = {
     "default_headers": _setting("TINKEX_DEFAULT_HEADERS", _headers, _headers_text),
     "default_query": _setting("TINKEX_DEFAULT_QUERY", _pairs, _pairs_text),
     "verify": _setting("TINKEX_CA_BUNDLE", _verify),
+    "client_cert": _setting("TINKEX_CLIENT_CERT", _pem_file),
+    "client_key": _setting("TINKEX_CLIENT_KEY", _pem_file),
     "wire_format": _setting(
         "TINKEX_WIRE_FORMAT", _wire_format, lambda text: _wire_format(text.lower())
     ),

@@ -11,13 +11,14 @@ from tinkex_generated.api.training import optim_step
 from tinkex_generated.models import GetInfoRequest, OptimStepRequest, UnloadModelRequest
 from tinkex_generated.types import Request
 
-from tinkex.batches import Operation, submit_batch
+from tinkex._core.batches import Operation, submit_batch
+from tinkex._core.polling import Work
+from tinkex._core.submission import LookUp, SubmissionQueue, future
 from tinkex.checks import checked_settings
 from tinkex.creation import create_model, outcome
 from tinkex.errors import NotFoundError, TinkexError
 from tinkex.futures import Future
 from tinkex.session import Session
-from tinkex.submission import Reconcile, SubmissionQueue, future
 from tinkex.training_checkpoints import CheckpointCalls
 from tinkex.types import (
     AdamParams,
@@ -30,10 +31,10 @@ from tinkex.types import (
     UnloadModelResponse,
 )
 from tinkex.wire import encode
-from tinkex.work import Work
 
 if TYPE_CHECKING:
     from tinkex.losses import Backend, LossFunction
+    from tinkex.recovery.patience import Patience
     from tinkex.regularizers import RegularizerSpec
     from tinkex.tokenizer import Tokenizer
 
@@ -65,6 +66,7 @@ class TrainingClient(CheckpointCalls):
         self.model_id = model_id
         self.base_model = base_model
         self._watcher: Callable[[Future[Any]], None] | None = None
+        self._patience: Patience | None = None
 
     @classmethod
     def create(
@@ -157,8 +159,10 @@ class TrainingClient(CheckpointCalls):
         with self._session.scope("forward_backward_custom", self.base_model), self._queue.turn():
             result = self.forward(step.forward_data(), "cross_entropy").result()
             surrogate = step.backward(result)
-            work = submit_batch(
-                self._queue, self.model_id, "forward_backward", surrogate.data, "cross_entropy"
+            work = self._sent(
+                lambda: submit_batch(
+                    self._queue, self.model_id, "forward_backward", surrogate.data, "cross_entropy"
+                )
             )
             return self._promised(SurrogateWork(work, surrogate), "forward_backward_custom")
 
@@ -281,8 +285,10 @@ class TrainingClient(CheckpointCalls):
     ) -> Future[ForwardBackwardOutput]:
         with self._session.scope(operation, self.base_model):
             try:
-                work = submit_batch(
-                    self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
+                work = self._sent(
+                    lambda: submit_batch(
+                        self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
+                    )
                 )
             except TinkexError as error:
                 # The frames of cutting and sending it tell the user nothing.
@@ -295,16 +301,23 @@ class TrainingClient(CheckpointCalls):
         request_type: str,
         build: Callable[[int], Request],
         parse: Callable[[Mapping[str, Any]], Any],
-        reconcile: Reconcile | None = None,
+        look_up: LookUp | None = None,
     ) -> Future[Any]:
         with self._session.scope(operation, self.base_model):
             try:
-                work = self._queue.submit(
-                    [build], request_type=request_type, parse=parse, reconcile=reconcile
+                work = self._sent(
+                    lambda: self._queue.submit(
+                        [build], request_type=request_type, parse=parse, look_up=look_up
+                    )
                 )
             except TinkexError as error:
                 raise error.with_traceback(None) from None
             return self._promised(work, operation)
+
+    def _sent(self, send: Callable[[], Work[T]]) -> Work[T]:
+        if self._patience is None:
+            return send()
+        return self._patience.followed(self._patience.submitted(self._queue, send))
 
     def _promised(self, work: Work[T], operation: str) -> Future[T]:
         promised = future(self._session, work, operation, self.model_id)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from tinkex_generated.api.weights import (
     load_weights,
@@ -19,6 +19,7 @@ from tinkex_generated.models import (
 )
 from tinkex_generated.types import Request
 
+from tinkex._core.submission import LookUp, NameLookup
 from tinkex.checks import (
     check_training_path,
     checked_metadata,
@@ -30,15 +31,12 @@ from tinkex.futures import Future
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.secret import Secret
 from tinkex.session import Session
-from tinkex.submission import Reconcile
 from tinkex.types import (
     LoadWeightsResponse,
     SaveWeightsExternalResponse,
     SaveWeightsForSamplerResponse,
     SaveWeightsResponse,
 )
-
-T = TypeVar("T")
 
 SamplingClientKind = Literal["snapshot", "inflight"]
 
@@ -88,7 +86,7 @@ class CheckpointCalls:
                 )
             ),
             SaveWeightsResponse.from_dict,
-            lambda seconds: self._saved(f"weights/{path}", seconds, SaveWeightsResponse),
+            self._look_up(f"weights/{path}", SaveWeightsResponse),
         )
 
     def load_state(
@@ -178,6 +176,7 @@ class CheckpointCalls:
                 )
             ),
             SaveWeightsExternalResponse.from_dict,
+            _unknown,
         )
 
     def save_weights_and_get_sampling_client(
@@ -283,21 +282,19 @@ class CheckpointCalls:
                 )
             ),
             SaveWeightsForSamplerResponse.from_dict,
-            (
-                lambda seconds: self._saved(
-                    f"sampler_weights/{path}", seconds, SaveWeightsForSamplerResponse
-                )
-            )
-            if path is not None
-            else None,
+            None
+            if path is None
+            else self._look_up(f"sampler_weights/{path}", SaveWeightsForSamplerResponse),
         )
 
-    def _saved(self, checkpoint_id: str, seconds: float, answer: Callable[..., T]) -> T | None:
-        # It reads dates, for which nobody should wait whose saves are all answered.
-        from tinkex.saved import saved_within
+    def _look_up(self, checkpoint_id: str, result: Callable[..., Any]) -> LookUp:
+        def look_up(seconds: float) -> Awaitable[NameLookup]:
+            # It reads dates, which most programs never need.
+            from tinkex.saved import look_up_save
 
-        path = saved_within(self._session, self.model_id, checkpoint_id, seconds)
-        return None if path is None else answer(path=path)
+            return look_up_save(self._session, self.model_id, checkpoint_id, seconds, result)
+
+        return look_up
 
     def _submit(
         self,
@@ -305,7 +302,13 @@ class CheckpointCalls:
         request_type: str,
         build: Callable[[int], Request],
         parse: Callable[[Mapping[str, Any]], Any],
-        reconcile: Reconcile | None = None,
+        look_up: LookUp | None = None,
     ) -> Future[Any]:
         """Send one numbered request of this model; `TrainingClient` knows how."""
         raise NotImplementedError
+
+
+async def _unknown(seconds: float) -> NameLookup:
+    """Look up an export: no route lists them."""
+    del seconds
+    return NameLookup(is_taken=None)

@@ -29,23 +29,21 @@ TRAINING_STEP: list[Message] = [
     (3, 2, "request_id: a promise"),
     (2, 0, "Future"),
     (3, 3, "computes both, in order"),
-    (0, 2, "result(): polled by your own thread"),
-    (2, 3, "POST retrieve_future (long poll)"),
+    (2, 3, "POST retrieve_future (held until done)"),
     (3, 2, "numbers of each run"),
-    (2, 1, "decode, fold the runs into one"),
-    (1, 0, "ForwardBackwardOutput"),
+    (2, 2, "decode, fold the runs into one"),
+    (2, 0, "result() returns"),
 ]
 SAMPLE: list[Message] = [
     (0, 1, "sample(prompt)"),
     (1, 1, "check, encode; no round trip"),
     (1, 0, "Future, at once"),
-    (1, 2, "queued for 60 threads at most"),
-    (2, 2, "limits: in flight, bytes, after a 429"),
+    (1, 2, "a coroutine on the event loop"),
+    (2, 2, "waits for a slot, and after a 429"),
     (2, 3, "POST asample"),
     (3, 2, "request_id: a promise"),
-    (2, 2, "the thread takes another future"),
     (3, 3, "draws tokens"),
-    (2, 3, "POST retrieve_future (long poll)"),
+    (2, 3, "POST retrieve_future (held until done)"),
     (3, 2, "sequences"),
     (2, 0, "result() returns, callbacks run"),
 ]
@@ -107,9 +105,9 @@ def clock_cycles() -> None:
 
 def main() -> None:
     """Draw all three."""
-    lanes = ["your program", "TrainingClient", "submission, transport", "server"]
+    lanes = ["your program", "TrainingClient", "event loop", "server"]
     sequence("training-step", "The way of one training step", lanes, TRAINING_STEP)
-    lanes = ["your program", "SamplingClient", "future pool, limits", "server"]
+    lanes = ["your program", "SamplingClient", "event loop", "server"]
     sequence("sample", "The way of one sample", lanes, SAMPLE)
     clock_cycles()
 

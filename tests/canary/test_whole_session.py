@@ -22,6 +22,7 @@ from attrs import evolve
 from support.spans import span_exporter
 
 from tinkex import AdamParams, Config, Datum, ModelInput, SamplingParams, ServiceClient, events
+from tinkex._core.transport import Transport
 from tinkex.checkpoints import download
 from tinkex.errors import TinkexError
 from tinkex.events import Event
@@ -30,7 +31,6 @@ from tinkex.metrics import Metrics
 from tinkex.telemetry import capture_exceptions
 from tinkex.testing import Fault
 from tinkex.training_log import TrainingLog
-from tinkex.transport import Transport
 
 KEY = "tml-canary-key-0123456789abcdef"
 CLOUDFLARE = "canary-cloudflare-secret-0123456789"
@@ -153,7 +153,7 @@ def live(service: ServiceClient, tale: Tale, folder: Path) -> None:
     sampler.compute_logprobs(prompt).result()
     rest = service.create_rest_client()
     got = download(rest, saved.path or "", folder)
-    service.session.beat()
+    service.session.transport.run(service.session.beat())
     assert service.telemetry is not None
     assert service.telemetry.log("mine", {"file": str(got.folder), "key": KEY})
     for part in (service, training, sampler, rest, futures[0], service.session, service.telemetry):
@@ -191,7 +191,7 @@ def fail(service: ServiceClient, tale: Tale) -> None:
 
 
 @pytest.mark.holds("S1", "S2", "S3", "S4", "S6")
-@pytest.mark.parametrize("by_httpx", [False, True], ids=["direct", "httpx"])
+@pytest.mark.parametrize("by_httpx", [False, True], ids=["own", "httpx"])
 def test_a_whole_session_tells_no_secret_no_prompt_and_no_signed_url(
     tale: Tale, lines: Everything, tmp_path: Path, by_httpx: bool
 ) -> None:

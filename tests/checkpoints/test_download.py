@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import shutil
+import socketserver
 import subprocess
 import sys
+import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +25,7 @@ from support.nano import NANO
 from support.scripted import Script, scripted_service
 
 from tinkex import RestClient, ServiceClient, events
-from tinkex.checkpoints import download
+from tinkex.checkpoints import download, fetch
 from tinkex.errors import (
     CheckpointError,
     ConflictError,
@@ -292,10 +296,115 @@ def test_a_download_that_breaks_each_time_gives_up(
     with pytest.raises(DownloadIncompleteError, match=r"broke 5 times.*HTTP 500") as caught:
         download(rest, PATH, tmp_path)
     assert len(host.requests) == 5
-    assert rest.clock.slept == [0.5, 1.0, 2.0, 4.0]
+    waits = zip(rest.clock.slept, (0.5, 1.0, 2.0, 4.0), strict=True)
+    assert all(0 <= wait <= longest for wait, longest in waits)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert left_in(tmp_path) == []
+
+
+def test_a_download_that_makes_progress_is_tried_on_and_on(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """Attempts count from the last one that brought something: 20 cuts are no reason to give up."""
+    big = {"adapter_model.safetensors": bytes(range(256)) * 8192}
+    host.content = checkpoint(big)
+    host.etag, host.cuts = '"big"', [100_000] * 20
+    got = download(rest, PATH, tmp_path, extract=False)
+    assert got.files[0].read_bytes() == host.content
+    assert len(host.requests) == 21
+
+
+def test_a_download_that_crawls_is_not_tried_without_end(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """A few bytes each time are no progress."""
+    host.cuts = [10] * 50
+    with pytest.raises(DownloadIncompleteError, match="broke 5 times"):
+        download(rest, PATH, tmp_path)
+    assert len(host.requests) == 5
+
+
+def test_a_host_that_drips_is_left(rest: RestClient, host: ArchiveHost, tmp_path: Path) -> None:
+    """Less than 64 KiB in a minute is an attempt that failed, though the host is never silent."""
+
+    def slowly(have: int, total: int | None) -> None:
+        rest.clock.advance(61)
+
+    host.announce, host.chunk_size = "chunked", 1000
+    with pytest.raises(DownloadIncompleteError, match=r"broke .*only \d+ bytes came in 60 s"):
+        download(rest, PATH, tmp_path, progress=slowly)
+
+
+def test_a_host_whose_head_drips_is_left(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then is no answer: the head has a deadline of its own, on each attempt."""
+    monkeypatch.setattr(fetch, "TIMEOUT", 0.1)
+    with dripping_host() as url, scripted_service(script, FakeClock()) as service:
+        script.on(ARCHIVE, *[(302, b"", {"Location": url})] * 5)
+        with pytest.raises(
+            DownloadIncompleteError, match=r"broke 5 times.*did not answer in 0.1 s"
+        ):
+            download(service.create_rest_client(), PATH, tmp_path)
+
+
+@contextlib.contextmanager
+def dripping_host() -> Iterator[str]:
+    """Serve heads without end, a byte at a time."""
+    ended = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                self.request.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+                while not ended.wait(0.005):
+                    self.request.sendall(b"y")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/archive"
+        ended.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.holds("F51")
+def test_a_host_that_says_not_to_come_again_is_obeyed(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """x-should-retry is the host's last word, whatever the status."""
+    host.statuses, host.status_headers = [503], {"x-should-retry": "false"}
+    with pytest.raises(CheckpointError, match="HTTP 503"):
+        download(rest, PATH, tmp_path)
+    assert len(host.requests) == 1
+
+
+def test_a_host_that_asks_to_wait_is_waited_for(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """Retry-After counts for downloads as for calls."""
+    host.statuses, host.status_headers = [503], {"retry-after": "7"}
+    assert_whole(download(rest, PATH, tmp_path).folder)
+    assert rest.clock.slept == [7.0]
+
+
+@pytest.mark.holds("S6")
+@pytest.mark.parametrize("statuses", [[404], [500] * 5, [302, 404]])
+def test_no_frame_of_a_failed_download_holds_a_signature(
+    rest: RestClient, host: ArchiveHost, tmp_path: Path, statuses: list[int | None]
+) -> None:
+    """A signed URL is as good as a key while it lasts."""
+    host.statuses, host.location = statuses, "/moved?signature=secret-moved"
+    with pytest.raises(CheckpointError) as caught:
+        download(rest, PATH, tmp_path)
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    names = {frame.f_code.co_filename.rpartition("/")[2] for frame in frames}
+    assert "fetch.py" in names
+    ours = [frame for frame in frames if "/tinkex/" in frame.f_code.co_filename]
+    assert "secret-" not in "".join(repr(frame.f_locals) for frame in ours)
 
 
 def test_an_archive_that_is_gone_is_not_asked_for_again(

@@ -20,12 +20,12 @@ from support.clock import FakeClock
 from support.nano import NANO
 
 from tinkex import Config, RestClient, ServiceClient
+from tinkex._core.transport import Transport
 from tinkex.checkpoints import Limits, download
 from tinkex.errors import CheckpointError, ConflictError, UnsafeArchiveError
 from tinkex.local import LocalServer
 from tinkex.local.site import Options
 from tinkex.testing import Fault
-from tinkex.transport import Transport
 
 API_KEY = "tml-canary-key-0123456789"
 DOWNLOAD = "download_checkpoint_archive"

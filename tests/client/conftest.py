@@ -11,9 +11,9 @@ import pytest
 from support.clock import FakeClock
 from support.scripted import BASE_URL, Script
 
+from tinkex._core.transport import Transport
 from tinkex.config import Config
 from tinkex.session import Session
-from tinkex.transport import Transport
 
 MakeTransport = Callable[..., Transport]
 
@@ -57,6 +57,10 @@ def session(transport: Transport) -> Iterator[Session]:
     session = Session(transport)
     yield session
     session.close()
+    # Those that serve the whole process, or what was injected, stay.
+    shared = ("tinkex-loop", "tinkex-callbacks", "tinkex-injected", "asyncio_")
     for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith(shared):
+            continue
         thread.join(5)
         assert not thread.is_alive(), thread.name

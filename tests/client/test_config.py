@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinkex.config import HOSTED_BASE_URL, Config, is_loopback_host, redact_headers
-from tinkex.errors import ConfigurationError, MissingCredentialsError
-from tinkex.limits import sample_limiter
+from tinkex import ServiceClient
+from tinkex._core.limits import sample_limiter
+from tinkex._core.urls import is_loopback_host
+from tinkex.config import HOSTED_BASE_URL, Config, redact_headers
+from tinkex.errors import ConfigurationError, MissingCredentialsError, TinkexError
+from tinkex.secret import Secret
 from tinkex.settings import SETTINGS
 
 KEY = "tml-canary-0123456789-wxyz"
@@ -147,7 +151,7 @@ def test_the_settings_can_be_listed_with_their_sources() -> None:
         ("default_headers", {"a b": "c"}), ("default_headers", {"a": "c\r\nd: e"}), ("default_headers", {"a": "é"}),
         ("default_headers", [1, 2]), ("default_headers", ["ab"]), ("proxy_headers", {"a:": "b"}),
         ("default_query", {" ": "x"}), ("verify", "/no/such/file.pem"), ("verify", 5),
-        ("proxy", "h:3128"), ("proxy", "ftp://h"), ("proxy", "http://"), ("proxy", "http://h:x"), ("proxy", "socks5://h"),
+        ("proxy", "h:3128"), ("proxy", "ftp://h"), ("proxy", "http://"), ("proxy", "http://h:x"), ("proxy", "socks4://h"), ("proxy", "http://[::1"),
         ("cf_access_client_id", "a\nb"), ("cf_access_client_secret", "a\nb"),
     ],
 )  # fmt: skip
@@ -181,7 +185,9 @@ def test_a_bad_variable_is_refused_by_name(variable: str, text: str) -> None:
 
 def test_an_unknown_setting_is_refused_with_those_there_are() -> None:
     """A mistyped keyword does not pass for a setting."""
-    assert refusal(api_kei="x").startswith("unknown setting 'api_kei'; there are: allow_insecure, ")
+    assert refusal(api_kei="x").startswith(
+        "unknown setting 'api_kei': did you mean 'api_key'? There are: allow_insecure, "
+    )
 
 
 def test_missing_credentials_name_both_ways_out() -> None:
@@ -338,34 +344,68 @@ def test_headers_with_secrets_are_redacted_whatever_their_case() -> None:
     assert "".join(value for value in shown.values() if value != "[REDACTED]") == "ef"
 
 
-@pytest.mark.holds("S3")
+def _refuse_resolving(bad: dict[str, Any]) -> None:
+    environ = {"TINKER_API_KEY": KEY, "CLOUDFLARE_ACCESS_CLIENT_SECRET": "canary-cloudflare"}
+    Config.resolve(environ=environ, **bad)
+
+
+def _refuse_building(bad: dict[str, Any]) -> None:
+    Config(**bad)
+
+
+def _refuse_connecting(bad: dict[str, Any]) -> None:
+    ServiceClient(**bad)
+
+
+def _refuse_connecting_with_config(bad: dict[str, Any]) -> None:
+    ServiceClient(config=Config(api_key=KEY), **bad)
+
+
+@pytest.mark.holds("S3", "S23")
+@pytest.mark.parametrize(
+    "refuse",
+    [
+        _refuse_resolving,
+        _refuse_building,
+        _refuse_connecting,
+        _refuse_connecting_with_config,
+    ],
+)
 @pytest.mark.parametrize(
     "bad",
     [
         {"proxy": "ftp://user:canary@h"},
-        {"proxy": "http://user:can#ary@h"},
         {"proxy": "http://user:canary@h℀x"},
         {"proxy": "http://user:canary@[::1"},
         {"base_url": "ftp://user:canary@h"},
         {"base_url": "https://user:canary@h"},
+        {"base_url": "https://user:canary?@h"},
+        {"base_url": "https://user:canary#@h"},
         {"base_url": "https://h/?key=canary"},
+        {"base_url": "tml-canary-0123456789"},
         {"api_key": "canary"},
         {"api_key": "tml-canary\nx"},
-        {"default_headers": {"X-Token": "canary\n"}},
-        {"timeout": "never"},
+        {"apikey": "tml-canary-0123456789"},
+        {"user_metadata": "tml-canary-0123456789"},
+        {"cf_access_client_secret": "canary\nx"},
+        {"cf_access_client_secret": "canary-secret", "max_retries": -1},
+        {"default_headers": {"X-Token": "canary\nx"}},
+        {"api_key": "tml-canary-0123456789", "timeout": -3},
     ],
+    ids=lambda bad: " ".join(f"{name}={value!r}" for name, value in bad.items()),
 )
-def test_no_refusal_shows_a_secret_not_even_with_the_variables_of_its_frames(bad) -> None:
+def test_no_refusal_shows_a_secret_not_even_with_the_variables_of_its_frames(
+    bad: dict[str, Any], refuse: Callable[[dict[str, Any]], None]
+) -> None:
     """An error reporter that records variables gets none with a key in the clear (S3)."""
-    environ = {"TINKER_API_KEY": KEY, "CLOUDFLARE_ACCESS_CLIENT_SECRET": "canary-cloudflare"}
     caught: ConfigurationError | None = None
     try:
-        # Called as `_refuse` so that no variable of this frame holds what is looked for.
-        _refuse(environ, bad)
+        refuse(bad)
     except ConfigurationError as error:
         caught = error
     assert caught is not None
     assert "canary" not in f"{caught!s}{caught!r}"
+    # This frame and that of `refuse` hold what is looked for.
     frames = list(traceback.walk_tb(caught.__traceback__))[2:]
     variables = [repr(value) for frame, _ in frames for value in frame.f_locals.values()]
     assert frames
@@ -374,8 +414,59 @@ def test_no_refusal_shows_a_secret_not_even_with_the_variables_of_its_frames(bad
     assert caught.__context__ is None
 
 
-def _refuse(environ: dict[str, str], bad: dict[str, Any]) -> None:
-    Config.resolve(environ=environ, **bad)
+# Settings that are built without the environment
+
+
+def test_settings_that_are_built_directly_are_converted_and_checked() -> None:
+    """`Config(...)` is `Config.resolve(...)` without an environment."""
+    config = Config(api_key=KEY, timeout=timedelta(seconds=5), tags=["a"], max_retries=0)
+    assert config == Config.resolve(
+        environ={}, api_key=KEY, timeout=timedelta(seconds=5), tags=["a"], max_retries=0
+    )
+    assert isinstance(config.api_key, Secret)
+    assert (config.sources["timeout"], config.sources["base_url"]) == ("argument", "default")
+    assert "canary" not in repr(config)
+    for wrong in ({"timeout": -3}, {"max_retries": 1.5}, {"base_url": "ftp://x"}, {"nonsense": 1}):
+        with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+            Config(api_key=KEY, **wrong)
+    with pytest.raises(MissingCredentialsError):
+        Config()
+
+
+def test_settings_that_are_built_directly_read_no_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is not given is a default, whatever the variables say."""
+    monkeypatch.setenv("TINKEX_TIMEOUT", "7")
+    assert Config(**LOCAL).timeout == 60.0
+
+
+def test_a_copy_with_changes_is_converted_and_checked_too() -> None:
+    """`attrs.evolve` keeps keys and sources, and refuses what cannot be right."""
+    config = Config.resolve(environ={}, api_key=lambda: KEY)
+    copy = attrs.evolve(config, timeout=timedelta(minutes=1), tags=["b"])
+    assert (copy.timeout, copy.tags) == (60.0, ("b",))
+    assert (copy.key_function, copy.sources) == (config.key_function, config.sources)
+    with pytest.raises(ConfigurationError, match="timeout must be a positive number"):
+        attrs.evolve(config, timeout=-1)
+
+
+@pytest.mark.parametrize("name", ["api_key", "cf_access_client_secret", "proxy_headers"])
+def test_a_secret_of_the_settings_is_masked_in_errors_from_then_on(name: str) -> None:
+    """Whoever builds settings makes the process know what it must not show."""
+    secret = f"tml-canary-of-{name}-0123456789"
+    Config(
+        base_url="local",
+        **{name: {"Proxy-Authorization": secret} if name == "proxy_headers" else secret},
+    )
+    assert str(TinkexError(f"the server says {secret}")) == "the server says [REDACTED]"
+
+
+def test_the_password_of_a_proxy_is_masked_in_errors_quoted_or_not() -> None:
+    """A proxy may repeat the password, and an HTTP library the URL."""
+    Config(base_url="local", proxy="http://user:canary%2Fproxy@h:1")
+    said = str(TinkexError("canary/proxy canary%2Fproxy http://user:canary%2Fproxy@h:1"))
+    assert said == "[REDACTED] [REDACTED] [REDACTED]"
 
 
 def test_a_ca_bundle_is_a_file_that_is_there(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -21,12 +22,12 @@ from support.clock import FakeClock
 from support.scripted import Script, scripted_service
 
 import tinkex
+from tinkex._core.credentials import Credentials
 from tinkex.config import Config
 from tinkex.credentials import MOST_OUTPUT, CredentialsFile, KeyCommand
 from tinkex.errors import AuthenticationError, ConfigurationError, MissingCredentialsError
 from tinkex.local import LocalServer, Options
 from tinkex.testing import Fault
-from tinkex.transport.credentials import Credentials
 
 KEY = "tml-canary-0123456789"
 OTHER = "tml-canary-9876543210"
@@ -44,6 +45,11 @@ def jwt(expires: float, **claims: Any) -> str:
         base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts
     ]
     return ".".join([*words, "c2ln"])
+
+
+def prepare(credentials: Credentials) -> None:
+    """Have a key for the next request."""
+    asyncio.run(credentials.prepare())
 
 
 # The command
@@ -137,12 +143,12 @@ def test_the_command_runs_once_until_its_key_expires(tmp_path: Path) -> None:
     )
     credentials = Credentials(config, wall_clock=lambda: now[0])
     for _ in range(3):
-        credentials.prepare()
+        prepare(credentials)
     assert runs.read_text() == "x"
     now[0] += 3545
     tokens.write_text(jwt(now[0] + 3600, second=True))
     for _ in range(3):
-        credentials.prepare()
+        prepare(credentials)
     assert runs.read_text() == "xx"
     assert dict(credentials.revealed())["X-API-Key"] == tokens.read_text()
 
@@ -158,16 +164,16 @@ def test_a_command_that_fails_later_leaves_the_key_that_is_still_good(
     command = python(f"print(open({str(token)!r}).read())")
     config = Config.resolve(environ={}, base_url="http://127.0.0.1:9", credential_cmd=command)
     credentials = Credentials(config, wall_clock=lambda: now[0])
-    credentials.prepare()
+    prepare(credentials)
     token.unlink()
     now[0] += 3550
     with caplog.at_level(logging.WARNING, "tinkex"):
-        credentials.prepare()
-        credentials.prepare()
+        prepare(credentials)
+        prepare(credentials)
     assert caplog.text.count("could not be renewed") == 1, "not again with each request"
     now[0] += 51
     with pytest.raises(ConfigurationError, match="failed with status 1"):
-        credentials.prepare()
+        prepare(credentials)
 
 
 @pytest.mark.holds("S15", "F33")
@@ -181,10 +187,10 @@ def test_a_token_that_seems_to_have_expired_does_not_run_the_command_each_time(
     config = Config.resolve(environ={}, base_url="http://127.0.0.1:9", credential_cmd=command)
     credentials = Credentials(config, wall_clock=lambda: now[0])
     for _ in range(20):
-        credentials.prepare()
+        prepare(credentials)
     assert runs.read_text() == "x"
     now[0] += 6
-    credentials.prepare()
+    prepare(credentials)
     assert runs.read_text() == "xx"
 
 
@@ -491,7 +497,7 @@ def test_a_server_that_wants_tokens_gets_them(tmp_path: Path) -> None:
         tinkex.ServiceClient(base_url=server.base_url, api_key=KEY) as service,
     ):
         session = service.session
-        credentials = session.transport._line.credentials
+        credentials = session.transport.credentials
         first = dict(credentials.revealed())["X-API-Key"]
         assert first.startswith("eyJ")
         assert service.get_server_capabilities().supported_models

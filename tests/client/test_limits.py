@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 from support.clock import FakeClock
 from support.scripted import Script, scripted_service
 
-from tinkex import Datum, ModelInput
-from tinkex.config import Config
-from tinkex.errors import ConfigurationError
-from tinkex.hints import ServerHints, ask_for_hints
-from tinkex.limits import (
+from tinkex import Datum, ModelInput, RetryConfig
+from tinkex._core import loop
+from tinkex._core.limits import (
     CAREFUL_DISPATCHES,
     CAREFUL_SECONDS,
     DISPATCHES,
     ByteBudget,
     Limits,
-    Places,
     SampleLimiter,
+    Slots,
 )
+from tinkex.config import Config
+from tinkex.errors import ConfigurationError
+from tinkex.hints import ServerHints, ask_for_hints
 from tinkex.session import Session
 
 HINTS = {
@@ -97,93 +101,247 @@ def test_sizes_are_positive_integers(name: str) -> None:
         Config.resolve(environ=environ, base_url="local")
 
 
-# What a budget of bytes is
+# What slots and a budget of bytes are
 
 
-def test_one_taker_may_overdraw_a_budget_and_the_next_waits() -> None:
+async def settled() -> None:
+    """Let everything happen that waits for nothing but its turn."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def begun(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+    return asyncio.ensure_future(coroutine)
+
+
+def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test as a coroutine: limits are used on one loop alone."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+@on_a_loop
+async def test_one_taker_may_overdraw_a_budget_and_the_next_waits() -> None:
     """Of 1,000 bytes 500 and then 600 are given, 100 only when something came back."""
     budget = ByteBudget(1000)
-    assert budget.try_take(500)
-    assert budget.try_take(600)
-    assert not budget.try_take(100)
+    await budget.take(500)
+    await budget.take(600)
+    third = begun(budget.take(100))
+    await settled()
+    assert not third.done()
     budget.give_back(500)
-    assert budget.try_take(100)
+    await third
+    assert budget.taken == 700
 
 
-def test_a_budget_is_resized_around_what_is_taken() -> None:
+@on_a_loop
+async def test_a_budget_is_resized_around_what_is_taken() -> None:
     """What is on its way stays counted."""
     budget = ByteBudget(100)
-    assert budget.try_take(90)
+    await budget.take(90)
     budget.resize(50)
-    assert not budget.try_take(1)
+    waiting = begun(budget.take(50))
+    await settled()
+    assert not waiting.done()
     budget.give_back(90)
-    assert budget.try_take(50)
+    await waiting
+    budget.give_back(50)
+    assert budget.taken == 0
 
 
-def test_places_are_counted_exactly_under_many_threads() -> None:
+@on_a_loop
+async def test_slots_are_counted_exactly() -> None:
     """Never more than there are, and all of them back at the end (C58)."""
-    places = Places(3)
-    most = []
+    slots = Slots(3)
+    most = 0
 
-    def work() -> None:
-        for _ in range(500):
-            if places.try_take():
-                most.append(places.taken)
-                places.give_back()
+    async def work() -> None:
+        nonlocal most
+        for _ in range(50):
+            async with slots.held():
+                most = max(most, slots.taken)
+                await asyncio.sleep(0)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert places.taken == 0
-    assert max(most) <= 3
+    await asyncio.gather(*(work() for _ in range(20)))
+    assert slots.taken == 0
+    assert most == 3
+
+
+@on_a_loop
+async def test_slots_are_given_first_come_first_served() -> None:
+    """A newcomer overtakes no one, and neither does one who wants less."""
+    slots = Slots(2)
+    await slots.take(2)
+    order: list[str] = []
+
+    async def take(name: str, cost: int) -> None:
+        await slots.take(cost)
+        order.append(name)
+
+    waiting = [begun(take("large", 2)), begun(take("small", 1)), begun(take("third", 1))]
+    await settled()
+    slots.give_back(1)
+    await settled()
+    assert order == []
+    slots.give_back(1)
+    await settled()
+    assert order == ["large"]
+    slots.give_back(2)
+    await asyncio.gather(*waiting)
+    assert order == ["large", "small", "third"]
+
+
+@on_a_loop
+async def test_a_waiter_who_gives_up_loses_no_slot() -> None:
+    """Whether it was cancelled in the queue, or at the moment when it was let in."""
+    slots = Slots(1)
+    await slots.take()
+    first, second, third = (begun(slots.take()) for _ in range(3))
+    await settled()
+    first.cancel()
+    await settled()
+    slots.give_back()
+    # It was let in by now, and has not noticed yet.
+    second.cancel()
+    await third
+    assert slots.taken == 1
+    slots.give_back()
+    assert slots.taken == 0
+
+
+@on_a_loop
+async def test_who_waits_for_a_slot_costs_nothing_until_woken(monkeypatch) -> None:
+    """No timers, no polling: of 10,000 in the queue only those that are let in run."""
+    running = asyncio.get_running_loop()
+    slots = Slots(10)
+    await slots.take(10)
+    waiting = [begun(slots.take()) for _ in range(10_000)]
+    await settled()
+    steps = 0
+    call_soon = running.call_soon
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return call_soon(*args, **kwargs)
+
+    monkeypatch.setattr(running, "call_soon", counted)
+    for _ in range(10):
+        slots.give_back()
+    await settled()
+    assert not running._scheduled  # type: ignore[attr-defined]
+    assert steps < 100
+    assert [one.done() for one in waiting] == [True] * 10 + [False] * 9_990
+    for one in waiting[10:]:
+        one.cancel()
+    await settled()
+    assert slots.taken == 10
+
+
+def test_samples_are_submitted_in_the_order_of_their_calls(script: Script) -> None:
+    """With one slot each waits for the one before it, and all of them are there at the end."""
+    script.on("POST create_sampling_session", {"sampling_session_id": "SS"})
+    script.on("POST asample", {"sequences": []})
+    with scripted_service(script) as service:
+        sampler = service.create_sampling_client(
+            base_model="B", retry_config=RetryConfig(max_connections=1)
+        )
+        futures = [sampler.sample(ModelInput.from_ints([1])) for _ in range(50)]
+        for future in futures:
+            future.result(10)
+    assert [body["seq_id"] for body in script.bodies("asample")] == list(range(50))
 
 
 # What a 429 changes
 
 
-def test_after_a_429_prompts_count_twenty_fold(clock: FakeClock) -> None:
+@on_a_loop
+async def test_after_a_429_prompts_count_twenty_fold(clock: FakeClock) -> None:
     """With 1,000 bytes, two prompts of 100 go at once before a 429 and one by one after (C52)."""
     limiter = SampleLimiter(prompt_bytes=1000)
-    calm = [limiter.try_dispatch(100, clock) for _ in range(2)]
-    assert None not in calm
-    for dispatch in calm:
-        limiter.end_dispatch(dispatch)
-    limiter.be_quiet(1.0, clock)
+    async with limiter.dispatch(100, clock), limiter.dispatch(100, clock):
+        assert limiter.prompt_bytes.taken == 200
+    limiter.cool_down(1.0, clock)
     clock.advance(1.0 + CAREFUL_SECONDS / 2)
-    first = limiter.try_dispatch(100, clock)
-    assert first is not None
-    assert first.counted_bytes == 2000
-    assert limiter.try_dispatch(100, clock) is None
-    limiter.end_dispatch(first)
-    assert limiter.try_dispatch(100, clock) is not None
+    async with limiter.dispatch(100, clock):
+        assert limiter.prompt_bytes.taken == 2000
+        sent = asyncio.Event()
+        second = begun(_dispatched(limiter, 100, clock, sent))
+        await settled()
+        assert not sent.is_set()
+    await second
+    assert sent.is_set()
+    assert limiter.prompt_bytes.taken == 0
 
 
-def test_care_ends_ten_seconds_after_the_pause(clock: FakeClock) -> None:
+async def _dispatched(
+    limiter: SampleLimiter, size: int, clock: FakeClock, sent: asyncio.Event
+) -> None:
+    async with limiter.dispatch(size, clock):
+        sent.set()
+
+
+async def _sent_at_once(limiter: SampleLimiter, clock: FakeClock, count: int) -> int:
+    """Return how many of so many prompts are being sent when none comes to its end."""
+    inside = 0
+    over = asyncio.Event()
+
+    async def send() -> None:
+        nonlocal inside
+        async with limiter.dispatch(1, clock):
+            inside += 1
+            await over.wait()
+
+    sending = [begun(send()) for _ in range(count)]
+    await settled()
+    found = inside
+    over.set()
+    await asyncio.gather(*sending)
+    return found
+
+
+@on_a_loop
+async def test_care_ends_ten_seconds_after_the_pause(clock: FakeClock) -> None:
     """Few prompts at once while it lasts, the usual number after it."""
     limiter = SampleLimiter()
-    limiter.be_quiet(2.0, clock)
+    limiter.cool_down(2.0, clock)
     clock.advance(2.0)
-    careful = [limiter.try_dispatch(1, clock) for _ in range(CAREFUL_DISPATCHES + 1)]
-    assert careful.count(None) == 1
+    assert await _sent_at_once(limiter, clock, 50) == CAREFUL_DISPATCHES
     clock.advance(CAREFUL_SECONDS)
-    calm = [limiter.try_dispatch(1, clock) for _ in range(DISPATCHES)]
-    assert calm.count(None) == CAREFUL_DISPATCHES
+    assert await _sent_at_once(limiter, clock, DISPATCHES + 50) == DISPATCHES
 
 
-def test_what_was_counted_is_given_back_also_when_care_ends_meanwhile(clock: FakeClock) -> None:
+@on_a_loop
+async def test_what_was_counted_is_given_back_also_when_care_ends_meanwhile(
+    clock: FakeClock,
+) -> None:
     """A prompt that was sent with care returns what it took."""
     limiter = SampleLimiter(prompt_bytes=1000)
-    limiter.be_quiet(1.0, clock)
+    limiter.cool_down(1.0, clock)
     clock.advance(1.0)
-    dispatch = limiter.try_dispatch(60, clock)
-    assert dispatch is not None
-    clock.advance(CAREFUL_SECONDS)
-    limiter.end_dispatch(dispatch)
-    assert limiter.prompt_bytes.try_take(1000)
-    assert limiter.prompt_bytes.try_take(1)
-    assert not limiter.prompt_bytes.try_take(1)
+    async with limiter.dispatch(60, clock):
+        assert limiter.prompt_bytes.taken == 1200
+        clock.advance(CAREFUL_SECONDS)
+    assert limiter.prompt_bytes.taken == 0
+
+
+@on_a_loop
+async def test_a_prompt_that_waited_for_room_heeds_a_429_that_came_meanwhile(
+    clock: FakeClock,
+) -> None:
+    """Its turn comes during the cool-down, which it sits out before it is sent."""
+    limiter = SampleLimiter(prompt_bytes=1000)
+    sent = asyncio.Event()
+    async with limiter.dispatch(2000, clock):
+        waiting = begun(_dispatched(limiter, 1, clock, sent))
+        await settled()
+        limiter.cool_down(30.0, clock)
+    await waiting
+    assert clock.slept == [30.0]
 
 
 def test_prompts_wait_for_room_and_are_sent_then(script: Script, clock: FakeClock) -> None:
@@ -191,13 +349,13 @@ def test_prompts_wait_for_room_and_are_sent_then(script: Script, clock: FakeCloc
     script.on("POST create_sampling_session", {"sampling_session_id": "SS"})
     script.on("POST asample", {"sequences": []})
     with scripted_service(script, clock, prompt_bytes=1) as service:
-        limiter = service.session.limiter
-        assert limiter.prompt_bytes.try_take(2)
+        session = service.session
+        prompt_bytes = session.limiter.prompt_bytes
+        session.transport.run(prompt_bytes.take(2))
         sampler = service.create_sampling_client(base_model="B")
         future = sampler.sample(ModelInput.from_ints([1]))
-        waits = [future.step() for _ in range(3)]
+        session.transport.run(settled())
         assert script.sent("asample") == []
-        assert all(wait is None or wait > 0 for wait in waits)
-        limiter.prompt_bytes.give_back(2)
-        future.result()
-        assert limiter.prompt_bytes.try_take(1)
+        loop.call_soon(prompt_bytes.give_back, 2)
+        future.result(10)
+        assert prompt_bytes.taken == 0

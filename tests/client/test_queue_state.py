@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from support.calls import HeldAnswer
 from support.clock import FakeClock
 from support.scripted import Script, promises, scripted_service
 
@@ -117,14 +118,16 @@ def test_observers_hear_every_change_in_order_and_repetitions_once(
 
 def test_a_late_callback_hears_the_present_state_at_once(script: Script, clock: FakeClock) -> None:
     """Whoever asks after the first poll is told what was heard so far."""
+    poll = HeldAnswer(STEP)
     script.on("POST create_model", {"model_id": "M"})
-    script.on("POST optim_step", {"request_id": "r"}).on("POST retrieve_future", PAUSED, STEP)
+    script.on("POST optim_step", {"request_id": "r"}).on("POST retrieve_future", PAUSED, poll)
     heard: list[str] = []
     with scripted_service(script, clock) as service:
         future = service.create_lora_training_client("B").optim_step()
-        future.step()
+        poll.wait()
         future.add_queue_state_callback(lambda one: heard.append(one.state))
         assert heard == ["paused_capacity"]
+        poll.let_go()
         future.result()
 
 

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.clock import FakeClock
 
-from tinkex.transport.classes import RequestClass, request_class
-from tinkex.transport.retry import Retries, RetryBudget, RetryPolicy, retry_after_seconds
+from tinkex._core.retry import Retries, RetryBudget, RetryPolicy, retry_after_seconds
+from tinkex._core.retry_safety import RequestClass, request_class
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -101,6 +101,20 @@ def test_a_retry_after_a_timeout_costs_double() -> None:
     budget = RetryBudget(capacity=15)
     retries(budget=budget).next_wait(timed_out=True)
     assert budget.tokens == 5
+
+
+def test_what_fails_together_is_paid_for_once() -> None:
+    """A connection that takes hundreds of calls with it is one trouble; their next failures are others."""
+    clock = FakeClock()
+    budget = RetryBudget(capacity=500)
+    calls = [retries(clock, budget) for _ in range(400)]
+    clock.advance(1.0)
+    assert all(call.next_wait() is not None for call in calls)
+    assert budget.tokens == 495
+    for _ in range(5):
+        clock.advance(30.0)
+        calls[0].next_wait()
+    assert budget.tokens == 470
 
 
 def test_a_call_that_outlasts_the_budget_only_slows_down() -> None:

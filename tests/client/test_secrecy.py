@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import pickle
-import socketserver
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,12 +12,13 @@ import httpx
 import pytest
 from support import calls
 from support.calls import CAPABILITIES, STEP
+from support.raw_server import GOOD, RawServer
 from support.scripted import BASE_URL, Script
 
 import tinkex
-from tinkex import Config, ServiceClient
+from tinkex import Config, Datum, ModelInput, SamplingParams, ServiceClient
+from tinkex._core.transport import Transport
 from tinkex.errors import ConfigurationError, TinkexError
-from tinkex.transport import Transport
 
 CANARIES = {
     "api_key": "tml-canary-key-0123456789",
@@ -91,7 +90,7 @@ def test_a_whole_session_tells_no_secret(script: Script, clock: Any, everything_
         stepped = training.optim_step()
         with pytest.raises(TinkexError) as caught:
             stepped.result()
-        service.session.beat()
+        transport.run(service.session.beat())
         parts = [service, training, transport, config, stepped, service.session, caught.value]
         told = [repr(part) + str(part) + str(getattr(part, "__dict__", "")) for part in parts]
     sent = {got.headers["x-api-key"] for got in script.received}
@@ -159,31 +158,15 @@ def _streamed(transport: Transport) -> None:
 
 @pytest.fixture
 def rude_server() -> Iterator[str]:
-    """Serve one good answer on each connection's first request, and hang up on the second."""
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            body = b'{"supported_models": []}'
-            for answers in (True, False):
-                line = self.rfile.readline()
-                while line.strip():
-                    line = self.rfile.readline()
-                if answers:
-                    self.wfile.write(
-                        b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
-                    )
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    """Answer the first request, and hang up on every other."""
+    server = RawServer()
+    server.play = lambda number, _: GOOD if number == 1 else None
+    yield server.url
+    server.close()
 
 
 @pytest.mark.holds("S2", "S3")
-@pytest.mark.parametrize("by_httpx", [True, False], ids=["httpx", "direct"])
+@pytest.mark.parametrize("by_httpx", [True, False], ids=["httpx", "own"])
 def test_real_connections_log_no_secret_either(
     rude_server: str, clock: Any, everything_logged, by_httpx: bool
 ) -> None:
@@ -239,3 +222,97 @@ def test_logging_that_tinkex_sets_up_shows_tinkexs_lines_alone(capsys, monkeypat
     finally:
         logger.handlers[:] = handlers
         logger.setLevel(level)
+
+
+def _on(operation: str, *answers: Any) -> Script:
+    script = Script().on("POST create_model", {"model_id": "M"})
+    script.on("POST create_sampling_session", {"sampling_session_id": "S"})
+    return script.on(operation, *answers)
+
+
+def _trained(service: ServiceClient) -> object:
+    datum = Datum(ModelInput.from_ints([1]), {"target_tokens": [1], "weights": [1.0]})
+    training = service.create_lora_training_client("base")
+    return training.forward_backward([datum], "cross_entropy").result()
+
+
+def _sampled(service: ServiceClient) -> object:
+    sampler = service.create_sampling_client(base_model="base")
+    return sampler.sample(ModelInput.from_ints([1]), 1, SamplingParams(max_tokens=2)).result()
+
+
+def _sample_streamed(service: ServiceClient) -> object:
+    sampler = service.create_sampling_client(base_model="base")
+    return list(sampler.sample_stream(ModelInput.from_ints([1]), SamplingParams(max_tokens=2)))
+
+
+def _archived(service: ServiceClient) -> object:
+    return service.create_rest_client().get_checkpoint_archive_url("tinker://R/weights/a")
+
+
+EVENTS = {"content-type": "text/event-stream"}
+ARCHIVE = "GET training_runs/R/checkpoints/weights/a/archive"
+PROMISED = {"request_id": "r"}
+ECHOES: list[tuple[Callable[[ServiceClient], object], Script]] = [
+    (_trained, _on("POST create_session", {"session": PARROT})),
+    (_trained, _on("POST forward_backward", {"nonsense": PARROT})),
+    (_trained, _on("POST forward_backward", (400, {"detail": PARROT}))),
+    (_trained, _on("POST forward_backward", (409, {"detail": PARROT}))),
+    *(
+        (_trained, _on("POST forward_backward", PROMISED).on("POST retrieve_future", answer))
+        for answer in (
+            {"error": PARROT, "category": "user"},
+            {"status": "failed", "error": {"message": PARROT}},
+            {"loss_fn_outputs": PARROT},
+            {"loss_fn_outputs": [{"logprobs": {"data": [PARROT]}}]},
+            {"loss_fn_outputs": [], "metrics": {PARROT: PARROT}},
+            (400, {"detail": PARROT}),
+            (200, PARROT.encode()),
+        )
+    ),
+    *(
+        (_sampled, _on("POST asample", PROMISED).on("POST retrieve_future", answer))
+        for answer in (
+            {"error": PARROT},
+            {"sequences": PARROT},
+            {"sequences": [{"tokens": [PARROT]}]},
+        )
+    ),
+    *(
+        (_sample_streamed, _on("POST stream_sample", answer))
+        for answer in (
+            (200, f'data: {{"error":"{PARROT}"}}\n\n'.encode(), EVENTS),
+            (200, f"data: {'x' * 190}{PARROT}\n\n".encode(), EVENTS),
+            (200, b"x", {"content-type": PARROT}),
+            (400, {"detail": PARROT}),
+        )
+    ),
+    (_archived, _on(ARCHIVE, (302, b"", {"location": f"ftp://{PARROT}"}))),
+    (_archived, _on(ARCHIVE, (404, {"detail": PARROT}))),
+]
+
+
+@pytest.mark.holds("S3", "S22", "S23")
+@pytest.mark.parametrize(("call", "script"), ECHOES)
+def test_no_call_tells_a_key_that_the_server_repeats(
+    clock: Any, call: Callable[[ServiceClient], object], script: Script
+) -> None:
+    """Whatever was decoded stands in no frame variable of ours, and half a key in no message."""
+    config = Config.resolve(base_url=BASE_URL, environ={}, max_retries=0, **CANARIES)
+    transport = Transport(
+        config, clock=clock, http_transport=httpx.MockTransport(script), jitter=float
+    )
+    with ServiceClient(config=config, transport=transport) as service:
+        error = _call_error(call, service)
+    assert error is not None
+    assert "canary" not in shown(error)
+
+
+def _call_error(
+    call: Callable[[ServiceClient], object], service: ServiceClient
+) -> TinkexError | None:
+    try:
+        call(service)
+    except TinkexError as error:
+        return error
+    return None

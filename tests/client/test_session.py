@@ -12,10 +12,10 @@ from support.clock import FakeClock
 from support.scripted import Script
 
 from tinkex import __version__  # noqa: F401 - the package imports
+from tinkex._core.transport import Transport
 from tinkex._version import SDK_VERSION
 from tinkex.errors import DecodeError, ServerError, SessionLostError
 from tinkex.session import HEARTBEAT_INTERVAL, Session
-from tinkex.transport import Transport
 
 BEAT = "POST session_heartbeat"
 CREATE = "POST create_session"
@@ -23,8 +23,20 @@ FINISH = "POST sessions/S/finish"
 ALIVE = {"type": "session_heartbeat"}
 
 
-def heartbeats() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "tinkex-heartbeat"]
+def is_beating(session: Session) -> bool:
+    task = session._heartbeat_task
+    return task is not None and not task.done()
+
+
+def beat(session: Session) -> None:
+    """Send one heartbeat now."""
+    session.transport.run(session.beat())
+
+
+def pass_an_interval(clock: FakeClock, seconds: float = HEARTBEAT_INTERVAL) -> None:
+    """Let time pass once the heart waits by the clock."""
+    clock.run_until(lambda: bool(clock._deadlines), step=0)
+    clock.advance(seconds)
 
 
 # Its beginning
@@ -71,13 +83,13 @@ def test_messages_of_the_server_are_logged_at_their_level(
 
 @pytest.mark.parametrize(("answer", "error"), [(500, ServerError), ((200, b"<html>"), DecodeError)])
 def test_a_session_that_does_not_begin_leaves_nothing(
-    transport, script: Script, answer, error
+    transport, script: Script, clock: FakeClock, answer, error
 ) -> None:
-    """No thread and no farewell remain of a failure."""
+    """No heartbeat and no farewell remain of a failure."""
     script.on(CREATE, answer)
     with pytest.raises(error):
         Session(transport)
-    assert heartbeats() == []
+    assert clock._deadlines == []
     assert script.sent("sessions/S/finish") == []
 
 
@@ -104,7 +116,7 @@ def test_the_heart_beats_every_ten_seconds(
 ) -> None:
     """Each beat names the session, waits at most ten seconds, and is not repeated."""
     for beats in range(1, 4):
-        clock.advance(HEARTBEAT_INTERVAL)
+        pass_an_interval(clock)
         clock.run_until(lambda beats=beats: len(script.sent("session_heartbeat")) == beats, step=0)
     assert script.bodies("session_heartbeat")[0]["session_id"] == "S"
     assert script.received[-1].headers["x-stainless-read-timeout"] == "10.000"
@@ -119,14 +131,14 @@ def test_a_single_miss_is_silent_and_the_second_warns_once(
     """An outage is one line, its end another, and calls go on meanwhile (F30)."""
     script.on(BEAT, 500)
     with caplog.at_level(logging.INFO, logger="tinkex.session"):
-        session.beat()
+        beat(session)
         assert caplog.records == []
         clock_before = session.heartbeat.last_success
         clock._now += 20
         for _ in range(5):
-            session.beat()
+            beat(session)
         script.on(BEAT, ALIVE)
-        session.beat()
+        beat(session)
     assert caplog.messages == [
         "session S: 2 heartbeats failed, none taken for 20 s: HTTP 500",
         "session S: the heartbeat is taken again",
@@ -146,7 +158,7 @@ def test_no_failure_that_may_pass_ends_the_session(
     """However often a beat fails, only the server's word ends the session (F30)."""
     script.on(BEAT, failure)
     for _ in range(30):
-        session.beat()
+        beat(session)
     assert session.heartbeat.is_alive
     assert session.heartbeat.misses == 30
     session.check()
@@ -156,7 +168,7 @@ def test_no_failure_that_may_pass_ends_the_session(
 def test_a_gone_session_is_lost_at_once(session: Session, script: Script, caplog) -> None:
     """410 is the server's clear word; the next call says what to do (F30)."""
     script.on(BEAT, 410)
-    session.beat()
+    beat(session)
     with pytest.raises(SessionLostError, match="HTTP 410") as caught:
         session.check()
     assert "Create a new ServiceClient" in str(caught.value)
@@ -171,9 +183,9 @@ def test_an_unknown_session_is_lost_when_it_is_unknown_twice(
     """One 404 may be a proxy that lost its way; other failures in between do not count."""
     script.on(BEAT, 500, 404, 500, 404, ALIVE, 404, 404)
     for beats in range(6):
-        session.beat()
+        beat(session)
         assert session.heartbeat.is_alive, beats
-    session.beat()
+    beat(session)
     assert not session.heartbeat.is_alive
     with pytest.raises(SessionLostError):
         session.check()
@@ -184,8 +196,8 @@ def test_a_lost_session_stops_beating_and_sends_no_farewell(
 ) -> None:
     """There is nothing left to keep or to end."""
     script.on(BEAT, 410)
-    clock.advance(HEARTBEAT_INTERVAL)
-    clock.run_until(lambda: heartbeats() == [], step=0)
+    pass_an_interval(clock)
+    clock.run_until(lambda: not is_beating(session), step=0)
     assert len(script.sent("session_heartbeat")) == 1
     session.close()
     assert script.sent("sessions/S/finish") == []
@@ -197,12 +209,11 @@ def test_a_heartbeat_that_comes_late_is_told(
 ) -> None:
     """After a minute of standstill the log says why the session may be gone (P9, F30)."""
     with caplog.at_level(logging.WARNING, logger="tinkex.session"):
-        clock.run_until(lambda: bool(clock._deadlines), step=0)
-        clock.advance(HEARTBEAT_INTERVAL + 60)
+        pass_an_interval(clock, HEARTBEAT_INTERVAL + 60)
         clock.run_until(lambda: session.heartbeat.late > 0, step=0)
     assert session.heartbeat.late == pytest.approx(60)
     assert "a heartbeat is 60 s late" in caplog.text
-    clock.advance(HEARTBEAT_INTERVAL)
+    pass_an_interval(clock)
     clock.run_until(lambda: session.heartbeat.late == 0, step=0)
 
 
@@ -210,12 +221,14 @@ def test_a_heartbeat_that_comes_late_is_told(
 
 
 @pytest.mark.parametrize("reason", ["success", "errored", "interrupted"])
-def test_closing_tells_the_server_once_why(session: Session, script: Script, reason) -> None:
+def test_closing_tells_the_server_once_why(
+    session: Session, script: Script, clock: FakeClock, reason
+) -> None:
     """A second close does nothing."""
     session.close(reason)
     session.close("errored")
     assert script.bodies("sessions/S/finish") == [{"reason": {"type": reason}, "detail": None}]
-    assert heartbeats() == []
+    clock.run_until(lambda: not is_beating(session), step=0)
 
 
 def test_threads_that_close_at_once_send_one_farewell(session: Session, script: Script) -> None:
@@ -242,22 +255,22 @@ def test_a_server_that_takes_no_farewell_is_left_alone(
 
 
 def test_closing_after_the_connections_are_closed_is_quiet(
-    session: Session, transport: Transport, script
+    session: Session, transport: Transport, script: Script, clock: FakeClock
 ) -> None:
     """The order in which things are closed does not matter."""
     transport.close()
     session.close()
     assert script.sent("sessions/S/finish") == []
-    assert heartbeats() == []
+    clock.run_until(lambda: not is_beating(session), step=0)
 
 
 def test_a_heart_whose_connections_are_closed_stops(
     session: Session, transport: Transport, clock: FakeClock
 ) -> None:
-    """No thread beats on into nothing."""
+    """Nothing beats on into the void."""
     transport.close()
-    clock.advance(HEARTBEAT_INTERVAL)
-    clock.run_until(lambda: heartbeats() == [], step=0)
+    pass_an_interval(clock)
+    clock.run_until(lambda: not is_beating(session), step=0)
 
 
 @pytest.mark.holds("F29")

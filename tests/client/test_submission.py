@@ -13,6 +13,7 @@ from attrs import define, field
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.clock import FakeClock
+from support.interrupts import interrupted
 from support.scripted import Script
 from tinkex_generated.api.training import forward_backward, optim_step
 from tinkex_generated.api.weights import save_weights
@@ -26,6 +27,7 @@ from tinkex_generated.models import (
 )
 from tinkex_generated.types import Request
 
+from tinkex._core.submission import LookUp, NameLookup, SubmissionQueue, future
 from tinkex.errors import (
     ApiError,
     AuthenticationError,
@@ -45,7 +47,6 @@ from tinkex.errors import (
     ValidationError,
 )
 from tinkex.session import Session
-from tinkex.submission import SubmissionQueue, future
 
 STEP = "POST optim_step"
 BATCH = "POST forward_backward"
@@ -141,12 +142,16 @@ def test_submitting_does_not_wait_for_results(
     session: Session, queue: SubmissionQueue, script: Script
 ) -> None:
     """Many requests are on their way before the first result is asked for."""
-    script.on(STEP, accepted)
-    script.on(
-        POLL, lambda got: {"metrics": {"n": float(json.loads(got.content)["request_id"][2:])}}
-    )
+    submitted = threading.Event()
+
+    def result(request: httpx.Request) -> Any:
+        assert submitted.wait(10)
+        return {"metrics": {"n": float(json.loads(request.content)["request_id"][2:])}}
+
+    script.on(STEP, accepted).on(POLL, result)
     futures = [future(session, submit(queue, step()), "optim_step") for _ in range(20)]
-    assert script.paths() == [STEP] * 20
+    assert not any(one.done() for one in futures)
+    submitted.set()
     assert [one.request_id for one in futures] == [f"r-{i}" for i in range(1, 21)]
     assert [one.result().metrics["n"] for one in reversed(futures)] == [
         float(i) for i in range(20, 0, -1)
@@ -307,12 +312,8 @@ def test_an_interrupted_submission_does_not_block_the_model(
     queue: SubmissionQueue, script: Script
 ) -> None:
     """After Ctrl-C it is unknown whether the request arrived, and the next call finds out (F28)."""
-
-    def interrupt(request: httpx.Request) -> None:
-        raise KeyboardInterrupt
-
-    script.on(BATCH, interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted() as answer:
+        script.on(BATCH, answer)
         submit(queue, part())
     script.on(STEP, (409, USED), accepted)
     with pytest.raises(ConflictError, match="did arrive"):
@@ -321,19 +322,55 @@ def test_an_interrupted_submission_does_not_block_the_model(
     assert numbers(script, "optim_step") == [1, 2]
 
 
-def test_a_name_that_is_taken_uses_no_number(queue: SubmissionQueue, script: Script) -> None:
-    """A conflict of names settles nothing, or the server would wait for a number for ever."""
+def looked_up(*, is_taken: bool | None) -> LookUp:
+    async def look_up(_: float) -> NameLookup:
+        return NameLookup(is_taken=is_taken)
+
+    return look_up
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"detail": "checkpoint 'a' exists already"},
+        {"detail": "checkpoint tinker://r/weights/seq2seq-best already exists"},
+        USED,
+    ],
+    ids=["name", "name like a number", "number"],
+)
+def test_a_name_that_is_taken_uses_no_number(
+    queue: SubmissionQueue, script: Script, said: dict[str, str]
+) -> None:
+    """What the name holds decides, whatever the words; or the server would wait for a number for ever."""
     script.on(STEP, DOWN)
     with pytest.raises(TransportError):
         submit(queue, step())
-    script.on(SAVE, (409, {"detail": "checkpoint 'a' exists already"}), (409, USED), accepted)
+    script.on(SAVE, (409, said), (409, said), accepted)
     with pytest.raises(ConflictError) as caught:
-        submit(queue, save("a"))
+        submit(queue, save("a"), look_up=looked_up(is_taken=True))
     assert "did arrive" not in str(caught.value)
     with pytest.raises(ConflictError, match="did arrive"):
-        submit(queue, save("b"))
-    submit(queue, save("b"))
+        submit(queue, save("b"), look_up=looked_up(is_taken=False))
+    submit(queue, save("b"), look_up=looked_up(is_taken=False))
     assert numbers(script, "save_weights") == [1, 1, 2]
+
+
+def test_where_the_server_does_not_say_who_holds_a_name_the_next_step_finds_out(
+    queue: SubmissionQueue, script: Script
+) -> None:
+    """A conflict that may be of the name or of the number moves no number."""
+    script.on(STEP, DOWN)
+    with pytest.raises(TransportError):
+        submit(queue, step())
+    script.on(SAVE, (409, USED))
+    with pytest.raises(ConflictError) as caught:
+        submit(queue, save("a"), look_up=looked_up(is_taken=None))
+    assert "did arrive" not in str(caught.value)
+    script.on(STEP, (409, USED), accepted)
+    with pytest.raises(ConflictError, match="did arrive"):
+        submit(queue, step())
+    submit(queue, step())
+    assert numbers(script) == [1, 1, 1, 2]
 
 
 @pytest.mark.holds("F24")
@@ -423,7 +460,7 @@ def test_a_lost_session_takes_nothing(
 ) -> None:
     """The next call after the server ended the session says so (F30)."""
     script.on("POST session_heartbeat", 410)
-    session.beat()
+    session.transport.run(session.beat())
     with pytest.raises(SessionLostError):
         submit(queue, step())
     assert script.paths() == []

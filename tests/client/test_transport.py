@@ -8,6 +8,9 @@ import os
 import socket
 import ssl
 import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,14 @@ from hypothesis import strategies as st
 from support import calls
 from support.calls import CAPABILITIES, STEP
 from support.clock import FakeClock
+from support.interrupts import interrupted
+from support.raw_server import RawServer
 from support.scripted import BASE_URL, Script
 from tinkex_generated.api.service import get_server_capabilities
 from tinkex_generated.types import Request
 
+from tinkex._core.retry import RetryBudget
+from tinkex._core.transport import Transport
 from tinkex.config import Config
 from tinkex.errors import (
     ApiError,
@@ -42,7 +49,6 @@ from tinkex.errors import (
     TransportError,
     UnprocessableError,
 )
-from tinkex.transport import RetryBudget, Transport
 
 GOOD = {"supported_models": []}
 SESSION = "POST create_session"
@@ -64,6 +70,13 @@ UNRESOLVED = caused(httpx.ConnectError("nope"), socket.gaierror(-2, "Name or ser
 UNTRUSTED = caused(
     httpx.ConnectError("certificate verify failed"), ssl.SSLCertVerificationError("self-signed")
 )
+
+
+@pytest.fixture
+def raw() -> Iterator[RawServer]:
+    server = RawServer()
+    yield server
+    server.close()
 
 
 # What is sent
@@ -110,7 +123,7 @@ def test_each_request_says_who_asks(make_transport, script: Script) -> None:
         default_headers={"x-team": "a", "user-agent": "Mine/1"},
     )
     script.on(STEP, {"request_id": "r"})
-    transport.send(calls.step(), headers={"ACCEPT": "application/x-protobuf"}, timeout=12)
+    transport.send_once(calls.step(), headers={"ACCEPT": "application/x-protobuf"}, timeout=12)
     headers = script.received[0].headers
     assert headers["x-api-key"] == "tml-abcdef123456"
     assert headers["cf-access-client-id"] == "id"
@@ -380,38 +393,46 @@ def test_a_read_timeout_is_told_as_such(make_transport, script: Script) -> None:
 
 
 @pytest.mark.holds("F41", "S17")
-def test_a_proxy_is_named_without_its_password(make_transport, script: Script) -> None:
+def test_a_proxy_is_named_without_its_password(clock: FakeClock) -> None:
     """Who looks for the mistake sees the proxy, and nobody sees its password (F41, S17)."""
-    transport = make_transport(proxy="http://user:canary@proxy.example.org:3128")
-    for failure in (httpx.ProxyError("407 http://user:canary@proxy.example.org:3128"), REFUSED):
-        script.on(CAPABILITIES, failure)
-        with pytest.raises(
-            ConnectError, match=r"through the proxy http://proxy\.example\.org:3128"
-        ) as caught:
-            transport.send(calls.read())
-        assert "canary" not in str(caught.value)
-    script.on(CAPABILITIES, httpx.ProxyError("407"))
-    with pytest.raises(ProxyError):
-        transport.send(calls.read())
-
-
-def test_a_proxy_header_replaces_what_the_proxys_url_says() -> None:
-    """Explicit headers win over user name and password (C9)."""
-    from tinkex.transport.connection import _proxy
-
-    both = Config.resolve(
-        base_url="local",
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    config = Config.resolve(
+        base_url="http://tinker.example.org",
+        api_key="tml-abcdef123456",
         environ={},
-        proxy="http://u:p@h:1",
-        proxy_headers={"proxy-authorization": "Bearer x"},
+        allow_insecure=True,
+        proxy=f"http://user:canary@127.0.0.1:{port}",
     )
-    proxy = _proxy(both)
-    assert proxy is not None
-    assert proxy.auth is None
-    assert proxy.headers["Proxy-Authorization"] == "Bearer x"
-    alone = _proxy(Config.resolve(base_url="local", environ={}, proxy="http://u:p@h"))
-    assert alone is not None
-    assert alone.auth == ("u", "p")
+    with (
+        closing(Transport(config, clock=clock)) as transport,
+        pytest.raises(ProxyError, match=rf"through the proxy http://127\.0\.0\.1:{port}") as caught,
+    ):
+        transport.send(calls.read())
+    assert "canary" not in str(caught.value)
+    assert len(caught.value.attempts) == 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "sent"),
+    [({}, b"Basic dTpw"), ({"proxy-authorization": "Bearer x"}, b"Bearer x")],
+)
+def test_a_proxy_header_replaces_what_the_proxys_url_says(
+    raw: RawServer, headers: dict[str, str], sent: bytes
+) -> None:
+    """Explicit headers win over user name and password (C9)."""
+    config = Config.resolve(
+        base_url="http://tinker.example.org",
+        api_key="tml-abcdef123456",
+        environ={},
+        allow_insecure=True,
+        proxy=f"http://u:p@127.0.0.1:{raw.port}",
+        proxy_headers=headers,
+    )
+    with closing(Transport(config)) as transport:
+        transport.send(calls.read())
+    head = [line.partition(b": ") for line in raw.received[0].split(b"\r\n")]
+    assert [value for name, _, value in head if name.lower() == b"proxy-authorization"] == [sent]
 
 
 @pytest.mark.holds("F44")
@@ -623,10 +644,10 @@ def test_a_caller_may_take_a_redirect_as_the_answer(transport, script: Script) -
 
 
 def test_an_answer_can_be_read_while_it_comes(transport, script: Script) -> None:
-    """A stream hands out its lines, and the error of a stream is typed."""
+    """A stream hands out its pieces, and the error of a stream is typed."""
     script.on(CAPABILITIES, lambda _: httpx.Response(200, content=iter([b"a\n", b"b\n"])))
     with transport.stream(calls.read()) as response:
-        assert list(response.iter_lines()) == ["a", "b"]
+        assert list(response.iter_bytes()) == [b"a\n", b"b\n"]
     script.on(CAPABILITIES, (503, {"detail": "full"}))
     with pytest.raises(ServerError, match="full"), transport.stream(calls.read()):
         pass
@@ -648,7 +669,7 @@ def test_a_stream_that_breaks_is_a_transport_error_without_the_request(
         pytest.raises(TransportError, match="broke") as caught,
         transport.stream(calls.read()) as response,
     ):
-        list(response.iter_lines())
+        list(response.iter_bytes())
     error: BaseException | None = caught.value
     while error is not None:
         assert getattr(error, "_request", None) is None
@@ -701,17 +722,19 @@ def test_a_forked_process_does_not_share_the_connections(
     assert script.received == []
 
 
-def test_an_interrupt_goes_straight_through(transport, script: Script, clock: FakeClock) -> None:
+def test_an_interrupt_goes_straight_through(make_transport, script: Script) -> None:
     """Ctrl-C is not retried, and its traceback does not show the frames with the headers (F28)."""
-
-    def interrupt(request: httpx.Request) -> None:
-        raise KeyboardInterrupt
-
-    script.on(STEP, interrupt)
-    with pytest.raises(KeyboardInterrupt) as caught:
-        transport.send(calls.step())
+    transport = make_transport(api_key="tml-abcdef123456")
+    with interrupted() as answer:
+        script.on(STEP, answer)
+        try:
+            transport.send(calls.step())
+        except KeyboardInterrupt as error:
+            shown = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)][1:]
+            raise
     assert len(script.received) == 1
-    assert not [entry for entry in caught.traceback if "httpx" in str(entry.path)]
+    assert shown
+    assert "abcdef" not in repr([list(found.values()) for found in shown])
 
 
 def test_headers_can_be_logged_without_their_secrets(
@@ -746,14 +769,15 @@ def test_unchecked_certificates_are_warned_about(make_transport, caplog) -> None
 
 
 @pytest.mark.holds("F42")
-def test_a_ca_bundle_without_certificates_is_a_configuration_error(
-    make_transport, tmp_path: Path
-) -> None:
+def test_a_ca_bundle_without_certificates_is_a_configuration_error(tmp_path: Path) -> None:
     """The mistake is told by the setting's name, before anything is sent."""
     bundle = tmp_path / "ca.pem"
     bundle.write_text("no certificate")
-    with pytest.raises(ConfigurationError, match="verify names"):
-        make_transport(verify=bundle)
+    config = Config.resolve(
+        base_url="https://127.0.0.1:9", api_key="tml-abcdef123456", environ={}, verify=bundle
+    )
+    with pytest.raises(ConfigurationError, match=r"verify.* names no usable certificates"):
+        Transport(config)
 
 
 def test_a_proxy_variable_that_cannot_be_used_is_a_configuration_error(monkeypatch) -> None:

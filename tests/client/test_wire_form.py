@@ -308,10 +308,13 @@ def test_results_are_read_by_what_they_are(script: Script, form: str) -> None:
     """Polls accept both forms, and the content type of the answer says which it is."""
     script.on(BATCH, accepted())
     with scripted_service(script) as service:
-        script.on("POST retrieve_future", result(form, -0.5, -0.25))
+        script.on("POST retrieve_future", result(form, -0.5))
         client = training(service)
         read = client.forward_backward([datum()], "cross_entropy").result()
-    assert read.loss_fn_outputs[0]["logprobs"].tolist() == [-0.5, -0.25]
+        script.on("POST retrieve_future", result(form, -0.5, -0.25))
+        with pytest.raises(DecodeError, match=r"targets have the shape \(1,\)"):
+            client.forward_backward([datum()], "cross_entropy").result()
+    assert read.loss_fn_outputs[0]["logprobs"].tolist() == [-0.5]
     assert read.metrics == {"loss:sum": 1.0}
     accept = script.sent("retrieve_future")[-1].headers["accept"]
     assert accept == "application/x-protobuf, application/json"

@@ -100,9 +100,7 @@ def test_weights_without_their_optimizer_are_restored(nano_service: ServiceClien
     assert training.save_state("start", overwrite=True).result().path == path
 
 
-def test_a_batch_of_several_chunks_gives_one_batchs_gradients(
-    nano_service: ServiceClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_of_several_chunks_gives_one_batchs_gradients() -> None:
     """Sent whole or in three parts, loss, outputs and the step that follows are the same."""
     data = [
         types.Datum(
@@ -113,11 +111,11 @@ def test_a_batch_of_several_chunks_gives_one_batchs_gradients(
     ]
     results = []
     for most in (1024, 2):
-        monkeypatch.setattr("tinkex.batches.chunk_data.__defaults__", (most, 5_000_000))
-        training = nano_service.create_lora_training_client(NANO, rank=2, seed=7)
-        output, step = training.train_step(data, "cross_entropy", types.AdamParams(1e-2))
-        step.result()
-        after = training.forward(data, "cross_entropy").result()
+        with ServiceClient(base_url=nano_url(), chunk_len=most) as service:
+            training = service.create_lora_training_client(NANO, rank=2, seed=7)
+            output, step = training.train_step(data, "cross_entropy", types.AdamParams(1e-2))
+            step.result()
+            after = training.forward(data, "cross_entropy").result()
         results.append((output.result().loss, after.loss, len(after.loss_fn_outputs)))
     assert results[0] == pytest.approx(results[1], rel=1e-5)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.clock import FakeClock
+from support.clock import FakeClock, StandingClock
 from support.scripted import Script, scripted_service
 
 from tinkex import ModelInput, RetryConfig, SamplingClient, ServiceClient
@@ -80,8 +80,9 @@ def test_a_429_may_be_the_callers_to_handle(script: Script, clock: FakeClock) ->
 
 
 @pytest.mark.holds("F12")
-def test_two_services_of_one_key_wait_together_and_another_key_does_not(clock: FakeClock) -> None:
+def test_two_services_of_one_key_wait_together_and_another_key_does_not() -> None:
     """A 429 holds all samplers of the process for that server and key, and no others (C51)."""
+    clock = StandingClock()
     script = Script().on("POST create_sampling_session", {"sampling_session_id": "SS"})
     script.on("POST asample", (429, {}, {"retry-after": "60"}), {"sequences": []})
     key, other = "tml-one-0123456789", "tml-two-0123456789"
@@ -96,9 +97,9 @@ def test_two_services_of_one_key_wait_together_and_another_key_does_not(clock: F
         assert third.session.limiter.quiet_for(clock) == 0
         sampler(third).sample(PROMPT).result()
         assert len(script.sent("asample")) == 2
-        sampler(second).sample(PROMPT).result()
+        behind = sampler(second).sample(PROMPT)
+        clock.run_until(lambda: held.done() and behind.done())
         assert clock.now() >= 1060
-        held.result()
 
 
 def test_a_client_that_is_full_does_not_hold_back_another(script: Script, clock: FakeClock) -> None:
@@ -114,22 +115,20 @@ def test_a_client_that_is_full_does_not_hold_back_another(script: Script, clock:
         assert behind.request_id is None
 
 
-def test_a_sample_without_a_place_looks_again_ever_more_rarely(
+@pytest.mark.holds("F47")
+def test_samples_behind_a_full_client_are_woken_in_their_order(
     script: Script, clock: FakeClock
 ) -> None:
-    """The pauses grow by half from 75 ms to one second, and begin anew with the next sample (C53)."""
+    """Each is sent when the one before it has its result; waiting takes no timer and no look (C53)."""
+    script.on("POST asample", {"sequences": []})
     with scripted_service(script, clock) as service:
         client = sampler(service, max_connections=1)
-        service.session.background.close()
-        assert client._state.try_start(service.session.limiter)
-        future = client.sample(PROMPT)
-        pauses = []
-        for _ in range(9):
-            pause = future.step()
-            assert pause is not None
-            pauses.append(pause)
-            clock.advance(pause)
-    assert pauses == pytest.approx([min(0.05 * 1.5**n, 1.0) for n in range(1, 10)])
+        futures = [client.sample(ModelInput.from_ints([index])) for index in range(50)]
+        for future in futures:
+            future.result(10)
+    sent = [body["prompt"]["chunks"][0]["tokens"][0] for body in script.bodies("asample")]
+    assert sent == list(range(50))
+    assert clock.slept == []
 
 
 # What newer servers can be asked for

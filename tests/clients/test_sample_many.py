@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.clock import FakeClock
+from support.clock import FakeClock, StandingClock
 from support.scripted import Script, scripted_service
 
 from tinkex import ModelInput, SamplingParams, ServiceClient
@@ -176,18 +176,20 @@ def test_a_cancelled_sample_is_given_up_here_and_at_the_server(
     assert future.cancel()
     with pytest.raises(CancelledError):
         future.result(5)
-    assert service.session.limiter.in_flight.taken == 0
+    clock.run_until(lambda: service.session.limiter.in_flight.taken == 0)
     clock.run_until(lambda: script.bodies("cancel_future") == [{"request_id": "r"}])
 
 
-def test_a_sample_that_was_not_sent_is_cancelled_without_a_word(
-    service: ServiceClient, script: Script
-) -> None:
+def test_a_sample_that_was_not_sent_is_cancelled_without_a_word(script: Script) -> None:
     """The server never heard of it."""
-    service.session.limiter.be_quiet(1e6, service._transport.clock)
-    sampler = service.create_sampling_client(base_model="B")
-    future = sampler.sample(prompts(1)[0])
-    assert future.cancel()
+    clock = StandingClock()
+    with scripted_service(script, clock) as service:
+        service.session.limiter.cool_down(1e6, clock)
+        sampler = service.create_sampling_client(base_model="B")
+        future = sampler.sample(prompts(1)[0])
+        clock.run_until(lambda: clock.slept != [], step=0.0)
+        assert future.cancel()
+        clock.run_until(lambda: service.session.limiter.in_flight.taken == 0, step=0.0)
     assert script.sent("asample") == []
     assert script.sent("cancel_future") == []
 
@@ -228,15 +230,3 @@ def test_a_server_that_does_not_listen_is_asked_once(script: Script, answer: Any
             clock.run_until(lambda: not service.session.cancellations._waiting, step=1.0)
     assert len(script.sent("client/dynamic_config")) == 1
     assert script.sent("cancel_future") == []
-
-
-def test_a_forgotten_sample_is_cancelled_at_the_next_heartbeat(
-    service: ServiceClient, script: Script
-) -> None:
-    """A future that is garbage has nobody to read its result."""
-    script.on("POST asample", {"request_id": "r"}).on("POST retrieve_future", (408, {}))
-    work = service.create_sampling_client(base_model="B").sample(prompts(1)[0])._work
-    work.step(1.0)
-    clock = service._transport.clock
-    work.__del__()
-    clock.run_until(lambda: script.bodies("cancel_future") == [{"request_id": "r"}])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from support.clock import FakeClock
+from support.clock import FakeClock, StandingClock
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import RetryConfig, SamplingClient, ServiceClient
@@ -141,24 +140,28 @@ def too_many(seconds: str) -> tuple[int, Any, dict[str, str]]:
 
 
 @pytest.mark.holds("F12")
-def test_a_429_holds_all_samplers_for_as_long_as_the_server_asks(
-    script: Script, clock: FakeClock
-) -> None:
+def test_a_429_holds_all_samplers_for_as_long_as_the_server_asks(script: Script) -> None:
     """Nothing is sent to that server before the time is over, by no sampler; then the same bytes."""
-    script.on("POST asample", too_many("30"), {"request_id": "asample-0"})
+    clock = StandingClock()
+    sent_at: list[float] = []
+
+    def answer(request: httpx.Request) -> Any:
+        sent_at.append(clock.now())
+        return too_many("30") if len(sent_at) == 1 else {"request_id": "asample-0"}
+
+    script.on("POST asample", answer)
     with scripted_service(script, clock) as service:
         # Two clients of one server and key; futures of the second must wait for the first's 429.
         first, second = sampler(service), sampler(service)
         sampled = first.sample(PROMPT)
-        sampled.step()
         clock.run_until(lambda: service.session.limiter.quiet_for(clock) > 0, step=0.0)
         other = second.sample(PROMPT)
-        other.step()
-        assert len(script.sent("asample")) == 1
-        before = clock.now()
-        sampled.result()
-        assert clock.now() - before == pytest.approx(30)
-        other.result()
+        clock.run_until(lambda: len(clock.slept) == 2, step=0.0)
+        began = clock.now()
+        clock.advance(30)
+        sampled.result(10)
+        other.result(10)
+    assert sent_at == [began, began + 30, began + 30]
     sent = script.sent("asample")
     assert sent[0].content in {got.content for got in sent[1:]}
     assert len(sent) == 3
@@ -280,7 +283,7 @@ def test_only_so_many_samples_are_in_flight(script: Script, clock: FakeClock) ->
         clock.run_until(lambda: len(polls) > 20)
         assert len(script.sent("asample")) == 2
         release.set()
-        clock.run_until(lambda: all(future.settled for future in futures))
+        clock.run_until(lambda: all(future.done() for future in futures))
     assert len(script.sent("asample")) == 6
 
 
@@ -302,18 +305,14 @@ def test_places_come_back_whatever_becomes_of_a_sample(script: Script, clock: Fa
     clock.run_until(lambda: limiter.in_flight.taken == 0)
 
 
-def test_a_forgotten_sample_gives_its_place_back(script: Script) -> None:
-    """A sample that is neither waited for nor watched any more does not hold its place for ever."""
+def test_a_forgotten_sample_gives_its_place_back(script: Script, clock: FakeClock) -> None:
+    """A sample that is neither waited for nor watched holds its place until its result is there."""
     script.on("POST asample", {"request_id": "asample-0"})
-    with scripted_service(script) as service:
+    with scripted_service(script, clock) as service:
         limiter = service.session.limiter
-        service.session.background.close()
-        forgotten = sampler(service).sample(PROMPT)
-        forgotten.step()
-        assert limiter.in_flight.taken == 1
-        del forgotten
-        gc.collect()
-        assert limiter.in_flight.taken == 0
+        sampler(service).sample(PROMPT)
+        clock.run_until(lambda: len(script.sent("retrieve_future")) == 1)
+        clock.run_until(lambda: limiter.in_flight.taken == 0)
 
 
 @pytest.mark.parametrize(

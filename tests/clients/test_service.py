@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import traceback
 from typing import Any
 
 import httpx
@@ -11,9 +12,10 @@ import pytest
 from support.clock import FakeClock
 from support.scripted import Script, promises, scripted_service
 
-from tinkex import ModelInput, ServiceClient, types
+from tinkex import Config, ModelInput, ServiceClient, types
 from tinkex.errors import (
     ClientClosedError,
+    ConfigurationError,
     NotFoundError,
     PermissionDeniedError,
     RequestFailedError,
@@ -22,6 +24,7 @@ from tinkex.errors import (
     ValidationError,
     VersionNotSupportedError,
 )
+from tinkex.secret import Secret
 
 STATE = "tinker://R:train:0/weights/a"
 INFO = {"base_model": "B", "is_lora": True, "lora_rank": 8, "train_unembed": False}
@@ -385,3 +388,52 @@ def test_categories_say_whose_fault_it_is(script: Script) -> None:
         with pytest.raises(TinkexError) as full:
             service.health_check()
         assert full.value.category == "server"
+
+
+# Settings, and the end
+
+
+def test_arguments_beside_a_config_take_precedence_over_it() -> None:
+    """Nothing that stands beside `config` is passed over; what does not stand there stays."""
+    config = Config(base_url="http://127.0.0.1:1", timeout=5, tags=["a"], max_retries=2)
+    with ServiceClient(
+        config=config, timeout=7, api_key="tml-0123456789", http_pool="b"
+    ) as service:
+        found = service.config
+    assert (found.timeout, found.http_pool, found.tags, found.max_retries) == (7.0, "b", ("a",), 2)
+    assert found.api_key == Secret("tml-0123456789")
+    assert (found.sources["timeout"], found.sources["telemetry"]) == ("argument", "default")
+
+
+def test_a_key_beside_a_config_takes_the_place_of_its_key() -> None:
+    """However the key of the config is to be had."""
+    config = Config(base_url="http://127.0.0.1:1", api_key="tml-0123456789")
+    with ServiceClient(config=config, credential_cmd="echo tml-abcdefghij") as service:
+        assert service.config.api_key is None
+        assert service.config.credential_cmd == Secret("echo tml-abcdefghij")
+
+
+@pytest.mark.parametrize("wrong", [{"nonsense": 1}, {"timeout": -1}])
+def test_what_stands_beside_a_config_is_checked(wrong: dict[str, Any]) -> None:
+    """A mistyped keyword is refused with a config as without one."""
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        ServiceClient(config=Config(base_url="http://127.0.0.1:1"), **wrong)
+
+
+def test_a_client_that_could_not_be_made_can_be_shown() -> None:
+    """Whoever prints the variables of the traceback sees the error, not a second one."""
+    with pytest.raises(ConfigurationError) as caught:
+        ServiceClient(nonsense=1)
+    shown = "".join(
+        traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+    )
+    assert "self = <ServiceClient that was not created>" in shown
+    assert "unknown setting 'nonsense'" in shown
+
+
+def test_a_closed_client_cannot_be_entered(script: Script) -> None:
+    """`with` after `close()` says so at once, instead of at the first call inside."""
+    with scripted_service(script) as service:
+        service.close()
+        with pytest.raises(ClientClosedError, match="create a new one"), service:
+            raise AssertionError("entered")

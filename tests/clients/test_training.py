@@ -348,3 +348,16 @@ def test_a_closed_service_takes_no_more_work(script: Script) -> None:
         client.optim_step()
     with pytest.raises(ClientClosedError):
         training(service)
+
+
+@pytest.mark.holds("F58")
+def test_log_probabilities_of_others_are_refused_by_the_datum(script: Script) -> None:
+    """A result with too many for one of the targets is an error, which names datum and request."""
+    answer = output(1.0, -0.5, -0.5)
+    answer["loss_fn_outputs"][1]["logprobs"]["data"] = [-0.5, -0.25]
+    promises(script, "POST forward_backward", answer)
+    with scripted_service(script) as service:
+        gradients = training(service).forward_backward([datum(), datum()], "cross_entropy")
+        with pytest.raises(DecodeError, match=r"data\[1\]: the targets have the shape") as caught:
+            gradients.result()
+    assert caught.value.request_id == "forward_backward-0"

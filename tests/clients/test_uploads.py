@@ -13,11 +13,11 @@ from support.clock import FakeClock
 from support.scripted import Script, scripted_service
 
 from tinkex import Config, ServiceClient
+from tinkex._core.transport import Transport
 from tinkex.errors import PayloadTooLargeError, ServerError, TransportError, ValidationError
 from tinkex.local import LocalServer
 from tinkex.local.site import Options
 from tinkex.testing import Fault
-from tinkex.transport import Transport
 
 UPLOADS = "/api/v1/uploads"
 MIB = 1024 * 1024

@@ -13,8 +13,8 @@ from support.nano import NANO, nano_url
 from tinkex_generated.models import ClientConfigResponse
 
 from tinkex import ServiceClient
+from tinkex._core.transport import Transport
 from tinkex.hints import ServerHints
-from tinkex.transport.http import Transport
 from tinkex.types import AdamParams, Datum, ModelInput, SamplingParams
 
 RNG = np.random.default_rng(3)
@@ -80,15 +80,15 @@ def trained(form: str) -> dict[str, Any]:
 def test_both_forms_give_the_same_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses, log probabilities, samples and what the weights have become do not depend on the form."""
     kinds: dict[str, set[str]] = {}
-    send_once = Transport.send_once
+    attempt = Transport.attempt
 
-    def watch(self: Transport, request: Any, **more: Any) -> Any:
-        answer = send_once(self, request, **more)
-        kind = getattr(answer, "headers", {}).get("content-type", "")
+    async def watch(self: Transport, request: Any, **more: Any) -> Any:
+        answer = await attempt(self, request, **more)
+        kind = answer.headers.get("content-type", "")
         kinds.setdefault(self.config.wire_format, set()).add(kind)
         return answer
 
-    monkeypatch.setattr(Transport, "send_once", watch)
+    monkeypatch.setattr(Transport, "attempt", watch)
     binary, json = trained("protobuf"), trained("json")
     assert "application/x-protobuf" in kinds["protobuf"]
     assert "application/x-protobuf" not in kinds["json"]
@@ -105,13 +105,13 @@ def test_both_forms_give_the_same_to_the_last_bit(monkeypatch: pytest.MonkeyPatc
 def test_the_local_server_is_spoken_to_in_the_binary_form(monkeypatch: pytest.MonkeyPatch) -> None:
     """By default passes go out as protobuf, in one request each, and nothing is tried twice."""
     sent: list[tuple[str, str]] = []
-    send = Transport.send
+    send = Transport.request
 
-    def watch(self: Transport, request: Any, **more: Any) -> Any:
+    async def watch(self: Transport, request: Any, **more: Any) -> Any:
         sent.append((request.path.rpartition("/")[2], request.content_type))
-        return send(self, request, **more)
+        return await send(self, request, **more)
 
-    monkeypatch.setattr(Transport, "send", watch)
+    monkeypatch.setattr(Transport, "request", watch)
     with service("auto") as client:
         training = client.create_lora_training_client(NANO, rank=4)
         training.forward_backward(data(weights=ones), "cross_entropy").result()
@@ -137,15 +137,15 @@ def test_compressed_batches_are_the_same_batches(monkeypatch: pytest.MonkeyPatch
     """With the server's hint the body is a zstd frame, and the result is the same to the last bit."""
     results = []
     sizes: dict[str | None, int] = {}
-    send = Transport.send
+    send = Transport.request
 
-    def watch(self: Transport, request: Any, **more: Any) -> Any:
+    async def watch(self: Transport, request: Any, **more: Any) -> Any:
         if request.operation == "forward":
             encoding = request.headers.get("content-encoding")
             sizes[encoding] = len(request.encode())
-        return send(self, request, **more)
+        return await send(self, request, **more)
 
-    monkeypatch.setattr(Transport, "send", watch)
+    monkeypatch.setattr(Transport, "request", watch)
     for wanted in (False, True):
         hints = ServerHints(ClientConfigResponse(proto_compress_fwdbwd=wanted))
         with service("auto") as client:

@@ -11,6 +11,7 @@ import pytest
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import ModelInput, SamplingParams, events
+from tinkex._core import instrumentation
 from tinkex.errors import FutureTimeoutError, RequestFailedError, TinkexError
 from tinkex.events import Event
 from tinkex.queue_state import QueueStateChange
@@ -210,15 +211,8 @@ def test_a_quiet_program_loads_nothing_of_what_events_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert "tinkex.transport.unobserved" in loaded
-    late = (
-        "events.kinds",
-        "events.lines",
-        "told_future",
-        "transport.observed",
-        "metrics",
-        "tracing",
-    )
+    assert "tinkex._core.instrumentation" in loaded
+    late = ("events.kinds", "events.lines", "metrics", "tracing")
     assert not {f"tinkex.{name}" for name in late} & loaded
 
 
@@ -229,5 +223,19 @@ def test_calls_made_while_nobody_listens_are_not_followed() -> None:
     with scripted_service(script) as service:
         sampler = service.create_sampling_client(base_model="m")
         future = sampler.sample(ModelInput.from_ints([1]))
-        assert future._told is None
+        assert future._observer is instrumentation._SILENT
         future.result(timeout=30)
+
+
+def test_a_handler_that_makes_a_blocking_call_is_told_what_to_do(caplog) -> None:
+    """It runs where all exchanges are done, so the call would wait for itself; others go on."""
+    script = Script().on("GET get_server_capabilities", {"supported_models": []})
+    with scripted_service(script) as service:
+
+        def handler(event: Event) -> None:
+            service.get_server_capabilities()
+
+        with events.subscribe(handler, events.HttpRequestStop):
+            assert service.get_server_capabilities().supported_models == []
+    assert len(script.sent("get_server_capabilities")) == 1
+    assert "Hand the work to another thread" in caplog.text

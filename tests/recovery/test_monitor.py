@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,13 +131,20 @@ def test_a_model_that_is_no_longer_in_memory_is_lost(
     port, folder = int(server.base_url.rpartition(":")[2]), server.data_dir
     server.stop()
     told: list[Any] = []
-    policy = evolve(POLICY, on_recovery=lambda *said: told.append(said))
+    recovered = threading.Event()
+
+    def note(*said: Any) -> None:
+        told.append(said)
+        recovered.set()
+
+    policy = evolve(POLICY, on_recovery=note)
     with LocalServer(data_dir=folder, port=port), RecoveryExecutor() as executor:
         with RecoveryMonitor(policy, executor) as monitor:
             monitor.monitor_run(training.model_id, service, training)
             while monitor.runs:
                 monitor.poll()
-        executor.close()
+        # Closing gives up what no thread has begun with.
+        assert recovered.wait(30)
         ((_, new, _),) = told
         assert train(new, 0) > 0
         service.close()

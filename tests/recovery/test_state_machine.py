@@ -34,10 +34,10 @@ from support.stored_weights import assert_same_weights, stored_weights
 from support.training import ADAM, NANO_RUN, batch
 
 from tinkex import Config, Datum, Future, ModelInput, ServiceClient, TrainingClient, errors
+from tinkex._core.transport import Transport
 from tinkex.local import LocalServer
 from tinkex.recovery.restore import restore
 from tinkex.testing import Fault
-from tinkex.transport import Transport
 
 LONG = "TINKEX_MACHINE_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("TINKEX_MACHINE_EXAMPLES", "6"))

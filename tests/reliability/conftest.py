@@ -1,4 +1,4 @@
-"""Servers and transports for the cases of the table, over both ways to the network."""
+"""Servers and transports for the cases of the table, over both HTTP libraries."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from support.clock import FakeClock
 from support.raw_server import RawServer
 from support.scripted import Script
 
+from tinkex._core.http import PyqwestEngine
+from tinkex._core.transport import Transport
 from tinkex.config import Config
-from tinkex.transport import Transport
-from tinkex.transport.direct import Direct
 
 MakeTransport = Callable[..., Transport]
 KEY = "tml-canary-0123456789"
@@ -35,9 +35,9 @@ def raw() -> Iterator[RawServer]:
     server.close()
 
 
-@pytest.fixture(params=["direct", "httpx"])
+@pytest.fixture(params=["pyqwest", "httpx"])
 def carrier(request: pytest.FixtureRequest) -> str:
-    """Say what carries the requests: sockets of our own, or httpx."""
+    """Return which HTTP library carries the requests: the usual one, or its stand-in."""
     return str(request.param)
 
 
@@ -47,13 +47,14 @@ def connect(
 ) -> Iterator[MakeTransport]:
     """Return a function that opens a transport to a URL, with a key and a clock that jumps."""
     if carrier == "httpx":
-        monkeypatch.setattr("tinkex.transport.network.can_carry", lambda url: False)
+        monkeypatch.setattr("tinkex._core.http._is_forked", lambda: True)
     made: list[Transport] = []
 
     def connect(url: str, **settings: Any) -> Transport:
         config = Config.resolve(base_url=url, **{"environ": {}, "api_key": KEY, **settings})
         transport = Transport(config, clock=clock, jitter=lambda end: end)
-        assert isinstance(transport._line.network, Direct) == (carrier == "direct")
+        if config.verify is not False:
+            assert isinstance(transport.engine, PyqwestEngine) == (carrier == "pyqwest")
         made.append(transport)
         return transport
 

@@ -82,7 +82,7 @@ FAULTS = (
     Case("F26", "the parts of a batch arrive out of order, or one fails", "any input, server",
          "results are put together in order; the error names the part; no deadlock"),
     Case("F27", "`result(timeout=5)` gives up", "clock",
-         "`FutureTimeoutError` with what is known; the future stays valid and nothing polls for it meanwhile"),
+         "`FutureTimeoutError` with what is known; the future stays valid, and its result is fetched all the same"),
     Case("F28", "Ctrl-C in a wait, a submit or a download, and twice", "process, socket",
          "the program ends at once with status 130, whatever the server still holds; the future stays valid, the number is not lost, the part of the download is kept"),
     Case("F29", "SIGTERM, the end of the program, `del`, fork, `os._exit`", "process",
@@ -104,11 +104,28 @@ FAULTS = (
     Case("F41", "a proxy is set, exempted, asks for a password (407), or dies", "socket",
          "used or left out as the variables say; `ProxyError` names it without its password; nothing is repeated that may have arrived"),
     Case("F42", "the certificate is self-signed, for another host, or expired", "socket",
-         "`TLSError` with a way out; never a silent downgrade; a CA of one's own by `verify` or SSL_CERT_FILE; `verify=False` warns"),
+         "`TLSError` with a way out; never a silent downgrade; a CA or a self-signed certificate of one's own by `verify` or SSL_CERT_FILE, a certificate of the client by `client_cert`; `verify=False` warns"),
     Case("F43", "thousands of futures at once", "socket", "few threads and connections; no file descriptor is left after closing"),
     Case("F44", "every call fails for minutes", "clock", "all calls together retry only as often as the shared budget allows"),
     Case("F45", "the server loses a run at step k", "server",
          "the recovery policy restores a checkpoint with its optimizer and goes on at the right step, a bounded number of times"),
+    Case("F46", "thousands of samples take seconds each, and the server holds their polls", "socket",
+         "all polls are held at the same time, none is cut short, and no sample has a thread of its own"),
+    Case("F47", "more samples than slots", "clock",
+         "first come, first served; each is woken by the one whose slot it takes, and waiting costs nothing"),
+    Case("F48", "the client is closed while futures are pending", "clock",
+         "each fails with `ClientClosedError` at once: waited for, in `wait`, with callbacks, or between two attempts"),
+    Case("F49", "a response that drips, in head, body or trailers", "socket",
+         "`timeout` bounds the attempt as a whole; `result(timeout)` returns on time"),
+    Case("F50", "a response larger than any should be, packed or not", "socket",
+         "`DecodeError` that names the bound (512 MiB unpacked), as soon as it is passed"),
+    Case("F51", "`x-should-retry: false`, or a wait beyond the caller's deadline", "clock, socket", "one attempt, for every kind of call"),
+    Case("F52", "end of file in a TLS handshake or on an encrypted connection", "socket",
+         "`ConnectError` or `TransportError`, repeated like any other; never a matter of certificates"),
+    Case("F58", "a result whose log probabilities have another shape than the targets", "any input", "refused, naming the datum; flat ones are brought into shape"),
+    Case("F60", "the machine sleeps for an hour", "clock", "session and models are kept, if the server kept them; what was under way continues"),
+    Case("F61", "NO_PROXY and proxy URLs of every shape", "any input", "read as other programs read them, or a `ConfigurationError` that names the variable and nothing of the password"),
+    Case("F64", "only 64 files may be open, and a thousand samples want connections", "process", "they take turns over the connections that fit"),
 )  # fmt: skip
 
 ATTACKS = (
@@ -134,6 +151,8 @@ ATTACKS = (
     Case("S19", "formulas in exported CSV, HTML in notebooks", "any input", "cells that would be formulas begin with an apostrophe; HTML is escaped"),
     Case("S20", "a model card made of the server's words", "server", "quoted and cut to a bounded length"),
     Case("S21", "a dependency with a hole", "process", "development tools are pinned; the lowest and the newest versions are tested; the generated client names what it is made from; `make audit` asks for known holes; no code is fetched when tinkex runs"),
+    Case("S22", "a server's words in reason phrase, request id, long message or note", "any input", "secrets are masked before the text is cut, control characters replaced, the length bounded"),
+    Case("S23", "a misspelt `apikey=`, a key in the URL, settings built directly", "process", "refused without showing it; no frame variable, repr or error holds it"),
 )  # fmt: skip
 
 # Cases whose tests are still being written; empty before a release.

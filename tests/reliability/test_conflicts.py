@@ -75,9 +75,6 @@ def test_a_save_that_arrived_is_looked_up_under_its_name(
     "found",
     [
         pytest.param(listed("weights", age=3600), id="one of that name is an hour old"),
-        pytest.param(listed("sampler_weights", age=1), id="another kind has that name"),
-        pytest.param(listed("weights", age=1, name="unkept"), id="another name ends alike"),
-        pytest.param((200, {"checkpoints": []}), id="there is none"),
         pytest.param((403, {}), id="the list is refused"),
     ],
 )
@@ -90,6 +87,26 @@ def test_a_name_that_somebody_else_took_stays_a_conflict(
         training.save_state("kept")
     training.optim_step().result()
     assert script.bodies("optim_step")[0]["seq_id"] == 1
+
+
+@pytest.mark.holds("F24")
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(listed("sampler_weights", age=1), id="another kind has that name"),
+        pytest.param(listed("weights", age=1, name="unkept"), id="another name ends alike"),
+        pytest.param((200, {"checkpoints": []}), id="there is none"),
+    ],
+)
+def test_a_conflict_over_a_free_name_is_about_the_number(
+    training: TrainingClient, script: Script, found: Any
+) -> None:
+    """The list decides, and no word of the refusal: the save arrived and its number is used."""
+    script.on("POST save_weights", LOST, (409, {"detail": "refused"})).on(LIST, found)
+    with pytest.raises(ConflictError, match="did arrive and was applied"):
+        training.save_state("kept")
+    training.optim_step().result()
+    assert script.bodies("optim_step")[0]["seq_id"] == 2
 
 
 @pytest.mark.holds("F24")

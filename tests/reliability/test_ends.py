@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from support.stuck_server import StuckServer, stuck_server
 import tinkex.checkpoints
 
 BEGIN = """
-import gc, os, signal, sys, threading
+import gc, os, signal, sys, threading, time
 # A shell that starts its jobs in the background lets them ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import tinkex
@@ -36,7 +37,7 @@ def start(url: str, program: str, *options: str) -> subprocess.Popen[str]:
     code = BEGIN.format(url=url) + textwrap.dedent(program)
     return subprocess.Popen(
         [sys.executable, *options, "-c", code],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -63,6 +64,102 @@ def test_ctrl_c_in_a_wait_ends_the_program_and_tells_the_server() -> None:
         status, _, messages = ended(program)
         assert (status, finishes(server)) == (INTERRUPTED, ["interrupted"])
     assert messages.rstrip().endswith("KeyboardInterrupt")
+
+
+WAITS = {
+    "result": ("retrieve_future", "training.optim_step().result()"),
+    "exception": ("retrieve_future", "training.optim_step().exception(3600)"),
+    "wait": ("retrieve_future", "tinkex.wait([training.optim_step()])"),
+    "as_completed": ("retrieve_future", "list(tinkex.as_completed([training.optim_step()]))"),
+    "an asyncio program": (
+        "retrieve_future",
+        """
+        import asyncio
+        async def main():
+            await training.optim_step()
+        asyncio.run(main())
+        """,
+    ),
+    "a sample": (
+        "retrieve_future",
+        """
+        sampler = service.create_sampling_client(base_model="B")
+        sampler.sample(tinkex.ModelInput.from_ints([1]), 1, tinkex.SamplingParams()).result()
+        """,
+    ),
+    "sample_many": (
+        "retrieve_future",
+        """
+        sampler = service.create_sampling_client(base_model="B")
+        list(sampler.sample_many([tinkex.ModelInput.from_ints([1])], 1, tinkex.SamplingParams()))
+        """,
+    ),
+    "sample_stream": (
+        "stream_sample",
+        """
+        sampler = service.create_sampling_client(base_model="B")
+        list(sampler.sample_stream(tinkex.ModelInput.from_ints([1]), tinkex.SamplingParams()))
+        """,
+    ),
+    "create_sampling_client": (
+        "create_sampling_session",
+        'service.create_sampling_client(base_model="B")',
+    ),
+    "create_lora_training_client": (
+        "create_model",
+        'service.create_lora_training_client("B")',
+    ),
+    "a session": (
+        "create_session",
+        'tinkex.ServiceClient(base_url=service.base_url).create_sampling_client(base_model="B")',
+    ),
+    "submitting": ("optim_step", "training.optim_step()"),
+    "saving": ("save_weights_for_sampler", "training.save_weights_and_get_sampling_client()"),
+    "a REST call": ("training_runs", "service.create_rest_client().list_training_runs()"),
+    "pages": ("training_runs", "list(service.create_rest_client().iter_training_runs())"),
+    "download": (
+        "archive",
+        """
+        import tempfile
+        path = "tinker://M:train:0/weights/w"
+        with tempfile.TemporaryDirectory() as folder:
+            service.create_rest_client().download_checkpoint(path, folder)
+        """,
+    ),
+    "a pause between attempts": ("", "training.optim_step()"),
+    "close": ("finish", "service.close()"),
+}
+
+
+@pytest.mark.holds("F28")
+@pytest.mark.parametrize("name", WAITS)
+def test_ctrl_c_returns_within_a_second_from_every_wait(name: str) -> None:
+    """Whatever is held, the caller has its KeyboardInterrupt at once, and the program ends."""
+    route, wait = WAITS[name]
+    # A session before has been created unheld.
+    first = 2 if route in ("create_session", "create_model") else 1
+    with stuck_server() as server:
+        program = start(
+            server.url,
+            TRAINING
+            + "sys.stdin.readline()\ntry:\n"
+            + textwrap.indent(textwrap.dedent(wait), "    ")
+            + "\nexcept KeyboardInterrupt:\n    print(time.monotonic())\n",
+        )
+        server.wait_for("create_model")
+        server.holds = {route: 99}
+        server.busy = set() if route else {"optim_step"}
+        assert program.stdin is not None
+        program.stdin.write("go\n")
+        program.stdin.flush()
+        server.wait_for(route or "optim_step", first)
+        sent = time.monotonic()
+        program.send_signal(signal.SIGINT)
+        # What the program says on its way out is heard.
+        server.holds = {}
+        status, out, messages = ended(program)
+    assert status == 0, messages
+    assert float(out) - sent < 1, out
 
 
 @pytest.mark.holds("F28")
@@ -157,9 +254,9 @@ def test_ctrl_c_in_a_download_keeps_what_came(tmp_path: Path) -> None:
     [
         pytest.param("training.optim_step()", ["success"], id="a future that nobody waits for"),
         pytest.param(
-            "training.optim_step().add_done_callback(print)\nthreading.Event().wait(0.2)",
+            "training.optim_step().add_done_callback(lambda _: None)\nthreading.Event().wait(0.2)",
             ["success"],
-            id="one that a background thread polls",
+            id="one with a callback",
         ),
         pytest.param(
             "future = training.optim_step()\ndel future, training, service\ngc.collect()",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from support.clock import FakeClock
 from support.proxy_server import ProxyServer
 from support.raw_server import BODY, RawServer
 
+from tinkex._core.transport import Transport
+from tinkex.checkpoints.fetch import Source, fetch
+from tinkex.checkpoints.partial import Partial
 from tinkex.config import Config
 from tinkex.errors import ProxyError, TransportError
-from tinkex.transport import Transport
 
 HOST = "tinker.example.org"
 KEY = "tml-canary-0123456789"
@@ -58,8 +61,13 @@ def plain() -> Iterator[Open]:
         transport.close()
 
 
+# Another machine's address by its looks, and this machine's for who connects to it.
+HERE = "0.0.0.0"
+
+
 def resolve_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the server's name be this machine's."""
+    """Let the server's name be this machine's, for httpx; pyqwest does not resolve names in Python."""
+    monkeypatch.setattr("tinkex._core.http._is_forked", lambda: True)
     found = socket.getaddrinfo
 
     def resolve(host: Any, *rest: Any, **more: Any) -> Any:
@@ -107,15 +115,22 @@ def test_an_encrypted_server_is_reached_through_a_tunnel(
 
 
 @pytest.mark.holds("F41")
-@pytest.mark.parametrize("exempt", [HOST, "example.org", "*", "other.org, .example.org"])
+@pytest.mark.parametrize(
+    ("host", "exempt"),
+    [
+        *((HOST, exempt) for exempt in (HOST, "example.org", "*", "other.org, .example.org")),
+        *((HERE, exempt) for exempt in (HERE, "*", "0.0.0.0/8")),
+    ],
+)
 def test_an_exempted_server_is_reached_without_the_proxy(
-    proxy: ProxyServer, raw: RawServer, plain: Open, exempt: str, monkeypatch
+    proxy: ProxyServer, raw: RawServer, plain: Open, host: str, exempt: str, monkeypatch
 ) -> None:
-    """NO_PROXY names hosts and domains."""
-    resolve_here(monkeypatch)
+    """NO_PROXY names hosts, domains and networks, for both HTTP libraries."""
+    if host == HOST:
+        resolve_here(monkeypatch)
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("NO_PROXY", exempt)
-    assert plain(f"http://{HOST}:{raw.port}").send(calls.read()).content == BODY
+    assert plain(f"http://{host}:{raw.port}").send(calls.read()).content == BODY
     assert proxy.heads == []
 
 
@@ -176,16 +191,18 @@ def test_a_step_is_sent_again_where_the_proxy_died_before_the_tunnel(
 
 
 @pytest.mark.holds("F41")
-def test_a_server_that_httpx_found_exempted_is_not_taken_for_the_proxy(
-    raw: RawServer, proxy: ProxyServer, plain: Open, monkeypatch
+@pytest.mark.parametrize("host", [HOST, HERE])
+def test_an_exempted_server_is_not_taken_for_the_proxy(
+    raw: RawServer, proxy: ProxyServer, plain: Open, host: str, monkeypatch
 ) -> None:
     """NO_PROXY may name a port; what then breaks is the server's connection."""
-    resolve_here(monkeypatch)
+    if host == HOST:
+        resolve_here(monkeypatch)
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.setenv("NO_PROXY", f"http://{HOST}:{raw.port}")
+    monkeypatch.setenv("NO_PROXY", f"http://{host}:{raw.port}")
     raw.play = lambda number, request: None
     with pytest.raises(TransportError) as caught:
-        plain(f"http://{HOST}:{raw.port}", max_retries=0).send(calls.read())
+        plain(f"http://{host}:{raw.port}", max_retries=0).send(calls.read())
     assert len(raw.received) == 1
     assert not isinstance(caught.value, ProxyError)
 
@@ -211,3 +228,50 @@ def test_what_breaks_inside_a_tunnel_is_not_laid_to_the_proxy(tmp_path: Path, pl
         proxy.close()
         server.close()
     assert not isinstance(caught.value, ProxyError)
+
+
+# Downloads
+
+
+@pytest.mark.holds("F41", "S17")
+@pytest.mark.parametrize("by", ["URL", "headers", "HTTP_PROXY"])
+def test_a_download_gives_a_proxy_the_password_that_it_wants(
+    proxy: ProxyServer, raw: RawServer, by: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the URL, quoted or not, or as a header of one's own; the archive's host sees none of it."""
+    proxy.password = "user:can#ary"
+    settings: dict[str, Any] = {"proxy": f"http://user:can#ary@127.0.0.1:{proxy.port}"}
+    if by == "headers":
+        settings["proxy"] = f"http://127.0.0.1:{proxy.port}"
+        settings["proxy_headers"] = {"Proxy-Authorization": "Basic dXNlcjpjYW4jYXJ5"}
+    if by == "HTTP_PROXY":
+        monkeypatch.setenv("HTTP_PROXY", settings.pop("proxy"))
+    partial = fetched(tmp_path, **settings)
+    assert partial.file.read_bytes() == BODY
+    assert proxy.heads[0].startswith(b"GET http://store.example.org/")
+    assert len(raw.received) == 1
+
+
+@pytest.mark.holds("F41", "S17")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_download_that_a_proxy_refuses_says_so_at_once(
+    proxy: ProxyServer, scheme: str, tmp_path: Path
+) -> None:
+    """407 is the proxy's word: no attempt more, no doubt about the checkpoint, no password shown."""
+    proxy.password = "user:another"
+    with pytest.raises(ProxyError, match=f"127.0.0.1:{proxy.port}.*407") as caught:
+        fetched(tmp_path, scheme, proxy=f"http://{LOCKED}@127.0.0.1:{proxy.port}")
+    assert len(proxy.heads) == 1
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    ours = [frame for frame in frames if "/tinkex/" in frame.f_code.co_filename]
+    assert "canary" not in f"{caught.value} {[frame.f_locals for frame in ours]}"
+
+
+def fetched(folder: Path, scheme: str = "http", **settings: Any) -> Partial:
+    config = Config(base_url=f"http://{HOST}", api_key=KEY, allow_insecure=True, **settings)
+    source = Source(
+        "it", lambda: f"{scheme}://store.example.org/a?sig=canary", config, FakeClock(), 10**6
+    )
+    partial = Partial(folder / "a.partial")
+    fetch(source, partial, None)
+    return partial

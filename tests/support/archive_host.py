@@ -27,8 +27,10 @@ class ArchiveHost:
         etag: Sent with each answer; None sends none.
         announce: What Content-Length says; "honest", "none", or a number. With "chunked" the answer
             comes in chunks, which a cut leaves without their end.
+        chunk_size: Bytes of a chunk; 0: all there is in one.
         endless: Whether the content is sent again and again, until the client hangs up.
         statuses: For each coming request, a status to answer it with instead; None for the archive.
+        status_headers: More headers of these answers.
         location: Where redirects among the statuses point.
         wrong_range: Whether a part is sent from elsewhere than was asked for.
         heeds_if_range: Whether a part is sent only of the version that was asked for.
@@ -44,10 +46,12 @@ class ArchiveHost:
     announce: str | int = "honest"
     statuses: list[int | None] = field(factory=list)
     location: str = "/moved"
+    status_headers: dict[str, str] = field(factory=dict)
     wrong_range: bool = False
     encoding: str | None = None
     heeds_if_range: bool = True
     unsatisfied: str = ""
+    chunk_size: int = 0
     endless: bool = False
     extra: dict[str, str] = field(factory=dict)
     url: str = ""
@@ -71,6 +75,8 @@ class ArchiveHost:
                 handler.send_header("Set-Cookie", "id=cookie-secret; Path=/")
             if status == 416 and self.unsatisfied:
                 handler.send_header("Content-Range", self.unsatisfied)
+            for name, value in self.status_headers.items():
+                handler.send_header(name, value)
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
@@ -104,7 +110,9 @@ class ArchiveHost:
         cut = self.cuts.pop(0) if self.cuts else None
         sent = body[:cut] if cut is not None else body
         if self.announce == "chunked":
-            sent = b"%x\r\n%b\r\n" % (len(sent), sent) if sent else b""
+            size = self.chunk_size or max(len(sent), 1)
+            parts = [sent[at : at + size] for at in range(0, len(sent), size)]
+            sent = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
             sent += b"" if cut is not None else b"0\r\n\r\n"
         with contextlib.suppress(ConnectionError):
             handler.wfile.write(sent)

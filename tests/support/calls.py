@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -78,3 +79,24 @@ def held(clock: FakeClock, seconds: float, answer: Any) -> Callable[[Any], Any]:
         return answer
 
     return later
+
+
+class HeldAnswer:
+    """An answer that is held, as servers hold polls, until the test lets it go."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+        self._began = threading.Event()
+        self._free = threading.Event()
+
+    def __call__(self, request: Any) -> Any:
+        self._began.set()
+        assert self._free.wait(30)
+        return self._answer
+
+    def wait(self) -> None:
+        """Wait until the request has come."""
+        assert self._began.wait(10)
+
+    def let_go(self) -> None:
+        self._free.set()

@@ -32,6 +32,18 @@ class Authority:
             "x509", "-req", "-in", request, "-CA", self.bundle, "-CAkey", self._key,
             "-CAcreateserial", "-days", str(days), "-extfile", extension, "-out", signed,
         )  # fmt: skip
+        return self._joined(name, key, signed)
+
+    def self_signed(self, name: str, *, host: str = "localhost") -> tuple[Path, Path]:
+        """Return a file with key and certificate, and one with the certificate, its own authority."""
+        key, made = (self._folder / f"{name}{end}" for end in (".key", ".crt"))
+        _openssl(
+            "req", "-x509", *_NEW_KEY, "-days", "2", "-subj", f"/CN={host}",
+            "-addext", f"subjectAltName=DNS:{host}", "-keyout", key, "-out", made,
+        )  # fmt: skip
+        return self._joined(name, key, made), made
+
+    def _joined(self, name: str, key: Path, signed: Path) -> Path:
         both = self._folder / f"{name}.pem"
         both.write_bytes(key.read_bytes() + signed.read_bytes())
         return both
@@ -48,10 +60,16 @@ class Authority:
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
-def server_context(certificate: Path) -> ssl.SSLContext:
-    """Return the server's side of TLS with a certificate of `Authority.sign`."""
+def server_context(certificate: Path, *, clients_of: Path | None = None) -> ssl.SSLContext:
+    """Return the server's side of TLS with a certificate of `Authority.sign`.
+
+    With `clients_of` clients must show a certificate of that authority.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
+    if clients_of is not None:
+        context.load_verify_locations(clients_of)
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 

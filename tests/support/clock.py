@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 from collections.abc import Callable
@@ -10,8 +11,9 @@ from collections.abc import Callable
 class FakeClock:
     """Move time by sleeping: `sleep` jumps ahead at once and notes for how long.
 
-    `wait`, by which background threads wait, blocks until its event is set or until the time has
-    come, which `sleep`, `advance` or `run_until` must bring about.
+    `pause` is the same for coroutines. `wait` and `tick`, by which threads and coroutines in the
+    background wait, block until the event is set or until the time has come, which `sleep`,
+    `advance` or `run_until` must bring about.
     """
 
     def __init__(self, now: float = 1000.0) -> None:
@@ -47,6 +49,21 @@ class FakeClock:
                 self._deadlines.remove(deadline)
         return event.is_set()
 
+    async def pause(self, seconds: float) -> None:
+        self.sleep(seconds)
+        await asyncio.sleep(0)
+
+    async def tick(self, seconds: float) -> None:
+        deadline = self._now + seconds
+        with self._moved:
+            self._deadlines.append(deadline)
+        try:
+            while self._now < deadline:
+                await asyncio.sleep(0.001)
+        finally:
+            with self._moved:
+                self._deadlines.remove(deadline)
+
     def run_until(self, reached: Callable[[], bool], step: float = 60.0) -> None:
         """Jump from deadline to deadline of those that wait until something is so."""
         give_up = threading.Event()
@@ -59,3 +76,11 @@ class FakeClock:
                     self._moved.notify_all()
             give_up.wait(0.001)
         raise AssertionError("it never came to that")
+
+
+class StandingClock(FakeClock):
+    """Let nobody move time by waiting: coroutines that pause are held until the test moves it."""
+
+    async def pause(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await self.tick(seconds)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 BODY = b'{"supported_models": []}'
@@ -15,11 +16,13 @@ GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
 RESET = b"RST"
 """In place of an answer: a reset connection."""
 
-Play = Callable[[int, bytes], bytes | None]
+Play = Callable[[int, bytes], bytes | Iterable[bytes] | None]
 
 
 class RawServer:
     """Answer each request with bytes; None hangs up, and an answer that ends in RESET resets.
+
+    An answer in pieces is sent piece by piece, and ends the connection.
 
     `play` gets the number of the request, from 1, and the request. With `hang_up_after` each
     connection ends with its first answer.
@@ -54,13 +57,17 @@ class RawServer:
     def _serve(self, taken: socket.socket) -> None:
         try:
             if self._context:
-                taken = self._context.wrap_socket(taken, server_side=True)
+                taken = _encrypted(taken, self._context)
             self._open.append(taken)
             with taken, taken.makefile("rb") as file:
                 while request := self._read(file):
                     self.received.append(request)
                     answer = self.play(len(self.received), request)
                     if answer is None:
+                        return
+                    if not isinstance(answer, bytes):
+                        for piece in answer:
+                            taken.sendall(piece)
                         return
                     taken.sendall(answer.removesuffix(RESET))
                     if answer.endswith(RESET):
@@ -95,3 +102,18 @@ class RawServer:
                 continue
         for thread in self.threads:
             thread.join(5)
+
+
+def _encrypted(taken: socket.socket, context: ssl.SSLContext) -> socket.socket:
+    wrapped = context.wrap_socket(taken, server_side=True, do_handshake_on_connect=False)
+    try:
+        wrapped.do_handshake()
+    except OSError:
+        # Closing with something unread would reset the connection, and the client lose the alert.
+        with socket.socket(fileno=wrapped.detach()) as rest, contextlib.suppress(OSError):
+            rest.settimeout(5)
+            rest.shutdown(socket.SHUT_WR)
+            while rest.recv(4096):
+                continue
+        raise
+    return wrapped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import threading
@@ -13,7 +14,7 @@ from attrs import frozen
 from support.clock import FakeClock
 
 from tinkex import Config, ServiceClient
-from tinkex.transport import Transport
+from tinkex._core.transport import Transport
 
 BASE_URL = "http://127.0.0.1:9/prefix"
 # Clients of one server share its limits, so each scripted server has an address of its own.
@@ -95,7 +96,10 @@ def _response(answer: Answer, request: httpx.Request) -> httpx.Response:
     if callable(answer):
         answer = answer(request)
     if isinstance(answer, Exception):
-        raise answer
+        # A network's errors are new each time, and what sent the request takes them apart.
+        fresh = copy.copy(answer)
+        fresh.__cause__ = answer.__cause__
+        raise fresh
     if isinstance(answer, httpx.Response):
         return answer
     if isinstance(answer, int):

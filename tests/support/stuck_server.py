@@ -13,6 +13,8 @@ from typing import Any
 _ANSWERS: dict[str, Any] = {
     "create_session": {"session_id": "S"},
     "create_model": {"model_id": "M"},
+    "create_sampling_session": {"sampling_session_id": "P"},
+    "asample": {"request_id": "r"},
     "optim_step": {"request_id": "r"},
     "retrieve_future": {"metrics": {}},
     "session_heartbeat": {},
@@ -25,6 +27,7 @@ class StuckServer(ThreadingHTTPServer):
 
     Attributes:
         holds: How many requests to each route are held.
+        busy: The routes whose requests are to be sent again in a minute.
         received: The route and body of each request, in the order of their coming.
     """
 
@@ -34,6 +37,7 @@ class StuckServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.holds: dict[str, int] = {}
+        self.busy: set[str] = set()
         self.received: list[tuple[str, Any]] = []
         self.ended = threading.Event()
         self.changed = threading.Condition()
@@ -56,9 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: StuckServer
 
-    def do_POST(self) -> None:
-        name = self.path.rpartition("/")[2]
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+    def do_GET(self) -> None:
+        name = self.path.partition("?")[0].rpartition("/")[2]
+        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or "null")
         with self.server.changed:
             self.server.received.append((name, body))
             held = len(self.server.bodies(name)) <= self.server.holds.get(name, 0)
@@ -69,10 +73,15 @@ class _Handler(BaseHTTPRequestHandler):
             return
         content = json.dumps(_ANSWERS.get(name)).encode()
         with contextlib.suppress(OSError):
-            self.send_response(200 if name in _ANSWERS else 404)
+            busy = name in self.server.busy
+            self.send_response(503 if busy else 200 if name in _ANSWERS else 404)
+            if busy:
+                self.send_header("retry-after", "60")
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+    do_POST = do_GET
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

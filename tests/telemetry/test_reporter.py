@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from tinkex import events as bus
+from tinkex._core.transport import Transport
 from tinkex.config import Config
 from tinkex.errors import BadRequestError, RateLimitError, ServerError, ValidationError
 from tinkex.events import emit
 from tinkex.queue_state import QueueStateChange
 from tinkex.telemetry import TelemetryReporter
 from tinkex.telemetry.events import exception, plain, user_error
-from tinkex.transport import Transport
 
 KEY = "tml-canary-0123456789"
 
@@ -27,9 +30,14 @@ class Inbox:
     def __init__(self) -> None:
         self.bodies: list[dict[str, object]] = []
         self.statuses: list[int] = []
+        # An event of this name makes the server refuse the whole batch.
+        self.refused_name = ""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.bodies.append(json.loads(request.content))
+        body = json.loads(request.content)
+        if any(event.get("event_name") == self.refused_name for event in body["events"]):
+            return httpx.Response(422, json={"detail": f"no: {KEY}"})
+        self.bodies.append(body)
         status = self.statuses.pop(0) if self.statuses else 200
         return httpx.Response(status, json={"status": "accepted"})
 
@@ -109,10 +117,11 @@ def test_a_full_queue_drops_the_event_and_says_so(
 def test_a_failing_server_is_tried_three_times_and_then_given_up(
     make: Callable[..., TelemetryReporter], inbox: Inbox
 ) -> None:
-    """The batch is dropped after three attempts with the same events; flush returns all the same."""
+    """The batch is dropped after three attempts with the same events, and flush says so once."""
     inbox.statuses = [500, 503, 500]
     reporter = make(flush_interval=3600.0)
-    assert reporter.flush(timeout=10)
+    assert not reporter.flush(timeout=10)
+    assert reporter.undelivered == 1
     assert [body["events"] for body in inbox.bodies] == [inbox.bodies[0]["events"]] * 3
     assert reporter.log("later")
     assert reporter.flush(timeout=10)
@@ -319,3 +328,114 @@ def test_a_reporter_leaves_no_thread(make: Callable[..., TelemetryReporter]) -> 
     reporter = make()
     reporter.stop()
     assert not any(thread.name == "tinkex-telemetry" for thread in threading.enumerate())
+
+
+# One bad event takes no other with it
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("info", "INFO"), ("warn", "WARNING"), ("Warning ", "WARNING"), ("fatal", "CRITICAL"),
+        ("CRITICAL", "CRITICAL"), (logging.ERROR, "ERROR"), (logging.DEBUG, "DEBUG"),
+    ],
+)  # fmt: skip
+def test_a_severity_may_be_written_as_other_loggers_write_it(
+    make: Callable[..., TelemetryReporter], inbox: Inbox, given: Any, sent: str
+) -> None:
+    """What the server takes is sent, whatever the spelling."""
+    reporter = make()
+    assert reporter.log("event", severity=given)
+    assert reporter.log_exception(RuntimeError("x"), given)
+    assert reporter.flush(timeout=10)
+    assert [event["severity"] for event in inbox.events[1:]] == [sent, sent]
+
+
+@pytest.mark.parametrize("severity", ["loud", "", None, 3.5, 12, ["INFO"]])
+def test_an_unknown_severity_is_refused_at_once_and_told_once(
+    make: Callable[..., TelemetryReporter],
+    inbox: Inbox,
+    severity: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """log says False, raises nothing, and the other events arrive."""
+    reporter = make()
+    assert not reporter.log("event", severity=severity)
+    assert not reporter.log("event", severity=severity)
+    assert not reporter.log_exception(RuntimeError("x"), severity)
+    assert reporter.log("another")
+    assert reporter.flush(timeout=10)
+    assert [event.get("event_name") for event in inbox.events] == [None, "another"]
+    warnings = [line for line in caplog.records if line.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "must be one of DEBUG, INFO" in warnings[0].getMessage()
+
+
+def test_an_event_that_the_server_refuses_takes_no_other_with_it(
+    make: Callable[..., TelemetryReporter], inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The batch is halved until the rest has arrived; the refused one is counted and logged."""
+    inbox.refused_name = "bad"
+    reporter = make(flush_interval=3600.0)
+    for number in range(20):
+        assert reporter.log("bad" if number in (3, 11) else "good", {"number": number})
+    assert not reporter.flush(timeout=10)
+    assert reporter.undelivered == 2
+    numbers = [event["event_data"]["number"] for event in inbox.events if "event_data" in event]  # type: ignore[index]
+    assert numbers == [number for number in range(20) if number not in (3, 11)]
+    warnings = [line.getMessage() for line in caplog.records if line.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "HTTP 422: no: [REDACTED]" in warnings[0]
+    assert reporter.log("good")
+    assert reporter.flush(timeout=10)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+def test_a_server_that_takes_no_telemetry_is_not_asked_event_by_event(
+    make: Callable[..., TelemetryReporter], inbox: Inbox, status: int
+) -> None:
+    """What is wrong there is not in one of the events; flush says that nothing arrived."""
+    inbox.statuses = [status]
+    reporter = make(flush_interval=3600.0)
+    assert reporter.log("event")
+    assert not reporter.flush(timeout=10)
+    assert (len(inbox.bodies), reporter.undelivered) == (1, 2)
+
+
+def test_flush_tells_of_what_was_lost_before_it_was_called(
+    make: Callable[..., TelemetryReporter], inbox: Inbox
+) -> None:
+    """A batch that was sent because it was full is part of what flush speaks of, once."""
+    inbox.statuses = [500, 500, 500]
+    reporter = make(flush_threshold=1, flush_interval=3600.0)
+    reporter.log("event")
+    assert reporter.wait_until_drained(timeout=10)
+    assert not reporter.flush(timeout=10)
+    assert reporter.flush(timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (math.nan, "nan"), (-math.inf, "-inf"), (2**70, "a large integer"), (2**63 - 1, 2**63 - 1),
+        ("a\ud800b\x1b[2J", "a\ufffdb\ufffd[2J"), (b"x", "bytes"),
+    ],
+)  # fmt: skip
+def test_values_that_json_cannot_hold_take_no_event_with_them(
+    make: Callable[..., TelemetryReporter], inbox: Inbox, value: Any, kept: Any
+) -> None:
+    """They are sent in a form that every reader takes."""
+    reporter = make()
+    assert reporter.log("event", {"value": value})
+    assert reporter.flush(timeout=10)
+    assert inbox.events[-1]["event_data"] == {"value": kept}
+
+
+@pytest.mark.parametrize(("name", "data"), [(None, {}), ("event", 5), ("event", [1])])
+def test_arguments_that_are_none_are_refused_without_raising(
+    make: Callable[..., TelemetryReporter], name: Any, data: Any
+) -> None:
+    """A training step does not fail because its report is wrong."""
+    reporter = make()
+    assert not reporter.log(name, data)
+    assert reporter.flush(timeout=10)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinkex.types import ForwardBackwardOutput, TensorData
-from tinkex.wire.combine import combine, reduce_metrics
+from tinkex.errors import DecodeError
+from tinkex.types import Datum, ForwardBackwardOutput, ModelInput, TensorData
+from tinkex.wire.combine import combine, fitted, reduce_metrics, target_shapes
 
 NUMBERS = st.floats(-1e6, 1e6)
 WEIGHTED = st.lists(st.tuples(NUMBERS, st.integers(1, 100)), min_size=1, max_size=8)
@@ -91,3 +92,54 @@ def test_hashes_do_not_depend_on_the_order_of_chunks(values: list[int], random: 
     for rule in ("hash2", "hash_unordered"):
         assert reduce(f"x:{rule}", values) == reduce(f"x:{rule}", shuffled)
     assert 0 <= reduce("x:hash2", values)["x:hash2"] < 2**64
+
+
+# Whose log probabilities they are
+
+
+def datum(shape: tuple[int, ...]) -> Datum:
+    return Datum(
+        ModelInput.from_ints(range(1, shape[0] + 1)),
+        {"target_tokens": np.ones(shape, np.int64), "weights": np.ones(shape, np.float32)},
+    )
+
+
+def given_shapes(*shapes: tuple[int, ...]) -> ForwardBackwardOutput:
+    outputs = [{"logprobs": TensorData(np.zeros(shape, np.float32))} for shape in shapes]
+    return ForwardBackwardOutput("A", outputs, {})
+
+
+def test_log_probabilities_have_the_shape_of_their_targets() -> None:
+    """Those of that shape stay as they are, flat ones are brought into it."""
+    shapes = target_shapes([datum((3,)), datum((2, 4))])
+    right = given_shapes((3,), (2, 4))
+    assert fitted(right, shapes) is right
+    brought = fitted(given_shapes((3,), (8,)), shapes)
+    assert [one["logprobs"].shape for one in brought.loss_fn_outputs] == [(3,), (2, 4)]
+
+
+@pytest.mark.holds("F58")
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ([(3,), (2,)], r"data\[1\]: the targets have the shape \(2, 4\).*\(2,\)"),
+        ([(4,), (2, 4)], r"data\[0\]: the targets have the shape \(3,\).*\(4,\)"),
+        ([(3,)], "the result of 2 data holds 1 outputs"),
+        ([(3,), (2, 4), (1,)], "the result of 2 data holds 3 outputs"),
+    ],
+)
+def test_log_probabilities_of_another_shape_are_refused(
+    shapes: list[tuple[int, ...]], said: str
+) -> None:
+    """The error names the datum: what is read as its own would be somebody else's."""
+    with pytest.raises(DecodeError, match=said):
+        fitted(given_shapes(*shapes), target_shapes([datum((3,)), datum((2, 4))]))
+
+
+def test_outputs_that_a_server_leaves_out_are_no_mistake() -> None:
+    """No outputs at all, no log probabilities in one, or no targets to compare with."""
+    shapes = target_shapes([datum((3,)), Datum(ModelInput.from_ints([1, 2]))])
+    assert shapes == [(3,), None]
+    assert fitted(given_shapes(), shapes).loss_fn_outputs == []
+    bare = ForwardBackwardOutput("A", [{}, {"logprobs": TensorData([0.5])}], {})
+    assert fitted(bare, shapes) is bare

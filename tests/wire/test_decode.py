@@ -155,3 +155,35 @@ def test_a_broken_sample_is_named(body: object, path: str) -> None:
     with pytest.raises(ParseError) as caught:
         decode.sample_response(body)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize("token", ["5", 5.0, 5.5, None, True, [5], {}], ids=repr)
+def test_a_token_that_is_no_integer_is_named(token: object) -> None:
+    """What cannot be a token of the vocabulary is not handed on as one."""
+    with pytest.raises(ParseError) as caught:
+        decode.sample_response({"sequences": [{"tokens": [1]}, {"tokens": [5, token]}]})
+    assert caught.value.path == "sequences[1].tokens[1]"
+    with pytest.raises(ParseError) as caught:
+        decode.sample_response(
+            {"sequences": [], "topk_prompt_logprobs": [None, [{"token_id": token, "logprob": 0}]]}
+        )
+    assert caught.value.path == "topk_prompt_logprobs[1]"
+
+
+@pytest.mark.parametrize("value", ["-1.5", True, [-1.5]], ids=repr)
+def test_a_log_probability_that_is_no_number_is_named(value: object) -> None:
+    """Of the sequence and of the prompt alike."""
+    for body, path in (
+        ({"sequences": [{"tokens": [1], "logprobs": [value]}]}, "sequences[0].logprobs[0]"),
+        ({"sequences": [], "prompt_logprobs": [None, value]}, "prompt_logprobs[1]"),
+    ):
+        with pytest.raises(ParseError) as caught:
+            decode.sample_response(body)
+        assert caught.value.path == path
+
+
+def test_an_undefined_log_probability_of_a_sequence_is_nan() -> None:
+    """JSON has no NaN, so servers write null for one."""
+    read = decode.sample_response({"sequences": [{"tokens": [1, 2], "logprobs": [-0.5, None]}]})
+    assert read.sequences[0].logprobs is not None
+    assert math.isnan(read.sequences[0].logprobs[1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import sys
 from typing import Any
 
 import numpy as np
@@ -23,21 +21,10 @@ SLOW_TO_MAKE = settings(
 )
 
 
-@pytest.fixture(params=["simdjson", "orjson alone"], autouse=True)
-def _reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read every text with arrays, in turn with and without the faster parser."""
+@pytest.fixture(autouse=True)
+def _every_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut the arrays out of short texts, too."""
     monkeypatch.setattr(json_arrays, "WORTH_IT", 0)
-    if request.param == "orjson alone":
-        real = builtins.__import__
-
-        def without(name: str, *args: Any, **kwargs: Any) -> Any:
-            if name == "simdjson":
-                raise ImportError(name)
-            return real(name, *args, **kwargs)
-
-        monkeypatch.setattr(builtins, "__import__", without)
-    elif sys.version_info < (3, 14):
-        pytest.importorskip("simdjson")
 
 
 def plain(value: Any) -> Any:

@@ -27,7 +27,9 @@ from tinkex.wire import encode
 
 OUTPUT = {
     "loss_fn_output_type": "TorchLossReturn",
-    "loss_fn_outputs": [{"logprobs": {"data": [-1.5], "dtype": "float32", "shape": [1]}}],
+    "loss_fn_outputs": [
+        {"logprobs": {"data": [-1.5, -0.5, -0.25], "dtype": "float32", "shape": [3]}}
+    ],
     "metrics": {"loss:sum": 1.5},
 }
 SAMPLE = {

@@ -28,6 +28,7 @@ from tinkex.errors import (
 )
 from tinkex.rest import RestClient
 from tinkex.rest_checkpoints import ARCHIVE_PATIENCE
+from tinkex.secret import Secret
 from tinkex.types import CheckpointPath
 
 T = TypeVar("T")
@@ -158,7 +159,7 @@ class _Job:
     deadline: float
     limits: Limits
 
-    def source(self, label: str, sign: Callable[[], str], most_bytes: int) -> Source:
+    def source(self, label: str, sign: Callable[[], Secret], most_bytes: int) -> Source:
         return Source(label, sign, self.rest.config, self.rest.clock, most_bytes)
 
     def when_made(self, ask: Callable[[float], T]) -> T:
@@ -225,15 +226,15 @@ def _bring(job: _Job, folder: Path, files: Path) -> None:
         raise
 
 
-def _archive_signs(job: _Job) -> Iterator[str]:
+def _archive_signs(job: _Job) -> Iterator[Secret]:
     """Yield the archive's URL, signed anew each time: a signature may expire midway."""
     while True:
         yield job.when_made(
-            lambda left: job.rest.get_checkpoint_archive_url(job.path, patience=left)
-        ).url
+            lambda left: Secret(job.rest.get_checkpoint_archive_url(job.path, patience=left).url)
+        )
 
 
-def _export_urls(job: _Job) -> dict[str, str] | None:
+def _export_urls(job: _Job) -> dict[str, Secret] | None:
     """Return the URLs of an export's files; None if the server has none."""
     try:
         return _asked_for_urls(job)
@@ -243,13 +244,12 @@ def _export_urls(job: _Job) -> dict[str, str] | None:
         return None
 
 
-def _asked_for_urls(job: _Job) -> dict[str, str]:
-    return job.when_made(
-        lambda left: job.rest.get_external_weights_urls(job.path, patience=left)
-    ).urls
+def _asked_for_urls(job: _Job) -> dict[str, Secret]:
+    found = job.when_made(lambda left: job.rest.get_external_weights_urls(job.path, patience=left))
+    return {name: Secret(url) for name, url in found.urls.items()}
 
 
-def _bring_export(job: _Job, folder: Path, files: Path, urls: dict[str, str]) -> None:
+def _bring_export(job: _Job, folder: Path, files: Path, urls: dict[str, Secret]) -> None:
     if len(urls) > job.limits.entries:
         raise UnsafeArchiveError(f"the export has more than {job.limits.entries} files")
     before, parts = 0, []
@@ -273,7 +273,7 @@ def _behind(job: _Job, before: int) -> Progress | None:
     return progress and (lambda have, _: progress(before + have, None))
 
 
-def _signs(job: _Job, name: str, first: str) -> Iterator[str]:
+def _signs(job: _Job, name: str, first: Secret) -> Iterator[Secret]:
     """Yield the URL of an export's file, and then new ones: a signature may expire midway."""
     yield first
     while True:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from tinkex._core.redaction import hide
 from tinkex.errors import MissingCredentialsError
 from tinkex.secret import Secret
 
@@ -31,14 +32,19 @@ def find_token(given: str | Secret | None, environ: Mapping[str, str] | None = N
     passed = given.reveal() if isinstance(given, Secret) else given or ""
     for text in (passed, *(environ.get(name, "") for name in VARIABLES)):
         if text.strip():
-            return Secret(text.strip())
+            return _in_use(text.strip())
     stored = _stored(file)
     if stored:
-        return Secret(stored)
+        return _in_use(stored)
     raise MissingCredentialsError(
         "no token for the Hugging Face Hub: pass token=, set HF_TOKEN (or HUGGING_FACE_HUB_TOKEN), "
         f"or run `hf auth login`, which writes {file}"
     )
+
+
+def _in_use(token: str) -> Secret:
+    hide(token)
+    return Secret(token)
 
 
 def token_file(environ: Mapping[str, str]) -> Path:

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tinkex.clock import Clock
 from tinkex.events.bus import emit, is_heard
@@ -15,11 +14,11 @@ OPERATION = "download_archive"
 
 
 @contextlib.contextmanager
-def told_download(url: str, file: Path, clock: Clock, pool: str) -> Iterator[None]:
+def told_download(origin: str, file: Path, clock: Clock, pool: str) -> Iterator[None]:
     """Tell when an attempt to fetch a file begins and how it ends.
 
     Args:
-        url: Where from; its scheme and host are told.
+        origin: Where from: scheme, host and port.
         file: Where to, possibly behind what is there.
         clock: What durations are measured by.
         pool: The name of the client's connections.
@@ -29,10 +28,8 @@ def told_download(url: str, file: Path, clock: Clock, pool: str) -> Iterator[Non
         return
     from tinkex.events.kinds import HttpRequestException, HttpRequestStart, HttpRequestStop
 
-    parts = urlsplit(url)
-    host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
     facts: dict[str, Any] = {
-        "operation": OPERATION, "method": "GET", "path": "", "base_url": f"{parts.scheme}://{host}",
+        "operation": OPERATION, "method": "GET", "path": "", "base_url": origin,
         "pool": pool,
     }  # fmt: skip
     before, began = _size(file), clock.now()

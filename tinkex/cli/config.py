@@ -78,7 +78,7 @@ def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:
         sources[name] = source
         if found:
             values[name] = value
-    shown = {row[0]: row for row in _rows(Config(**values, sources=sources))}
+    shown = {row[0]: row for row in _rows(Config.unchecked(**values, sources=sources))}
     unusable = {name for name in sources if name not in values and sources[name] != "default"}
     # What stands before an @ is a password as a rule.
     unusable |= {"base_url"} if "@" in str(values.get("base_url", "")) else set()

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from tinkex._core.proxies import proxy_for
+from tinkex._core.tls import tls_context
 from tinkex.cli.auth import key_name
 from tinkex.cli.failures import CREDENTIALS, explained
 from tinkex.config import Config
 from tinkex.errors import AuthenticationError, TinkexError
 from tinkex.service import ServiceClient
-from tinkex.transport.proxies import proxy_in_environment
-from tinkex.transport.tls import tls_context
 from tinkex.types import ModelInput, SamplingParams
 
 # Seconds for a layer that has no time limit of its own.
@@ -64,7 +64,7 @@ class Probes:
         self._host = parts.hostname or ""
         self._is_https = parts.scheme == "https"
         self._port = parts.port or (443 if self._is_https else 80)
-        self._proxied = self._config.proxy is not None or proxy_in_environment(self._config)
+        self._proxied = proxy_for(self._config) is not None
         self.layers: tuple[tuple[str, int, Callable[[], str]], ...] = (
             ("dns", 10, self._dns),
             ("tcp", 11, self._tcp),

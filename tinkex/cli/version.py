@@ -16,7 +16,6 @@ _PACKAGES = (
     "httpx",
     "numpy",
     "orjson",
-    "pysimdjson",
     "tokenizers",
     "click",
     "starlette",

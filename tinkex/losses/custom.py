@@ -7,23 +7,22 @@ weights w = −g. Since g is held fixed, its gradient is Σ g ∂l/∂θ = ∂L/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 from attrs import frozen
 
+from tinkex._core.polling import Promise, Work
 from tinkex.checks import checked_data
 from tinkex.errors import DecodeError, ValidationError
 from tinkex.losses.gradients import Backend, FloatArray, LossFunction, backend_function
-from tinkex.polling import Done, Promise
 from tinkex.regularizers.events import Observer
 from tinkex.regularizers.pipeline import Pipeline, metrics_of
 from tinkex.regularizers.spec import RegularizerSpec
 from tinkex.types.datum import Datum
 from tinkex.types.outputs import ForwardBackwardOutput
-from tinkex.work import Work
 
 
 @frozen
@@ -130,7 +129,7 @@ class Surrogate:
 
 
 class SurrogateWork:
-    """Do a backward pass's exchanges and merge its result."""
+    """A backward pass on its way, whose result is merged with the loss's."""
 
     def __init__(self, work: Work[ForwardBackwardOutput], surrogate: Surrogate) -> None:
         self._work = work
@@ -141,16 +140,13 @@ class SurrogateWork:
         """Return what is being polled now."""
         return self._work.promise
 
-    def step(self, patience: float) -> float | Done[ForwardBackwardOutput]:
-        """Do one exchange of the backward pass."""
-        outcome = self._work.step(patience)
-        if isinstance(outcome, Done):
-            return Done(self._surrogate.merged(outcome.value))
-        return outcome
+    def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
+        """Call a function whenever the server names another queue state."""
+        self._work.on_queue_state(observer)
 
-    def abandon(self) -> None:
-        """Free what the backward pass holds."""
-        self._work.abandon()
+    async def result(self) -> ForwardBackwardOutput:
+        """Do the exchanges of the backward pass, and merge."""
+        return self._surrogate.merged(await self._work.result())
 
 
 def _check_datum(datum: Datum, path: str) -> None:

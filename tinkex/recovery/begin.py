@@ -53,7 +53,8 @@ def resumable(
     the right step, the optimizer and the state as they were. A model that is lost while the program
     runs (the server was restarted, the session has ended, a job failed on the server's side) is
     brought back in the same way, and the loop goes on at an earlier step, if the step's work stands
-    in its ``with`` block.
+    in its ``with`` block. For a server that is full or cannot be reached for a while nothing is gone
+    back to: the same call is made again, as often as the policy says.
 
     What was trained after the last checkpoint is gone with the model, and is done again. So no
     batch is trained twice or left out, as long as a step's batch depends on nothing but the step's

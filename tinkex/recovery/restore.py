@@ -9,7 +9,6 @@ from tinkex.errors import (
     FutureLostError,
     GoneError,
     NotFoundError,
-    RateLimitError,
     RequestFailedError,
     ServerError,
     SessionLostError,
@@ -22,43 +21,40 @@ if TYPE_CHECKING:
     from tinkex.service import ServiceClient
     from tinkex.training import TrainingClient
 
-# After these the model is gone, or nobody knows what it has been through.
-_LOST = (
-    FutureLostError,
-    GoneError,
-    RateLimitError,
-    ServerError,
-    SessionLostError,
-    TransportError,
-)
+# After these the model is gone, or nobody can learn what it has been through.
+_LOST = (FutureLostError, GoneError, SessionLostError)
+# After these it may be gone, or something else is; the server knows.
+_UNCLEAR = (NotFoundError, ServerError, TransportError)
 
 
-def is_loss(error: BaseException, training: TrainingClient | None = None) -> bool:
-    """Tell whether going back to a checkpoint may mend an error.
+def is_loss(error: BaseException, training: TrainingClient) -> bool:
+    """Tell whether a model is lost, so that going back to a checkpoint is the way on.
 
-    A mistake of the caller (400, 401, 422, …) is none of these, and comes back however often it is
-    tried.
+    A mistake of the caller (400, 401, 422, …) is no loss, and comes back however often it is tried.
+    A full server (429), an outage or a lost connection is none either, as long as the server has
+    the model.
 
     Args:
         error: What was raised.
-        training: The client that may be lost; asked, if only that can tell.
+        training: The client that may be lost; the server is asked, if only it can tell.
     """
+    if isinstance(error, RequestFailedError):
+        # The job's number is used up, and what it was to do is not done.
+        return error.category == "server"
     if isinstance(error, TLSError):
         return False
-    if isinstance(error, RequestFailedError):
-        return error.category == "server"
-    if isinstance(error, NotFoundError):
-        # It may as well be a run or a checkpoint that the caller named wrongly.
-        return training is not None and is_gone(training)
-    return isinstance(error, _LOST)
+    return isinstance(error, _LOST) or (isinstance(error, _UNCLEAR) and is_gone(training))
 
 
 def is_gone(training: TrainingClient) -> bool:
-    """Ask the server whether it still has a model; if it cannot be asked, it counts as gone."""
+    """Ask the server whether it has lost a model; if it cannot be asked, it has not."""
     try:
+        training._session.check()
         training.get_info()
-    except TinkexError:
+    except (NotFoundError, GoneError, SessionLostError):
         return True
+    except TinkexError:
+        return False
     return False
 
 

@@ -21,6 +21,7 @@ from tinkex.events import emit
 from tinkex.recovery.attempts import Attempts
 from tinkex.recovery.events import RecoveryDetected
 from tinkex.recovery.lineage import check_same, go_on
+from tinkex.recovery.patience import Patience, is_repeatable
 from tinkex.recovery.policy import RecoveryPolicy
 from tinkex.recovery.restore import described, is_loss
 from tinkex.recovery.runfile import (
@@ -79,6 +80,7 @@ class ResumableRun:
         self._keep_last = keep_last
         self._user_metadata = user_metadata
         self._attempts = Attempts(policy, clock)
+        self._patience = Patience(policy, clock)
         self._record: RunRecord
         self._exit = contextlib.ExitStack()
         self._step = 0
@@ -218,6 +220,7 @@ class ResumableRun:
         else:
             self.training = training
             training._watcher = self._promised.append
+            training._patience = self._patience
         if checkpoint is not None:
             # Those after it are gone, so the next ones are due as if they had never been.
             self._record = self._record.up_to(checkpoint.step)
@@ -241,7 +244,7 @@ class ResumableRun:
                 path = self._go_back()
             except TinkexError as failure:
                 self._attempts.failed(lost, failure)
-                if not is_loss(failure):
+                if not (is_loss(failure, self.training) or is_repeatable(failure)):
                     self._attempts.give_up(lost, failure)
                 error = failure
             else:
@@ -255,10 +258,12 @@ class ResumableRun:
         if error is None:
             self._open = None
             self._step = step + 1
-            # Those that somebody has waited for hold results, which may be large.
-            self._promised[:] = [one for one in self._promised if not one.settled]
+            # Those that are done hold results, which may be large.
+            self._promised[:] = [
+                one for one in self._promised if not one.done() or one._failed_unread
+            ]
             return False
-        if isinstance(error, TinkexError) and is_loss(error, self.training):
+        if isinstance(error, TinkexError) and self._is_loss(error):
             self._open, self._loss = None, error
             return True
         return False
@@ -273,9 +278,12 @@ class ResumableRun:
         try:
             self._save()
         except TinkexError as error:
-            if not is_loss(error, self.training):
+            if not self._is_loss(error):
                 raise
             self._loss = error
+
+    def _is_loss(self, error: TinkexError) -> bool:
+        return self._patience.is_burnt(error) or is_loss(error, self.training)
 
     def _save(self) -> None:
         """Save on the server, then write it down, and only then delete what is too old."""
@@ -298,10 +306,11 @@ class ResumableRun:
         self._delete({one.path for one in before} - {one.path for one in record.checkpoints})
 
     def _look_at_results(self) -> None:
-        """Raise the error of a request that nobody has looked at: its step did not happen."""
+        """Raise the error of a request that no caller has seen: its step did not happen."""
         promised, self._promised[:] = list(self._promised), []
         for future in promised:
-            if not future.settled and (error := future.exception()) is not None:
+            is_open = not future.done() or future._failed_unread
+            if is_open and (error := future.exception()) is not None:
                 raise error
 
     def _delete(self, paths: set[str]) -> None:

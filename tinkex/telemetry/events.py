@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import uuid4
 
 from tinkex_generated.models import (
@@ -16,16 +18,24 @@ from tinkex_generated.models import (
     UnhandledExceptionEvent,
 )
 
+from tinkex._core.redaction import clean, redact
 from tinkex.errors import TinkexError
 from tinkex.events.bus import Event as BusEvent
 
 Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 EventType = Literal["SESSION_START", "SESSION_END", "UNHANDLED_EXCEPTION", "GENERIC_EVENT"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+# What other logging libraries call them.
+_ALIASES: dict[str, Severity] = {
+    "TRACE": "DEBUG", "NOTICE": "INFO", "WARN": "WARNING", "ERR": "ERROR", "EXCEPTION": "ERROR",
+    "FATAL": "CRITICAL", "CRIT": "CRITICAL",
+}  # fmt: skip
 Event = GenericEvent | SessionStartEvent | SessionEndEvent | UnhandledExceptionEvent
 
 LONGEST_TEXT = 200
 MOST_KEYS = 32
 MOST_CAUSES = 8
+_LARGEST = 2**63 - 1
 
 # The fields of an event of the bus that may leave the process; a new one stays at home until it is
 # written here.
@@ -48,6 +58,19 @@ FIELDS = (
 _FILE_PATH = re.compile(r"(?<![\w:/.-])(?:~|\.{1,2}|[A-Za-z]:)?[/\\](?=[\w.~-])[^\s'\"]*")
 
 
+def severity_of(value: object) -> Severity | None:
+    """Return the severity that a spelling or a level of `logging` stands for, None if none.
+
+    >>> severity_of("info"), severity_of("warn"), severity_of(logging.ERROR), severity_of("loud")
+    ('INFO', 'WARNING', 'ERROR', None)
+    """
+    text = logging.getLevelName(value) if isinstance(value, int) else value
+    if not isinstance(text, str):
+        return None
+    name = text.strip().upper()
+    return next((one for one in SEVERITIES if one == name), _ALIASES.get(name))
+
+
 def _frame(index: int, severity: Severity) -> dict[str, Any]:
     return {
         "event_id": str(uuid4()),
@@ -68,11 +91,7 @@ def session_end(index: int, seconds: float) -> SessionEndEvent:
 
 
 def generic(
-    index: int,
-    name: str,
-    data: Mapping[str, Any] | None,
-    severity: Severity,
-    redact: Callable[[str], str] = str,
+    index: int, name: str, data: Mapping[str, Any] | None, severity: Severity
 ) -> GenericEvent:
     """Say that something happened; `data` keeps numbers, booleans, None and short strings.
 
@@ -80,18 +99,16 @@ def generic(
     """
     return GenericEvent(
         **_frame(index, severity),
-        event_name=_text(name, redact),
-        event_data=plain(data or {}, redact),
+        event_name=_text(name),
+        event_data=plain(data or {}),
     )
 
 
-def from_bus(
-    index: int, event: BusEvent, severity: Severity, redact: Callable[[str], str] = str
-) -> GenericEvent:
+def from_bus(index: int, event: BusEvent, severity: Severity) -> GenericEvent:
     """Say what the SDK did, in the fields that may be told."""
     fields = event.fields()
     told = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
-    return generic(index, event.name, told, severity, redact)
+    return generic(index, event.name, told, severity)
 
 
 def exception(
@@ -141,20 +158,29 @@ def user_error(error: BaseException) -> BaseException | None:
     return None
 
 
-def plain(data: Mapping[str, Any], redact: Callable[[str], str] = str) -> dict[str, Any]:
+def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what may leave the process: at most 32 numbers, booleans, None and short strings."""
     kept: dict[str, Any] = {}
     for name, value in list(data.items())[:MOST_KEYS]:
-        key = _text(str(name), redact)
-        if value is None or isinstance(value, bool | int | float):
-            kept[key] = value
-        else:
-            kept[key] = _text(value, redact) if isinstance(value, str) else type(value).__name__
+        kept[_text(str(name))] = _plain(value)
     return kept
 
 
-def _text(said: str, redact: Callable[[str], str]) -> str:
-    return _FILE_PATH.sub("[PATH]", redact(said))[:LONGEST_TEXT]
+def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return _text(value)
+    if value is None or isinstance(value, bool):
+        return value
+    # JSON has no word for some numbers, and some readers of it no room for others.
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, int):
+        return int(value) if -_LARGEST <= value <= _LARGEST else "a large integer"
+    return type(value).__name__
+
+
+def _text(said: str) -> str:
+    return _FILE_PATH.sub("[PATH]", clean(redact(said)))[:LONGEST_TEXT]
 
 
 def _facts(error: BaseException) -> dict[str, Any]:

@@ -13,6 +13,11 @@ from uuid import uuid4
 from tinkex_generated.api.telemetry import send_telemetry
 from tinkex_generated.models import TelemetrySendRequest
 
+from tinkex._core.failures import api_error
+from tinkex._core.redaction import safe_text
+from tinkex._core.response import Response
+from tinkex._core.retry import RetryPolicy
+from tinkex._core.transport import Transport
 from tinkex.errors import TinkexError
 from tinkex.events.bus import Event as BusEvent
 from tinkex.events.bus import subscribe
@@ -20,18 +25,17 @@ from tinkex.events.kinds import FutureTrouble, HttpRequestException, HttpRequest
 from tinkex.queue_state import QueueStateChange
 from tinkex.telemetry import events
 from tinkex.telemetry.events import Event, Severity
-from tinkex.transport import Transport
-from tinkex.transport.answer import Reply
-from tinkex.transport.failures import is_retryable_status
 
 log_ = logging.getLogger("tinkex.telemetry")
 
 PROCESS_UUID = str(uuid4())
 SEND_TIMEOUT = 5.0
 SEND_ATTEMPTS = 3
-RETRY_BASE = 1.0
+SEND_POLICY = RetryPolicy(max_attempts=SEND_ATTEMPTS, first_wait=1.0)
 # What would be told of without end, or says nothing as long as all is well.
 _OWN = "send_telemetry"
+# Statuses of a request whose content is refused, so that parts of it may be taken.
+_REFUSES_CONTENT = frozenset({400, 413, 422})
 _ROUTINE = frozenset({"retrieve_future", "session_heartbeat"})
 
 
@@ -42,7 +46,8 @@ class TelemetryReporter:
     ...     service.telemetry.log("epoch_done", {"epoch": 3, "loss": 1.25})
 
     Nothing here raises, blocks on the network, or slows a training step: a full queue drops the
-    event, and a batch that cannot be sent is dropped after three attempts.
+    event, and a batch that cannot be sent is dropped after three attempts. A batch that the server
+    refuses is halved until only the events that it refuses are left out.
 
     Beside the session's start and end it tells of the session's requests that end (not of polls
     and heartbeats that go well), of the server's queue, and of what goes wrong with futures.
@@ -79,11 +84,14 @@ class TelemetryReporter:
         self._index = 0
         self._accepted = 0
         self._settled = 0
+        self._undelivered = 0
+        self._undelivered_before = 0
         self._wanted = 0
         self._ended = False
         self._stopping = False
         self._hurry = threading.Event()
         self._is_dropping = False
+        self._warned: set[object] = set()
         self._changed = threading.Condition()
         self._began = transport.clock.now()
         self._put(events.session_start)
@@ -100,19 +108,19 @@ class TelemetryReporter:
     def log(
         self, name: str, data: Mapping[str, Any] | None = None, severity: Severity = "INFO"
     ) -> bool:
-        """Queue an event of your own; return whether there was room for it.
+        """Queue an event of your own; return whether it was queued.
 
         Args:
             name: Few different names, such as "epoch_done".
             data: Numbers, booleans, None and short strings; of anything else only its type is kept.
-            severity: "DEBUG", "INFO", "WARNING", "ERROR" or "CRITICAL".
+            severity: "DEBUG", "INFO", "WARNING", "ERROR" or "CRITICAL", in any case, or a level of
+                `logging`. An event of another one is not queued, since the server would refuse it.
         """
-        redact = self._transport.redact
-        return self._put(lambda index: events.generic(index, name, data, severity, redact))
+        return self._put_as(severity, lambda index, level: events.generic(index, name, data, level))
 
     def log_exception(self, error: BaseException, severity: Severity = "ERROR") -> bool:
         """Queue an error: its class, status and place, never its message."""
-        return self._put(lambda index: events.exception(index, error, severity))
+        return self._put_as(severity, lambda index, level: events.exception(index, error, level))
 
     def log_fatal_exception(self, error: BaseException, timeout: float = 5.0) -> bool:
         """Queue an error that ends the session, and try to send everything before returning."""
@@ -121,11 +129,22 @@ class TelemetryReporter:
         return self.flush(timeout) and queued
 
     def flush(self, timeout: float = 30.0) -> bool:
-        """Send what is queued; return whether it is all sent or given up in time."""
+        """Send what is queued; return whether the server has taken all of it in time.
+
+        False, too, if events queued since the last flush were refused or given up.
+        """
         with self._changed:
             self._wanted = self._accepted
             self._changed.notify_all()
-        return self.wait_until_drained(timeout)
+        drained = self.wait_until_drained(timeout)
+        with self._changed:
+            before, self._undelivered_before = self._undelivered_before, self._undelivered
+            return drained and self._undelivered == before
+
+    @property
+    def undelivered(self) -> int:
+        """Return the number of queued events that the server refused or that were given up."""
+        return self._undelivered
 
     def wait_until_drained(self, timeout: float = 30.0) -> bool:
         """Wait until what was queued by now is sent or given up; return whether it is."""
@@ -159,6 +178,26 @@ class TelemetryReporter:
         seconds = self._transport.clock.now() - self._began
         self._put(lambda index: events.session_end(index, seconds))
 
+    def _put_as(self, severity: object, make: Callable[[int, Severity], Event]) -> bool:
+        known = events.severity_of(severity)
+        if known is None:
+            self._warn_once(
+                "severity",
+                f"telemetry leaves out an event of the severity {severity!r}: it must be one of "
+                f"{', '.join(events.SEVERITIES)}",
+            )
+            return False
+        try:
+            return self._put(lambda index: make(index, known))
+        except Exception as error:  # noqa: BLE001 - whatever was handed in, no training step fails
+            self._warn_once("event", f"telemetry leaves out an event: {type(error).__name__}")
+            return False
+
+    def _warn_once(self, topic: object, said: str) -> None:
+        level = logging.DEBUG if topic in self._warned else logging.WARNING
+        self._warned.add(topic)
+        log_.log(level, "%s", safe_text(said))
+
     def _put(self, make: Callable[[int], Event]) -> bool:
         with self._changed:
             if len(self._queue) >= self._queue_size or self._stopping:
@@ -185,8 +224,7 @@ class TelemetryReporter:
             return
         is_bad = isinstance(event, HttpRequestException | FutureTrouble)
         severity: Severity = "ERROR" if is_bad else "INFO"
-        redact = self._transport.redact
-        self._put(lambda index: events.from_bus(index, event, severity, redact))
+        self._put(lambda index: events.from_bus(index, event, severity))
 
     def _run(self) -> None:
         while True:
@@ -206,14 +244,42 @@ class TelemetryReporter:
                 batch = [self._queue.popleft() for _ in range(count)]
             if not batch:
                 return
+            undelivered = len(batch)
             try:
-                self._send(batch)
+                undelivered = self._send(batch)
             finally:
                 with self._changed:
+                    self._undelivered += undelivered
                     self._settled += len(batch)
                     self._changed.notify_all()
 
-    def _send(self, batch: list[Event]) -> None:
+    def _send(self, batch: list[Event]) -> int:
+        """Send a batch and return how many of its events were not delivered."""
+        try:
+            reply = self._reply_to(batch)
+        except TinkexError as error:
+            log_.debug("telemetry ends: %s", error)
+            return len(batch)
+        except (TypeError, ValueError) as error:
+            # One of them cannot be written as JSON.
+            refusal = type(error).__name__
+        else:
+            if reply is None:
+                return len(batch)
+            if reply.is_success:
+                return 0
+            refusal = api_error(reply, "send_telemetry").message
+            if reply.status_code not in _REFUSES_CONTENT:
+                self._warn_once(reply.status_code, f"telemetry is not taken: {refusal}")
+                return len(batch)
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            return self._send(batch[:middle]) + self._send(batch[middle:])
+        self._warn_once("refused", f"an event of telemetry is refused: {refusal}")
+        return 1
+
+    def _reply_to(self, batch: list[Event]) -> Response | None:
+        """Send a batch, repeating it where that helps; None if it was given up."""
         request = send_telemetry.build_request(
             body=TelemetrySendRequest(
                 events=batch,
@@ -223,23 +289,24 @@ class TelemetryReporter:
                 process_uuid=PROCESS_UUID,
             )
         )
-        what = ""
-        for attempt in range(SEND_ATTEMPTS):
+        retries = self._transport.retries("send_telemetry", SEND_POLICY)
+        while True:
+            outcome = self._transport.send_once(request, timeout=SEND_TIMEOUT)
+            if isinstance(outcome, Response):
+                error: TinkexError = api_error(outcome, "send_telemetry")
+                if outcome.is_success or not error.retryable:
+                    return outcome
+            else:
+                error = outcome
             try:
-                outcome = self._transport.send_once(request, timeout=SEND_TIMEOUT)
-            except TinkexError as error:
-                log_.debug("telemetry ends: %s", error)
-                return
-            if isinstance(outcome, Reply) and not is_retryable_status(outcome, idempotent=True):
-                return
-            what = f"HTTP {outcome.status_code}" if isinstance(outcome, Reply) else str(outcome)
-            if attempt + 1 < SEND_ATTEMPTS:
-                log_.debug("telemetry is retrying: %s", what)
-                pause = self._transport.jitter(RETRY_BASE * 2.0**attempt)
-                self._transport.clock.wait(self._hurry, pause)
+                wait = retries.wait_after(error, repeatable=error.retryable, level=logging.DEBUG)
+            except TinkexError:
+                break
+            self._transport.clock.wait(self._hurry, wait)
         log_.warning(
             "%d telemetry events could not be sent in %d attempts: %s",
             len(batch),
-            SEND_ATTEMPTS,
-            what,
+            retries.attempt,
+            error,
         )
+        return None

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 import tokenizers
 
+from tinkex._core.transport import Transport
 from tinkex.errors import TokenizerError, ValidationError
 from tinkex.settings import SETTINGS
 from tinkex.tokenizer import hub
@@ -16,7 +17,6 @@ from tinkex.tokenizer.once import once
 from tinkex.tokenizer.ranks import read_tiktoken_folder
 from tinkex.tokenizer.search import Search
 from tinkex.tokenizer.tokenizer import Tokenizer
-from tinkex.transport import Transport
 
 
 class HasTokenizer(Protocol):

@@ -10,6 +10,7 @@ from typing import Literal
 from attrs import define, field
 from tinkex_generated.api.tokenizers import get_tokenizer as tokenizer_route
 
+from tinkex._core.transport import Transport
 from tinkex.errors import MissingDependencyError, NotFoundError, TokenizerError, UnprocessableError
 from tinkex.tokenizer import hub
 from tinkex.tokenizer.files import (
@@ -24,7 +25,6 @@ from tinkex.tokenizer.names import TokenizerId, resolve
 from tinkex.tokenizer.once import once
 from tinkex.tokenizer.ranks import read_tiktoken_folder
 from tinkex.tokenizer.tokenizer import Tokenizer
-from tinkex.transport import Transport
 
 log = logging.getLogger("tinkex.tokenizer")
 

@@ -5,7 +5,57 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from attrs import evolve
+
+from tinkex.errors import DecodeError
+from tinkex.types.datum import Datum
 from tinkex.types.outputs import ForwardBackwardOutput
+from tinkex.types.tensor import TensorData
+
+Shape = tuple[int, ...]
+
+
+def target_shapes(data: Sequence[Datum]) -> list[Shape | None]:
+    """Return the shape of each datum's targets, which its log probabilities have too."""
+    targets = [datum.loss_fn_inputs.get("target_tokens") for datum in data]
+    return [None if one is None else one.shape for one in targets]
+
+
+def fitted(output: ForwardBackwardOutput, shapes: Sequence[Shape | None]) -> ForwardBackwardOutput:
+    """Return a batch's result with the log probabilities of each datum in the shape of its targets.
+
+    A server may flatten them, or leave all outputs out.
+
+    Args:
+        output: The result of the whole batch.
+        shapes: The shape of each datum's targets; None for one without.
+
+    Raises:
+        DecodeError: They are others' log probabilities: too many or too few. The message names the
+            datum.
+    """
+    outputs = output.loss_fn_outputs
+    if not outputs:
+        return output
+    if len(outputs) != len(shapes):
+        raise DecodeError(
+            f"the result of {len(shapes)} data holds {len(outputs)} outputs; one for each is needed"
+        )
+    reshaped = False
+    found: list[dict[str, TensorData]] = []
+    for index, (one, shape) in enumerate(zip(outputs, shapes, strict=True)):
+        logprobs = one.get("logprobs")
+        if shape is not None and logprobs is not None and logprobs.shape != shape:
+            if math.prod(shape) != math.prod(logprobs.shape):
+                raise DecodeError(
+                    f"data[{index}]: the targets have the shape {shape}, and the server gave log "
+                    f"probabilities of the shape {logprobs.shape}; they cannot be theirs"
+                )
+            array = logprobs.numpy().reshape(shape)
+            one = {**one, "logprobs": TensorData.from_answer(array)}  # noqa: PLW2901
+            reshaped = True
+        found.append(one)
+    return evolve(output, loss_fn_outputs=found) if reshaped else output
 
 
 def combine(results: Sequence[ForwardBackwardOutput]) -> ForwardBackwardOutput:

@@ -65,7 +65,7 @@ def sample_response(body: Any) -> SampleResponse:
             _sequence(_object(sequence, f"sequences[{i}]"), f"sequences[{i}]")
             for i, sequence in enumerate(_list(body.get("sequences"), "sequences"))
         ],
-        prompt_logprobs=_optional_list(body.get("prompt_logprobs"), "prompt_logprobs"),
+        prompt_logprobs=_optional_numbers(body.get("prompt_logprobs"), "prompt_logprobs"),
         topk_prompt_logprobs=_topk(body.get("topk_prompt_logprobs"), "topk_prompt_logprobs"),
     )
 
@@ -88,8 +88,8 @@ def with_sequence_ids(response: SampleResponse, ids: Any) -> SampleResponse:
 
 def _sequence(sequence: Mapping[str, Any], path: str) -> SampledSequence:
     return SampledSequence(
-        tokens=_list(sequence.get("tokens"), f"{path}.tokens"),
-        logprobs=_optional_list(sequence.get("logprobs"), f"{path}.logprobs"),
+        tokens=_only({int}, sequence.get("tokens"), f"{path}.tokens"),
+        logprobs=_undefined_as_nan(_optional_numbers(sequence.get("logprobs"), f"{path}.logprobs")),
         stop_reason=str(sequence.get("stop_reason") or "length"),
     )
 
@@ -108,7 +108,9 @@ def _topk(rows: Any, path: str) -> list[list[tuple[int, float]] | None] | None:
 def _pair(item: Any, path: str) -> tuple[int, float]:
     try:
         token, logprob = (item["token_id"], item["logprob"]) if isinstance(item, Mapping) else item
-        return int(token), _number(logprob)
+        if isinstance(token, bool) or not isinstance(token, int):
+            raise TypeError
+        return token, _number(logprob)
     except (KeyError, TypeError, ValueError):
         raise ParseError(path, f"holds {item!r}, which is no token and log probability") from None
 
@@ -166,5 +168,22 @@ def _list(value: Any, path: str) -> list[Any]:
     return value
 
 
-def _optional_list(value: Any, path: str) -> list[Any] | None:
-    return None if value is None else _list(value, path)
+def _only(kinds: set[type], value: Any, path: str) -> list[Any]:
+    """Return a list in which nothing but JSON values of some kinds stands."""
+    items = _list(value, path)
+    if not set(map(type, items)) <= kinds:
+        at, item = next((i, item) for i, item in enumerate(items) if type(item) not in kinds)
+        names = " or ".join(sorted(_JSON_NAMES[kind] for kind in kinds))
+        raise ParseError(f"{path}[{at}]", f"is {item!r} and no {names}")
+    return items
+
+
+_JSON_NAMES = {int: "integer", float: "number", type(None): "null"}
+
+
+def _optional_numbers(value: Any, path: str) -> list[Any] | None:
+    return None if value is None else _only({int, float, type(None)}, value, path)
+
+
+def _undefined_as_nan(values: list[Any] | None) -> list[float] | None:
+    return values and [math.nan if value is None else value for value in values]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinkex_generated.types import loads
@@ -20,14 +19,13 @@ WORTH_IT = 4096
 
 _BLANK = rb"[ \t\r\n]*"
 _DATA = re.compile(rb'"data"' + _BLANK + b":" + _BLANK)
-_INTEGERS = re.compile(_BLANK.join([rb"\[", rb"[-0-9, \t\r\n]*", rb"\]"]))
 
 
 def load_with_arrays(content: bytes) -> Any:
     """Decode JSON as `loads` does, but for each "data" array of numbers, which becomes a numpy array.
 
-    The arrays are cut out of the text and read one by one: 262,144 numbers never stand in memory as
-    262,144 Python objects. Where `pysimdjson` is there, none of them ever is one.
+    The arrays are cut out of the text and read one by one, so that the numbers of a large answer never
+    stand in memory as Python objects all at once.
 
     >>> load_with_arrays(b'{"data": [0.5, -1.25], "shape": [2]}')  # doctest: +SKIP
     {'data': array([ 0.5 , -1.25]), 'shape': [2]}
@@ -46,13 +44,12 @@ def load_with_arrays(content: bytes) -> Any:
     if cut is None:
         return loads(content)
     skeleton, segments = cut
-    read = _reader()
     arrays = []
     for segment in segments:
         # A segment that is no JSON by itself makes no JSON of the whole, or was cut in the wrong
         # place (a bracket inside a string, a list of lists): the whole text tells which.
         try:
-            arrays.append(read(segment))
+            arrays.append(_array(segment))
         except ValueError:
             return loads(content)
     return _filled(loads(skeleton), arrays)
@@ -82,35 +79,18 @@ def _cut(content: bytes) -> tuple[bytes, list[bytes]] | None:
     return None if b"\\" in skeleton else (skeleton, segments)
 
 
-def _reader() -> Callable[[bytes], Any]:
-    try:
-        import simdjson
-    except ImportError:
-        return _through_a_list
-    parser: Any = simdjson.Parser()
-
-    def read(segment: bytes) -> Any:
-        integers = _INTEGERS.fullmatch(segment) is not None
-        try:
-            numbers = parser.parse(segment).as_buffer(of_type="i" if integers else "d")
-        except (ValueError, TypeError, RuntimeError, AttributeError):
-            # A null, a number beyond 64 bits, or no JSON at all.
-            return _through_a_list(segment)
-        return np.frombuffer(numbers, np.int64 if integers else np.float64)
-
-    return read
-
-
-def _through_a_list(segment: bytes) -> Any:
+def _array(segment: bytes) -> Any:
     items: list[Any] = loads(segment)
-    kinds = set(map(type, items))
-    if kinds == {int}:
-        try:
-            return np.array(items, np.int64)
-        except OverflowError:
-            return items
-    # Integers among floats are read as the floats that they are equal to.
-    return np.array(items, np.float64) if float in kinds and kinds <= {int, float} else items
+    # A null, a boolean, a text or an object among them: numpy would take some of these for numbers.
+    if any(sign in segment for sign in (b"l", b"u", b'"', b"{")):
+        return items
+    if any(sign in segment for sign in (b".", b"e", b"E")):
+        # Integers among floats are read as the floats that they are equal to.
+        return np.array(items, np.float64)
+    try:
+        return np.array(items, np.int64)
+    except OverflowError:
+        return items
 
 
 def _filled(body: Any, arrays: list[Any]) -> Any:

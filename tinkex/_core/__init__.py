@@ -1,0 +1,1 @@
+"""The machinery behind the clients: event loop, HTTP, retries, polling, submission, sampling."""

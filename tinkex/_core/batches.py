@@ -1,0 +1,157 @@
+"""Submit a batch of data: cut it into requests, number them, and fold their results into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+from tinkex_generated.api.training import forward, forward_backward, forward_backward_binary
+from tinkex_generated.models import ForwardBackwardRequest, ForwardRequest
+from tinkex_generated.types import Request
+
+from tinkex._core.limits import Limits
+from tinkex._core.polling import Work
+from tinkex._core.submission import SubmissionQueue
+from tinkex.checks import checked_data
+from tinkex.compression import compressed, wants_compression
+from tinkex.events.bus import is_heard
+from tinkex.protobuf.fields import Writer
+from tinkex.token_counts import tell_trained
+from tinkex.types import Datum, ForwardBackwardOutput
+from tinkex.wire import binary, decode, encode
+from tinkex.wire.chunking import binary_bytes, chunk_data, estimate_bytes
+from tinkex.wire.combine import Shape, combine, fitted, target_shapes
+from tinkex.wire_form import Form, Operation, server_form
+
+__all__ = ["Operation", "submit_batch"]
+
+
+def submit_batch(
+    queue: SubmissionQueue,
+    model_id: str,
+    operation: Operation,
+    data: Sequence[Datum],
+    loss_fn: str,
+    loss_fn_config: Mapping[str, float | str] | None = None,
+) -> Work[ForwardBackwardOutput]:
+    """Send a batch in as many requests as it takes, and return the work that is left.
+
+    It goes in the form that the server takes, see `tinkex.wire_form`.
+
+    Raises:
+        ValidationError: The data or the loss cannot be right; nothing was sent.
+        ApiError: The server refused.
+        TransportError: No answer came; making the same call again is safe.
+    """
+    config = encode.check_loss(loss_fn, loss_fn_config)
+    checked_data(data)
+    session = queue.session
+    batch = _Batch(model_id, operation, data, loss_fn, config, session.limits)
+    compress = wants_compression(session)
+
+    def send(form: Form) -> Work[ForwardBackwardOutput]:
+        return queue.submit(
+            batch.as_json() if form == "json" else batch.as_protobuf(compress=compress),
+            request_type="Forward" if operation == "forward" else "ForwardBackward",
+            parse=decode.forward_backward_output,
+            combine=partial(_combined, target_shapes(data)),
+        )
+
+    # One turn, so that a second try has the number of the first.
+    with queue.turn():
+        number = queue.next_number
+        work = server_form(session.transport.config).send(
+            send,
+            session.transport.config.wire_format,
+            operation,
+            may_be_binary=binary.can_hold(data),
+            is_untouched=lambda: queue.next_number == number,
+        )
+    if is_heard():
+        tell_trained(session.id, operation, data)
+    return work
+
+
+def _combined(
+    shapes: Sequence[Shape | None], results: list[ForwardBackwardOutput]
+) -> ForwardBackwardOutput:
+    return fitted(combine(results), shapes)
+
+
+@attrs.frozen
+class _Batch:
+    """Hold one call, and cut it into requests of the size that they have in each form."""
+
+    model_id: str
+    operation: Operation
+    data: Sequence[Datum]
+    loss_fn: str
+    config: dict[str, float | str] | None
+    limits: Limits
+
+    def as_json(self) -> list[Callable[[int], Request]]:
+        """Return for each chunk a function from its number to its request."""
+        builders: list[Callable[[int], Request]] = []
+        for first, chunk in self._chunks(estimate_bytes):
+            payload = encode.forward_backward_input(chunk, first, self.loss_fn, self.config)
+            builders.append(partial(self._json_request, payload))
+        return builders
+
+    def as_protobuf(self, *, compress: bool) -> list[Callable[[int], Request]]:
+        """Return for each chunk a function from its number to its request in the binary form."""
+        builders: list[Callable[[int], Request]] = []
+        for first, chunk in self._chunks(binary_bytes):
+            body = binary.forward_backward_body(
+                chunk,
+                first,
+                self.loss_fn,
+                self.config,
+                forward_only=self.operation == "forward",
+            )
+            builders.append(partial(self._binary_request, body, compress))
+        return builders
+
+    def _chunks(self, size_of: Callable[[Datum], int]) -> Iterator[tuple[int, list[Datum]]]:
+        """Yield each chunk with the place of its first datum in the whole batch."""
+        first = 0
+        for chunk in chunk_data(self.data, self.limits.chunk_len, self.limits.chunk_bytes, size_of):
+            yield first, chunk
+            first += len(chunk)
+
+    def _json_request(self, payload: Any, seq: int) -> Request:
+        if self.operation == "forward":
+            return forward.build_request(
+                body=ForwardRequest(forward_input=payload, model_id=self.model_id, seq_id=seq)
+            )
+        return forward_backward.build_request(
+            body=ForwardBackwardRequest(
+                forward_backward_input=payload, model_id=self.model_id, seq_id=seq
+            )
+        )
+
+    def _binary_request(self, body: Writer, compress: bool, seq: int) -> Request:
+        plain = forward_backward_binary.build_request(body=b"")
+        return _BinaryRequest(
+            # What the user called is what errors speak of.
+            operation=self.operation,
+            method=plain.method,
+            path=plain.path,
+            headers={**plain.headers, "content-encoding": "zstd"} if compress else plain.headers,
+            content_type=plain.content_type,
+            make=partial(binary.forward_backward_request, self.model_id, seq, body),
+            compress=compress,
+        )
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _BinaryRequest(Request):
+    """Make the bytes when they are sent, so that a batch of many parts is not held twice."""
+
+    make: Callable[[], bytes] = attrs.field(repr=False)
+    compress: bool
+
+    def encode(self) -> bytes:
+        content = self.make()
+        return compressed(content) if self.compress else content

@@ -1,0 +1,77 @@
+"""Notices to the server about samples that no caller waits for any more, where it listens."""
+
+from __future__ import annotations
+
+import logging
+
+from tinkex_generated.api.futures import cancel_future
+from tinkex_generated.models import FutureCancelRequest
+
+from tinkex._core import loop
+from tinkex._core.transport import Transport
+from tinkex.errors import TinkexError
+from tinkex.hints import dynamic_hints
+
+log = logging.getLogger("tinkex.futures")
+
+CANCEL_TIMEOUT = 30.0
+# Notices that travel at the same time, whatever the server would take.
+SIDE_BY_SIDE = 8
+SHORTEST_REFRESH = 10.0
+
+
+class Cancellations:
+    """The ids of abandoned samples, sent to the server as they come; on the loop's thread.
+
+    Nothing depends on it: a notice that fails is dropped, and the server then computes what no
+    caller reads. Nothing is sent to a server that does not say that it listens.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._waiting: list[str] = []
+        self._senders = 0
+        self._listens = False
+        self._most = 1
+        self._known_until = float("-inf")
+
+    def add(self, request_id: str) -> None:
+        """Send a notice about one more sample, soon."""
+        self._waiting.append(request_id)
+        if self._senders < self._most:
+            self._senders += 1
+            loop.create_task(self._send())
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting and await self._server_listens():
+                if self._waiting:
+                    await self._send_one(self._waiting.pop())
+            self._waiting.clear()
+        except TinkexError as error:
+            log.debug("notices of abandoned samples end: %s", error)
+        finally:
+            self._senders -= 1
+
+    async def _send_one(self, request_id: str) -> None:
+        request = cancel_future.build_request(body=FutureCancelRequest(request_id=request_id))
+        response = await self._transport.attempt(request, timeout=CANCEL_TIMEOUT)
+        if not response.is_success:
+            log.debug(
+                "the server was not told that %s is unwanted: HTTP %d",
+                request_id,
+                response.status_code,
+            )
+
+    async def _server_listens(self) -> bool:
+        clock = self._transport.clock
+        if clock.now() >= self._known_until:
+            hints = await dynamic_hints(self._transport)
+            self._listens = hints.sample_cancel_enabled
+            self._most = max(1, min(hints.sample_cancel_max_batch_size, SIDE_BY_SIDE))
+            refresh = max(float(hints.refresh_interval_sec), SHORTEST_REFRESH)
+            self._known_until = clock.now() + refresh
+            while self._listens and self._senders < min(self._most, len(self._waiting)):
+                self._senders += 1
+                loop.create_task(self._send())
+        return self._listens

@@ -1,0 +1,231 @@
+"""The secrets that go on requests, and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from tinkex._core.redaction import hide
+from tinkex.config import Config
+from tinkex.errors import AuthenticationError, TinkexError
+from tinkex.later import Later
+from tinkex.secret import Secret
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from tinkex.credentials import KeySource
+else:
+    asyncio = Later("asyncio")
+
+log = logging.getLogger("tinkex.transport")
+
+# Renewed so long before it expires, or halfway through a life that is shorter than twice that.
+EARLY_SECONDS = 60.0
+# At least so long between two looks that nobody asked for: a source may be a slow command.
+LEAST_SECONDS = 5.0
+
+
+def key_source(config: Config) -> KeySource | None:
+    """Return where the key is to be had anew, or None if it was given outright."""
+    if (config.key_function, config.credential_cmd, config.credentials_file) == (None, None, None):
+        return None
+    # It loads what runs commands, which most programs never need.
+    from tinkex.credentials import CredentialsFile, KeyCommand, KeyFunction
+
+    if config.key_function is not None:
+        return KeyFunction(config.key_function)
+    if config.credential_cmd is not None:
+        return KeyCommand(config.credential_cmd.reveal())
+    return CredentialsFile(config.credentials_file or "")
+
+
+def expiry_of(key: Secret) -> float | None:
+    """Return when a key expires, in seconds since 1970, if it is a JWT that says so.
+
+    The signature is the server's to check; see RFC 7519, section 4.1.4.
+    """
+    parts = key.reveal().split(".")
+    if len(parts) != 3 or not parts[0].startswith("eyJ"):
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return None
+    expires = claims.get("exp") if isinstance(claims, dict) else None
+    return float(expires) if isinstance(expires, int | float) and math.isfinite(expires) else None
+
+
+class Credentials:
+    """The secret headers, handed out at the last moment, so that no other object holds them.
+
+    A key that comes from a source is read at the first request, again shortly before it expires,
+    and again when the server refuses it. Where the server wants tokens, the key is exchanged for
+    one, which is renewed in the same way.
+
+    Args:
+        config: Where the key comes from.
+        wall_clock: Seconds since 1970, by which keys expire.
+    """
+
+    def __init__(self, config: Config, wall_clock: Callable[[], float] = time.time) -> None:
+        self._source = key_source(config)
+        self._wall_clock = wall_clock
+        self._key = config.api_key
+        self._token: Secret | None = None
+        self._exchange: Callable[[], Awaitable[str]] | None = None
+        self._renew_at: float | None = None
+        self._lock: asyncio.Lock | None = None
+        self._is_exchanging = False
+        cf_secret = config.cf_access_client_secret
+        self._others = {"CF-Access-Client-Secret": cf_secret} if cf_secret else {}
+        hide(self._key, *self._others.values(), config.proxy)
+        self.generation = 0
+
+    @property
+    def is_fixed(self) -> bool:
+        """Return whether the key was given outright and is sent as it is."""
+        return self._source is None and self._exchange is None
+
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        """Return the names of the headers that are set."""
+        has_key = self._key is not None or self._source is not None
+        return (*(("X-API-Key",) if has_key else ()), *self._others)
+
+    def revealed(self) -> Iterator[tuple[str, str]]:
+        """Yield each secret header with its value."""
+        # While a token is being asked for, only that request goes out: others wait for it.
+        key = self._key if self._is_exchanging or self._token is None else self._token
+        if key is not None:
+            yield "X-API-Key", key.reveal()
+        for name, secret in self._others.items():
+            yield name, secret.reveal()
+
+    async def use_tokens(self, exchange: Callable[[], Awaitable[str]]) -> None:
+        """Exchange the key for a token, now and whenever it expires; a JWT is one already.
+
+        Args:
+            exchange: Asks the server for a token; its request carries the key itself.
+
+        Raises:
+            TinkexError: The server gives none.
+        """
+        await self.prepare()
+        if self._key is not None and not self._key.reveal().startswith("eyJ"):
+            self._exchange = exchange
+            await self.prepare()
+
+    async def prepare(self, *, for_exchange: bool = False) -> None:
+        """Have a key, or a token, that is good for the next request.
+
+        Args:
+            for_exchange: Whether that request asks for a token.
+
+        Raises:
+            TinkexError: There is none to be had.
+        """
+        if self.is_fixed or for_exchange:
+            return
+        async with self._turn():
+            current = self._current
+            if current is not None and not self._is_due():
+                return
+            try:
+                await self._renew()
+            except AuthenticationError:
+                raise
+            except TinkexError as error:
+                expires = expiry_of(current) if current is not None else None
+                if expires is None or expires <= self._wall_clock():
+                    raise
+                self._renew_at = min(expires, self._wall_clock() + EARLY_SECONDS)
+                log.warning(
+                    "The API key could not be renewed, and is used as long as it is valid: %s",
+                    error,
+                )
+
+    async def renewed(self, generation: int, *, for_exchange: bool = False) -> bool:
+        """Get another key after the server refused one; return whether there is another.
+
+        Args:
+            generation: The value of `generation` before the refused request. If another request
+                has renewed the key since, that is enough.
+            for_exchange: Whether the refused request asked for a token.
+        """
+        if self.is_fixed or for_exchange:
+            return False
+        async with self._turn():
+            if generation != self.generation:
+                return True
+            before = self._current
+            try:
+                await self._renew()
+            except TinkexError as error:
+                log.warning("The server refused the API key, and there is no other: %s", error)
+                return False
+            return self._current != before
+
+    @property
+    def _current(self) -> Secret | None:
+        return self._key if self._exchange is None else self._token
+
+    def _turn(self) -> asyncio.Lock:
+        # Made on the loop that it is used on.
+        self._lock = self._lock or asyncio.Lock()
+        return self._lock
+
+    def _is_due(self) -> bool:
+        return self._renew_at is not None and self._wall_clock() >= self._renew_at
+
+    async def _renew(self) -> None:
+        if self._exchange is None:
+            await self._read()
+        else:
+            await self._take_token()
+        self.generation += 1
+
+    async def _read(self) -> None:
+        if self._source is not None:
+            # It may be a command that takes seconds, or a user's function that blocks.
+            self._key = await asyncio.to_thread(self._source.read)
+            hide(self._key)
+            self._plan(self._key)
+
+    async def _take_token(self) -> None:
+        if self._key is None:
+            await self._read()
+        try:
+            self._token = await self._asked_for_token()
+        except AuthenticationError:
+            if self._source is None:
+                raise
+            refused = self._key
+            await self._read()
+            if self._key == refused:
+                raise
+            self._token = await self._asked_for_token()
+        self._plan(self._token)
+
+    async def _asked_for_token(self) -> Secret:
+        assert self._exchange is not None  # noqa: S101 - only asked for where there is one
+        self._is_exchanging = True
+        try:
+            token = Secret(await self._exchange())
+        finally:
+            self._is_exchanging = False
+        hide(token)
+        return token
+
+    def _plan(self, key: Secret) -> None:
+        expires, now = expiry_of(key), self._wall_clock()
+        if expires is None:
+            self._renew_at = None
+            return
+        early = min(EARLY_SECONDS, max(0.0, expires - now) / 2)
+        self._renew_at = max(expires - early, now + LEAST_SECONDS)

@@ -1,0 +1,253 @@
+"""HTTP through httpx: for transports that were injected, and where pyqwest has no way."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import Any
+
+import httpx
+from tinkex_generated.types import Request
+
+from tinkex._core.content import Body, size_of
+from tinkex._core.credentials import Credentials
+from tinkex._core.failures import (
+    Failure,
+    causes_of,
+    disarm,
+    transport_error,
+    wants_client_certificate,
+)
+from tinkex._core.http import (
+    CONNECT_TIMEOUT,
+    NOT_TLS,
+    PROXY_CREDENTIALS,
+    fixed_headers,
+    not_sent,
+    target_of,
+    unauthorised_proxy,
+)
+from tinkex._core.proxies import proxy_for
+from tinkex._core.redaction import safe_text, without_queries
+from tinkex._core.response import Headers, OpenResponse
+from tinkex._core.tls import client_context
+from tinkex.config import Config
+from tinkex.errors import ConfigurationError, TransportError
+
+_WITHOUT_TLS = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE")
+# An injected transport that blocks takes one of these.
+MOST_THREADS = 64
+
+
+class HttpxEngine:
+    """Sends requests through an `httpx.AsyncClient`.
+
+    Args:
+        config: The server, its certificates and its proxy.
+        credentials: What goes on each request at the last moment.
+        http_transport: A replacement for the network, such as `httpx.MockTransport`. A blocking
+            one runs in threads.
+    """
+
+    def __init__(
+        self, config: Config, credentials: Credentials, http_transport: httpx.BaseTransport | None
+    ) -> None:
+        self._config = config
+        self._credentials = credentials
+        self._where = config.base_url
+        self._proxy = proxy_for(config) if http_transport is None else None
+        if self._proxy is not None:
+            self._where += f" through the proxy {self._proxy.address}"
+        transport: httpx.AsyncBaseTransport | None = None
+        if isinstance(http_transport, httpx.BaseTransport):
+            transport = _InThreads(http_transport)
+        try:
+            self._client = httpx.AsyncClient(
+                headers=dict(fixed_headers(config)),
+                auth=_KeyAuth(credentials),
+                # The loop bounds each attempt as a whole.
+                timeout=httpx.Timeout(None, connect=min(CONNECT_TIMEOUT, config.timeout)),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+                follow_redirects=False,
+                event_hooks={"request": [_hide_query]},
+                verify=True if transport is not None else client_context(config),
+                proxy=self._way(),
+                trust_env=False,
+                transport=transport,
+            )
+        except (ImportError, ValueError) as error:
+            # httpx's message may show a password.
+            missing = isinstance(error, ImportError)
+            why = "needs a package that is not installed" if missing else "cannot be used"
+        else:
+            return
+        raise ConfigurationError(
+            f"the proxy {why}: give a http:// or https:// URL, or exempt the server in NO_PROXY"
+        )
+
+    async def open(
+        self, request: Request, headers: Mapping[str, str], content: Body | None
+    ) -> OpenResponse:
+        """Send a request and return its response, whose body is still to come."""
+        sent: Any = content
+        if content is not None and not isinstance(content, bytes):
+            headers = {**headers, "content-length": str(size_of(content))}
+            sent = _async_pieces(content)
+        built = self._client.build_request(
+            request.method, target_of(self._config, request), headers=headers, content=sent
+        )
+        # The response names a signed URL, and httpcore logs the headers of responses.
+        with without_queries() if request.path.endswith("/archive") else nullcontext():
+            response = await self._client.send(built, stream=True)
+        if response.status_code == 407 and self._proxy is not None:
+            await response.aclose()
+            raise unauthorised_proxy(self._where)
+        return _Opened(response)
+
+    # httpx lets TLS alerts that come after the handshake pass as they are.
+    errors: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError)
+
+    def failure_of(self, error: Exception) -> TransportError:
+        """Return what an error of httpx means."""
+        if isinstance(error, httpx.InvalidURL):
+            # httpx reads a redirect's target even where it is not to be followed.
+            return transport_error(Failure.DECODE, "a redirect that names no URL", self._where)
+        said = (str(cause) or type(cause).__name__ for cause in reversed([*causes_of(error)]))
+        text = safe_text(str(error) or next(said))
+        if _WITHOUT_TLS.search(text):
+            text = NOT_TLS
+        kind = _kind(error)
+        if self._proxy is not None and kind in (Failure.CONNECT, Failure.RESOLVE):
+            # The server itself is the proxy's to find.
+            kind = Failure.PROXY
+        unauthorised = kind is Failure.PROXY and text.startswith("407")
+        failure = transport_error(kind, PROXY_CREDENTIALS if unauthorised else text, self._where)
+        if unauthorised:
+            failure.retryable = False
+        disarm(error)
+        was_sent = not isinstance(
+            error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
+        )
+        return failure if was_sent else not_sent(failure)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    def _way(self) -> httpx.Proxy | None:
+        if self._proxy is None:
+            return None
+        return httpx.Proxy(self._proxy.url.reveal(), headers=dict(self._proxy.headers))
+
+
+class _KeyAuth(httpx.Auth):
+    """The credentials, put on requests at the last moment."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        for header, value in self._credentials.revealed():
+            request.headers[header] = value
+        yield request
+
+
+class _InThreads(httpx.AsyncBaseTransport):
+    """A blocking transport, each of whose requests has a thread for as long as it takes."""
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        self._transport = transport
+        self._threads = ThreadPoolExecutor(MOST_THREADS, "tinkex-injected")
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        run = asyncio.get_running_loop().run_in_executor
+        response = await run(self._threads, self._transport.handle_request, request)
+        stream = response.stream
+        if not isinstance(stream, httpx.AsyncByteStream):
+            response.stream = _Pieces(stream, self._threads)
+        return response
+
+    async def aclose(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._transport.close()
+
+
+class _Pieces(httpx.AsyncByteStream):
+    """A blocking body, read in threads."""
+
+    def __init__(self, stream: httpx.SyncByteStream, threads: ThreadPoolExecutor) -> None:
+        self._stream = stream
+        self._threads = threads
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces = iter(self._stream)
+        run = asyncio.get_running_loop().run_in_executor
+        while (piece := await run(self._threads, next, pieces, None)) is not None:
+            yield piece
+
+    async def aclose(self) -> None:
+        self._stream.close()
+
+
+class _Opened(OpenResponse):
+    """A response of httpx whose body is still to come."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        headers = Headers(response.headers.multi_items())
+        super().__init__(response.status_code, headers, response.reason_phrase)
+        self._response = response
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for chunk in self._response.aiter_bytes():
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+class _WithoutQuery(httpx.URL):
+    """A URL whose text leaves the query out, which may be a signature."""
+
+    def __str__(self) -> str:
+        return super().__str__().partition("?")[0]
+
+    def __repr__(self) -> str:
+        return f"URL({str(self)!r})"
+
+
+async def _hide_query(request: httpx.Request) -> None:
+    """Keep the query out of httpx's own log lines; on the wire nothing is different."""
+    request.url = _WithoutQuery(request.url)
+
+
+async def _async_pieces(content: Any) -> AsyncIterator[bytes]:
+    pieces = iter(content)
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
+
+
+def _kind(error: Exception) -> Failure:
+    if wants_client_certificate(str(error)):
+        return Failure.CLIENT_CERTIFICATE
+    causes = list(causes_of(error))
+    if isinstance(error, httpx.ProxyError):
+        return Failure.PROXY
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return Failure.TLS
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return Failure.RESOLVE
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return Failure.CONNECT
+    if isinstance(error, httpx.TimeoutException):
+        return Failure.TIMEOUT
+    if isinstance(error, httpx.DecodingError):
+        return Failure.DECODE
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return Failure.REQUEST
+    return Failure.BROKEN

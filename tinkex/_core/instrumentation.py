@@ -1,0 +1,216 @@
+"""Events and spans of requests and futures; nothing happens while nobody subscribes or traces."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from tinkex_generated.types import Request
+
+from tinkex.errors import (
+    ApiError,
+    DecodeError,
+    FutureLostError,
+    FutureTimeoutError,
+    RequestFailedError,
+    TransportError,
+    ValidationError,
+)
+from tinkex.events.bus import emit, is_heard
+from tinkex.scope import Scope, current_scope
+
+if TYPE_CHECKING:
+    from tinkex._core.transport import Transport
+    from tinkex.events.kinds import Outcome
+    from tinkex.futures import Future
+
+
+class RequestObserver:
+    """Emits a request's events and keeps its span, as a context manager around the request.
+
+    Attributes:
+        headers: The headers to send: those of the call, and a trace's.
+        sent_bytes: Bytes of the body, filled in by the sender.
+    """
+
+    __slots__ = ("_began", "_facts", "_is_over", "_span", "_transport", "headers", "sent_bytes")
+
+    def __init__(
+        self, transport: Transport, request: Request, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.headers = headers
+        self.sent_bytes = 0
+        self._facts: dict[str, Any] | None = None
+        self._span = None
+        if transport.tracer is None and not is_heard():
+            return
+        scope = current_scope()
+        self._transport = transport
+        self._facts = {
+            # A listener counts operations; the form of a response makes no other one.
+            "operation": request.operation.removesuffix("_binary"),
+            "method": request.method,
+            "path": request.path,
+            "base_url": transport.config.base_url,
+            "pool": transport.config.http_pool,
+            "caller": scope.operation if scope else None,
+            "model": scope.model if scope else None,
+            "session_id": transport.session_id,
+        }
+        self._began = transport.clock.now()
+        self._is_over = False
+        if transport.tracer is not None:
+            taken = {**request.headers, **transport.config.default_headers, **(headers or {})}
+            operation = self._facts["operation"]
+            self._span = transport.tracer.request(request.method, operation, scope)
+            self.headers = {**(headers or {}), **self._span.headers(taken)}
+
+    def __enter__(self) -> Self:
+        if self._facts is not None:
+            from tinkex.events.kinds import HttpRequestStart
+
+            emit(HttpRequestStart(**self._facts))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None or self._facts is None or self._is_over:
+            return
+        retries = max(0, len(getattr(error, "attempts", ())) - 1)
+        if isinstance(error, ApiError) and error.status_code is not None:
+            # A status is a response.
+            self.answered(error.status_code, len(error.body), retries)
+            return
+        from tinkex.events.kinds import HttpRequestException
+
+        emit(
+            HttpRequestException(
+                **self._facts,
+                error_type=type(error).__name__,
+                duration=self._transport.clock.now() - self._began,
+                retries=retries,
+                sent_bytes=self.sent_bytes,
+            )
+        )
+        if self._span is not None:
+            self._span.end(None, retries, error)
+
+    def answered(self, status_code: int, received_bytes: int = 0, retries: int = 0) -> None:
+        """Emit that a response came, whatever its status."""
+        if self._facts is None:
+            return
+        from tinkex.events.kinds import HttpRequestStop
+
+        self._is_over = True
+        is_pending = status_code == 408 and self._facts["operation"] == "retrieve_future"
+        is_ok = 200 <= status_code < 300 or is_pending
+        emit(
+            HttpRequestStop(
+                **self._facts,
+                status_code=status_code,
+                result="ok" if is_ok else "error",
+                duration=self._transport.clock.now() - self._began,
+                retries=retries,
+                sent_bytes=self.sent_bytes,
+                received_bytes=received_bytes,
+            )
+        )
+        if self._span is not None:
+            self._span.end(status_code, retries, is_ok=is_ok)
+
+
+class FutureObserver:
+    """Emits a future's events: when it is made, when something goes wrong, when it is done.
+
+    Its end is emitted before waiters get the result, so that counters are up to date then.
+    """
+
+    __slots__ = ("_future", "_is_over", "_is_silent", "_lock", "_scope")
+
+    def __init__(self, future: Future[Any], scope: Scope | None) -> None:
+        self._scope = scope
+        self._is_silent = scope is None and not is_heard()
+        if self._is_silent:
+            return
+        from tinkex.events.kinds import FutureStart
+
+        self._future = future
+        self._is_over = False
+        self._lock = threading.Lock()
+        emit(FutureStart(**self._facts()))
+
+    def ended(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        """Emit how the future ended; only the first time counts."""
+        if self._is_silent:
+            return
+        with self._lock:
+            if self._is_over:
+                return
+            self._is_over = True
+        from tinkex.events.kinds import FutureStop
+
+        if error is not None:
+            self._emit_trouble(error)
+        error_type = None if error is None else type(error).__name__
+        emit(
+            FutureStop(
+                **self._facts(), outcome=outcome, duration=self._elapsed, error_type=error_type
+            )
+        )
+        if self._scope is not None:
+            self._scope.end(error, self._future.request_id)
+
+    def trouble(self, error: BaseException) -> None:
+        """Emit what went wrong with a future that is still pending."""
+        if not self._is_silent:
+            self._emit_trouble(error)
+
+    def _emit_trouble(self, error: BaseException) -> None:
+        kind = _trouble_of(error)
+        if kind is not None:
+            emit(
+                kind(
+                    **self._facts(),
+                    error_type=type(error).__name__,
+                    status_code=getattr(error, "status_code", None),
+                    category=getattr(error, "category", None),
+                    duration=self._elapsed,
+                )
+            )
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._future.submitted_at
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "operation": self._future.operation,
+            "subject": self._future.subject,
+            "model": self._scope.model if self._scope else None,
+            "request_id": self._future.request_id,
+            "session_id": self._future.session_id,
+        }
+
+
+def _trouble_of(error: BaseException) -> Any:
+    """Return the event class of an error; what cannot be read is no trouble with the connection."""
+    from tinkex.events import kinds
+
+    if isinstance(error, FutureTimeoutError):
+        return kinds.FutureTimeout
+    if isinstance(error, DecodeError | ValidationError):
+        return kinds.FutureValidationError
+    if isinstance(error, TransportError):
+        return kinds.FutureConnectionError
+    if isinstance(error, RequestFailedError):
+        return kinds.FutureRequestFailed
+    if isinstance(error, ApiError | FutureLostError):
+        return kinds.FutureApiError
+    return None

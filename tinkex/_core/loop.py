@@ -1,0 +1,283 @@
+"""The process's event loop: one daemon thread, started at first use, shared by all clients.
+
+Every exchange is a coroutine on it. Blocking calls schedule their coroutine and wait, so an
+interrupt reaches the caller at once, whatever the network is doing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
+from concurrent.futures import Future as StandardFuture
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tinkex.errors import ClientClosedError, TinkexError
+from tinkex.later import Later
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    # Importing tinkex should not load it; making a client does.
+    asyncio = Later("asyncio")
+
+__all__ = [
+    "call_back",
+    "call_soon",
+    "check_outside",
+    "create_task",
+    "finished",
+    "is_inside",
+    "spawn",
+    "wait_for",
+]
+
+T = TypeVar("T")
+
+log = logging.getLogger("tinkex.loop")
+
+# How long an interrupted call waits for its coroutine to clean up.
+CLEANUP_SECONDS = 0.5
+EXIT_SECONDS = 1.0
+# Windows delivers Ctrl-C to a waiting main thread only between two waits.
+WAIT_SLICE = 0.2 if sys.platform == "win32" else None
+
+
+class _Loop:
+    """An event loop in a daemon thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        # Under -X dev it would print a line for each callback that takes a while.
+        self.loop.set_debug(False)
+        self.is_stopping = False
+        # The loop itself holds tasks weakly.
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.thread = threading.Thread(target=self._run, name="tinkex-loop", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        while not self.is_stopping:
+            try:
+                self.loop.run_forever()
+            except BaseException:
+                # SystemExit in an event handler, say: one caller's mistake must not stop the others.
+                log.exception("the event loop continues after an error")
+        tasks = [task for task in self.tasks if not task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self.loop.run_until_complete(asyncio.wait(tasks, timeout=EXIT_SECONDS / 2))
+        self.loop.close()
+
+    def stop(self) -> None:
+        """Cancel what is under way, and end the thread."""
+        self.is_stopping = True
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(EXIT_SECONDS)
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a coroutine; only on the loop's own thread."""
+        task = self.loop.create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+
+_lock = threading.Lock()
+_current: _Loop | None = None
+_has_exited = False
+
+
+def _started() -> _Loop:
+    global _current
+    running = _current
+    if running is not None:
+        return running
+    with _lock:
+        if _has_exited:
+            raise ClientClosedError("the interpreter is exiting, so nothing can be sent any more")
+        if _current is None:
+            try:
+                _current = _Loop()
+            except OSError as error:
+                raise TinkexError(
+                    f"the event loop cannot be started: {error}. Close files, or raise the limit "
+                    "(ulimit -n)"
+                ) from None
+            atexit.register(_stop_at_exit)
+        return _current
+
+
+def _stop_at_exit() -> None:
+    global _current, _has_exited
+    with _lock:
+        running, _current, _has_exited = _current, None, True
+    if running is not None:
+        running.stop()
+
+
+def _forget() -> None:
+    """Begin afresh in a forked child, where the loop's thread does not exist."""
+    global _current, _lock, _callbacks
+    _lock, _current, _callbacks = threading.Lock(), None, None
+    atexit.unregister(_stop_at_exit)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+class _Call:
+    """A coroutine on the loop whose result another thread waits for."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine: Coroutine[Any, Any, Any] | None = coroutine
+        self._task: asyncio.Task[Any] | None = None
+        self.result: StandardFuture[Any] = StandardFuture()
+
+    def start(self, loop: _Loop) -> None:
+        coroutine, self._coroutine = self._coroutine, None
+        if coroutine is None:
+            self.result.cancel()
+            return
+        self._task = loop.create_task(coroutine)
+        self._task.add_done_callback(self._settle)
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        elif self._coroutine is not None:
+            self._coroutine.close()
+            self._coroutine = None
+
+    def _settle(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self.result.cancel()
+        elif (error := task.exception()) is not None:
+            self.result.set_exception(error)
+        else:
+            self.result.set_result(task.result())
+
+
+def finished(coroutine: Coroutine[Any, Any, T]) -> StandardFuture[T]:
+    """Run a coroutine on the loop and return its outcome when it is done; an interrupt cancels it.
+
+    Raises:
+        TinkexError: It was called on the loop's own thread, which must not block.
+    """
+    try:
+        check_outside()
+        loop = _started()
+    except BaseException:
+        coroutine.close()
+        raise
+    call = _Call(coroutine)
+    loop.loop.call_soon_threadsafe(call.start, loop)
+    try:
+        wait_for(call.result)
+    except BaseException:
+        if not call.result.done():
+            loop.loop.call_soon_threadsafe(call.cancel)
+            # What it holds (a turn, a slot) is free again before the next call wants it.
+            wait_for(call.result, CLEANUP_SECONDS)
+        raise
+    return call.result
+
+
+def wait_for(
+    future: StandardFuture[Any],
+    timeout: float | None = None,
+    done: Callable[[float | None], object] | None = None,
+) -> bool:
+    """Wait until a future is done; return whether it is. An interrupt passes through.
+
+    Args:
+        future: The future.
+        timeout: Seconds.
+        done: The future's `exception` method, where a subclass has overridden it.
+    """
+    until = None if timeout is None else time.monotonic() + timeout
+    done = done or future.exception
+    while not future.done():
+        left = WAIT_SLICE
+        if until is not None:
+            left = max(0.0, until - time.monotonic())
+            left = left if WAIT_SLICE is None else min(left, WAIT_SLICE)
+        try:
+            done(left)
+        except (TimeoutError, CancelledError):
+            if until is not None and time.monotonic() >= until:
+                break
+    return future.done()
+
+
+def spawn(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Start a coroutine on the loop from any thread; it handles its own errors."""
+    loop = _started()
+    loop.loop.call_soon_threadsafe(loop.create_task, coroutine)
+
+
+def create_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start a coroutine; only on the loop's own thread."""
+    return _started().create_task(coroutine)
+
+
+def call_soon(function: Callable[..., object], *args: Any) -> None:
+    """Call a function on the loop's thread, from any thread."""
+    _started().loop.call_soon_threadsafe(function, *args)
+
+
+def is_inside() -> bool:
+    """Return whether the caller is on the loop's own thread."""
+    running = _current
+    return running is not None and threading.get_ident() == running.thread.ident
+
+
+def check_outside() -> None:
+    """Raise if the caller is on the loop's own thread, where a blocking call would wait for itself."""
+    if is_inside():
+        raise TinkexError(
+            "a blocking call was made in a handler of tinkex's events or queue states, which runs "
+            "on the thread that does all exchanges. Hand the work to another thread (a queue, or "
+            "concurrent.futures), and return"
+        )
+
+
+class _Callbacks:
+    """A daemon thread that calls what may block, so that the loop does not."""
+
+    def __init__(self) -> None:
+        self.waiting: queue.SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = (
+            queue.SimpleQueue()
+        )
+        threading.Thread(target=self._run, name="tinkex-callbacks", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            function, args = self.waiting.get()
+            try:
+                function(*args)
+            except Exception:
+                log.exception("a callback of a future failed")
+            # The last one must not live on here.
+            del function, args
+
+
+_callbacks: _Callbacks | None = None
+
+
+def call_back(function: Callable[..., object], *args: Any) -> None:
+    """Call a user's function soon, in the thread of callbacks; what it raises is logged."""
+    global _callbacks
+    with _lock:
+        if _callbacks is None:
+            _callbacks = _Callbacks()
+    _callbacks.waiting.put((function, args))

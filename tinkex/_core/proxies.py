@@ -1,0 +1,237 @@
+"""Decide which proxy stands on the way to a URL: that of the settings, or of the environment.
+
+`NO_PROXY` is read here, once for every HTTP library, in all the shapes that its readers take: names,
+domains, addresses, networks, ports, "*".
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from attrs import evolve, field, frozen
+
+from tinkex._core.redaction import hide
+from tinkex._core.urls import is_loopback_host, split_url
+from tinkex.errors import ConfigurationError
+from tinkex.secret import Secret
+
+if TYPE_CHECKING:
+    from tinkex.config import Config
+
+SCHEMES = ("http", "https", "socks5", "socks5h")
+_BRACKETED = re.compile(r"\[([^\]]+)\](/\d+)?(?::(\d+))?")
+_PORTS = {"http": 80, "https": 443}
+WRONG = (
+    f"must be the URL of a proxy, such as http://host:3128 (schemes: {', '.join(SCHEMES)}); quote "
+    "special characters of a password, as %23 for #"
+)
+
+
+@frozen
+class ProxySettings:
+    """A proxy, and what it wants to know.
+
+    Attributes:
+        address: Scheme, host and port; this may be shown.
+        auth: User name and password, unquoted, or None.
+        headers: Headers for the proxy alone. A Proxy-Authorization among them takes the place of
+            `auth`.
+        source: Where it comes from: "proxy argument", "TINKEX_PROXY", "HTTPS_PROXY" or the like.
+    """
+
+    address: str
+    auth: tuple[Secret, Secret] | None = None
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    source: str = "proxy argument"
+
+    @property
+    def url(self) -> Secret:
+        """Return the whole URL, user name and password quoted."""
+        if self.auth is None:
+            return Secret(self.address)
+        user, password = (quote(part.reveal(), safe="") for part in self.auth)
+        scheme, _, host = self.address.partition("://")
+        return Secret(f"{scheme}://{user}:{password}@{host}")
+
+
+def parse_proxy(text: str) -> ProxySettings | None:
+    """Return the proxy that a text names, or None if it names none; the scheme may be missing.
+
+    >>> parse_proxy("http://user:pa#ss@proxy.example.org:3128").address
+    'http://proxy.example.org:3128'
+
+    Registers the password for redaction. It may hold any character, quoted or not: what stands
+    before the last @ is user name and password.
+    """
+    scheme, separator, rest = text.strip().rpartition("://")
+    scheme = scheme.lower() if separator else "http"
+    user_info, _, host = rest.rpartition("@")
+    parts = split_url(f"{scheme}://{re.split('[/?#]', host, maxsplit=1)[0]}")
+    if scheme not in SCHEMES or parts is None or not _is_host(parts.hostname or ""):
+        return None
+    proxy = ProxySettings(f"{scheme}://{parts.netloc}")
+    if not user_info:
+        return proxy
+    user, _, quoted = user_info.partition(":")
+    user, password = unquote(user), unquote(quoted)
+    proxy = evolve(proxy, auth=(Secret(user), Secret(password)))
+    sent = base64.b64encode(f"{user}:{password}".encode()).decode()
+    hide(password, quoted, proxy.url, sent)
+    return proxy
+
+
+def _is_host(name: str) -> bool:
+    return re.search(r"[^\w.:%-]", name) is None
+
+
+def proxy_for(config: Config) -> ProxySettings | None:
+    """Return the proxy on the way to the server, or None.
+
+    Raises:
+        ConfigurationError: A variable names what is no proxy; the message shows nothing of it.
+    """
+    explicit = config.proxy is not None and config.sources.get("proxy", "argument") == "argument"
+    if explicit:
+        return _configured(config)
+    return proxy_for_url(config, config.base_url)
+
+
+def proxy_for_url(config: Config, url: str) -> ProxySettings | None:
+    """Return the proxy on the way to any URL, or None; this machine is reached without one.
+
+    Args:
+        config: Settings, whose proxy comes before those of the environment.
+        url: Where to; an http or https URL.
+
+    Raises:
+        ConfigurationError: A variable names what is no proxy; the message shows nothing of it.
+    """
+    parts = split_url(url)
+    if parts is None or is_loopback_host(parts.hostname or ""):
+        return None
+    if config.proxy is not None:
+        return _configured(config)
+    variables = _variables()
+    name = next((name for name in (parts.scheme, "all") if name in variables), None)
+    if name is None or is_exempt(url, variables.get("no", ("", ""))[1]):
+        return None
+    source, text = variables[name]
+    proxy = parse_proxy(text)
+    if proxy is None:
+        raise ConfigurationError(f"{source} {WRONG}, or name the server in NO_PROXY")
+    return _with_headers(proxy, config, source)
+
+
+def _configured(config: Config) -> ProxySettings:
+    assert config.proxy is not None  # noqa: S101 - asked before
+    source = config.sources.get("proxy", "argument").removeprefix("environment ")
+    source = "proxy argument" if source == "argument" else source
+    proxy = parse_proxy(config.proxy.reveal())
+    if proxy is None:
+        raise ConfigurationError(f"{source} {WRONG}")
+    return _with_headers(proxy, config, source)
+
+
+def _with_headers(proxy: ProxySettings, config: Config, source: str) -> ProxySettings:
+    headers = dict(config.proxy_headers)
+    # Both would be sent otherwise.
+    explicit = any(name.lower() == "proxy-authorization" for name in headers)
+    return evolve(proxy, headers=headers, source=source, auth=None if explicit else proxy.auth)
+
+
+def _variables() -> dict[str, tuple[str, str]]:
+    """Return by scheme, "all" or "no" which variable says so, and what it says.
+
+    As with other readers of these, a name in lower case wins, even with nothing in it.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    names = [name for name in os.environ if name.lower().endswith("_proxy")]
+    for name in sorted(names, key=str.islower):
+        # A web server puts the Proxy header of a request into this one (CVE-2016-5385).
+        if name == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ:
+            continue
+        kind, text = name.lower().removesuffix("_proxy"), os.environ[name].strip()
+        found.pop(kind, None)
+        if text:
+            found[kind] = (name, text)
+    if not found and sys.platform in ("darwin", "win32"):
+        from urllib.request import getproxies
+
+        return {kind: ("the system's proxy", text) for kind, text in getproxies().items()}
+    return found
+
+
+def is_exempt(url: str, no_proxy: str) -> bool:
+    """Tell whether a NO_PROXY list exempts a URL.
+
+    >>> is_exempt("https://api.example.org", "localhost, example.org")
+    True
+
+    Entries: a name with its subdomains; a domain with a dot or "*." before it, whose subdomains
+    alone are meant; an address or network of either version, bracketed or not; each of them with a
+    port or a scheme; "*" for everything.
+    """
+    parts = urlsplit(url)
+    port = parts.port or _PORTS.get(parts.scheme)
+    host = _normal(parts.hostname or "")
+    for entry in re.split(r"[,\s]+", no_proxy):
+        scheme, separator, rest = entry.rpartition("://")
+        if separator and scheme.lower() not in (parts.scheme, "all"):
+            continue
+        if _covers(rest, host, port):
+            return True
+    return False
+
+
+def _covers(entry: str, host: str, port: int | None) -> bool:
+    if entry == "*":
+        return True
+    name, wanted = entry, None
+    if found := _BRACKETED.fullmatch(entry):
+        name, wanted = found[1] + (found[2] or ""), found[3]
+    elif _network(entry) is None and ":" in entry:
+        # Behind a name or an IPv4 address, what follows the colon is a port.
+        name, _, wanted = entry.rpartition(":")
+    if wanted is not None and wanted != str(port):
+        return False
+    address, network = _address(host), _network(name)
+    if address is not None or network is not None:
+        return address is not None and network is not None and address in network
+    domain = _normal(name.removeprefix("*"))
+    if domain.startswith("."):
+        return len(domain) > 1 and host.endswith(domain)
+    return bool(domain) and (host == domain or host.endswith("." + domain))
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _normal(host: str) -> str:
+    """Return a host name in the form in which it travels."""
+    host = host.lower().rstrip(".")
+    if host.isascii():
+        return host
+    labels = host.split(".")
+    try:
+        return ".".join(label.encode("idna").decode() if label else "" for label in labels)
+    except UnicodeError:
+        return host

@@ -1,0 +1,364 @@
+"""Samples: one coroutine each, from waiting for a slot to the decoded result."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import evolve, field, frozen
+from tinkex_generated.api.sampling import asample
+from tinkex_generated.errors import ParseError
+from tinkex_generated.models import SampleRequest
+from tinkex_generated.types import Request, loads
+
+from tinkex._core import loop
+from tinkex._core.completions import Completions
+from tinkex._core.limits import LARGE_PROMPT_BYTES, SampleLimiter, Slots
+from tinkex._core.polling import Done, Promise
+from tinkex._core.redaction import safe_text
+from tinkex._core.response import Response
+from tinkex._core.retry import Retries, RetryBudget, RetryPolicy, is_repeatable
+from tinkex._core.submission import promise
+from tinkex.checks import checked_count
+from tinkex.errors import (
+    ApiError,
+    FutureLostError,
+    RateLimitError,
+    TransportError,
+    ValidationError,
+)
+from tinkex.events.bus import is_heard
+from tinkex.later import Later
+from tinkex.queue_state import QueueStateChange, reason_of
+from tinkex.session import Session
+from tinkex.token_counts import tell_sampled
+from tinkex.types.model_input import ModelInput
+from tinkex.wire import decode
+from tinkex.wire.chunking import estimate_input_bytes
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Later("asyncio")
+
+log = logging.getLogger("tinkex.sampling")
+
+# The cool-down of all samplers when the server says 429 and not for how long.
+COOL_DOWN = 1.0
+COOL_DOWN_LARGE = 5.0
+
+
+def _seconds(value: float | timedelta) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 < seconds < math.inf:
+        raise ValidationError(
+            f"must be a positive number of seconds, not {value!r}", path="deadline"
+        )
+    return float(seconds)
+
+
+@frozen(kw_only=True)
+class RetryConfig:
+    """How patient samples are, and how many are under way at once.
+
+    Attributes:
+        enabled: Whether a sample is tried again after a failure that may pass.
+        deadline: Seconds (or a timedelta) of failures in a row after which a sample gives up.
+        resubmissions: How often a sample whose result the server lost is sent anew.
+        max_connections: Most samples of this client that the server works on at once; threads are
+            far fewer. None sets no limit of its own: all clients of a server and key together have
+            `Config.samples_in_flight`.
+        on_limit: What a 429 means. "wait": hold all samplers of the server for as long as it asks,
+            and send the sample again; "raise": the sample fails with a `RateLimitError`.
+    """
+
+    enabled: bool = True
+    deadline: float = field(default=300.0, converter=_seconds)
+    resubmissions: int = field(default=3)
+    max_connections: int | None = field(default=None)
+    on_limit: Literal["wait", "raise"] = "wait"
+
+    def __attrs_post_init__(self) -> None:
+        if self.on_limit not in ("wait", "raise"):
+            raise ValidationError(
+                f"must be 'wait' or 'raise', not {self.on_limit!r}", path="on_limit"
+            )
+        if self.max_connections is not None:
+            checked_count(self.max_connections, "max_connections", 1)
+        checked_count(self.resubmissions, "resubmissions", 0)
+
+
+class SamplerState:
+    """What the samples of one client share: their numbers, their slots, and perhaps their poll."""
+
+    def __init__(
+        self, session: Session, sampling_session_id: str, retry_config: RetryConfig
+    ) -> None:
+        self.retry_config = retry_config
+        self.completions: Completions | None = None
+        if session.hints.config.sample_use_retrieve_futures:
+            self.completions = Completions(session.transport, sampling_session_id)
+        self._numbers = itertools.count()
+        most = retry_config.max_connections
+        self._slots = None if most is None else Slots(most)
+
+    def next_number(self) -> int:
+        """Return the number of the next sample, from 0."""
+        return next(self._numbers)
+
+    async def take_slot(self, limiter: SampleLimiter) -> None:
+        """Take a slot among this client's samples, and one among those of all clients."""
+        if self._slots is not None:
+            await self._slots.take()
+        try:
+            await limiter.in_flight.take()
+        except BaseException:
+            if self._slots is not None:
+                self._slots.give_back()
+            raise
+
+    def give_slot_back(self, limiter: SampleLimiter) -> None:
+        """Return both slots."""
+        limiter.in_flight.give_back()
+        if self._slots is not None:
+            self._slots.give_back()
+
+
+class Sample:
+    """One sample on its way.
+
+    Args:
+        session: The session.
+        state: What it shares with the client's other samples.
+        body: The request, without its number.
+        prompt: The prompt.
+        read: Reads the result from a decoded response.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        state: SamplerState,
+        body: SampleRequest,
+        prompt: ModelInput,
+        read: Callable[[Any], Any],
+    ) -> None:
+        self._session = session
+        self._state = state
+        self._body = body
+        self._prompt = prompt
+        self._read = read
+        self._request: Request | None = None
+        self._sequence_ids: Any = None
+        self._prompt_bytes = estimate_input_bytes(prompt)
+        self._retries: Retries | None = None
+        self._rate_limit: Retries | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._is_submitting = False
+        self._is_unwanted = False
+        self._observer: Callable[[str, str | None], object] | None = None
+        self.promise: Promise[Any] | None = None
+
+    def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
+        """Call a function whenever the server names another queue state."""
+        self._observer = observer
+
+    def cancel(self) -> None:
+        """Give up the sample, from any thread, and tell the server if it has it."""
+        loop.call_soon(self._give_up)
+
+    async def result(self) -> Any:
+        """Wait for a slot, submit, follow, and read; a lost result is sampled again."""
+        self._task = asyncio.current_task()
+        config = self._state.retry_config
+        resubmissions = config.resubmissions if config.enabled else 0
+        limiter = self._session.limiter
+        while True:
+            await self._state.take_slot(limiter)
+            try:
+                accepted = await self._submit()
+                if accepted is None:
+                    # The slot is free for a sampler that the server does take.
+                    continue
+                if self._is_unwanted:
+                    # It was given up while its request was on its way.
+                    raise asyncio.CancelledError
+                value = accepted.value if isinstance(accepted, Done) else await accepted.follow()
+            except FutureLostError:
+                if resubmissions <= 0:
+                    raise
+                resubmissions -= 1
+                continue
+            except asyncio.CancelledError:
+                self._call_off()
+                raise
+            finally:
+                self._state.give_slot_back(limiter)
+            if is_heard():
+                tell_sampled(self._session.id, self._prompt, value)
+            return value
+
+    async def _submit(self) -> Promise[Any] | Done[Any] | None:
+        """Send the request; None if the server is full, which is waited for without a slot."""
+        transport = self._session.transport
+        while True:
+            async with self._session.limiter.dispatch(self._prompt_bytes, transport.clock):
+                self._session.check()
+                self._is_submitting = True
+                began = transport.clock.now()
+                try:
+                    outcome = await self._attempt()
+                finally:
+                    self._is_submitting = False
+            if isinstance(outcome, Response):
+                self._retries = self._rate_limit = self._request = None
+                self._session.limiter.progressed_at = transport.clock.now()
+                return self._accepted(outcome, transport.clock.now() - began)
+            if self._is_unwanted:
+                raise asyncio.CancelledError
+            if isinstance(outcome, RateLimitError) and self._waits_for_room(outcome):
+                return None
+            await self._pause_after(outcome, began)
+
+    async def _attempt(self) -> Response | ApiError | TransportError:
+        transport = self._session.transport
+        if self._request is None:
+            # A request that is sent again keeps its number.
+            body = evolve(self._body, seq_id=self._state.next_number())
+            self._request = asample.build_request(body=body)
+        try:
+            response = await transport.attempt(
+                self._request, headers={"X-Tinker-Sampling-Backpressure": "1"}
+            )
+        except TransportError as error:
+            return error
+        if response.is_success:
+            return response
+        refusal = transport.api_error(response, "asample")
+        refusal.session_id = self._session.id
+        if isinstance(refusal, RateLimitError):
+            self._note_queue(response)
+        return refusal
+
+    def _accepted(self, response: Response, roundtrip: float) -> Promise[Any] | Done[Any]:
+        try:
+            body = loads(response.content)
+            if not isinstance(body, dict):
+                raise ParseError("", "is no JSON object")
+            if "request_id" not in body:
+                return Done(self._parsed(body))
+        except ValueError as error:
+            why = str(error)
+        else:
+            self._sequence_ids = body.get("sample_sequence_ids")
+            self.promise = promise(
+                self._session,
+                body["request_id"],
+                "Sample",
+                self._parsed,
+                roundtrip,
+                resubmittable=True,
+            )
+            self.promise.on_queue_state = self._observer
+            self.promise.completions = self._state.completions
+            return self.promise
+        raise self._session.transport.decode_error(response, "asample", why)
+
+    def _parsed(self, body: Any) -> Any:
+        return self._read(
+            decode.with_sequence_ids(decode.sample_response(body), self._sequence_ids)
+        )
+
+    def _give_up(self) -> None:
+        self._is_unwanted = True
+        # A request that is on its way may be accepted, and then the server has to be told.
+        if self._task is not None and not self._is_submitting:
+            self._task.cancel()
+
+    def _call_off(self) -> None:
+        if self._is_unwanted and self.promise is not None:
+            self._session.cancellations.add(self.promise.request_id)
+
+    def _waits_for_room(self, error: RateLimitError) -> bool:
+        """Begin a cool-down of all samplers after a 429; False if this sample is not to wait."""
+        config, limiter = self._state.retry_config, self._session.limiter
+        transport = self._session.transport
+        clock = transport.clock
+        if not (config.enabled and config.on_limit == "wait"):
+            raise error
+        large = self._prompt_bytes > LARGE_PROMPT_BYTES
+        seconds = error.retry_after or (COOL_DOWN_LARGE if large else COOL_DOWN)
+        if self._rate_limit is None:
+            policy = RetryPolicy(max_attempts=10**9, deadline=config.deadline)
+            # Being told to wait is no failure, so it costs nothing of the shared budget.
+            budget = RetryBudget(10**9)
+            self._rate_limit = Retries(
+                policy, budget, clock, transport.jitter, operation="asample",
+                session_id=self._session.id,
+            )  # fmt: skip
+        if limiter.progressed_at > clock.now() - self._rate_limit.elapsed:
+            # The server takes samples, one after the other.
+            self._rate_limit.progressed()
+        # One line for each cool-down, not for each of the samples that run into it.
+        is_news = limiter.quiet_for(clock) <= 0
+        self._rate_limit.wait_after(
+            error,
+            repeatable=error.should_retry is not False,
+            retry_after=seconds,
+            level=logging.DEBUG,
+        )
+        if is_news:
+            log.info("the server is full (HTTP 429): no samples are sent for %.1f s", seconds)
+        limiter.cool_down(seconds, clock)
+        return True
+
+    async def _pause_after(self, error: ApiError | TransportError, began: float) -> None:
+        config, transport = self._state.retry_config, self._session.transport
+        if self._retries is None:
+            policy = RetryPolicy(
+                max_attempts=transport.policy.max_attempts, deadline=config.deadline
+            )
+            self._retries = transport.retries("asample", policy)
+        self._retries.attempt_began = began
+        repeatable = config.enabled and is_repeatable(error, "asample")
+        await self._retries.pause_after(error, repeatable=repeatable)
+
+    def _note_queue(self, response: Response) -> None:
+        """Pass on why the server wants no sample now, if it says so."""
+        try:
+            body = loads(response.content)
+        except ValueError:
+            return
+        state = body.get("queue_state") if isinstance(body, dict) else None
+        if not isinstance(state, str) or not state.startswith("paused"):
+            return
+        said = body.get("queue_state_reason")
+        reason = safe_text(said) if isinstance(said, str) else None
+        self._session.queue_watch.note(
+            QueueStateChange(
+                state=state,
+                reason=reason_of(state, reason, "Sampling"),
+                operation="sample",
+                subject=self._body.sampling_session_id,
+                session_id=self._session.id,
+            )
+        )
+
+
+def prompt_logprobs(prompt: ModelInput) -> Callable[[Any], list[float | None]]:
+    """Return what takes from a sample's response the log probability of each token of its prompt."""
+
+    def read(response: Any) -> list[float | None]:
+        if response.prompt_logprobs is None:
+            raise ParseError("prompt_logprobs", "was asked for and is not there")
+        # Some servers leave out the first token, which has none.
+        missing = (prompt.known_length() or 0) - len(response.prompt_logprobs)
+        found: list[float | None] = [None] * max(0, missing) + response.prompt_logprobs
+        return found
+
+    return read

@@ -1,0 +1,312 @@
+"""Sending a model's requests in order, each under the next number, without a gap."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from attrs import frozen
+from tinkex_generated.errors import ParseError
+from tinkex_generated.types import Request
+
+from tinkex._core.polling import Done, Promise, PromisedWork, Work
+from tinkex._core.retry import Retries
+from tinkex.errors import (
+    ApiError,
+    CircuitOpenError,
+    ClientClosedError,
+    ConflictError,
+    DecodeError,
+    RateLimitError,
+    ServerError,
+    TinkexError,
+    TransportError,
+)
+from tinkex.futures import Future
+from tinkex.scope import current_scope
+from tinkex.session import Session
+from tinkex.wire.json_arrays import load_with_arrays
+
+T = TypeVar("T")
+Parse = Callable[[Mapping[str, Any]], Any]
+
+log = logging.getLogger("tinkex.training")
+
+
+@frozen
+class NameLookup:
+    """What the server has under the name of a save whose response is missing.
+
+    Attributes:
+        is_taken: Whether it has a checkpoint of that name; None where it does not say.
+        result: The save's result, if that checkpoint was made since the first attempt.
+    """
+
+    is_taken: bool | None
+    result: Any = None
+
+
+# Gets the seconds since the first attempt began.
+LookUp = Callable[[float], Awaitable[NameLookup]]
+
+
+def work_from_response(
+    session: Session, body: Any, request_type: str, parse: Parse, roundtrip: float | None = None
+) -> Work[Any]:
+    """Return the work that a response leaves: a promise to poll, or none if the result is in it.
+
+    Raises:
+        ParseError: It is neither.
+    """
+    return PromisedWork([_part(session, body, request_type, parse, roundtrip)], _only)
+
+
+def _part(
+    session: Session, body: Any, request_type: str, parse: Parse, roundtrip: float | None
+) -> Promise[Any] | Done[Any]:
+    if isinstance(body, Mapping) and isinstance(body.get("request_id"), str):
+        return promise(session, body["request_id"], request_type, parse, roundtrip)
+    try:
+        return Done(parse(body))
+    except (TinkexError, ParseError):
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ParseError("", f"is neither a promise nor a result ({error})") from None
+
+
+def promise(
+    session: Session,
+    request_id: str,
+    request_type: str,
+    parse: Parse,
+    roundtrip: float | None = None,
+    *,
+    resubmittable: bool = False,
+) -> Promise[Any]:
+    """Return the promise of a request id in a session."""
+    return Promise(
+        transport=session.transport,
+        request_id=request_id,
+        request_type=request_type,
+        parse=parse,
+        response_bytes=session.limiter.response_bytes,
+        resubmittable=resubmittable,
+        roundtrip=roundtrip,
+    )
+
+
+def future(
+    session: Session, work: Work[T], operation: str, subject: str | None = None
+) -> Future[T]:
+    """Return the future of a session's work; `subject` is the model or sampler it belongs to.
+
+    It keeps the scope in which it was asked for, see `Session.scope`.
+    """
+    scope = current_scope()
+    if scope is not None:
+        scope = scope.keep() if scope.is_free_for(operation) else None
+    made = Future(
+        work,
+        operation=operation,
+        session_id=session.id,
+        subject=subject,
+        queue_watch=session.queue_watch,
+        scope=scope,
+    )
+    session.unfinished.start(made)
+    return made
+
+
+def _only(results: list[Any]) -> Any:
+    return results[0]
+
+
+class SubmissionQueue:
+    """One model's requests, numbered and sent one after the other.
+
+    The server applies a model's requests in the order of their numbers and waits for a missing
+    one, so a number is used up only when its request was accepted:
+
+    - A request that the server refuses leaves its number to the next one.
+    - A request whose fate is unknown (no usable response came, however often it was sent, or the
+      wait was interrupted) leaves its number too. Sending the same call again is safe: the server
+      recognises number and bytes, and applies them once. Another call under that number is refused
+      with a conflict if the first one did arrive; then the number counts as used and the error says
+      so.
+    """
+
+    def __init__(self, session: Session, first_number: int = 1) -> None:
+        self.session = session
+        self._next = first_number
+        self._unsure: str | None = None
+        self._turn = threading.RLock()
+        self._closed = False
+
+    def submit(
+        self,
+        build: Sequence[Callable[[int], Request]],
+        *,
+        request_type: str,
+        parse: Parse,
+        combine: Callable[[list[Any]], Any] = _only,
+        look_up: LookUp | None = None,
+    ) -> Work[Any]:
+        """Send one call's requests in order, with no other call's in between.
+
+        Args:
+            build: For each request, a function from its number to the request.
+            request_type: The server's word for the type of request.
+            parse: Reads one result.
+            combine: Makes one result of all.
+            look_up: Looks up the checkpoint that the request saves, after a conflict.
+
+        Raises:
+            ApiError: The server refused a request.
+            TransportError: No response came; the same call may be made again.
+        """
+        with self._turn:
+            self._check()
+            # All requests are built before any is sent, so that bad data cannot stop half a batch.
+            requests = [make(self._next + i) for i, make in enumerate(build)]
+            return self.session.transport.run(
+                self._send_all(requests, request_type, parse, combine, look_up)
+            )
+
+    @property
+    def next_number(self) -> int:
+        """Return the number that the next accepted request takes."""
+        return self._next
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep other threads' requests out while several calls are submitted as one."""
+        with self._turn:
+            yield
+
+    def close(self) -> None:
+        """Refuse further submissions."""
+        self._closed = True
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ClientClosedError("this model was unloaded; create a new training client")
+        self.session.check()
+
+    async def _send_all(
+        self,
+        requests: Sequence[Request],
+        request_type: str,
+        parse: Parse,
+        combine: Callable[[list[Any]], Any],
+        look_up: LookUp | None,
+    ) -> Work[Any]:
+        parts: list[Promise[Any] | Done[Any]] = []
+        for request in requests:
+            try:
+                parts.append(await self._send(request, request_type, parse, look_up))
+            except TinkexError as error:
+                self._explain(error, request.operation, len(parts), len(requests))
+                raise
+        return PromisedWork(parts, combine)
+
+    async def _send(
+        self, request: Request, request_type: str, parse: Parse, look_up: LookUp | None
+    ) -> Promise[Any] | Done[Any]:
+        transport = self.session.transport
+        retries = transport.retries(request.operation)
+        before, self._unsure = self._unsure, request.operation
+        try:
+            response = await transport.request(request, retries=retries)
+            part = transport.parsed(
+                response,
+                lambda content: _part(
+                    self.session, decoded(content), request_type, parse, response.elapsed
+                ),
+                request.operation,
+            )
+        except CircuitOpenError:
+            # Nothing was sent.
+            self._unsure = before
+            raise
+        except (TransportError, ServerError, RateLimitError):
+            raise
+        except ConflictError as error:
+            self._unsure = before
+            result = await self._settle_conflict(request.operation, error, retries, look_up)
+            if result is None:
+                raise
+            part = Done(result)
+        except ApiError:
+            # Refused: this one has not taken the number. One before it may have.
+            self._unsure = before
+            raise
+        self._next += 1
+        self._unsure = None
+        return part
+
+    def _explain(self, error: TinkexError, operation: str, accepted: int, parts: int) -> None:
+        error.session_id = error.session_id or self.session.id
+        if accepted:
+            error.message += (
+                f" — {accepted} of {parts} parts of this batch were accepted before it, and their "
+                "gradients stand; load your last checkpoint before you repeat the batch"
+            )
+        elif isinstance(error, DecodeError) and error.status_code == 200:
+            error.message += (
+                f". The {operation} did arrive: make the same call again, and it is applied exactly "
+                "once"
+            )
+        elif isinstance(error, TransportError | ServerError | RateLimitError) and not isinstance(
+            error, CircuitOpenError
+        ):
+            error.message += (
+                f". It is not known whether this {operation} arrived: make the same call again, "
+                "and it is applied exactly once"
+            )
+
+    async def _settle_conflict(
+        self, operation: str, error: ApiError, retries: Retries, look_up: LookUp | None
+    ) -> Any | None:
+        """Find out what holds the number or the name; return the result if it is this very call.
+
+        A request without a name can conflict with nothing but another one under its number. For one
+        with a name the server is asked whether the name is taken; where it does not say, the number
+        stays, and the next call without a name finds out.
+        """
+        if not retries.may_have_arrived and self._unsure is None:
+            return None
+        found = NameLookup(is_taken=False) if look_up is None else await look_up(retries.elapsed)
+        if retries.may_have_arrived and found.result is not None:
+            log.info("%s: an earlier attempt did arrive; its result was looked up", operation)
+            return found.result
+        if found.is_taken is not False:
+            return None
+        if retries.may_have_arrived:
+            error.message += (
+                f". An earlier attempt of this {operation} did arrive and was applied, but the "
+                "server does not know it again, so its result is lost; continue with the next call"
+            )
+            self._use_up(operation)
+        elif self._unsure is not None:
+            error.message += (
+                f". The {self._unsure} before it, whose fate was unknown, did arrive and was "
+                f"applied; call {operation} again to continue after it"
+            )
+            self._use_up(self._unsure)
+        return None
+
+    def _use_up(self, operation: str) -> None:
+        log.warning("number %d was taken by the %s before", self._next, operation)
+        self._next += 1
+        self._unsure = None
+
+
+def decoded(content: bytes) -> Any:
+    """Return the JSON of a body; a ParseError says that it is none."""
+    try:
+        return load_with_arrays(content)
+    except ValueError:
+        raise ParseError("", f"is no JSON ({len(content)} bytes)") from None

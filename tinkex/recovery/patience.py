@@ -1,0 +1,141 @@
+"""Repeat the calls of a run that can be repeated exactly once, before anything is gone back to.
+
+A call that met a full server (429), an outage (5xx) or a lost connection has left its number: the
+same call again is applied once, whatever became of the first. A result that could not be asked for
+may still come. Neither costs the run a step.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import define
+
+from tinkex._core.polling import Promise, Work
+from tinkex._core.submission import SubmissionQueue
+from tinkex.clock import Clock
+from tinkex.errors import DecodeError, RateLimitError, ServerError, TinkexError, TransportError
+from tinkex.recovery.policy import RecoveryPolicy
+from tinkex.recovery.restore import described
+
+T = TypeVar("T")
+
+log = logging.getLogger("tinkex.recovery")
+
+# A server that asks for more is not waited for.
+LONGEST_RETRY_AFTER = 600.0
+
+
+def is_repeatable(error: TinkexError) -> bool:
+    """Tell whether the same call, made again, may succeed and is applied once.
+
+    The server's own word (x-should-retry) stands in `TinkexError.retryable`.
+    """
+    if isinstance(error, DecodeError):
+        # An answer that nobody can read, as a proxy may give: the server knows number and bytes.
+        return True
+    passing = isinstance(error, RateLimitError | ServerError | TransportError)
+    return passing and error.retryable and (error.retry_after or 0.0) <= LONGEST_RETRY_AFTER
+
+
+@define
+class _Spell:
+    """Count the failures since the last success, and say how long to wait after each."""
+
+    policy: RecoveryPolicy
+    failures: int = 0
+
+    def wait_after(self, error: TinkexError) -> float | None:
+        """Return the seconds to wait before the call is made again; None to give up."""
+        if not is_repeatable(error) or self.failures >= self.policy.max_attempts:
+            return None
+        self.failures += 1
+        wait = max(self.policy.wait_before(self.failures + 1), error.retry_after or 0.0)
+        log.warning(
+            "%s; the same call is made again (%d of %d) in %.1f s",
+            described(error), self.failures, self.policy.max_attempts, wait,
+        )  # fmt: skip
+        return wait
+
+
+class Patience:
+    """Bound how often one call of a run is made again.
+
+    Args:
+        policy: The number of repetitions, and the waits before them.
+        clock: What waits.
+    """
+
+    def __init__(self, policy: RecoveryPolicy, clock: Clock) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._burnt: BaseException | None = None
+
+    def submitted(self, queue: SubmissionQueue, submit: Callable[[], T]) -> T:
+        """Make a call of a model until the server takes it.
+
+        Args:
+            queue: The model's; other threads' calls wait, since the number is this one's.
+            submit: Sends the call, with the same bytes each time.
+
+        Raises:
+            TinkexError: The call cannot be repeated, or was often enough.
+        """
+        spell = _Spell(self._policy)
+        with queue.turn():
+            number = queue.next_number
+            while True:
+                try:
+                    return submit()
+                except TinkexError as error:
+                    if queue.next_number != number:
+                        # A part of it was applied, and would be again.
+                        self._burnt = error
+                        raise
+                    wait = spell.wait_after(error)
+                    if wait is None:
+                        raise
+                self._clock.sleep(wait)
+
+    def followed(self, work: Work[T]) -> Work[T]:
+        """Return work that goes on asking for its result where the other gives up."""
+        return _PatientWork(work, self, _Spell(self._policy), self._clock)
+
+    def give_up(self, error: BaseException) -> None:
+        """Note the error of a call that was applied, and whose result is not to be had."""
+        self._burnt = error
+
+    def is_burnt(self, error: BaseException) -> bool:
+        """Tell whether an error ended a call that the model may hold a part of."""
+        return error is self._burnt
+
+
+class _PatientWork:
+    """Work that asks for its result again where the other gives up."""
+
+    def __init__(self, work: Work[Any], patience: Patience, spell: _Spell, clock: Clock) -> None:
+        self._work = work
+        self._patience = patience
+        self._spell = spell
+        self._clock = clock
+
+    @property
+    def promise(self) -> Promise[Any] | None:
+        return self._work.promise
+
+    def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
+        self._work.on_queue_state(observer)
+
+    async def result(self) -> Any:
+        while True:
+            try:
+                return await self._work.result()
+            except TinkexError as error:
+                # What cannot be read will not be readable the next time.
+                wait = None if isinstance(error, DecodeError) else self._spell.wait_after(error)
+                if wait is None:
+                    self._patience.give_up(error)
+                    raise
+            await self._clock.pause(wait)
