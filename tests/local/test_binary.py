@@ -105,6 +105,16 @@ def test_a_pass_in_the_binary_form_is_the_pass_in_json(model: Model) -> None:
     assert (record.num_datums, record.fields["logprobs"].dtype) == (1, 1)
 
 
+@pytest.mark.parametrize("encoding", ["identity", "zstd"])
+def test_a_refused_binary_request_holds_up_no_later_number(model: Model, encoding: str) -> None:
+    """Its number is read from what can be read of it."""
+    made = request(model.model_id, 1, example(target_tokens=misused())).SerializeToString()
+    content = zstandard.compress(made) if encoding == "zstd" else made
+    headers = {"content-encoding": encoding} if encoding == "zstd" else {}
+    assert post(model.wire, content, **headers).status_code == 422
+    loss(model.wire, post(model.wire, request(model.model_id, 2)))
+
+
 def test_forward_only_leaves_the_gradients_alone(model: Model) -> None:
     """A step after it changes nothing, after a pass with gradients it does."""
     wire, losses = model.wire, []

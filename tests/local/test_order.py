@@ -91,7 +91,7 @@ def test_number_zero_belongs_to_the_creation(wire: Wire) -> None:
 def test_a_refused_request_does_not_use_its_number(wire: Wire) -> None:
     """After a 4xx at submit, the next request takes the same number and nothing stalls."""
     model = wire.model()
-    wrong_loss = {"data": [], "loss_fn": "stable_reinforce"}
+    wrong_loss = {"data": [], "loss_fn": "custom_made"}
     refused = [
         wire.send("forward_backward", model_id=model.model_id, seq_id=1, forward_backward_input=w)
         for w in (wrong_loss, {"data": 3})
@@ -106,8 +106,50 @@ def test_a_refused_request_does_not_use_its_number(wire: Wire) -> None:
             optimizer=True,
         )
     )
-    assert [response.status_code for response in refused] == [400, 422, 422, 404]
+    assert [response.status_code for response in refused] == [422, 422, 422, 404]
     wire.result(send_optim(model, 1).json())
+
+
+REFUSALS: dict[str, dict[str, Any]] = {
+    "checkpoint name": {"name": "save_weights", "path": "a/b"},
+    "ttl": {"name": "save_weights_for_sampler", "path": "a", "ttl_seconds": 60},
+    "loss": {"name": "forward", "forward_input": {"data": [], "loss_fn": "made_up"}},
+    "body": {"name": "forward_backward", "forward_backward_input": {"data": 3}},
+    "option": {"name": "save_weights_external", "path": "a", "age_encryption_recipients": ["age1"]},
+    "optimizer": {"name": "optim_step", "optimizer_params": {"type": "other"}},
+    "checkpoint": {"name": "load_weights", "path": "tinker://x/weights/none", "optimizer": True},
+}
+
+
+@pytest.mark.parametrize("refused", REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_refused_request_holds_up_no_later_number(wire: Wire, refused: dict[str, Any]) -> None:
+    """After a 4xx at submit, the request under the next number runs (the official client sends it)."""
+    model = wire.model()
+    assert 400 <= wire.send(model_id=model.model_id, seq_id=1, **refused).status_code < 500
+    wire.result(send_optim(model, 2).json())
+
+
+def test_a_refused_number_skips_only_itself(wire: Wire) -> None:
+    """A request before the refused one, still on its way, is waited for."""
+    model = wire.model()
+    bad_name = {"model_id": model.model_id, "path": "a/b"}
+    late = send_optim(model, 4).json()
+    for seq_id in (2, 3):
+        assert wire.send("save_weights", seq_id=seq_id, **bad_name).status_code == 422
+    assert wire.send("cancel_future", request_id=late["request_id"]).status_code == 400
+    wire.result(send_optim(model, 1).json())
+    wire.result(late)
+
+
+def test_a_skipped_number_may_still_be_used(wire: Wire) -> None:
+    """A client that sends the request again, corrected, after a later one is served as well."""
+    model = wire.model()
+    assert wire.send("save_weights", model_id=model.model_id, seq_id=1, path="a/b").is_error
+    wire.result(send_optim(model, 2).json())
+    saved = wire.post("save_weights", model_id=model.model_id, seq_id=1, path="a")
+    assert wire.result(saved)["path"].endswith("/weights/a")
+    assert wire.post("save_weights", model_id=model.model_id, seq_id=1, path="a") == saved
+    wire.result(send_optim(model, 3).json())
 
 
 def test_an_error_while_running_uses_the_number(wire: Wire) -> None:

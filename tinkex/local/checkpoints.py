@@ -18,7 +18,7 @@ from tinkex.local.audit import AuditLog
 from tinkex.local.database import Database, from_json, to_json
 from tinkex.local.datadir import DataDir, sync_tree
 from tinkex.local.paths import Kind, TinkerPath
-from tinkex.local.problem import Problem
+from tinkex.local.problem import Problem, conflict
 
 logger = logging.getLogger("tinkex.local.checkpoints")
 
@@ -86,7 +86,7 @@ class CheckpointTable:
             if previous is not None:
                 expired = previous["expires_at"] is not None and previous["expires_at"] <= now
                 if not overwrite and not expired:
-                    raise Problem(409, already_there(path))
+                    raise already_there(path)
             folder_id = self._data.publish(staged)
             connection.execute(
                 "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)",
@@ -188,7 +188,7 @@ class CheckpointTable:
         self._data.remove_checkpoint(record.folder_id)
 
     def set_public(self, path: TinkerPath, public: bool) -> None:
-        """Publish or unpublish a checkpoint; 409 if it already is what was asked for."""
+        """Publish or unpublish a checkpoint; a conflict if it already is what was asked for."""
         record = self.get(path)
         changed = self._change(
             record,
@@ -197,7 +197,7 @@ class CheckpointTable:
             "publish" if public else "unpublish",
         )
         if not changed:
-            raise Problem(409, f"checkpoint {path} is already {'public' if public else 'private'}")
+            raise conflict(f"checkpoint {path} is already {'public' if public else 'private'}")
 
     def set_ttl(self, path: TinkerPath, ttl_seconds: int | None) -> None:
         """Let a checkpoint expire `ttl_seconds` from now, or never."""
@@ -254,9 +254,11 @@ class CheckpointTable:
         )
 
 
-def already_there(path: TinkerPath) -> str:
-    """Return the message for a name that is taken."""
-    return f"checkpoint {path} already exists: choose another name, or save with overwrite"
+def already_there(path: TinkerPath) -> Problem:
+    """Return the problem of a name that is taken."""
+    return conflict(
+        f"checkpoint {path} already exists: choose another name, or save with overwrite"
+    )
 
 
 def _record(row: sqlite3.Row) -> CheckpointRecord:

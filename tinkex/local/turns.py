@@ -12,6 +12,10 @@ FIRST_SEQ_ID = 1
 class Turns:
     """Hold back what came early, recognise what was sent twice, refuse a reused number.
 
+    Clients differ in what follows a request that the server refused: some send the next request
+    under the same number, others (the official one) under the next. Both run: a refused number is
+    skipped as soon as a later one arrives, and may still be used afterwards.
+
     A request without a number (clients from before sequence numbers) takes its turn on arrival.
     """
 
@@ -21,6 +25,7 @@ class Turns:
         self._next = FIRST_SEQ_ID
         self._used: dict[int, tuple[bytes, str]] = {}
         self._held: dict[int, Job] = {}
+        self._refused: set[int] = set()
 
     def submit(self, seq_id: int | None, digest: bytes, make: Callable[[], Job]) -> str:
         """Enter a request and return its request id.
@@ -42,19 +47,41 @@ class Turns:
                 self._enqueue(job)
                 return job.promise.request_id
             self._used[seq_id] = (digest, job.promise.request_id)
+            self._refused.discard(seq_id)
+            if seq_id < self._next:
+                # It was refused and skipped; what followed it is in the queue.
+                self._enqueue(job)
+                return job.promise.request_id
             self._held[seq_id] = job
             job.promise.waits_for = lambda: self._missing(seq_id)
-            # Entered under the lock: two threads must not swap the order of what they release.
-            while (ready := self._held.pop(self._next, None)) is not None:
-                self._next += 1
-                self._enqueue(ready)
+            self._release()
             return job.promise.request_id
+
+    def refuse(self, seq_id: int) -> None:
+        """Note that the request under a number was refused, so that later ones need not wait."""
+        with self._lock:
+            if seq_id >= self._next and seq_id not in self._used:
+                self._refused.add(seq_id)
+                self._release()
 
     def close(self) -> list[Job]:
         """Take out and return the jobs whose turn never came."""
         with self._lock:
             held, self._held = list(self._held.values()), {}
         return held
+
+    def _release(self) -> None:
+        """Enqueue what has its turn.
+
+        Called under the lock: two threads must not swap the order of what they release.
+        """
+        while self._held:
+            ready = self._held.pop(self._next, None)
+            if ready is not None:
+                self._enqueue(ready)
+            elif self._next not in self._refused:
+                return
+            self._next += 1
 
     def _missing(self, seq_id: int) -> str | None:
         with self._lock:

@@ -163,7 +163,7 @@ def submit_save(
     def admit() -> None:
         taken = str(path) in model.promised_names or site.checkpoints.exists(path)
         if taken and not overwrite:
-            raise Problem(409, already_there(path))
+            raise already_there(path)
         model.promised_names.add(str(path))
 
     def run(trainer: Trainer) -> Any:
