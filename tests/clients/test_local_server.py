@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from support.nano import NANO
 
-from tinkex import ConflictError, ServiceClient
+from tinkex import ServiceClient
+from tinkex.errors import ConflictError
 
 
 def test_a_taken_checkpoint_name_is_a_conflict_that_names_it(nano_service: ServiceClient) -> None:
