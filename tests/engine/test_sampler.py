@@ -136,8 +136,8 @@ def test_temperature_zero_takes_the_most_likely_token() -> None:
     """Greedy decoding follows the argmax of a forward pass."""
     (sequence,) = run(job(temperature=0.0, topk_prompt_logprobs=1))[0].sequences
     again = run(job(prompt=np.array([*PROMPT, *sequence.tokens]), topk_prompt_logprobs=1))[0]
-    assert again.topk_prompt_logprobs is not None
-    best = [row[0][0] for row in again.topk_prompt_logprobs if row]
+    assert again.prompt.topk is not None
+    best = [row[0][0] for row in again.prompt.topk if row]
     assert sequence.tokens == best[len(PROMPT) - 1 :]
 
 
@@ -179,7 +179,7 @@ def test_filters_give_the_distribution_they_promise(temperature: float, k: int, 
         job(num_samples=3000, max_tokens=1, temperature=temperature, top_k=k, top_p=p, seed=11),
         job(prompt=np.array([*PROMPT, 0]), topk_prompt_logprobs=64, max_tokens=0),
     )
-    table = result[1].topk_prompt_logprobs
+    table = result[1].prompt.topk
     assert table is not None
     assert table[-1] is not None
     logits = np.zeros(64)
@@ -279,28 +279,28 @@ def test_prompt_logprobs_are_those_of_a_forward_pass() -> None:
         job(prompt=prompts[1]),
     )
     for prompt, result in zip(prompts, results, strict=False):
-        assert result.prompt_logprobs is not None
-        assert result.prompt_logprobs[0] is None
+        assert result.prompt.logprobs is not None
+        assert result.prompt.logprobs[0] is None
         expected = forward_logprobs(NANO, None, prompt.tolist())
-        np.testing.assert_allclose(result.prompt_logprobs[1:], expected, atol=1e-5)
-    assert results[0].topk_prompt_logprobs is None
-    top = results[1].topk_prompt_logprobs
+        np.testing.assert_allclose(result.prompt.logprobs[1:], expected, atol=1e-5)
+    assert results[0].prompt.topk is None
+    top = results[1].prompt.topk
     assert top is not None
     assert top[0] is None
     assert [len(row) for row in top[1:] if row] == [3, 3, 3]
-    for row, token, own in zip(top[1:], PROMPT[1:], results[1].prompt_logprobs[1:], strict=True):
+    for row, token, own in zip(top[1:], PROMPT[1:], results[1].prompt.logprobs[1:], strict=True):
         assert row is not None
         assert [lp for _, lp in row] == sorted((lp for _, lp in row), reverse=True)
         for candidate, logprob in row:
             assert candidate != token or logprob == pytest.approx(own, abs=1e-6)
-    assert results[2].prompt_logprobs is None
-    assert results[2].topk_prompt_logprobs is None
+    assert results[2].prompt.logprobs is None
+    assert results[2].prompt.topk is None
 
 
 def test_one_token_prompt_has_only_the_undefined_logprob() -> None:
     """Nothing precedes a single token."""
     (result,) = run(job(prompt=PROMPT[:1], prompt_logprobs=True, topk_prompt_logprobs=2))
-    assert (result.prompt_logprobs, result.topk_prompt_logprobs) == ([None], [None])
+    assert (result.prompt.logprobs, result.prompt.topk) == ([None], [None])
 
 
 def test_context_limit_ends_with_length() -> None:
@@ -314,7 +314,7 @@ def test_context_limit_ends_with_length() -> None:
     )
     ends = [(len(r.sequences[0].tokens), r.sequences[0].stop_reason) for r in results]
     assert ends == [(6, "length"), (6, "length"), (0, "length"), (0, "length")]
-    assert len(results[2].prompt_logprobs or []) == 96
+    assert len(results[2].prompt.logprobs or []) == 96
 
 
 def test_tokens_are_told_as_they_come() -> None:

@@ -32,6 +32,7 @@ from tinkex.local.live import Directory, Keyed, LiveModel, LiveSampler
 from tinkex.local.losses import LossTable
 from tinkex.local.paths import parse_path
 from tinkex.local.problem import Problem
+from tinkex.local.recordings import Recordings
 from tinkex.local.results import SCHEMA as RESULT_SCHEMA
 from tinkex.local.results import ResultTable
 from tinkex.local.runs import RunRecord, RunTable
@@ -117,6 +118,7 @@ class Site:
         self.models: Directory[LiveModel] = Directory("model")
         self.samplers: Directory[LiveSampler] = Directory("sampling session")
         self.keyed = Keyed()
+        self.recordings = Recordings()
         self.last_seen: dict[str, float] = {}
 
     def start(self) -> None:
@@ -140,6 +142,7 @@ class Site:
             except (sqlite3.Error, OSError):
                 # One that fails (a full disk) must not keep the others from being done.
                 logger.exception("a part of the upkeep failed; it is tried again later")
+        self.recordings.expire()
         silent_since = self.now() - self.options.session_timeout_s
         for session_id, seen in list(self.last_seen.items()):
             if seen < silent_since:
@@ -172,6 +175,7 @@ class Site:
             self.adapters.forget(sampler_id)
         self.custom_losses.take_session(session_id)
         self.keyed.forget(session_id)
+        self.recordings.end_session(session_id)
         for promise in self.promises.end_session(session_id):
             self._settle(promise, None, Problem(410, "the session of this request has ended"))
 

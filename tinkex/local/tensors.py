@@ -15,6 +15,9 @@ Loc = tuple[str | int, ...]
 # Beyond this a float no longer stands for one integer.
 _EXACT = 2.0**53
 
+# Of a sparse tensor written out: 128 MB of int64.
+MOST_CELLS = 2**24
+
 NO_IMAGES = "the local server has no images or audio: only encoded_text chunks are supported"
 
 
@@ -66,6 +69,7 @@ def tensor(data: Any, loc: Loc) -> "np.ndarray[Any, Any]":
     if data.shape is not None:
         # JSON Schema calls 3.0 an integer too.
         data = evolve(data, shape=integers(data.shape, (*loc, "shape")).tolist())
+    _check_cells(data, loc)
     convert = integers if data.dtype == "int64" else floats
     flat: np.ndarray[Any, Any] = convert(data.data, (*loc, "data"))
     if data.sparse_crow_indices is not None or data.sparse_col_indices is not None:
@@ -76,6 +80,14 @@ def tensor(data: Any, loc: Loc) -> "np.ndarray[Any, Any]":
     if min(shape, default=0) < 0 or _product(shape) != flat.size:
         raise misfit((*loc, "shape"), f"is {list(shape)}, but data has {flat.size} values")
     return flat.reshape(shape)
+
+
+def _check_cells(data: Any, loc: Loc) -> None:
+    """Refuse a sparse tensor whose dense form is out of all proportion: a few bytes can claim it."""
+    if data.sparse_crow_indices is not None and data.shape is not None:
+        cells = _product(tuple(data.shape))
+        if cells > MOST_CELLS:
+            raise misfit((*loc, "shape"), f"has {cells} cells, more than {MOST_CELLS}")
 
 
 def _dense(data: Any, values: "np.ndarray[Any, Any]", loc: Loc) -> "np.ndarray[Any, Any]":

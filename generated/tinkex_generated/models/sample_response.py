@@ -35,7 +35,7 @@ class SampleResponse(Record):
     topk_prompt_logprobs: list[Any] | None = None
     target_prompt_logprobs: TensorData | None = None
     prompt_alt_tokens: PromptAltTokens | None = None
-    prompt_cache_hit_tokens: int = 0
+    prompt_cache_hit_tokens: int | None = None
     type_: Literal["sample"] = "sample"
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class SampleResponse(Record):
             topk_prompt_logprobs=optional(data, "topk_prompt_logprobs", array),
             target_prompt_logprobs=optional(data, "target_prompt_logprobs", TensorData.from_dict),
             prompt_alt_tokens=optional(data, "prompt_alt_tokens", PromptAltTokens.from_dict),
-            prompt_cache_hit_tokens=optional(data, "prompt_cache_hit_tokens", integer, 0),
+            prompt_cache_hit_tokens=optional(data, "prompt_cache_hit_tokens", integer),
             type_=constant(data, "type", "sample", required=False),
         )
 

@@ -19,7 +19,7 @@ class Example:
 
     Targets are already shifted: `loss_inputs["target_tokens"][i]` is what should follow
     `tokens[i]`; the engine never shifts. tokens: integers [N]; target_tokens: integers [N]
-    (or [N, K] for cross_entropy); the others floats of the targets' shape.
+    (or [N, K] for cross_entropy and importance_sampling); the others floats of the targets' shape.
     """
 
     tokens: Array

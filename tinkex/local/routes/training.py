@@ -13,11 +13,14 @@ from tinkex_generated.models import (
     UntypedAPIFuture,
 )
 
+from tinkex.local import provenance
 from tinkex.local.call import Call
 from tinkex.local.engine import LOSSES, AdamSpec, Example, LossOutput, Trainer
 from tinkex.local.engine_thread import Job
+from tinkex.local.live import LiveModel
 from tinkex.local.loss_pass import CUSTOM, LossPass
 from tinkex.local.problem import Problem
+from tinkex.local.provenance import check_spans, recorded_inputs
 from tinkex.local.site import Site
 from tinkex.local.tensors import prompt_tokens, tensor
 
@@ -52,9 +55,8 @@ def submit(
 
 def forward(site: Site, call: Call) -> UntypedAPIFuture:
     """Compute the loss and the logprobs of the targets."""
-    examples, loss_fn, config = read_examples(call.body.forward_input, "forward_input")
     model = site.models.get(call.body.model_id)
-    one_pass = LossPass(site, model, examples, loss_fn, config)
+    one_pass = _read_pass(site, model, call.body.forward_input, "forward_input")
     return submit(site, call, lambda trainer: loss_answer(one_pass.forward(trainer)))
 
 
@@ -65,11 +67,8 @@ def forward_backward(site: Site, call: Call) -> UntypedAPIFuture:
     """
     if isinstance(call.body, ForwardRequest):
         return forward(site, evolve(call, operation_id="forward"))
-    examples, loss_fn, config = read_examples(
-        call.body.forward_backward_input, "forward_backward_input"
-    )
     model = site.models.get(call.body.model_id)
-    one_pass = LossPass(site, model, examples, loss_fn, config)
+    one_pass = _read_pass(site, model, call.body.forward_backward_input, "forward_backward_input")
     return submit(site, call, lambda trainer: loss_answer(one_pass.forward_backward(trainer)))
 
 
@@ -87,9 +86,7 @@ def optim_step(site: Site, call: Call) -> UntypedAPIFuture:
     return submit(site, call, work)
 
 
-def read_examples(
-    source: Any, key: str
-) -> tuple[list[Example], str, dict[str, float | str] | None]:
+def _read_pass(site: Site, model: LiveModel, source: Any, key: str) -> LossPass:
     """Return the examples, the loss and its settings of a forward or forward_backward request."""
     available = (*LOSSES, CUSTOM)
     if source.loss_fn not in available:
@@ -103,8 +100,12 @@ def read_examples(
             name: tensor(value, (*loc, "loss_fn_inputs", name))
             for name, value in datum.loss_fn_inputs.items()
         }
-        examples.append(Example(prompt_tokens(datum.model_input, (*loc, "model_input")), inputs))
-    return examples, source.loss_fn, source.loss_fn_config
+        tokens = prompt_tokens(datum.model_input, (*loc, "model_input"))
+        check_spans(datum, tokens, inputs, loc)
+        if source.loss_fn == provenance.LOSS:
+            inputs = recorded_inputs(site.recordings, model.session_id, datum, tokens, inputs, loc)
+        examples.append(Example(tokens, inputs))
+    return LossPass(site, model, examples, source.loss_fn, source.loss_fn_config)
 
 
 def loss_answer(output: LossOutput) -> ForwardBackwardOutput:
