@@ -8,6 +8,7 @@ from support.nano import NANO
 
 from tinkex import AdamParams, ModelInput, SamplingParams, ServiceClient, losses
 from tinkex.errors import ConflictError
+from tinkex.types import DimuonParams
 
 
 def test_a_taken_checkpoint_name_is_a_conflict_that_names_it(nano_service: ServiceClient) -> None:
@@ -73,3 +74,19 @@ def test_newer_results_of_samples_come_in_either_form(
     assert response.prompt_alt_tokens is not None
     assert response.prompt_alt_tokens.tokens.shape == (2, 3)
     assert (response.prompt_alt_tokens.logprobs.numpy() < 0).all()
+
+
+def test_dimuon_goes_on_from_a_checkpoint(nano_service: ServiceClient) -> None:
+    """A restored client has the checkpoint's optimizer, and its next step is the same."""
+    training = nano_service.create_lora_training_client(NANO, rank=4, optimizer="dimuon")
+    data = [losses.cross_entropy_datum([5, 6, 7, 8])]
+    settings = DimuonParams(learning_rate=0.02)
+    for future in training.train_step(data, "cross_entropy", settings):
+        future.result()
+    path = training.save_state("a").result().path
+    restored = nano_service.create_training_client_from_state_with_optimizer(path)
+    after = []
+    for client in (training, restored):
+        client.train_step(data, "cross_entropy", settings)[1].result()
+        after.append(client.forward(data, "cross_entropy").result().loss)
+    assert after[0] == after[1]

@@ -28,6 +28,7 @@ class LiveModel:
     base_model: str
     lora: LoraSpec
     turns: Turns
+    optimizer: str = "adamw"
     trainer: Trainer | None = None
     failure: str | None = None
     # Names of checkpoints that are promised but not yet written.

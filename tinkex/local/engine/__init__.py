@@ -11,15 +11,17 @@ from tinkex.local.engine.errors import EngineError
 from tinkex.local.engine.examples import Example
 from tinkex.local.engine.lora import LoraSpec
 from tinkex.local.engine.losses import LOSSES
-from tinkex.local.engine.optimizer import AdamSpec
+from tinkex.local.engine.optimizer import AdamSpec, DimuonSpec
 from tinkex.local.engine.sampler import SampledTokens, SampleJob, Sampler, SampleResult
-from tinkex.local.engine.trainer import LossOutput, Trainer
+from tinkex.local.engine.trainer import OPTIMIZERS, LossOutput, Trainer, saved_optimizer
 
 __all__ = [
     "LOSSES",
+    "OPTIMIZERS",
     "AdamSpec",
     "Adapter",
     "Base",
+    "DimuonSpec",
     "EngineError",
     "Example",
     "LoraSpec",
@@ -33,4 +35,5 @@ __all__ = [
     "Trainer",
     "nano_config",
     "save_base",
+    "saved_optimizer",
 ]

@@ -6,6 +6,7 @@ from typing import Any, cast
 from attrs import evolve
 from tinkex_generated.models import (
     AdamParams,
+    DimuonParams,
     ForwardBackwardOutput,
     ForwardRequest,
     OptimStepResponse,
@@ -15,7 +16,7 @@ from tinkex_generated.models import (
 
 from tinkex.local import provenance
 from tinkex.local.call import Call
-from tinkex.local.engine import LOSSES, AdamSpec, Example, LossOutput, Trainer
+from tinkex.local.engine import LOSSES, AdamSpec, DimuonSpec, Example, LossOutput, Trainer
 from tinkex.local.engine_thread import Job
 from tinkex.local.live import LiveModel
 from tinkex.local.loss_pass import CUSTOM, LossPass
@@ -73,10 +74,9 @@ def forward_backward(site: Site, call: Call) -> UntypedAPIFuture:
 
 
 def optim_step(site: Site, call: Call) -> UntypedAPIFuture:
-    """Apply the accumulated gradient with AdamW."""
-    if call.body.optimizer_params is not None:
-        raise Problem(400, "the dimuon optimizer is not available here: send adam_params")
-    spec = _adam(call.body.adam_params or AdamParams())
+    """Apply the accumulated gradient with the model's optimizer."""
+    model = site.models.get(call.body.model_id)
+    spec = _step_settings(call.body, model.optimizer)
 
     def work(trainer: Trainer) -> OptimStepResponse:
         metrics = trainer.optim_step(spec)
@@ -124,6 +124,22 @@ def loss_answer(output: LossOutput) -> ForwardBackwardOutput:
         ],
         metrics=output.metrics,
     )
+
+
+def _step_settings(body: Any, optimizer: str) -> AdamSpec | DimuonSpec:
+    """Return the settings of a step, which have to be those of the model's optimizer."""
+    adam, other = body.adam_params, body.optimizer_params
+    if adam is not None and other is not None:
+        raise Problem(400, "adam_params and optimizer_params exclude each other")
+    if (optimizer == "adamw") != (other is None):
+        wanted = "adam_params" if optimizer == "adamw" else "optimizer_params of type 'dimuon'"
+        raise Problem(400, f"this model was created with the optimizer {optimizer}: send {wanted}")
+    return _adam(adam or AdamParams()) if other is None else _dimuon(other)
+
+
+def _dimuon(params: DimuonParams) -> DimuonSpec:
+    given = {name: getattr(params, name) for name in ("learning_rate", "beta1", "grad_clip_norm")}
+    return DimuonSpec(**{name: float(value) for name, value in given.items() if value is not None})
 
 
 def _adam(params: AdamParams) -> AdamSpec:
