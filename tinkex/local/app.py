@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tinkex_generated.errors import ParseError
 
+from tinkex.local import hub
 from tinkex.local.binary import decompressed, read_request
 from tinkex.local.call import Call, is_light
 from tinkex.local.page import show
@@ -85,6 +86,7 @@ def build_app(site: Site) -> Starlette:
     routes.append(Route("/", partial(show, site), methods=["GET"]))
     # A path with a fixed part comes before one that takes anything there.
     routes.sort(key=lambda route: route.path.count("{"))
+    routes += hub.routes(site)
     return Starlette(
         routes=routes,
         exception_handlers={
