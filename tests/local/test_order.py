@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from local.wire import NANO, Model, Wire, loss_input, prompt, served
 
+from tinkex.local.engine_thread import Job
+from tinkex.local.futures import Promise
 from tinkex.local.site import Options
+from tinkex.local.turns import Turns
 
 
 def send_optim(model: Model, seq_id: int | None, rate: float = 1e-2) -> Any:
@@ -150,6 +153,46 @@ def test_a_skipped_number_may_still_be_used(wire: Wire) -> None:
     assert wire.result(saved)["path"].endswith("/weights/a")
     assert wire.post("save_weights", model_id=model.model_id, seq_id=1, path="a") == saved
     wire.result(send_optim(model, 3).json())
+
+
+def test_numbers_that_never_arrive_are_skipped_in_the_end() -> None:
+    """A client that gave a request up without sending it is served again after a while (F62)."""
+    now, order = 0.0, list[str]()
+    turns = Turns(lambda job: order.append(job.promise.request_id), lambda: now)
+
+    def submit(seq_id: int) -> None:
+        job = Job(Promise(f"r{seq_id}", "s"), lambda: None)
+        turns.submit(seq_id, b"", lambda: job)
+
+    submit(2**60)
+    submit(3)
+    now = 9.0
+    turns.skip_gap(10.0)
+    assert order == []
+    now = 10.0
+    turns.skip_gap(10.0)
+    assert order == ["r3"]
+    # The next gap has a time of its own, and what comes too late still runs.
+    now = 19.0
+    turns.skip_gap(10.0)
+    submit(2)
+    assert order == ["r3", "r2"]
+    now = 20.0
+    turns.skip_gap(10.0)
+    assert order == ["r3", "r2", f"r{2**60}"]
+    submit(2**60 + 1)
+    assert order[-1] == f"r{2**60 + 1}"
+    turns.skip_gap(0.0)
+
+
+def test_the_server_skips_gaps_on_its_own() -> None:
+    """Upkeep, which runs every 15 seconds, lets held requests go on."""
+    with served(options=Options(gap_timeout_s=0.0)) as (server, wire):
+        model = wire.model()
+        held = send_optim(model, 3).json()
+        assert server._site is not None
+        server._site.upkeep()
+        assert wire.result(held)["metrics"]
 
 
 def test_an_error_while_running_uses_the_number(wire: Wire) -> None:

@@ -55,7 +55,8 @@ class Options:
     there is nothing yet; results
     larger than `inline_bytes` are announced before they are sent, to clients that ask for it;
     larger request bodies than `max_body_bytes` are refused. A session that is silent for
-    `session_timeout_s` ends. A result is kept for `result_retention_s`, all of them may take
+    `session_timeout_s` ends. A request of a model waits `gap_timeout_s` for the one before it, if
+    that does not arrive. A result is kept for `result_retention_s`, all of them may take
     `result_bytes` on disk. `now` is the clock that expiry goes by, in seconds since 1970.
     """
 
@@ -64,6 +65,7 @@ class Options:
     inline_bytes: int = 2**20
     max_body_bytes: int = 256 * 2**20
     session_timeout_s: float = 3600.0
+    gap_timeout_s: float = 15.0
     result_retention_s: float = 86_400.0
     result_bytes: int = 4 * 2**30
     now: Callable[[], float] = time.time
@@ -143,6 +145,8 @@ class Site:
                 # One that fails (a full disk) must not keep the others from being done.
                 logger.exception("a part of the upkeep failed; it is tried again later")
         self.recordings.expire()
+        for model in self.models.all():
+            model.turns.skip_gap(self.options.gap_timeout_s)
         silent_since = self.now() - self.options.session_timeout_s
         for session_id, seen in list(self.last_seen.items()):
             if seen < silent_since:

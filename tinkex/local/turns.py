@@ -1,10 +1,14 @@
 """The order of one model's requests: by `seq_id`, without gaps, each number used once."""
 
+import logging
 import threading
+import time
 from collections.abc import Callable
 
 from tinkex.local.engine_thread import Job
 from tinkex.local.problem import Problem
+
+logger = logging.getLogger("tinkex.local.turns")
 
 FIRST_SEQ_ID = 1
 
@@ -14,18 +18,24 @@ class Turns:
 
     Clients differ in what follows a request that the server refused: some send the next request
     under the same number, others (the official one) under the next. Both run: a refused number is
-    skipped as soon as a later one arrives, and may still be used afterwards.
+    skipped as soon as a later one arrives, and may still be used afterwards. A number that never
+    arrives, because a client gave up its request without sending it, is skipped by `skip_gap`.
 
     A request without a number (clients from before sequence numbers) takes its turn on arrival.
     """
 
-    def __init__(self, enqueue: Callable[[Job], None]) -> None:
+    def __init__(
+        self, enqueue: Callable[[Job], None], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._enqueue = enqueue
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._next = FIRST_SEQ_ID
         self._used: dict[int, tuple[bytes, str]] = {}
         self._held: dict[int, Job] = {}
         self._refused: set[int] = set()
+        # Since when something has been held back behind the same gap.
+        self._gap_since: float | None = None
 
     def submit(self, seq_id: int | None, digest: bytes, make: Callable[[], Job]) -> str:
         """Enter a request and return its request id.
@@ -64,6 +74,24 @@ class Turns:
                 self._refused.add(seq_id)
                 self._release()
 
+    def skip_gap(self, after_s: float) -> None:
+        """Go on with what has been held back for so long behind numbers that have not arrived.
+
+        Clients send a request only when those before it were accepted or given up, so what is still
+        missing will not come.
+        """
+        with self._lock:
+            if self._gap_since is None or self._monotonic() - self._gap_since < after_s:
+                return
+            first = min(self._held)
+            logger.warning(
+                "seq_id %d to %d of a model never arrived; going on without them",
+                self._next,
+                first - 1,
+            )
+            self._next = first
+            self._release()
+
     def close(self) -> list[Job]:
         """Take out and return the jobs whose turn never came."""
         with self._lock:
@@ -75,13 +103,18 @@ class Turns:
 
         Called under the lock: two threads must not swap the order of what they release.
         """
+        before = self._next
         while self._held:
             ready = self._held.pop(self._next, None)
             if ready is not None:
                 self._enqueue(ready)
             elif self._next not in self._refused:
-                return
+                break
             self._next += 1
+        if not self._held:
+            self._gap_since = None
+        elif self._gap_since is None or self._next != before:
+            self._gap_since = self._monotonic()
 
     def _missing(self, seq_id: int) -> str | None:
         with self._lock:
