@@ -91,9 +91,8 @@ class SampledTokens:
 class SampleResult:
     """The answer to a job."""
 
-    job: SampleJob
     sequences: list[SampledTokens]
-    prompt: PromptScores
+    prompt: PromptScores = field(factory=PromptScores)
 
 
 @define(eq=False)
@@ -262,8 +261,8 @@ class Sampler:
         else:
             run_in_order(len(shards), work, lambda _i, _done: None, self._workers)
         return [
-            SampleResult(job, [row.sampled() for row in own], found.scores)
-            for job, own, found in zip(jobs, rows, prefilled, strict=True)
+            SampleResult([row.sampled() for row in own], found.scores)
+            for own, found in zip(rows, prefilled, strict=True)
         ]
 
     def _row_limit(self, rows: list[_Row]) -> int:

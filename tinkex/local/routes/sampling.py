@@ -21,7 +21,7 @@ from tinkex_generated.models import (
 )
 
 from tinkex.local.call import Call
-from tinkex.local.engine import SampleJob, SampleResult
+from tinkex.local.engine import SampledTokens, SampleJob, SampleResult
 from tinkex.local.engine_thread import SampleTicket
 from tinkex.local.futures import Promise
 from tinkex.local.live import LiveSampler
@@ -67,7 +67,9 @@ async def asample(site: Site, call: Call) -> UntypedAPIFuture:
         ids = [f"{promise.request_id}:{index}" for index in range(body.num_samples)]
         ticket = ticket_for(source, body, promise, make_job)
         if body.record_stability_info and source.session_id is not None:
-            ticket.finish = partial(_recorded, site, source.session_id, ids, ticket.finish)
+            read = prompt_tokens(body.prompt, ("body", "prompt"))
+            record = partial(site.recordings.add, source.session_id, ids, read)
+            ticket.finish = partial(_recorded, record, ticket.finish)
         site.put_sample(source.base_model, ticket)
         return UntypedAPIFuture(request_id=promise.request_id, sample_sequence_ids=ids)
 
@@ -143,14 +145,12 @@ def ticket_for(
 
 
 def _recorded(
-    site: Site,
-    session_id: str,
-    sequence_ids: Sequence[str],
+    record: Callable[[Sequence[SampledTokens]], None],
     finish: Callable[[SampleResult], Any],
     result: SampleResult,
 ) -> Any:
     """Record the sampled sequences, and return what `finish` makes of them."""
-    site.recordings.add(session_id, sequence_ids, result.job.prompt, result.sequences)
+    record(result.sequences)
     return finish(result)
 
 
