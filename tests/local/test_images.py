@@ -204,9 +204,10 @@ def test_a_model_without_eyes_says_so(wire: Wire) -> None:
 
 def test_without_pillow_images_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the extra that the server lacks."""
+    asked = question(drawn("red", "circle"))
     monkeypatch.setitem(sys.modules, "PIL", None)
     with served() as (_, wire):
-        body = {"prompt": question(drawn("red", "circle")), "sampling_params": {}}
+        body = {"prompt": asked, "sampling_params": {}}
         refused = wire.send("asample", base_model=TINY_VISION, **body)
         assert refused.status_code == 400
         assert "pip install 'tinkex[vision]'" in refused.json()["detail"]

@@ -26,6 +26,7 @@ from tinkex.local.datadir import DataDir
 from tinkex.local.engine import EngineError, SampleResult
 from tinkex.local.engine_thread import EngineThread, SampleTicket
 from tinkex.local.futures import Promise, PromiseBook
+from tinkex.local.images import image_tokens
 from tinkex.local.journal import Journal
 from tinkex.local.keys import KeyRing
 from tinkex.local.live import Directory, Keyed, LiveModel, LiveSampler
@@ -182,6 +183,10 @@ class Site:
         self.recordings.end_session(session_id)
         for promise in self.promises.end_session(session_id):
             self._settle(promise, None, Problem(410, "the session of this request has ended"))
+
+    def image_tokens(self, base_model: str, chunk: Any, loc: tuple[str | int, ...]) -> Any:
+        """Return the tokens of an image for a base model, or raise a 400 problem."""
+        return image_tokens(chunk, loc, self.bases.get(base_model).base.config, base_model)
 
     def weights_at(self, text: str) -> tuple[CheckpointRecord, RunRecord]:
         """Return the checkpoint at a tinker:// path and its run, or raise a problem."""

@@ -1,12 +1,13 @@
 """From the wire's tokens and tensors to the engine's arrays."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
 from attrs import evolve
 from tinkex_generated.errors import ParseError
 
-from tinkex.local.problem import Problem, dotted, misfit
+from tinkex.local.problem import misfit
 from tinkex.protobuf.arrays import dense_from_csr
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -18,18 +19,24 @@ _EXACT = 2.0**53
 # Of a sparse tensor written out: 128 MB of int64.
 MOST_CELLS = 2**24
 
-NO_IMAGES = "the local server has no images or audio: only encoded_text chunks are supported"
 
-
-def prompt_tokens(model_input: Any, loc: Loc) -> IntArray:
-    """Return the tokens of a ModelInput's chunks, one after the other."""
+def prompt_tokens(
+    model_input: Any, loc: Loc, look: Callable[[Any, Loc], "np.ndarray[Any, Any]"]
+) -> IntArray:
+    """Return the tokens of a ModelInput's chunks, one after the other; `look` reads those of images."""
     parts = []
     for index, chunk in enumerate(model_input.chunks):
-        tokens = getattr(chunk, "tokens", None)
-        if tokens is None:
-            raise Problem(400, f"{NO_IMAGES} (at {dotted((*loc, 'chunks', index))})")
-        parts.append(integers(tokens, (*loc, "chunks", index, "tokens")))
+        where = (*loc, "chunks", index)
+        if is_text(chunk):
+            parts.append(integers(chunk.tokens, (*where, "tokens")))
+        else:
+            parts.append(look(chunk, where))
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def is_text(chunk: Any) -> bool:
+    """Say whether a chunk holds tokens, and not an image or audio."""
+    return getattr(chunk, "tokens", None) is not None
 
 
 def integers(values: Any, loc: Loc) -> IntArray:

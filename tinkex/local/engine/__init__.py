@@ -11,6 +11,7 @@ from tinkex.local.engine.errors import EngineError
 from tinkex.local.engine.examples import Example
 from tinkex.local.engine.lora import LoraSpec
 from tinkex.local.engine.losses import LOSSES
+from tinkex.local.engine.network import load_seeing
 from tinkex.local.engine.optimizer import AdamSpec, DimuonSpec
 from tinkex.local.engine.sampler import SampledTokens, SampleJob, Sampler, SampleResult
 from tinkex.local.engine.trainer import OPTIMIZERS, LossOutput, Trainer, saved_optimizer
@@ -33,6 +34,7 @@ __all__ = [
     "SampledTokens",
     "Sampler",
     "Trainer",
+    "load_seeing",
     "nano_config",
     "save_base",
     "saved_optimizer",

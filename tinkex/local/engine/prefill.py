@@ -184,7 +184,13 @@ class _Answer:
         """Take what is wanted of the logprobs z of some positions."""
         query, rows = self.query, np.arange(len(z))
         if query.logprobs:
-            self.chosen += z[rows, self.prompt[1 + some.start : 1 + some.stop]].tolist()
+            tokens = self.prompt[1 + some.start : 1 + some.stop]
+            # The head knows no patches of an image.
+            known = tokens < z.shape[1]
+            found = z[rows, np.where(known, tokens, 0)].tolist()
+            self.chosen += [
+                p if is_token else None for p, is_token in zip(found, known, strict=True)
+            ]
         if query.topk > 0:
             self.best += [row[: query.topk] for row in best]
         if query.targets is not None and self.targets is not None:

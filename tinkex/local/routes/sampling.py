@@ -28,7 +28,7 @@ from tinkex.local.live import LiveSampler
 from tinkex.local.problem import Problem, misfit
 from tinkex.local.site import Site
 from tinkex.local.streaming import TokenFeed
-from tinkex.local.tensors import integers, prompt_tokens, tensor
+from tinkex.local.tensors import integers, is_text, prompt_tokens, tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -57,7 +57,7 @@ async def asample(site: Site, call: Call) -> UntypedAPIFuture:
     """Queue a sample."""
     body = call.body
     source = await find_source(site, body)
-    make_job = read_job(site, source, body)
+    make_job = await _prepared(site, source, body)
 
     def make() -> UntypedAPIFuture:
         promise = site.promises.open(source.session_id, call.operation_id, source.name)
@@ -67,7 +67,7 @@ async def asample(site: Site, call: Call) -> UntypedAPIFuture:
         ids = [f"{promise.request_id}:{index}" for index in range(body.num_samples)]
         ticket = ticket_for(source, body, promise, make_job)
         if body.record_stability_info and source.session_id is not None:
-            read = prompt_tokens(body.prompt, ("body", "prompt"))
+            (read,) = make_job.args
             record = partial(site.recordings.add, source.session_id, ids, read)
             ticket.finish = partial(_recorded, record, ticket.finish)
         site.put_sample(source.base_model, ticket)
@@ -83,7 +83,7 @@ async def stream_sample(site: Site, call: Call) -> StreamingResponse:
     body = call.body
     feed = TokenFeed(asyncio.get_running_loop())
     source = await find_source(site, body)
-    make_job = partial(read_job(site, source, body), on_token=feed.token)
+    make_job = partial(await _prepared(site, source, body), on_token=feed.token)
     promise = site.promises.open(source.session_id, call.operation_id, source.name, kept=False)
     promise.on_done = feed.done
     ticket = ticket_for(source, body, promise, make_job)
@@ -154,12 +154,19 @@ def _recorded(
     return finish(result)
 
 
-def read_job(site: Site, source: Source, body: Any) -> Callable[..., SampleJob]:
-    """Return a maker of the engine's job, which still lacks the adapter."""
+async def _prepared(site: Site, source: Source, body: Any) -> "partial[SampleJob]":
+    """Read a request where it is; images are decoded by a worker thread."""
+    read = partial(read_job, site, source, body)
+    return read() if all(map(is_text, body.prompt.chunks)) else await site.pool.run(read)
+
+
+def read_job(site: Site, source: Source, body: Any) -> "partial[SampleJob]":
+    """Return a maker of the engine's job, which has the prompt and still lacks the adapter."""
     if body.num_samples > MOST_SAMPLES:
         raise misfit(("body", "num_samples"), f"must be at most {MOST_SAMPLES}")
     params = body.sampling_params
-    prompt = prompt_tokens(body.prompt, ("body", "prompt"))
+    look = partial(site.image_tokens, source.base_model)
+    prompt = prompt_tokens(body.prompt, ("body", "prompt"), look)
     check_pairs(body, len(prompt), site.bases.max_context(source.base_model))
     stop_tokens, stop_strings = read_stop(params.stop)
     return partial(

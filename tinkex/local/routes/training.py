@@ -1,6 +1,7 @@
 """Forward and backward passes and optimizer steps."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from attrs import evolve
@@ -93,6 +94,7 @@ def _read_pass(site: Site, model: LiveModel, source: Any, key: str) -> LossPass:
         raise Problem(
             400, f"loss {source.loss_fn!r} is not available here: there are {', '.join(available)}"
         )
+    look = partial(site.image_tokens, model.base_model)
     examples = []
     for index, datum in enumerate(source.data):
         loc = ("body", key, "data", index)
@@ -100,7 +102,7 @@ def _read_pass(site: Site, model: LiveModel, source: Any, key: str) -> LossPass:
             name: tensor(value, (*loc, "loss_fn_inputs", name))
             for name, value in datum.loss_fn_inputs.items()
         }
-        tokens = prompt_tokens(datum.model_input, (*loc, "model_input"))
+        tokens = prompt_tokens(datum.model_input, (*loc, "model_input"), look)
         check_spans(datum, tokens, inputs, loc)
         if source.loss_fn == provenance.LOSS:
             inputs = recorded_inputs(site.recordings, model.session_id, datum, tokens, inputs, loc)
