@@ -20,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import tinker
@@ -27,6 +28,9 @@ from official_client import ADAM, MODEL, RANK, TEXT, check, datum, logprobs_of, 
 from tinker import types
 
 PATIENCE_S = 60.0
+# The model that sees, how many tokens an image takes in it, and an image.
+SEEING, PATCHES = "tinkex/tiny-vision", 64
+PICTURE = Path(__file__).resolve().parents[2] / "examples" / "assets" / "vision_sample.png"
 
 # What the local server does not do, or the environment does not have, by the start of the reason.
 EXPECTED_REFUSALS = {
@@ -296,7 +300,33 @@ def tokenizer(w: World) -> str:
     return type(found).__name__
 
 
-FEATURES = (tokenizer, newer_results, stable_reinforce, dimuon)
+def images(w: World) -> str:
+    """Train on an image, and sample after it."""
+    client = w.service.create_lora_training_client(SEEING, rank=RANK).result()
+    chunk = types.ImageChunk(data=PICTURE.read_bytes(), format="png", expected_tokens=PATCHES)
+    whole = types.ModelInput(chunks=[chunk, types.EncodedTextChunk(tokens=TEXT[:-1])])
+    weights = [0.0] * (PATCHES - 1) + [1.0] * len(TEXT)
+    lesson = types.Datum(
+        model_input=whole,
+        loss_fn_inputs={
+            "target_tokens": tensor([0] * (PATCHES - 1) + TEXT, "int64"),
+            "weights": tensor(weights, "float32"),
+        },
+    )
+    losses = []
+    for _ in range(8):
+        passed = client.forward_backward([lesson], "cross_entropy")
+        client.optim_step(ADAM).result()
+        losses.append(passed.result().metrics["loss:sum"])
+    check(losses[-1] < losses[0] / 2, f"the loss does not fall: {losses}")
+    sampler = client.save_weights_and_get_sampling_client().result()
+    params = types.SamplingParams(max_tokens=3, temperature=0.0)
+    answer = sampler.sample(types.ModelInput(chunks=[chunk]), 1, params).result()
+    check(len(answer.sequences[0].tokens) == 3, "not three tokens")
+    return f"loss {losses[0]:.2f} → {losses[-1]:.2f}"
+
+
+FEATURES = (tokenizer, newer_results, stable_reinforce, dimuon, images)
 
 
 class Report:
