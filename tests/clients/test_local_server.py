@@ -76,7 +76,7 @@ def test_newer_results_of_samples_come_in_either_form(
     assert (response.prompt_alt_tokens.logprobs.numpy() < 0).all()
 
 
-def test_dimuon_goes_on_from_a_checkpoint(nano_service: ServiceClient) -> None:
+def test_dimuon_resumes_from_a_checkpoint(nano_service: ServiceClient) -> None:
     """A restored client has the checkpoint's optimizer, and its next step is the same."""
     training = nano_service.create_lora_training_client(NANO, rank=4, optimizer="dimuon")
     data = [losses.cross_entropy_datum([5, 6, 7, 8])]

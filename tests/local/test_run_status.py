@@ -40,7 +40,7 @@ def test_a_run_whose_client_finished_has_ended(wire: Wire, reason: str) -> None:
 
 
 def test_an_unloaded_model_has_ended(wire: Wire) -> None:
-    """Its session goes on, and so do the session's other runs."""
+    """Its session stays active, and so do the session's other runs."""
     session = wire.session()
     gone, other = wire.model(session, 0), wire.model(session, 1)
     wire.result(wire.post("unload_model", model_id=gone.model_id))

@@ -226,7 +226,7 @@ def test_data_without_spans_or_with_half_of_them_is_refused(recorded: Sampled) -
 
 
 def test_an_advantage_of_a_token_that_was_not_sampled_is_refused(recorded: Sampled) -> None:
-    """It would have no effect, which nobody would notice."""
+    """It would silently have no effect."""
     made = recorded.datum(0, [1.0] * 4)
     made["loss_fn_inputs"]["advantages"]["data"][1] = 0.5
     assert "is 0.5 at position 1" in refusal(recorded.model, made)

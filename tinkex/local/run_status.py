@@ -1,4 +1,4 @@
-"""What became of a training run, and what people call it."""
+"""The state, the name and the labels of a training run."""
 
 from attrs import frozen
 

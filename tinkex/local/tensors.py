@@ -35,7 +35,7 @@ def prompt_tokens(
 
 
 def is_text(chunk: Any) -> bool:
-    """Say whether a chunk holds tokens, and not an image or audio."""
+    """Return whether a chunk holds tokens, and not an image or audio."""
     return getattr(chunk, "tokens", None) is not None
 
 

@@ -75,7 +75,7 @@ class Turns:
                 self._release()
 
     def skip_gap(self, after_s: float) -> None:
-        """Go on with what has been held back for so long behind numbers that have not arrived.
+        """Release what has been held back for so long behind numbers that have not arrived.
 
         Clients send a request only when those before it were accepted or given up, so what is still
         missing will not come.
@@ -85,7 +85,7 @@ class Turns:
                 return
             first = min(self._held)
             logger.warning(
-                "seq_id %d to %d of a model never arrived; going on without them",
+                "seq_id %d to %d of a model never arrived; later requests continue without them",
                 self._next,
                 first - 1,
             )

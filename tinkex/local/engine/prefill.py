@@ -130,7 +130,7 @@ def _run(
 def _score(
     network: Network, trace: Trace, row: int, prompt: Array, answers: list[_Answer], arena: Arena
 ) -> None:
-    """Let each answer take what it needs of the log-softmax at every position but the last."""
+    """Compute the log-softmax at every position but the last, and fill the answers from it."""
     begin = row * trace.shape[1]
     normed, _ = final_norm(network, trace.out[begin : begin + len(prompt) - 1], arena)
     widest = max(answer.query.topk for answer in answers)
