@@ -16,6 +16,7 @@ from tinkex._version import __version__
 from tinkex.errors import (
     ApiError,
     Category,
+    ConflictError,
     ConnectError,
     DecodeError,
     ProxyError,
@@ -139,9 +140,9 @@ def api_error(response: Response, what: str) -> ApiError:
     body = _decoded(response.content)
     text = redact(_text_of(response.content))
     said = safe_text(message_of(body)) or _start(text) or safe_text(response.reason_phrase)
-    hint = _hint(status)
+    kind = api_error_class(status, body.get("code"))
+    hint = _hint(409 if kind is ConflictError else status)
     message = f"{what} was answered with HTTP {status}: {said}" + (f" — {hint}" if hint else "")
-    kind = api_error_class(status)
     if status in (400, 426) and _OUTDATED.search(said):
         kind = VersionNotSupportedError
         message = (
