@@ -15,7 +15,7 @@ VERSION_TESTS := tests --ignore=tests/codegen --ignore=tests/spec --ignore=tests
 # torch and jax are large; without them their tests skip: make test-lowest WITH=,torch,jax
 WITH ?=
 VERSION_NEEDS := --editable '.[local,cli,hub,chat,zstd,vision,progress,plot,otel$(WITH)]' \
-	pytest pytest-timeout hypothesis jsonschema protobuf tiktoken opentelemetry-sdk
+	pytest pytest-timeout hypercorn hypothesis jsonschema protobuf tiktoken opentelemetry-sdk
 # $(call test_versions,<venv>,<which versions, as options of pip install>)
 define test_versions
 @$(PYTHON) -m venv $(1)

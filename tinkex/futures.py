@@ -307,11 +307,14 @@ class Unfinished:
         """Begin a future's work, from any thread."""
         loop.call_soon(self._start, future)
 
-    def close(self, error: Callable[[], Exception]) -> None:
+    def fail(self, error: Callable[[], Exception]) -> None:
         """Fail each future, and each that comes later, with an error of its own."""
         self._error = error
         for future in list(self._futures):
             future._fail(error())
+
+    def cancel(self) -> None:
+        """End what is still done for futures that nobody waits for any more."""
         loop.call_soon(self._cancel)
 
     def _start(self, future: Future[Any]) -> None:
@@ -319,7 +322,7 @@ class Unfinished:
             future._fail(self._error())
         elif not future.cancelled():
             running = future._run(self._futures)
-            self._futures[future] = asyncio.get_running_loop().create_task(running)
+            self._futures[future] = loop.create_task(running)
 
     def _cancel(self) -> None:
         for future, task in list(self._futures.items()):

@@ -281,14 +281,18 @@ class Session:
             self._stop.set()
         atexit.unregister(self._close_at_exit)
         termination.unwatch(self)
-        self.unfinished.close(self._closed_error)
+        self.unfinished.fail(self._closed_error)
         loop.call_soon(self._stop_beating)
         # Last events and farewell share one deadline.
         until = self.transport.clock.now() + FINISH_TIMEOUT
-        if self.telemetry is not None:
-            self.telemetry.stop(FINISH_TIMEOUT / 2)
-        if self.heartbeat.is_alive:
-            self._finish(reason, detail, max(0.1, until - self.transport.clock.now()))
+        try:
+            if self.telemetry is not None:
+                self.telemetry.stop(FINISH_TIMEOUT / 2)
+            if self.heartbeat.is_alive:
+                self._finish(reason, detail, max(0.1, until - self.transport.clock.now()))
+        finally:
+            # Thousands of polls that end at once would keep the server from hearing the farewell.
+            self.unfinished.cancel()
 
     def _stop_beating(self) -> None:
         if self._heartbeat_task is not None:

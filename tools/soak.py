@@ -5,14 +5,18 @@
     python tools/soak.py --seed 4           the same faults and kills again, as far as time allows
 
 Three processes: this one kills the other two, a local server that misbehaves as `tinkex.testing` can,
-and a training program of a few lines around `tinkex.recovery.resumable`. Both are started again
-whenever they have died. In the end the last checkpoint, optimizer included, must be the same to the
-last bit as that of as many steps against a server that nothing happens to.
+and a program of a few lines around `tinkex.recovery.resumable` that trains two models in two threads,
+while a third one samples and downloads checkpoints. Both are started again whenever they have died.
+Between them, in this process, lies a network that loses, delays, cuts, denies and repeats requests.
+In the end the last checkpoint of each model, optimizer included, must be the same to the last bit as that
+of as many steps against a server that nothing happens to, and so must samples and downloads. Too few
+faults are a failure too.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import signal
@@ -23,7 +27,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,6 +40,10 @@ from tinkex.local import LocalServer
 from tinkex.recovery import RecoveryEvent, RecoveryPolicy, read_run, resumable
 from tinkex.testing import Fault
 
+# The network is the tests'.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from support.chaos import ChaosProxy, Plan, chaos
+
 MODEL = "tinkex/nano"
 LORA: dict[str, Any] = {"rank": 4, "seed": 11}
 ADAM = tinkex.AdamParams(learning_rate=1e-3)
@@ -43,9 +52,15 @@ CANARY = "tml-soak-0123456789abcdef"
 PATIENCE = 180.0
 
 
-def batch(step: int) -> list[tinkex.Datum]:
-    """Return the data of a step, which depend on its number alone."""
-    rng = np.random.default_rng(step)
+RUNS = 2
+# Faults a minute, of the server and of the network, with fewer of which nothing was shown.
+LEAST_FAULTS = {"server": 5, "network": 20}
+PROMPTS = [tinkex.ModelInput.from_ints([1, n]) for n in range(2, 10)]
+
+
+def batch(run: int, step: int) -> list[tinkex.Datum]:
+    """Return the data of a step, which depend on run and number alone."""
+    rng = np.random.default_rng((run, step))
     data = []
     for length in rng.integers(4, 20, size=3):
         tokens = rng.integers(1, 900, length).tolist()
@@ -54,36 +69,87 @@ def batch(step: int) -> list[tinkex.Datum]:
     return data
 
 
+def sampled(sampler: tinkex.SamplingClient) -> list[list[int]]:
+    """Return what follows each of the prompts, which nothing but the weights decides."""
+    params = tinkex.SamplingParams(max_tokens=4, temperature=0.0)
+    futures = [sampler.sample(prompt, 1, params) for prompt in PROMPTS]
+    return [list(future.result(120).sequences[0].tokens) for future in futures]
+
+
 # The three programs.
 
 
 def train(folder: Path, url: str) -> None:
-    """Train until there is a file named "stop" in the folder, and save."""
+    """Train two models until there is a file named "stop" in the folder, and save."""
     tinkex.enable_logging("info")
-    policy = RecoveryPolicy(enabled=True, max_attempts=50, backoff=0.1, max_backoff=2.0)
+    over = threading.Event()
     with (
         folder.joinpath("events.jsonl").open("a", buffering=1) as events,
         tinkex.events.subscribe(lambda event: _note(events, event.name), RecoveryEvent),
-        tinkex.ServiceClient(base_url=url, api_key=CANARY, timeout=10) as service,
-        resumable(
-            folder / "run",
-            service,
-            base_model=MODEL,
-            checkpoint_every=10,
-            ttl=3600,
-            policy=policy,
-            **LORA,
-        ) as run,
+        ThreadPoolExecutor(RUNS + 1) as pool,
+        ExitStack() as services,
     ):
+        # They are closed before the threads are waited for, so a program that is to end does.
+        clients = [
+            services.enter_context(tinkex.ServiceClient(base_url=url, api_key=CANARY, timeout=10))
+            for _ in range(RUNS)
+        ]
+        services.callback(over.set)
+        watching = pool.submit(watch, folder, url, events, over)
+        runs = [pool.submit(train_one, folder, events, n, clients[n]) for n in range(RUNS)]
+        for ended in as_completed(runs):
+            ended.result()
+        over.set()
+        watching.result()
+
+
+def train_one(folder: Path, events: IO[str], number: int, service: tinkex.ServiceClient) -> None:
+    """Train one of the models."""
+    policy = RecoveryPolicy(enabled=True, max_attempts=50, backoff=0.1, max_backoff=2.0)
+    with resumable(
+        folder / f"run-{number}",
+        service,
+        base_model=MODEL,
+        checkpoint_every=10,
+        ttl=3600,
+        policy=policy,
+        **LORA,
+    ) as run:
         _note(events, "program", resumed_from=run.resumed_from)
         for step in run.steps(10**9):
             with step:
-                gradients, update = run.training.train_step(batch(step), "cross_entropy", ADAM)
+                data = batch(number, int(step))
+                gradients, update = run.training.train_step(data, "cross_entropy", ADAM)
                 run.record(loss=gradients.result().loss)
                 update.result()
-                _note(events, "step", step=int(step), model=run.training.model_id)
+                _note(events, "step", run=number, step=int(step), model=run.training.model_id)
                 if folder.joinpath("stop").exists():
                     break
+
+
+def watch(folder: Path, url: str, events: IO[str], over: threading.Event) -> None:
+    """Sample, and download the newest checkpoints, as long as there is training."""
+    seen: set[str] = set()
+    while not over.wait(0.1):
+        try:
+            with tinkex.ServiceClient(base_url=url, api_key=CANARY, timeout=10) as service:
+                sampler = service.create_sampling_client(base_model=MODEL)
+                while not over.wait(0.2):
+                    _note(events, "sampled", tokens=sampled(sampler))
+                    for path in _newest(folder) - seen:
+                        _note(
+                            events, "downloaded", path=path,
+                            digest=digest(weights(service, path, folder / "live")),
+                        )  # fmt: skip
+                        seen.add(path)
+        except tinkex.errors.TinkexError as error:
+            # The server lost the session, or was away for long.
+            _note(events, "watched anew", error=type(error).__name__)
+
+
+def _newest(folder: Path) -> set[str]:
+    records = [read_run(folder / f"run-{number}") for number in range(RUNS)]
+    return {record.checkpoints[-1].path for record in records if record and record.checkpoints}
 
 
 def serve(folder: Path, port: int, seed: int) -> None:
@@ -103,17 +169,21 @@ def serve(folder: Path, port: int, seed: int) -> None:
                 _note(log, kind_of(one.fault), operation=one.operation)
 
 
-def calm(folder: Path, steps: int) -> dict[str, np.ndarray]:
-    """Return the weights of as many steps that nothing happens to, without `tinkex.recovery`."""
+def calm(folder: Path, number: int, steps: int) -> tuple[dict[str, np.ndarray], list[list[int]]]:
+    """Return the weights of as many steps that nothing happens to, without `tinkex.recovery`.
+
+    With them come samples of the base model.
+    """
     with (
-        LocalServer(folder / "calm") as server,
+        LocalServer(folder / f"calm-{number}") as server,
         tinkex.ServiceClient(base_url=server.base_url) as service,
     ):
         training = service.create_lora_training_client(MODEL, **LORA)
         for step in range(steps):
-            training.train_step(batch(step), "cross_entropy", ADAM)[1].result()
+            training.train_step(batch(number, step), "cross_entropy", ADAM)[1].result()
         path = training.save_state("end").result().path
-        return weights(service, str(path), folder)
+        tokens = sampled(service.create_sampling_client(base_model=MODEL))
+        return weights(service, str(path), folder / f"calm-{number}"), tokens
 
 
 # What goes wrong.
@@ -223,8 +293,10 @@ class Program:
 
 
 @contextmanager
-def programs(folder: Path, chance: random.Random) -> Iterator[tuple[Program, Program]]:
-    """Run server and training for a block."""
+def programs(
+    folder: Path, chance: random.Random, plan: Plan
+) -> Iterator[tuple[Program, Program, ChaosProxy]]:
+    """Run server, network and training for a block."""
     with (folder / "server.log").open("a") as heard, (folder / "train.log").open("a") as said:
         port = 0
 
@@ -240,15 +312,14 @@ def programs(folder: Path, chance: random.Random) -> Iterator[tuple[Program, Pro
 
         server = Program(heard, serving, speaks=True)
         try:
-            url = server.line
-            port = int(url.rpartition(":")[2])
-            training = Program(
-                said, lambda: ["--train", url, "--folder", str(folder)], speaks=False
-            )
-            try:
-                yield server, training
-            finally:
-                training.end()
+            port = int(server.line.rpartition(":")[2])
+            with chaos(server.line, plan) as network:
+                arguments = ["--train", network.url, "--folder", str(folder)]
+                training = Program(said, lambda: arguments, speaks=False)
+                try:
+                    yield server, training, network
+                finally:
+                    training.end()
         finally:
             server.end()
 
@@ -305,7 +376,7 @@ def finish(server: Program, training: Program, folder: Path) -> None:
 def weights(service: tinkex.ServiceClient, path: str, folder: Path) -> dict[str, np.ndarray]:
     """Return the tensors of a checkpoint, with the optimizer's."""
     rest = service.create_rest_client()
-    got = rest.download_checkpoint(path, folder / "downloads")
+    got = rest.download_checkpoint(path, folder, force=True)
     return {
         f"{file.name}:{name}": tensor
         for file in sorted(got.folder.glob("*.safetensors"))
@@ -320,48 +391,94 @@ def differing(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> lis
     return [name for name in ours if ours[name].tobytes() != theirs[name].tobytes()]
 
 
-def report(folder: Path, done: Counter[str], starts: tuple[int, int], steps: int) -> None:
-    """Print what happened."""
-    events = [json.loads(line) for line in _lines(folder / "events.jsonl")]
-    names = Counter(event["name"] for event in events)
+def digest(tensors: dict[str, np.ndarray]) -> str:
+    """Return what tells one checkpoint's tensors from another's."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode() + tensors[name].tobytes())
+    return found.hexdigest()
+
+
+def report(
+    folder: Path,
+    done: Counter[str],
+    starts: tuple[int, int],
+    steps: int,
+    network: Counter[str],
+    seconds: float,
+) -> list[str]:
+    """Print what happened; return what was too little of it."""
+    names = Counter(event["name"] for event in _events(folder))
     played = Counter(json.loads(line)["name"] for line in _lines(folder / "faults.jsonl"))
     print(f"  steps             {steps:,}, and {max(0, names['step'] - steps):,} done again")
+    print(f"  beside them       {names['sampled']:,} times {len(PROMPTS)} samples, ", end="")
+    print(f"{names['downloaded']:,} downloads")
     print(f"  done to them      {_shown(done)}")
-    print(f"  faults played     {sum(played.values()):,}: {_shown(played)}")
+    print(f"  server's faults   {played.total():,}: {_shown(played)}")
+    print(f"  network's faults  {network.total():,}: {_shown(network)}")
     print(f"  started           server {starts[0]} times, program {starts[1]} times")
     print(
         f"  brought back      {names['tinkex.recovery.completed']} times within the program, "
         f"in {names['tinkex.recovery.started']} attempts"
     )
+    lacking = [name for name in ("sampled", "downloaded") if not names[name]]
+    minutes = seconds / 60
+    for what, count in (("server", played.total()), ("network", network.total())):
+        if count < LEAST_FAULTS[what] * minutes:
+            lacking.append(f"faults of the {what}")
+    return lacking
 
 
 def soak(folder: Path, seconds: float, seed: int) -> int:
     """Do it all; return the status to exit with."""
     chance = random.Random(seed)
     print(f"soak: {seconds:g} s, seed {seed}, in {folder}", flush=True)
-    with programs(folder, chance) as (server, training):
+    with programs(folder, chance, Plan(seed, share=0.1)) as (server, training, network):
         done = torment(server, training, chance, seconds)
         finish(server, training, folder)
         starts = server.starts, training.starts
-    record = read_run(folder / "run")
-    if record is None or not record.checkpoints:
+    records = [read_run(folder / f"run-{number}") for number in range(RUNS)]
+    if not all(record is not None and record.checkpoints for record in records):
         print("  no checkpoint was ever made")
         return 1
-    last = record.checkpoints[-1]
+    last = [record.checkpoints[-1] for record in records if record is not None]
     with (
         LocalServer(folder / "data") as quiet,
         tinkex.ServiceClient(base_url=quiet.base_url) as service,
     ):
-        ours = weights(service, last.path, folder)
-    report(folder, done, starts, last.step)
-    wrong = differing(ours, calm(folder, last.step))
+        ours = [weights(service, one.path, folder / "downloads") for one in last]
+        wrong = wrong_downloads(folder, service)
+    lacking = report(folder, done, starts, sum(one.step for one in last), network.played, seconds)
+    for number, one in enumerate(last):
+        theirs, tokens = calm(folder, number, one.step)
+        wrong += [f"run {number}: {name}" for name in differing(ours[number], theirs)]
+    if any(event["tokens"] != tokens for event in _events(folder) if event["name"] == "sampled"):
+        wrong.append("samples")
     leaks = [file.name for file in folder.glob("*.*l*") if CANARY in file.read_text()]
     print(f"  key in a log      {', '.join(leaks) or 'no'}")
+    print(f"  too few           {', '.join(lacking) or 'nothing'}")
     if wrong:
         print(f"  weights           DIFFER from those of a calm run: {', '.join(wrong)}")
     else:
-        print(f"  weights           {len(ours)} tensors, the same to the last bit as a calm run's")
-    return 1 if wrong or leaks else 0
+        count = sum(len(each) for each in ours)
+        print(f"  weights           {count} tensors, the same to the last bit as a calm run's")
+    return 1 if wrong or leaks or lacking else 0
+
+
+def wrong_downloads(folder: Path, service: tinkex.ServiceClient) -> list[str]:
+    """Return the checkpoints that were downloaded under faults and are not what the server has."""
+    there = {one.tinker_path for one in service.create_rest_client().iter_user_checkpoints()}
+    return [
+        event["path"]
+        for event in _events(folder)
+        if event["name"] == "downloaded"
+        and event["path"] in there
+        and event["digest"] != digest(weights(service, event["path"], folder / "downloads"))
+    ]
+
+
+def _events(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in _lines(folder / "events.jsonl")]
 
 
 def _note(file: IO[str], name: str, **more: object) -> None:

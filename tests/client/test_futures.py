@@ -42,7 +42,8 @@ PAUSED = {**TRY_AGAIN, "queue_state": "paused_rate_limit", "queue_state_reason":
 def unfinished() -> Iterator[Unfinished]:
     unfinished = Unfinished()
     yield unfinished
-    unfinished.close(lambda: ClientClosedError("the test is over"))
+    unfinished.fail(lambda: ClientClosedError("the test is over"))
+    unfinished.cancel()
 
 
 Make = Callable[..., Future[Any]]

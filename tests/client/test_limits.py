@@ -47,7 +47,7 @@ def test_the_servers_hints_stand_between_settings_and_defaults(
     session = Session(make_transport(chunk_len=5))
     session.close()
     assert session.limits == Limits(
-        chunk_len=5, chunk_bytes=70, samples_in_flight=1000, prompt_bytes=123, response_bytes=456
+        chunk_len=5, chunk_bytes=70, samples_in_flight=2000, prompt_bytes=123, response_bytes=456
     )
     assert session.limits.sources == {
         "chunk_len": "argument",

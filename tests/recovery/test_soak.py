@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import soak
 
 SOAK = Path(__file__).parents[2] / "tools" / "soak.py"
 SECONDS = float(os.environ.get("TINKEX_SOAK_SECONDS", "60"))
@@ -25,4 +27,15 @@ def test_training_under_faults_and_kills_ends_in_the_weights_of_a_calm_run(tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the same to the last bit as a calm run's" in done.stdout
     assert "key in a log      no" in done.stdout
+    assert "too few           nothing" in done.stdout
     print(done.stdout)
+
+
+def test_a_soak_in_which_too_little_happened_is_none(tmp_path: Path) -> None:
+    """Without faults, samples or downloads nothing was shown, and what was lacking is named."""
+    nothing: Counter[str] = Counter()
+    lacking = soak.report(tmp_path, nothing, (1, 1), 100, Counter(lost=19), 60.0)
+    assert lacking == ["sampled", "downloaded", "faults of the server", "faults of the network"]
+    assert "faults of the network" not in soak.report(
+        tmp_path, nothing, (1, 1), 100, Counter(lost=20), 60.0
+    )

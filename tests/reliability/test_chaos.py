@@ -125,6 +125,7 @@ def test_one_blip_that_hits_four_hundred_samples_fails_none(server: LocalServer)
         assert network.played["unanswered"] == 400
 
 
+@pytest.mark.holds("F45")
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_threads_on_a_bad_network_train_the_weights_of_a_good_one(

@@ -12,10 +12,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.archives import checkpoint
+from support.held_server import held_server
+from support.nano import nano_url
 from support.raw_server import RawServer
 from support.stuck_server import StuckServer, stuck_server
 
@@ -29,16 +32,40 @@ import tinkex
 service = tinkex.ServiceClient(base_url={url!r})
 """
 TRAINING = 'training = service.create_lora_training_client("B")\n'
+MANY = """
+sampler = service.create_sampling_client(base_model="B")
+prompt = tinkex.ModelInput.from_ints([1])
+futures = [sampler.sample(prompt, 1, tinkex.SamplingParams()) for _ in range(2000)]
+sys.stdin.readline()
+print(time.process_time(), flush=True)
+"""
 # As shells count it: 128 + SIGINT.
 INTERRUPTED = -signal.SIGINT
 
 
-def start(url: str, program: str, *options: str) -> subprocess.Popen[str]:
+started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_on() -> Iterator[None]:
+    yield
+    for program in started:
+        program.kill()
+        program.wait()
+        for pipe in (program.stdin, program.stdout, program.stderr):
+            assert pipe is not None
+            pipe.close()
+    started.clear()
+
+
+def start(url: str, program: str, *options: str, **variables: str) -> subprocess.Popen[str]:
     code = BEGIN.format(url=url) + textwrap.dedent(program)
-    return subprocess.Popen(
+    started.append(subprocess.Popen(
         [sys.executable, *options, "-c", code],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        env={**os.environ, **variables},
+    ))  # fmt: skip
+    return started[-1]
 
 
 def ended(program: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -280,6 +307,37 @@ def test_a_program_that_ends_waits_for_no_result(program: str, reason: list[str]
 
 
 @pytest.mark.holds("F29")
+@pytest.mark.slow
+@pytest.mark.parametrize("last", ["", "service.close()"])
+def test_a_program_with_two_thousand_samples_in_flight_ends_within_a_second(last: str) -> None:
+    """Each poll is held for an hour; with close() or without, the program does not wait.
+
+    What it computes to end is measured: the time that others take from it is not its own.
+    """
+    with held_server(3600) as server:
+        program = start(server.url, MANY + last)
+        facts = server.facts(held=2000)
+        assert facts["held"] == 2000
+        assert program.stdin is not None
+        assert program.stderr is not None
+        assert program.stdout is not None
+        program.stdin.write("go\n")
+        program.stdin.close()
+        began = time.monotonic()
+        messages = program.stderr.read()
+        _, status, used = os.wait4(program.pid, 0)
+        took = time.monotonic() - began
+        program.returncode = os.waitstatus_to_exitcode(status)
+        facts = server.facts()
+    assert (program.returncode, messages) == (0, "")
+    assert facts["finish"] == 1
+    before = float(program.stdout.read())
+    assert used.ru_utime + used.ru_stime - before < 1
+    # A wait that ends by a time-out of ours (2 s, 5 s) would show here.
+    assert took < 5
+
+
+@pytest.mark.holds("F29")
 @pytest.mark.parametrize("last", ["", "os.kill(os.getpid(), signal.SIGTERM)"])
 def test_a_server_that_takes_no_farewell_does_not_keep_a_program(last: str) -> None:
     """The farewell has a time of its own; the session expires at the server."""
@@ -292,21 +350,91 @@ def test_a_server_that_takes_no_farewell_does_not_keep_a_program(last: str) -> N
 @pytest.mark.holds("F29")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
-    """The child is told so in one sentence and ends without a farewell; the parent goes on."""
+    """Each old object tells the child so in one sentence, a new client works, and the parent goes on."""
     with stuck_server() as server:
         program = TRAINING + textwrap.dedent("""
+            sampler = service.create_sampling_client(base_model="B")
+            prompt, params = tinkex.ModelInput.from_ints([1]), tinkex.SamplingParams()
             training.optim_step().result()
+            print("ready", flush=True)
+            sys.stdin.readline()
+            held = training.optim_step()
             child = os.fork()
             if child == 0:
-                try:
-                    training.optim_step()
-                except tinkex.errors.ClientClosedError as error:
-                    print("forked" in str(error), flush=True)
+                for call in (
+                    training.optim_step,
+                    held.result,
+                    held.exception,
+                    lambda: tinkex.wait([held]),
+                    lambda: list(tinkex.as_completed([held])),
+                    lambda: sampler.sample(prompt, 1, params).result(),
+                    lambda: next(iter(sampler.sample_stream(prompt, params))),
+                    service.create_rest_client().list_training_runs,
+                    lambda: service.create_sampling_client(base_model="B"),
+                ):
+                    try:
+                        call()
+                    except tinkex.errors.ClientClosedError as error:
+                        print("forked" in str(error), flush=True)
+                with tinkex.ServiceClient(base_url=service.base_url) as new:
+                    new.create_lora_training_client("B").optim_step()
                 sys.exit(7)
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-            print(training.optim_step().result().metrics)
+            sys.stdin.readline()
+            print(held.result().metrics)
             """)
-        status, out, messages = ended(start(server.url, program))
-        assert (status, out) == (0, "True\n7\n{}\n"), messages
-        assert finishes(server) == ["success"]
-        assert [body["seq_id"] for body in server.bodies("optim_step")] == [1, 2]
+        child = start(server.url, program)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        server.holds = {"retrieve_future": 2}
+        child.stdin.write("go\n")
+        child.stdin.flush()
+        assert [child.stdout.readline() for _ in range(9)] == ["True\n"] * 9
+        assert child.stdout.readline() == "7\n"
+        server.holds = {}
+        server.ended.set()
+        child.stdin.write("go\n")
+        status, out, messages = ended(child)
+    assert (status, out) == (0, "{}\n"), messages
+    assert finishes(server) == ["success", "success"]
+    assert [body["seq_id"] for body in server.bodies("optim_step")] == [1, 2, 1]
+
+
+WHOLE = """
+service.create_rest_client().list_training_runs()
+training = service.create_lora_training_client(base_model="tinkex/nano", rank=4)
+datum = tinkex.Datum(
+    tinkex.ModelInput.from_ints([1, 2]), {"target_tokens": [2, 3], "weights": [1.0, 1.0]}
+)
+for future in training.train_step([datum], "cross_entropy"):
+    future.result()
+sampler = training.save_weights_and_get_sampling_client()
+prompt, params = tinkex.ModelInput.from_ints([1]), tinkex.SamplingParams(max_tokens=3)
+futures = [sampler.sample(prompt, 1, params) for _ in range(20)]
+tinkex.wait(futures)
+list(sampler.sample_many([prompt] * 3, 1, params))
+assert list(sampler.sample_stream(prompt, params))
+stream = sampler.sample_stream(prompt, params)
+next(stream)
+stream.close()
+async def wait():
+    await sampler.sample(prompt, 1, params)
+import asyncio, tempfile
+asyncio.run(wait())
+path = training.save_state("w").result().path
+with tempfile.TemporaryDirectory() as folder:
+    service.create_rest_client().download_checkpoint(path, folder)
+"""
+
+
+@pytest.mark.holds("F29")
+@pytest.mark.parametrize(
+    "last",
+    ["", "service.close()", "del sampler, training, service, futures, stream\ngc.collect()"],
+    ids=["left open", "closed", "deleted"],
+)
+def test_a_whole_session_warns_of_nothing(last: str) -> None:
+    """In development mode, with warnings as errors: no socket, thread, task or coroutine is left."""
+    status, out, messages = ended(start(nano_url(), WHOLE + last, "-X", "dev", "-W", "error"))
+    assert (status, out, messages) == (0, "", "")

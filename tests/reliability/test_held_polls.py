@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from reliability.conftest import MakeTransport
+from support import calls
 from support.certificates import Authority
+from support.clock import FakeClock
 from support.held_server import held_server
+from support.http2_server import http2_server
+from support.raw_server import BODY
 
 from tinkex import ModelInput, SamplingParams, ServiceClient
 
@@ -14,17 +19,47 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
-def test_more_samples_than_the_server_allows_streams_all_come(authority: Authority) -> None:
-    """300 at once where 100 may be open: who finds no room waits, and no poll is cut by us."""
-    certificate = authority.sign("held")
-    with held_server(0.2, certificate, authority.bundle, streams=100) as server:
-        with ServiceClient(base_url=server.url, verify=str(authority.bundle)) as service:
-            sampler = service.create_sampling_client(base_model="B")
-            prompt, params = ModelInput.from_ints([1]), SamplingParams(max_tokens=1)
-            futures = [sampler.sample(prompt, 1, params) for _ in range(300)]
-            tokens = [list(future.result(60).sequences[0].tokens) for future in futures]
+@pytest.mark.holds("F43")
+@pytest.mark.parametrize("streams", [100, 20, None])
+def test_three_hundred_samples_come_over_few_streams(
+    authority: Authority, streams: int | None
+) -> None:
+    """Over HTTP/2 who finds no room waits, at no cost of patience; None: HTTP/1.1 in the clear.
+
+    No poll is cut by us, and nothing is sent twice.
+    """
+    certificate = None if streams is None else authority.sign("held")
+    bundle = None if streams is None else authority.bundle
+    with (
+        held_server(0.2, certificate, bundle, streams=streams or 0) as server,
+        ServiceClient(base_url=server.url, verify=str(authority.bundle)) as service,
+    ):
+        sampler = service.create_sampling_client(base_model="B")
+        prompt, params = ModelInput.from_ints([1]), SamplingParams(max_tokens=1)
+        futures = [sampler.sample(prompt, 1, params) for _ in range(300)]
+        tokens = [list(future.result(60).sequences[0].tokens) for future in futures]
         facts = server.facts()
-    print(facts)
     assert tokens == [[7]] * 300
     assert facts.get("cut", 0) == 0
-    assert facts["most held"] <= 100
+    assert (facts["asample"], facts["retrieve_future"]) == (300, 600)
+    if streams is not None:
+        assert facts["http/2"] >= 900
+
+
+@pytest.mark.parametrize("carrier", ["pyqwest"], indirect=True)
+@pytest.mark.parametrize("way", ["one stream at a time", "all of a connection"])
+def test_refused_requests_are_sent_again_whatever_they_are(
+    authority: Authority, connect: MakeTransport, clock: FakeClock, way: str
+) -> None:
+    """The server certainly did nothing: also what must not be repeated is, at no cost of patience."""
+    with http2_server(authority.sign("refusing")) as server:
+        transport = connect(server.url, verify=str(authority.bundle))
+        transport.send(calls.read())
+        server.leaves_early = way == "all of a connection"
+        server.refusals = 1 if server.leaves_early else 20
+        before = transport.budget.tokens
+        response = transport.send(calls.publish())
+        assert (response.content, response.retries) == (BODY, 0)
+        assert transport.budget.tokens >= before
+        assert clock.slept == []
+    assert server.refusals == 0

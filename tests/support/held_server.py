@@ -42,7 +42,6 @@ class App:
         self._ids = itertools.count()
         self._polls: Counter[str] = Counter()
         self._changed = asyncio.Condition()
-        self._clients: set[Any] = set()
         self.facts: Counter[str] = Counter()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -51,11 +50,12 @@ class App:
         body = b""
         while (part := await receive()).get("more_body"):
             body += part["body"]
-        body += part.get("body", b"")
+        if part["type"] == "http.disconnect":
+            return
+        body += part["body"]
         name = scope["path"].rpartition("/")[2]
-        await self._note("http/" + scope["http_version"])
-        self._clients.add(scope["client"])
-        self.facts["connections"] = len(self._clients)
+        self.facts["http/" + scope["http_version"]] += 1
+        self.facts[name] += 1
         status, answer = 200, ANSWERS.get(name)
         if name == "asample":
             answer = {"request_id": f"r{next(self._ids)}"}
@@ -71,8 +71,9 @@ class App:
 
     async def _poll(self, request_id: str, receive: Any) -> tuple[int, Any]:
         self._polls[request_id] += 1
-        await self._note("held")
-        self.facts["most held"] = max(self.facts["most held"], self.facts["held"])
+        async with self._changed:
+            self.facts["held"] += 1
+            self._changed.notify_all()
         # All that can come of a request whose body is read is that its sender goes away.
         gone = asyncio.ensure_future(receive())
         await asyncio.wait([gone], timeout=self._hold)
@@ -83,11 +84,6 @@ class App:
         if self._polls[request_id] == 1:
             return 408, {"type": "try_again", "request_id": request_id, "queue_state": "active"}
         return 200, RESULT
-
-    async def _note(self, name: str) -> None:
-        async with self._changed:
-            self.facts[name] += 1
-            self._changed.notify_all()
 
     async def _told(self, held: int) -> Counter[str]:
         async with self._changed:
@@ -148,6 +144,7 @@ def main(number: str, hold: str, certificate: str = "", streams: str = "100") ->
     config.loglevel = "ERROR"
     config.backlog = 4096
     config.keep_alive_timeout = 600
+    config.keep_alive_max_requests = 1_000_000
     config.h2_max_concurrent_streams = int(streams)
     if certificate:
         config.certfile = config.keyfile = certificate

@@ -55,12 +55,18 @@ class Http2Server:
             state.initiate_connection()
             link.sendall(state.data_to_send())
             while data := link.recv(65536):
+                refused: set[int] = set()
                 for event in state.receive_data(data):
                     if isinstance(event, h2.events.RequestReceived) and self.refusals > 0:
+                        refused.add(event.stream_id)
                         self._refuse(state, event.stream_id)
-                    elif isinstance(event, h2.events.StreamEnded):
+                    elif isinstance(event, h2.events.StreamEnded) and (
+                        event.stream_id not in refused
+                    ):
                         self._answer(state, event.stream_id)
                 link.sendall(state.data_to_send())
+                if refused and self.leaves_early:
+                    return
 
     def _refuse(self, state: h2.connection.H2Connection, stream: int) -> None:
         self.refusals -= 1

@@ -126,7 +126,8 @@ def target_of(config: Config, request: Request) -> str:
     if not request.params and not config.default_query:
         return config.base_url + request.path
     asked = {name: _parameter(value) for name, value in request.params.items()}
-    return f"{config.base_url}{request.path}?{urlencode({**config.default_query, **asked})}"
+    query = urlencode({**config.default_query, **asked}, doseq=True)
+    return f"{config.base_url}{request.path}?{query}"
 
 
 def unsendable(headers: Mapping[str, str], where: str) -> TransportError:
@@ -376,7 +377,9 @@ def _reason(error: Exception) -> str:
     return _STAGE.sub("", _URL.sub("", str(error))) or type(error).__name__
 
 
-def _parameter(value: object) -> str:
+def _parameter(value: object) -> str | list[str]:
+    if isinstance(value, list | tuple):
+        return [str(_parameter(one)) for one in value]
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -72,7 +72,9 @@ class HttpxEngine:
                 auth=_KeyAuth(credentials),
                 # The loop bounds each attempt as a whole.
                 timeout=httpx.Timeout(None, connect=min(CONNECT_TIMEOUT, config.timeout)),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+                # A kept connection may hold bytes that nobody asked for, and httpx would read them as the
+                # response to the next request.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
                 follow_redirects=False,
                 event_hooks={"request": [_hide_query]},
                 verify=True if transport is not None else client_context(config),

@@ -45,6 +45,9 @@ log = logging.getLogger("tinkex.loop")
 # How long an interrupted call waits for its coroutine to clean up.
 CLEANUP_SECONDS = 0.5
 EXIT_SECONDS = 1.0
+# So often in a row, and so long after each other, no foreign thread is seen before the process ends.
+QUIET_LOOKS = 3
+LOOK_SECONDS = 0.003
 # Windows delivers Ctrl-C to a waiting main thread only between two waits.
 WAIT_SLICE = 0.2 if sys.platform == "win32" else None
 
@@ -74,7 +77,10 @@ class _Loop:
         for task in tasks:
             task.cancel()
         if tasks:
-            self.loop.run_until_complete(asyncio.wait(tasks, timeout=EXIT_SECONDS / 2))
+            ended = asyncio.wait(tasks, timeout=EXIT_SECONDS / 2)
+            for task in self.loop.run_until_complete(ended)[1]:
+                # The process ends, and asyncio would complain of each of thousands.
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
         self.loop.close()
 
     def stop(self) -> None:
@@ -121,7 +127,26 @@ def _stop_at_exit() -> None:
     with _lock:
         running, _current, _has_exited = _current, None, True
     if running is not None:
-        running.stop()
+        try:
+            running.stop()
+            _wait_for_foreign_threads()
+        except KeyboardInterrupt:
+            # The process ends at once, as asked for.
+            return
+
+
+def _wait_for_foreign_threads() -> None:
+    """Let pyqwest's threads leave Python before the interpreter finalizes.
+
+    They deliver results by calling into Python. One that is still in such a call then would be ended
+    there by Python, and end the whole process with an abort.
+    """
+    until = time.monotonic() + EXIT_SECONDS / 2
+    quiet = 0
+    while quiet < QUIET_LOOKS and time.monotonic() < until:
+        known = {thread.ident for thread in threading.enumerate()}
+        quiet = quiet + 1 if known.issuperset(sys._current_frames()) else 0
+        time.sleep(LOOK_SECONDS)  # noqa: TID251 - no test waits for the end of its process
 
 
 def _forget() -> None:
