@@ -1,0 +1,617 @@
+"""Bring schemas into the few forms that the generator reads right, or refuse them by their place.
+
+OpenAPI has many ways to say one thing, and openapi-python-client overlooks some of them without a
+word. Here each schema is rewritten: `nullable` and lists of types become unions with null, `allOf`
+is merged, enumerations hold values of one type, names of the same schema are one, and what only
+validates is dropped. What has no right form is refused.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+Schema: TypeAlias = dict[str, Any]
+Directions: TypeAlias = frozenset[str]
+
+PREFIX = "#/components/schemas/"
+EXPLICIT_NULL = "x-tinkex-explicit-null"
+TAGS = "x-tinkex-tags"
+TYPES = {"string", "integer", "number", "boolean", "object", "array", "null"}
+FORMATS = {"date", "date-time", "password", "binary"}
+ANNOTATIONS = ("description", "default", EXPLICIT_NULL)
+# What says which values there are; every other keyword only validates, or is for people.
+STRUCTURE = {
+    "$ref", "type", "format", "enum", "const", "properties", "patternProperties", "required",
+    "additionalProperties", "items", "prefixItems", "allOf", "anyOf", "oneOf",
+}  # fmt: skip
+UNREADABLE = ("$dynamicRef", "$recursiveRef")
+NULL = {"type": "null"}
+
+
+class GenerationError(Exception):
+    """The client cannot be generated; the message says what to do."""
+
+
+def refused(place: str, problem: str) -> GenerationError:
+    """Return the error for a place in the description."""
+    return GenerationError(f"{place}: {problem}")
+
+
+def references(node: Any) -> Iterator[str]:
+    """Yield every `$ref` in a part of the description, those in examples left out."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref" and isinstance(value, str):
+                yield value
+            elif key not in ("example", "examples"):
+                yield from references(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from references(item)
+
+
+class Schemas:
+    """The schemas under `components`, and the way to bring any schema into form."""
+
+    def __init__(self, components: Mapping[str, Any]) -> None:
+        self._raw = components
+        # Unions with a discriminator, base classes with one, and who is referred to: for the end.
+        self._unions: list[tuple[str, Mapping[str, Any], list[Schema]]] = []
+        self._bases: dict[str, str] = {}
+        self._referenced: set[str] = set()
+
+    def reachable(self, roots: Iterable[str]) -> set[str]:
+        """Return the names of all schemas that these references lead to."""
+        found: set[str] = set()
+        pending = [ref for ref in roots if ref.startswith(PREFIX)]
+        while pending:
+            name = pending.pop().removeprefix(PREFIX)
+            if name not in found:
+                found.add(name)
+                pending += [r for r in references(self._raw.get(name)) if r.startswith(PREFIX)]
+        return found
+
+    def components(self, requests: set[str], responses: set[str]) -> dict[str, Schema]:
+        """Return all components in form; the arguments name those that are sent and received."""
+        made = {}
+        for name, schema in self._raw.items():
+            directions = {"request"} if name in requests else set()
+            directions |= {"response"} if name in responses else set()
+            place = f"components.schemas.{name}"
+            if isinstance(schema, dict) and set(schema) & STRUCTURE == {"$ref"}:
+                self.resolved_name(schema["$ref"], place)
+                continue
+            made[name] = self.normal(schema, place, frozenset(directions))
+            if isinstance(schema, dict) and "discriminator" in schema and "properties" in made[name]:
+                self._bases[name] = place
+        return made
+
+    def finish(self, made: dict[str, Schema]) -> None:
+        """Check what only all schemas together tell, and tag the members of unions."""
+        self._refuse_base_classes()
+        for name in made:
+            self._refuse_cycle(name, made, ())
+        members = [
+            (place, discriminator, self._members(place, options, made))
+            for place, discriminator, options in self._unions
+        ]
+        for place, discriminator, names in members:
+            self._tag(place, discriminator, names, made)
+        for place, discriminator, names in members:
+            tag, seen = discriminator["propertyName"], dict[Any, str]()
+            for name in names:
+                for value in made[name][TAGS][tag]:
+                    if seen.setdefault(value, name) != name:
+                        raise refused(
+                            place, f"{tag} {value!r} stands for {seen[value]} and for {name}"
+                        )
+
+    # -- references ---------------------------------------------------------------------------
+
+    def resolved_name(self, reference: Any, place: str) -> str:
+        """Return the name of the schema that a reference means, through references to references."""
+        seen: list[str] = []
+        while True:
+            if not isinstance(reference, str) or not reference.startswith(PREFIX):
+                raise refused(place, f"refers to {reference!r}; only {PREFIX}... can be read")
+            name = reference.removeprefix(PREFIX).replace("~1", "/").replace("~0", "~")
+            if name not in self._raw:
+                raise refused(place, f"refers to {reference!r}, which is not there")
+            if name in seen:
+                raise refused(place, f"refers to {name}, which refers to nothing but itself")
+            seen.append(name)
+            target = self._raw[name]
+            if not isinstance(target, dict) or set(target) & STRUCTURE != {"$ref"}:
+                return name
+            reference = target["$ref"]
+
+    # -- one schema ---------------------------------------------------------------------------
+
+    def normal(self, schema: Any, place: str, directions: Directions = frozenset()) -> Schema:
+        """Return a schema in form; `directions` says whether it is sent, received or both."""
+        if schema is True:
+            return {}
+        if not isinstance(schema, dict):
+            raise refused(place, f"is {schema!r}, which no value fits or which is no schema")
+        for keyword in UNREADABLE:
+            if keyword in schema:
+                raise refused(place, f"{keyword} cannot be read; write the schema out")
+        annotations = {key: schema[key] for key in ANNOTATIONS if schema.get(key) is not None}
+        body = {key: schema[key] for key in schema if key in STRUCTURE or key == "discriminator"}
+        made = self._body(body, place, directions)
+        if schema.get("nullable") is True:
+            made = with_null(made)
+        return self._annotated(made, annotations, place)
+
+    def _annotated(self, made: Schema, annotations: Schema, place: str) -> Schema:
+        if "default" in annotations:
+            annotations["default"] = self._default(annotations["default"], made, place)
+            if annotations["default"] is None:
+                del annotations["default"]
+        if annotations and "$ref" in made:
+            # The generator drops what stands beside a reference; beside a union of one it stays.
+            made = {"anyOf": [made]}
+        return {**made, **annotations}
+
+    def _body(self, schema: Schema, place: str, directions: Directions) -> Schema:
+        if "$ref" in schema and len(schema) > 1:
+            reference = schema.pop("$ref")
+            schema = {"allOf": [{"$ref": reference}, schema]}
+        if "allOf" in schema:
+            schema = self._without_all_of(schema, place)
+        if "$ref" in schema:
+            name = self.resolved_name(schema["$ref"], place)
+            self._referenced.add(name)
+            return {"$ref": PREFIX + name}
+        options = self._options(schema, place)
+        if options is not None:
+            return self._union(schema, options, place, directions)
+        types = self._types(schema, place)
+        if "const" in schema:
+            return self._constant(schema["const"], types, place)
+        if "enum" in schema:
+            return self._enumeration(schema["enum"], types, place)
+        made: Schema = {"type": types[0] if len(types) == 1 else types} if types else {}
+        if "object" in types:
+            made.update(self._object(schema, place, directions))
+        if "array" in types:
+            made.update(self._array(schema, place, directions))
+        if "string" in types and schema.get("format") in FORMATS:
+            made["format"] = schema["format"]
+        return made
+
+    def _types(self, schema: Schema, place: str) -> list[str]:
+        types = schema.get("type")
+        if types is None:
+            if "enum" in schema or "const" in schema:
+                return []
+            if {"properties", "patternProperties", "additionalProperties"} & set(schema):
+                return ["object"]
+            return ["array"] if {"items", "prefixItems"} & set(schema) else []
+        types = types if isinstance(types, list) else [types]
+        for name in types:
+            if name not in TYPES:
+                raise refused(place, f"{name!r} is no type; the types are {', '.join(sorted(TYPES))}")
+        return list(dict.fromkeys(types))
+
+    def _object(self, schema: Schema, place: str, directions: Directions) -> Schema:
+        described = schema.get("properties") or {}
+        required = list(dict.fromkeys(schema.get("required") or []))
+        properties = {}
+        for name, child in described.items():
+            where = f"{place}.properties.{name}"
+            properties[name] = without_binary(self.normal(child, where, directions))
+            # Such a property stands in one direction only, whatever the list of required ones says.
+            hidden = [("readOnly", "request"), ("writeOnly", "response")]
+            if isinstance(child, dict) and any(child.get(k) and d in directions for k, d in hidden):
+                required = [other for other in required if other != name]
+        if properties or "additionalProperties" not in schema:
+            properties.update({name: {} for name in required if name not in properties})
+        made: Schema = {"properties": properties} if properties else {}
+        if required and properties:
+            made["required"] = required
+        extra = schema.get("additionalProperties")
+        patterns = list((schema.get("patternProperties") or {}).values())
+        if extra in (None, False) and patterns:
+            extra = patterns[0] if len(patterns) == 1 else True
+        if isinstance(extra, dict):
+            extra = self.normal(extra, f"{place}.additionalProperties", directions)
+            extra = without_binary(extra) or True
+        if extra is not None:
+            made["additionalProperties"] = extra
+        return made
+
+    def _array(self, schema: Schema, place: str, directions: Directions) -> Schema:
+        first = [
+            without_binary(self.normal(item, f"{place}.prefixItems[{number}]", directions))
+            for number, item in enumerate(schema.get("prefixItems") or [])
+        ]
+        items = schema.get("items")
+        if items is None or items is False:
+            return {"prefixItems": first} if first else {"items": {}}
+        rest = without_binary(self.normal(items, f"{place}.items", directions))
+        return {"prefixItems": first, "items": rest} if first else {"items": rest}
+
+    # -- constants and enumerations -----------------------------------------------------------
+
+    def _constant(self, value: Any, types: list[str], place: str) -> Schema:
+        if value is None:
+            return dict(NULL)
+        if not isinstance(value, str | int | float):
+            raise refused(place, "the const is no string, number or boolean")
+        self._check_type(value, types, place)
+        # Without a type beside it: the generator overlooks a constant of the type boolean.
+        made: Schema = {"const": value}
+        return with_null(made) if "null" in types else made
+
+    def _enumeration(self, values: Any, types: list[str], place: str) -> Schema:
+        if not isinstance(values, list) or not values:
+            raise refused(place, "the enum is no list of values")
+        groups: dict[str, list[Any]] = {}
+        for value in values:
+            kind = kind_of(value)
+            if kind in ("array", "object"):
+                raise refused(place, "the enum has a value that is no string, number or boolean")
+            if value is not None:
+                self._check_type(value, types, place)
+                groups.setdefault(kind, []).append(value)
+        if "number" in groups or ("integer" in groups and "number" in types):
+            # There is no literal type of such numbers.
+            groups.pop("integer", None)
+            groups["number"] = []
+        made: list[Schema] = []
+        for kind, members in groups.items():
+            listed = kind in ("string", "integer")
+            made.append({"type": kind, "enum": list(dict.fromkeys(members))} if listed else {"type": kind})
+        whole = made[0] if len(made) == 1 else {"anyOf": made} if made else dict(NULL)
+        if made and (None in values or "null" in types):
+            whole = {"anyOf": [dict(NULL), *made]}
+        return whole
+
+    def _check_type(self, value: Any, types: list[str], place: str) -> None:
+        kind = kind_of(value)
+        if types and kind not in types and not (kind == "integer" and "number" in types):
+            raise refused(place, f"{value!r} is no {' or '.join(types)}")
+
+    # -- unions -------------------------------------------------------------------------------
+
+    def _options(self, schema: Schema, place: str) -> list[Any] | None:
+        """Return the members of a union, and None when they do not say which values there are."""
+        if schema.get("anyOf") and schema.get("oneOf"):
+            raise refused(place, "has both anyOf and oneOf; one of them can be read")
+        options = schema.get("anyOf") or schema.get("oneOf")
+        if not options:
+            return None
+        others = set(schema) & STRUCTURE - {"anyOf", "oneOf", "type", "required"}
+        if all(isinstance(o, dict) and not set(o) & STRUCTURE - {"required"} for o in options):
+            return None
+        if others:
+            listed = ", ".join(sorted(others))
+            raise refused(place, f"has {listed} beside a union; put that into its members")
+        return list(options)
+
+    def _union(
+        self, schema: Schema, options: list[Any], place: str, directions: Directions
+    ) -> Schema:
+        keyword = "anyOf" if schema.get("anyOf") else "oneOf"
+        types = self._types({"type": schema["type"]}, place) if "type" in schema else []
+        named = [name for name in types if name != "null"]
+        made = []
+        for number, option in enumerate(options):
+            if named and isinstance(option, dict) and not {"$ref", "type"} & set(option):
+                if not {"allOf", "anyOf", "oneOf"} & set(option):
+                    option = {"type": named, **option}  # noqa: PLW2901
+            child = self.normal(option, f"{place}.{keyword}[{number}]", directions)
+            made.append(without_binary({k: child[k] for k in child if k != "default"}))
+        if "null" in types and NULL not in made:
+            made.append(dict(NULL))
+        if isinstance(schema.get("discriminator"), dict):
+            if not isinstance(schema["discriminator"].get("propertyName"), str):
+                raise refused(place, "the discriminator has no propertyName")
+            self._unions.append((place, schema["discriminator"], made))
+        if len(made) == 1 and "$ref" not in made[0]:
+            return made[0]
+        return {keyword: made}
+
+    def _members(self, place: str, options: list[Schema], made: Mapping[str, Schema]) -> list[str]:
+        """Return the names of the objects in a union with a discriminator."""
+        names: list[str] = []
+        for option in options:
+            if option == NULL:
+                continue
+            inner = option.get("anyOf") or option.get("oneOf")
+            name = option["$ref"].removeprefix(PREFIX) if "$ref" in option else None
+            if name is not None:
+                inner = made[name].get("anyOf") or made[name].get("oneOf")
+            if inner:
+                names += self._members(place, inner, made)
+            elif name is None or "properties" not in made[name]:
+                raise refused(
+                    place, "has a discriminator, so each member has to be a $ref to an object"
+                )
+            else:
+                names.append(name)
+        return list(dict.fromkeys(names))
+
+    def _tag(
+        self,
+        place: str,
+        discriminator: Mapping[str, Any],
+        names: list[str],
+        made: dict[str, Schema],
+    ) -> None:
+        """Write into each member which values of the discriminator stand for it."""
+        tag = discriminator["propertyName"]
+        mapped: dict[str, list[Any]] = {}
+        for value, target in (discriminator.get("mapping") or {}).items():
+            reference = target if str(target).startswith("#") else f"{PREFIX}{target}"
+            name = self.resolved_name(reference, f"{place}.discriminator.mapping.{value}")
+            inner = made[name].get("anyOf") or made[name].get("oneOf")
+            if name not in names and not inner:
+                raise refused(place, f"the discriminator maps {value!r} to {name}, which is no member")
+            mapped.setdefault(name, []).append(value)
+        for name in names:
+            schema = made[name]["properties"].get(tag)
+            if schema is None:
+                raise refused(
+                    place, f"{name} has no property {tag!r}, by which the discriminator tells it"
+                )
+            values = tag_values(schema, made)
+            if values and mapped.get(name) and not set(map(str, values)) & set(mapped[name]):
+                raise refused(
+                    place, f"the discriminator maps {mapped[name][0]!r} to {name}, whose {tag} is {values[0]!r}"
+                )
+            known = made[name].setdefault(TAGS, {}).setdefault(tag, [])
+            known += [v for v in values or mapped.get(name) or [name] if v not in known]
+
+    def _refuse_base_classes(self) -> None:
+        for name, place in self._bases.items():
+            heirs = [
+                other
+                for other, schema in self._raw.items()
+                if isinstance(schema, dict)
+                and {"$ref": PREFIX + name} in [p for p in schema.get("allOf") or []]
+            ]
+            if heirs and name in self._referenced:
+                raise refused(
+                    place,
+                    f"has a discriminator and is used as a type: use a oneOf of {' and '.join(heirs)}",
+                )
+
+    def _refuse_cycle(self, name: str, made: Mapping[str, Schema], path: tuple[str, ...]) -> None:
+        """Refuse a schema that holds itself without an object with properties in between."""
+        if name in path:
+            raise refused(
+                f"components.schemas.{name}",
+                "holds itself, and no object with properties is in between that could be a class",
+            )
+
+        def visit(schema: Any) -> None:
+            if not isinstance(schema, dict) or "properties" in schema:
+                return
+            if "$ref" in schema:
+                self._refuse_cycle(schema["$ref"].removeprefix(PREFIX), made, (*path, name))
+            for key in ("items", "additionalProperties"):
+                visit(schema.get(key))
+            for key in ("anyOf", "oneOf", "prefixItems"):
+                for child in schema.get(key) or []:
+                    visit(child)
+
+        visit(made.get(name))
+
+    # -- allOf --------------------------------------------------------------------------------
+
+    def _without_all_of(self, schema: Schema, place: str) -> Schema:
+        """Return one schema that says what all parts say."""
+        parts = self._parts(schema, place, ())
+        if len(parts) == 1:
+            return parts[0]
+        merged: Schema = {}
+        for part in parts:
+            if "$ref" in part:
+                part = self._opened(part, place)  # noqa: PLW2901
+            merged = self._merged(merged, part, place)
+        return merged
+
+    def _parts(self, schema: Schema, place: str, path: tuple[str, ...]) -> list[Schema]:
+        """List what an allOf is made of, nested ones opened; a part says more than validation."""
+        rest = {k: v for k, v in schema.items() if k in STRUCTURE - {"allOf"}}
+        found: list[Schema] = []
+        for part in schema.get("allOf") or []:
+            if not isinstance(part, dict):
+                raise refused(place, "has a part of allOf that is no schema")
+            body = {k: v for k, v in part.items() if k in STRUCTURE}
+            if "$ref" in body:
+                name = self.resolved_name(body["$ref"], place)
+                if name in path:
+                    raise refused(place, f"has itself in its allOf, through {name}")
+                body = {**body, "$ref": PREFIX + name}
+            found += self._parts(body, place, path) if "allOf" in body else [body] if body else []
+        return [*found, rest] if rest else found
+
+    def _opened(self, part: Schema, place: str, path: tuple[str, ...] = ()) -> Schema:
+        """Return what a part of an allOf refers to, written out."""
+        name = part["$ref"].removeprefix(PREFIX)
+        if name in path:
+            raise refused(place, f"has itself in its allOf, through {name}")
+        target = self._raw[name]
+        merged: Schema = {}
+        for inner in self._parts(target, place, path):
+            opened = self._opened(inner, place, (*path, name)) if "$ref" in inner else inner
+            merged = self._merged(merged, opened, place)
+        if target.get("nullable"):
+            merged = {**merged, "nullable": True}
+        beside = {key: value for key, value in part.items() if key != "$ref"}
+        return self._merged(merged, beside, place) if beside else merged
+
+    def _merged(self, one: Schema, other: Schema, place: str) -> Schema:
+        """Return a schema for the values that fit both."""
+        if not one or not other:
+            return {**one, **other}
+        for side in (one, other):
+            if self._options(side, place) is not None:
+                raise refused(place, "has a union in an allOf of several parts; write it out")
+        made = {**one, **other}
+        for key in ("anyOf", "oneOf", "nullable"):
+            made.pop(key, None)
+        properties = dict(one.get("properties") or {})
+        for name, schema in (other.get("properties") or {}).items():
+            mine = properties.get(name)
+            same = mine is None or mine == schema
+            properties[name] = schema if same else {**described(mine, schema), "allOf": [mine, schema]}
+        if properties:
+            made["properties"] = properties
+        required = [*(one.get("required") or []), *(other.get("required") or [])]
+        if required:
+            made["required"] = list(dict.fromkeys(required))
+        if "type" in one and "type" in other:
+            made["type"] = common_type(one["type"], other["type"], place)
+        if "enum" in one and "enum" in other:
+            made["enum"] = [value for value in one["enum"] if value in other["enum"]]
+        for key in ("const", "items", "prefixItems"):
+            if key in one and key in other and one[key] != other[key]:
+                raise refused(place, f"allOf has two parts with different {key}")
+        extras = [s["additionalProperties"] for s in (one, other) if "additionalProperties" in s]
+        if extras:
+            made["additionalProperties"] = next((e for e in extras if e is not False), False)
+        return made
+
+    # -- defaults -----------------------------------------------------------------------------
+
+    def _default(self, value: Any, schema: Schema, place: str) -> Any:
+        """Return a default as a value of its schema; None for one that is dropped."""
+        if isinstance(value, list | dict):
+            return None
+        try:
+            return self._fitted(value, schema, place)
+        except ValueError as error:
+            raise refused(place, f"the default {value!r} {error}") from None
+
+    def _fitted(self, value: Any, schema: Schema, place: str) -> Any:
+        if "$ref" in schema:
+            name = schema["$ref"].removeprefix(PREFIX)
+            target = self._raw[name]
+            if isinstance(target, dict):
+                target = {key: target[key] for key in target if key != "default"}
+            schema = self.normal(target, f"components.schemas.{name}")
+        options = schema.get("anyOf") or schema.get("oneOf")
+        if isinstance(schema.get("type"), list):
+            options = [{**schema, "type": name} for name in schema["type"]]
+        if options:
+            reasons = []
+            for option in options:
+                try:
+                    return self._fitted(value, option, place)
+                except ValueError as error:
+                    reasons.append(str(error))
+            raise ValueError(reasons[0] if len(set(reasons)) == 1 else "fits no member of the union")
+        if "const" in schema:
+            if value != schema["const"] or isinstance(value, bool) != isinstance(schema["const"], bool):
+                raise ValueError(f"is not the constant {schema['const']!r}")
+            return value
+        fitted = converted(value, schema.get("type"), schema.get("format"))
+        if "enum" in schema and fitted not in schema["enum"]:
+            raise ValueError(f"is none of {', '.join(map(repr, schema['enum']))}")
+        return fitted
+
+
+def tag_values(schema: Schema, made: Mapping[str, Schema]) -> list[Any]:
+    """Return the values that a property can have, when they are listed."""
+    if "$ref" in schema:
+        schema = made[schema["$ref"].removeprefix(PREFIX)]
+    if len(schema.get("anyOf") or []) == 1:
+        return tag_values(schema["anyOf"][0], made)
+    return [schema["const"]] if "const" in schema else list(schema.get("enum") or [])
+
+
+def with_null(schema: Schema) -> Schema:
+    """Return the schema for the same values and null."""
+    if isinstance(schema.get("type"), str) and "enum" not in schema:
+        return schema if schema == NULL else {**schema, "type": [schema["type"], "null"]}
+    if isinstance(schema.get("type"), list):
+        return schema if "null" in schema["type"] else {**schema, "type": [*schema["type"], "null"]}
+    for keyword in ("anyOf", "oneOf"):
+        if keyword in schema:
+            options = schema[keyword]
+            return schema if NULL in options else {**schema, keyword: [*options, dict(NULL)]}
+    return {"anyOf": [schema, dict(NULL)]} if schema else schema
+
+
+def without_binary(schema: Schema) -> Schema:
+    """Return a schema for use inside JSON, where bytes have no form: what is there is a string."""
+    return {k: v for k, v in schema.items() if (k, v) != ("format", "binary")}
+
+
+def described(*schemas: Any) -> Schema:
+    """Return the annotations of several schemas, later ones first."""
+    return {key: s[key] for s in schemas for key in ANNOTATIONS if isinstance(s, dict) and key in s}
+
+
+def common_type(one: Any, other: Any, place: str) -> Any:
+    """Return the type of the values that have both types."""
+    left = one if isinstance(one, list) else [one]
+    right = other if isinstance(other, list) else [other]
+    both = [name for name in left if name in right]
+    if "integer" not in both and {"integer", "number"} <= {*left, *right}:
+        both.append("integer")
+    if not both:
+        raise refused(place, f"allOf wants it to be {' or '.join(left)} and {' or '.join(right)} at once")
+    return both[0] if len(both) == 1 else both
+
+
+def kind_of(value: Any) -> str:
+    """Return the name of a JSON value's type."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+def converted(value: Any, kind: Any, form: str | None) -> Any:
+    """Return a default as its type has it; descriptions often quote numbers, or forget to."""
+    match kind:
+        case "integer" | "number":
+            if isinstance(value, bool):
+                raise ValueError(f"is no {kind}")
+            try:
+                number = float(value)
+            except ValueError:
+                raise ValueError(f"is no {kind}") from None
+            if kind == "number":
+                return number
+            if not number.is_integer():
+                raise ValueError("is no integer")
+            return int(value) if isinstance(value, int | str) and "." not in str(value) else int(number)
+        case "boolean":
+            if isinstance(value, bool):
+                return value
+            if str(value).lower() in ("true", "false"):
+                return str(value).lower() == "true"
+            raise ValueError("is no boolean")
+        case "string":
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            return moment(text, form) if form in ("date", "date-time") else text
+        case None:
+            return value
+    raise ValueError(f"is no {kind}")
+
+
+def moment(text: str, form: str) -> str:
+    """Return a date or date-time as it is sent: a time without zone is taken as UTC."""
+    try:
+        if form == "date":
+            return datetime.date.fromisoformat(text).isoformat()
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"is no {form}") from None
+    return text if time.tzinfo else time.replace(tzinfo=datetime.UTC).isoformat()
