@@ -7,14 +7,13 @@ and response has one media type, and schemas are in form (see schemas.py).
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
-
 from schemas import PREFIX, GenerationError, Schema, Schemas, references, refused, without_binary
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -51,6 +50,7 @@ class Operation:
     id: str
     place: str
     styles: dict[str, tuple[str, bool]]
+    encoding: dict[str, Any]
 
 
 def read_spec(path: Path) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def as_json(node: Any) -> Any:
         return {key if isinstance(key, str) else str(key): as_json(node[key]) for key in node}
     if isinstance(node, list):
         return [as_json(item) for item in node]
-    return node.isoformat() if isinstance(node, datetime.date) else node
+    return node.isoformat() if isinstance(node, dt.date) else node
 
 
 def prepare(spec: Mapping[str, Any]) -> Prepared:
@@ -100,6 +100,7 @@ class Preparation:
         """Prepare all operations, then the schemas that they share."""
         paths: dict[str, Any] = {}
         requests: list[str] = []
+        in_forms: list[str] = []
         responses: list[str] = []
         for path, described in self._spec["paths"].items():
             place = f"paths.{path}"
@@ -108,15 +109,21 @@ class Preparation:
                 if method in item:
                     where = f"{place}.{method}"
                     key, operation = self._operation(path, method, item, where)
-                    requests += references([operation.get("requestBody"), operation["parameters"]])
+                    sent = references([operation.get("requestBody"), operation["parameters"]])
+                    body = operation.get("requestBody", {}).get("content", {})
+                    forms = {FORM, MULTIPART} & {media_kind(media) for media in body}
+                    (in_forms if forms else requests).extend(sent)
                     responses += references(operation["responses"])
                     if method in paths.setdefault(key, {}):
                         raise refused(where, f"is described twice, under the wire path {key}")
                     paths[key][method] = operation
         made = self._schemas.components(
-            self._schemas.reachable(requests), self._schemas.reachable(responses)
+            request=self._schemas.reachable(requests),
+            response=self._schemas.reachable(responses),
+            form=self._schemas.reachable(in_forms),
         )
         self._schemas.finish(made)
+        self._check_class_names(made)
         document = {
             "openapi": "3.1.0",
             "info": self._spec.get("info") or {"title": "API", "version": "0"},
@@ -148,6 +155,18 @@ class Preparation:
             raise refused(place, found)
         return node
 
+    def _check_class_names(self, made: Mapping[str, Schema]) -> None:
+        from openapi_python_client.strings import ClassName
+
+        seen: dict[str, str] = {}
+        for name, schema in made.items():
+            if "enum" in schema or schema.get("type") == "object":
+                other = seen.setdefault(str(ClassName(name, "field_")), name)
+                if other != name:
+                    raise refused(
+                        f"components.schemas.{name}", f"gives the same class as {other}: rename one"
+                    )
+
     # -- operations ---------------------------------------------------------------------------
 
     def _operation(
@@ -157,11 +176,13 @@ class Preparation:
         wire_path = described.get(WIRE_PATH, item.get(WIRE_PATH))
         if wire_path is None and (described.get("servers") or item.get("servers")):
             raise refused(
-                place, f"has servers of its own, and the client sends all to one; {WIRE_PATH} can name the route there"
+                place,
+                f"has servers of its own, and the client sends all to one; {WIRE_PATH} can name the route there",
             )
         name, operation_id = self._name(path, method, described, place)
         parameters, styles = self._parameters(described, item, place)
-        self._operations[name] = Operation(operation_id, place, styles)
+        encoding: dict[str, Any] = {}
+        self._operations[name] = Operation(operation_id, place, styles, encoding)
         operation = {
             "operationId": operation_id,
             "tags": (described.get("tags") or ["default"])[:1],
@@ -173,7 +194,8 @@ class Preparation:
             if described.get(key):
                 operation[key] = described[key]
         if "requestBody" in described:
-            operation["requestBody"] = self._body(described["requestBody"], f"{place}.requestBody")
+            where = f"{place}.requestBody"
+            operation["requestBody"] = self._body(described["requestBody"], where, encoding)
         # OpenAPI allows one operation per path and method. One that differs only in its media type
         # is described under another path, and names the real one. The templates drop the "#".
         return (path if wire_path is None else f"{wire_path}#{operation_id}"), operation
@@ -228,9 +250,13 @@ class Preparation:
     ) -> tuple[list[Any], dict[str, tuple[str, bool]]]:
         made: dict[tuple[str, str], Any] = {}
         styles: dict[str, tuple[str, bool]] = {}
-        own = [(f"{place}.parameters[{n}]", p) for n, p in enumerate(described.get("parameters") or [])]
+        own = [
+            (f"{place}.parameters[{n}]", p) for n, p in enumerate(described.get("parameters") or [])
+        ]
         shared = place.rpartition(".")[0]
-        above = [(f"{shared}.parameters[{n}]", p) for n, p in enumerate(item.get("parameters") or [])]
+        above = [
+            (f"{shared}.parameters[{n}]", p) for n, p in enumerate(item.get("parameters") or [])
+        ]
         for group in (own, above):
             names: set[tuple[str, str]] = set()
             for where, reference in group:
@@ -251,14 +277,20 @@ class Preparation:
     ) -> tuple[dict[str, Any], tuple[str, bool]]:
         name, location = parameter.get("name"), parameter.get("in")
         if location not in STYLES or not isinstance(name, str):
-            raise refused(place, f"{name!r} is a {location} parameter; path, query and header can be sent")
+            raise refused(
+                place, f"{name!r} is a {location} parameter; path, query and header can be sent"
+            )
         if "schema" not in parameter:
             raise refused(place, f"{name!r} has no schema; a parameter with content cannot be sent")
         style = parameter.get("style") or ("form" if location == "query" else "simple")
         if style not in STYLES[location]:
-            raise refused(place, f"{name!r} has the style {style}, which cannot be sent in a {location}")
+            raise refused(
+                place, f"{name!r} has the style {style}, which cannot be sent in a {location}"
+            )
         explode = bool(parameter.get("explode", style == "form"))
-        schema = self._schemas.normal(parameter["schema"], f"{place}.schema", frozenset({"request"}))
+        schema = self._schemas.normal(
+            parameter["schema"], f"{place}.schema", frozenset({"request"})
+        )
         schema = without_binary(schema)
         self._check_parameter(name, location, style, schema, place)
         if parameter.get("description"):
@@ -266,7 +298,12 @@ class Preparation:
             if "$ref" in schema:
                 schema = {"anyOf": [schema]}
             schema = {"description": parameter["description"], **schema}
-        made = {"name": name, "in": location, "required": bool(parameter.get("required")), "schema": schema}
+        made = {
+            "name": name,
+            "in": location,
+            "required": bool(parameter.get("required")),
+            "schema": schema,
+        }
         return made, (style, explode)
 
     def _check_parameter(
@@ -310,7 +347,7 @@ class Preparation:
 
     # -- bodies and responses -----------------------------------------------------------------
 
-    def _body(self, described: Any, place: str) -> dict[str, Any]:
+    def _body(self, described: Any, place: str, encoding: dict[str, Any]) -> dict[str, Any]:
         body = self._resolved(described, place)
         content = body.get("content") or {}
         kinds = {media: media_kind(media) for media in content}
@@ -318,25 +355,27 @@ class Preparation:
         if chosen is None:
             if len(content) != 1:
                 listed = ", ".join(content) or "no media type"
-                raise refused(f"{place}.content", f"has {listed}; one media type can be sent, or JSON")
+                raise refused(
+                    f"{place}.content", f"has {listed}; one media type can be sent, or JSON"
+                )
             chosen = next(iter(content))
         where = f"{place}.content.{chosen}"
         kind = kinds[chosen]
-        schema = self._media_schema(content[chosen], where, "request")
-        if kind == FORM:
-            raise refused(where, "a form in this encoding cannot be sent")
-        if kind == MULTIPART:
-            if any(inner for _, inner in self._shapes(schema, where)):
-                raise refused(
-                    where, "a form with properties cannot be sent; a free object is bytes to the client"
-                )
+        is_form = kind in (FORM, MULTIPART)
+        schema = self._media_schema(content[chosen], where, "form" if is_form else "request")
+        if is_form and self._is_free(schema, where):
+            kind = BYTES
+        elif is_form:
+            encoding.update(self._encoding(kind, schema, content[chosen], where))
+            # Not the plain name, which may stand for bytes in another operation.
+            chosen = f"{kind}; fields=described"
         elif kind != JSON and not self._is_bytes(schema, where):
             raise refused(where, "holds more than a string; only JSON can")
         if kind == JSON:
             schema = without_binary(schema)
             if not re.fullmatch(r"application/([\w.-]+\+)?json\b.*", chosen):
                 chosen = JSON
-        else:
+        elif kind in (BYTES, None, TEXT):
             chosen = BYTES if "*" in chosen else chosen
             self._content_types[chosen] = BYTES
         return {
@@ -353,6 +392,42 @@ class Preparation:
     def _is_bytes(self, schema: Schema, place: str) -> bool:
         shapes = [kind for kind, _ in self._shapes(schema, place)]
         return all(kind not in ("object", "array", "null") for kind in shapes)
+
+    def _is_free(self, schema: Schema, place: str) -> bool:
+        """Whether a form has no properties: then it is bytes, and whoever sends it encodes it."""
+        return not any(inner for _, inner in self._shapes(schema, place))
+
+    def _encoding(
+        self, kind: str | None, schema: Schema, media: Mapping[str, Any], place: str
+    ) -> dict[str, Any]:
+        """Return how the fields of a form are encoded, where that is not the usual way."""
+        while "$ref" in schema:
+            name = schema["$ref"].removeprefix(PREFIX)
+            schema = self._schemas.normal(
+                self._components["schemas"][name], place, frozenset({"form"})
+            )
+        if "properties" not in schema:
+            raise refused(place, "a form has to be an object with properties, or a free one")
+        made: dict[str, Any] = {}
+        for name, field in schema["properties"].items():
+            described = (media.get("encoding") or {}).get(name) or {}
+            where = f"{place}.encoding.{name}"
+            if kind == MULTIPART:
+                if "contentType" in described:
+                    made[name] = described["contentType"].partition(",")[0]
+                continue
+            style = described.get("style", "form")
+            explode = bool(described.get("explode", style == "form"))
+            shapes = [shape for shape, _ in self._shapes(field, where)]
+            if "object" in shapes and "style" not in described:
+                style = "json"
+            elif style not in STYLES["query"]:
+                raise refused(where, f"the style {style} has no form here")
+            else:
+                self._check_parameter(name, "query", style, field, where)
+            if (style, explode) != ("form", True):
+                made[name] = (style, explode)
+        return made
 
     def _responses(self, operation: Mapping[str, Any], place: str) -> dict[str, Any]:
         """Return the documented successes; what an error holds is not parsed."""
@@ -391,7 +466,11 @@ class Preparation:
             accepted = list(content)
             schema = {"type": "string", "format": "binary"}
         else:
-            same = [media for media in content if kinds[media] == kind and content[media] == content[chosen]]
+            same = [
+                media
+                for media in content
+                if kinds[media] == kind and content[media] == content[chosen]
+            ]
             accepted = same if kind == JSON else [chosen]
             schema = without_binary(schema) if kind == JSON else {"type": "string"}
         return {**made, ACCEPT: ", ".join(accepted), "content": {kind: {"schema": schema}}}

@@ -6,12 +6,14 @@ a value back into JSON. All of them are one-line strings of Python.
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
+from description import ACCEPT, Operation, Prepared
 from openapi_python_client import schema as oai
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.openapi import Endpoint
@@ -35,12 +37,13 @@ from openapi_python_client.parser.properties.string import StringProperty
 from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.strings import in_double_quote_literal, safe_for_docstring
-
-from description import ACCEPT, Operation, Prepared
 from schemas import EXPLICIT_NULL, TAGS, refused
 
 # The names that the modules of models and operations use themselves.
-CLASS_NAMES = ("Any", "Client", "Literal", "Mapping", "Null", "Reader", "Record", "Request", "Response", "Self")
+CLASS_NAMES = (
+    "Any", "Client", "File", "Literal", "Mapping", "Null", "Reader", "Record", "Request", "Response", "Self",
+    "TypeAlias",
+)  # fmt: skip
 METHOD_NAMES = {"to_dict", "from_dict", "additional_properties", *CLASS_NAMES}
 ARGUMENT_NAMES = {
     "body", "build_request", "client", "date_time_text", "headers", "params", "parse_response",
@@ -48,12 +51,12 @@ ARGUMENT_NAMES = {
 }  # fmt: skip
 ANNOTATIONS: dict[type, str] = {
     AnyProperty: "Any", BooleanProperty: "bool", DateProperty: "datetime.date",
-    DateTimeProperty: "datetime.datetime", FileProperty: "bytes", FloatProperty: "float",
+    DateTimeProperty: "datetime.datetime", FileProperty: "File", FloatProperty: "float",
     IntProperty: "int", NoneProperty: "None", StringProperty: "str",
 }  # fmt: skip
 READERS: dict[type, str] = {
     AnyProperty: "anything", BooleanProperty: "boolean", DateProperty: "date",
-    DateTimeProperty: "date_time", FloatProperty: "number", IntProperty: "integer",
+    DateTimeProperty: "date_time", FileProperty: "anything", FloatProperty: "number", IntProperty: "integer",
     NoneProperty: "null", StringProperty: "string",
 }  # fmt: skip
 NUMERIC = (IntProperty, FloatProperty, AnyProperty, NoneProperty)
@@ -88,7 +91,9 @@ class Fields:
         self._operations = prepared.operations
         self.key_header, self.key_prefix = prepared.key_header
         self._rename(data)
-        self._imported = {name: self._imported_models(model) for name, model in self._models.items()}
+        self._imported = {
+            name: self._imported_models(model) for name, model in self._models.items()
+        }
 
     def names(self) -> dict[str, Any]:
         """Return what the templates can call, by name."""
@@ -113,7 +118,9 @@ class Fields:
                     if prop.python_name in ARGUMENT_NAMES:
                         old, new = prop.python_name, f"{prop.python_name}_"
                         set_name(prop, new)
-                        path = endpoint.path.get_untrusted_value().replace(f"{{{old}}}", f"{{{new}}}")
+                        path = endpoint.path.get_untrusted_value().replace(
+                            f"{{{old}}}", f"{{{new}}}"
+                        )
                         endpoint.path = oai.UntrustedString(path)
                 names = [prop.python_name for prop in self.parameters(endpoint)]
                 distinct(names, self.operation(endpoint).place, "parameter")
@@ -188,7 +195,11 @@ class Fields:
     def tells_null(self, model: ModelProperty, prop: Any) -> bool:
         """Whether a null can be sent, and told from a key that is left out."""
         extra = getattr(self._schema(model, prop), "model_extra", None) or {}
-        return extra.get(EXPLICIT_NULL) is True and not prop.required and not isinstance(prop, ConstProperty)
+        return (
+            extra.get(EXPLICIT_NULL) is True
+            and not prop.required
+            and not isinstance(prop, ConstProperty)
+        )
 
     def has_explicit_null(self, model: ModelProperty) -> bool:
         """Whether some property tells null from a key that is left out."""
@@ -215,6 +226,8 @@ class Fields:
             return self.imports(values, prefix)
         if isinstance(prop, ModelProperty | LiteralEnumProperty):
             return [f"from {prefix}{prop.class_info.module_name} import {prop.class_info.name}"]
+        if isinstance(prop, FileProperty):
+            return ["from ..forms import File"]
         return []
 
     def model_imports(self, model: ModelProperty, *, late: bool) -> list[str]:
@@ -239,7 +252,11 @@ class Fields:
     def _imported_models(self, model: ModelProperty) -> set[str]:
         if self.is_map(model):
             return set()
-        lines = (line for p in [*self.properties(model), *self._extras(model)] for line in self.imports(p, "."))
+        lines = (
+            line
+            for p in [*self.properties(model), *self._extras(model)]
+            for line in self.imports(p, ".")
+        )
         return {line.split()[-1] for line in lines}
 
     def _leads_back(self, name: str, model: ModelProperty) -> bool:
@@ -278,7 +295,9 @@ class Fields:
     def reader(self, prop: Any) -> str:
         """Return an expression for the reader of the JSON form."""
         if isinstance(prop, ListProperty):
-            return "array" if self.is_numeric(prop) else f"list_of({self.reader(prop.inner_property)})"
+            return (
+                "array" if self.is_numeric(prop) else f"list_of({self.reader(prop.inner_property)})"
+            )
         if isinstance(prop, UnionProperty):
             return self._union_reader(prop)
         values = self._map_values(prop)
@@ -329,7 +348,9 @@ class Fields:
 
         def takes(wider: Any, narrower: Any) -> bool:
             first, second = self._model(wider), self._model(narrower)
-            mine, theirs = ({raw(p.name) for p in m.required_properties or []} for m in (first, second))
+            mine, theirs = (
+                {raw(p.name) for p in m.required_properties or []} for m in (first, second)
+            )
             values, others = self._constants(first), self._constants(second)
             return mine < theirs and all(values[k] == others[k] for k in values if k in others)
 
@@ -418,7 +439,9 @@ class Fields:
         if isinstance(prop, ListProperty):
             return f"[{self.written(prop.inner_property, item, depth=depth + 1)} for {item} in {source}]"
         if isinstance(prop, UnionProperty):
-            return self._written_union(prop.inner_properties, source, not_none=not_none, depth=depth)
+            return self._written_union(
+                prop.inner_properties, source, not_none=not_none, depth=depth
+            )
         values = self._map_values(prop)
         if values is not None:
             value = self.written(values, item, depth=depth + 1)
@@ -444,7 +467,9 @@ class Fields:
                 models.append(str(inner.class_info.name))
             else:
                 test = "dict" if isinstance(inner, ModelProperty) else "datetime.date"
-                if {DateProperty, DateTimeProperty} <= kinds and isinstance(inner, DateTimeProperty):
+                if {DateProperty, DateTimeProperty} <= kinds and isinstance(
+                    inner, DateTimeProperty
+                ):
                     test = "datetime.datetime"
                 cases.append((test, self.written(inner, source, depth=depth)))
         if all(map(self.is_plain, lists)):
@@ -457,9 +482,13 @@ class Fields:
             test = models[0] if len(models) == 1 else f"({', '.join(models)})"
             cases.append((test, f"{source}.to_dict()"))
         # A date-time is a date too.
-        cases.sort(key=lambda case: case[0] == "datetime.date" and "datetime.datetime" in dict(cases))
+        cases.sort(
+            key=lambda case: case[0] == "datetime.date" and "datetime.datetime" in dict(cases)
+        )
         last = source if plain else cases.pop()[1]
-        tests = "".join(f"{written} if isinstance({source}, {test}) else " for test, written in cases)
+        tests = "".join(
+            f"{written} if isinstance({source}, {test}) else " for test, written in cases
+        )
         expression = f"{f'None if {source} is None else ' if null else ''}{tests}{last}"
         return f"({expression})" if null or tests else expression
 
@@ -487,16 +516,29 @@ class Fields:
             parts.append("explode=False")
         return f"query_items({', '.join(parts)})"
 
+    def form(self, endpoint: Endpoint) -> str:
+        """Return the call that encodes a form, but for its last bracket's content type."""
+        body = endpoint.bodies[0]
+        name = "urlencoded" if body.body_type == "data" else "multipart"
+        encoding = ", ".join(
+            f"{quoted(k)}: {v!r}" for k, v in self.operation(endpoint).encoding.items()
+        )
+        return f"{name}({self.written(body.prop, 'body')}, {{{encoding}}})"
+
     def text(self, prop: Any, *, segment: bool = False) -> str:
         """Return an expression for the text of a scalar, as a header or a path holds it."""
         name = str(prop.python_name)
         inner = prop.inner_properties if isinstance(prop, UnionProperty) else [prop]
         if any(isinstance(i, BooleanProperty) for i in inner):
             yes = f'("true" if {name} else "false")'
-            return yes if len(inner) == 1 else f"({yes} if isinstance({name}, bool) else str({name}))"
+            return (
+                yes if len(inner) == 1 else f"({yes} if isinstance({name}, bool) else str({name}))"
+            )
         if not self.is_plain(prop):
             return self.written(prop, name, not_none=True)
-        whole = all(isinstance(i, StringProperty | IntProperty | LiteralEnumProperty) for i in inner)
+        whole = all(
+            isinstance(i, StringProperty | IntProperty | LiteralEnumProperty) for i in inner
+        )
         return name if segment and whole else f"str({name})"
 
     # -- responses ----------------------------------------------------------------------------
@@ -507,11 +549,16 @@ class Fields:
         source = annotation = ""
         statuses: list[str] = []
         bodiless: list[str] = []
-        single = {r.status_code.range[0] for r in endpoint.responses.patterns if r.status_code.range
-                  and r.status_code.range[0] == r.status_code.range[1]}
+        single = {
+            r.status_code.range[0]
+            for r in endpoint.responses.patterns
+            if r.status_code.range and r.status_code.range[0] == r.status_code.range[1]
+        }
         for response in endpoint.responses.patterns:
             span = status_expressions(response.status_code.range or (200, 299), single)
-            kind = {"None": "", "Any": "json"}.get(response.source["return_type"], response.source["return_type"])
+            kind = {"None": "", "Any": "json"}.get(
+                response.source["return_type"], response.source["return_type"]
+            )
             if not kind:
                 bodiless += span
                 continue
@@ -519,7 +566,10 @@ class Fields:
             if found is not None and (kind, read) != (source, annotation):
                 place = f"{self.operation(endpoint).place}.responses"
                 first, second = found.status_code.pattern, response.status_code.pattern
-                raise refused(place, f"{first} holds {annotation} and {second} holds {read}; they have to hold the same")
+                raise refused(
+                    place,
+                    f"{first} holds {annotation} and {second} holds {read}; they have to hold the same",
+                )
             found, source, annotation = found or response, kind, read
             statuses += span
         if found is None:
@@ -578,7 +628,7 @@ def status_expressions(span: tuple[int, int], single: set[int]) -> list[str]:
     if low == high:
         return [str(low)]
     edges = [low - 1, *sorted(status for status in single if low <= status <= high), high + 1]
-    pairs = zip(edges, edges[1:], strict=False)
+    pairs = itertools.pairwise(edges)
     return [f"*range({first + 1}, {last})" for first, last in pairs if first + 1 < last]
 
 

@@ -33,8 +33,8 @@ ROOT = FOLDER.parent
 HEADER = "# Generated from openapi.yaml by codegen/generate.py. Do not edit.\n"
 # What the output depends on in this folder.
 PARTS = ("config.yaml", "description.py", "fields.py", "schemas.py", "runtime/*.py", "templates/*")
-# The modules of runtime/ that a package holds only if it uses them.
-ON_DEMAND = ("null.py", "query.py")
+# The modules of runtime/ that a package holds only if it uses them, each before those it imports.
+ON_DEMAND = ("forms.py", "null.py", "query.py")
 
 # A cycle between schemas or a name that a template forgot to import shows only on import.
 IMPORT_ALL = """
@@ -73,17 +73,36 @@ def _ruff() -> Path:
 
 def generate(spec_path: Path, output: Path) -> None:
     """Write the package into `output`, which must not exist."""
+    write(spec_path, output)
+    tidy(output)
+
+
+def write(spec_path: Path, output: Path) -> None:
+    """Write the package as the templates make it."""
     spec = read_spec(spec_path)
     try:
         _run_generator(prepare(spec), output)
     except RecursionError:
-        raise GenerationError(f"{spec_path}: a schema holds itself, or thousands of others") from None
+        raise GenerationError(
+            f"{spec_path}: a schema holds itself, or thousands of others"
+        ) from None
     _copy_runtime(output)
     (output / "py.typed").write_bytes(b"")
     embedded = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     (output / "openapi.json").write_text(embedded + "\n", encoding="utf-8", newline="\n")
     origin = json.dumps(provenance(spec_path), indent=2) + "\n"
     (output / "provenance.json").write_text(origin, encoding="utf-8", newline="\n")
+
+
+def tidy(folder: Path) -> None:
+    """Drop needless imports from what the templates made, and format it."""
+    from openapi_python_client.config import ConfigFile
+
+    # The hooks call ruff by name: it must be the one beside this python.
+    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    for hook in ConfigFile.load_from_path(FOLDER / "config.yaml").post_hooks or []:
+        problem = f"{hook.split()[0]} failed"
+        _run(shlex.split(hook), problem, cwd=folder, env={**os.environ, "PATH": search})
 
 
 def check_import(package: Path) -> None:
@@ -94,11 +113,13 @@ def check_import(package: Path) -> None:
 
 def _copy_runtime(output: Path) -> None:
     made = "".join(path.read_text(encoding="utf-8") for path in output.rglob("*.py"))
-    for module in sorted((FOLDER / "runtime").glob("*.py")):
-        if module.name in ON_DEMAND and f".{module.stem} import " not in made:
+    modules = {path.name: path for path in sorted((FOLDER / "runtime").glob("*.py"))}
+    for name in [*(name for name in modules if name not in ON_DEMAND), *ON_DEMAND]:
+        if name in ON_DEMAND and f".{modules[name].stem} import " not in made:
             continue
-        shipped = HEADER + module.read_text(encoding="utf-8")
-        (output / module.name).write_text(shipped, encoding="utf-8", newline="\n")
+        shipped = HEADER + modules[name].read_text(encoding="utf-8")
+        made += shipped
+        (output / name).write_text(shipped, encoding="utf-8", newline="\n")
 
 
 def provenance(spec_path: Path) -> dict[str, Any]:
@@ -118,23 +139,25 @@ def _sha256(path: Path) -> str:
 
 
 def _run_generator(prepared: Prepared, output: Path) -> None:
+    from fields import CLASS_NAMES, FUNCTIONS, Fields
     from openapi_python_client import Project
-    from openapi_python_client.config import Config, ConfigFile, MetaType
+    from openapi_python_client.config import ClassOverride, Config, ConfigFile, MetaType
     from openapi_python_client.parser import GeneratorData
     from openapi_python_client.parser.errors import GeneratorError
 
-    from fields import FUNCTIONS, Fields
-
     options = ConfigFile.load_from_path(FOLDER / "config.yaml")
-    hooks, options.post_hooks = options.post_hooks or [], []
+    options.post_hooks = []
     options.content_type_overrides = prepared.content_types
+    options.class_overrides = {
+        name: ClassOverride.model_validate({"class_name": f"{name}Model"}) for name in CLASS_NAMES
+    }
     config = Config.from_sources(
         options, MetaType.NONE, Path("openapi.yaml"), "utf-8", overwrite=False, output_path=output
     )
     data = GeneratorData.from_dict(prepared.document, config=config)
     if isinstance(data, GeneratorError):
         raise _failure([data])
-    found = [*data.errors]
+    found: list[GeneratorError] = [*data.errors]
     for collection in data.endpoint_collections_by_tag.values():
         found += collection.parse_errors
     if found:  # The generator would leave out what it only warns about.
@@ -147,10 +170,6 @@ def _run_generator(prepared: Prepared, output: Path) -> None:
         found = [*project.build()]
     if found:
         raise _failure(found)
-    # The hooks call ruff by name: it must be the one beside this python.
-    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    for hook in hooks:
-        _run(shlex.split(hook), f"{hook.split()[0]} failed", cwd=output, env={**os.environ, "PATH": search})
 
 
 def _failure(errors: Sequence[Any]) -> GenerationError:

@@ -8,7 +8,7 @@ validates is dropped. What has no right form is refused.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -26,6 +26,7 @@ STRUCTURE = {
     "$ref", "type", "format", "enum", "const", "properties", "patternProperties", "required",
     "additionalProperties", "items", "prefixItems", "allOf", "anyOf", "oneOf",
 }  # fmt: skip
+TYPED = {"$ref", "type", "allOf", "anyOf", "oneOf"}
 UNREADABLE = ("$dynamicRef", "$recursiveRef")
 NULL = {"type": "null"}
 
@@ -73,18 +74,21 @@ class Schemas:
                 pending += [r for r in references(self._raw.get(name)) if r.startswith(PREFIX)]
         return found
 
-    def components(self, requests: set[str], responses: set[str]) -> dict[str, Schema]:
-        """Return all components in form; the arguments name those that are sent and received."""
+    def components(self, **used: set[str]) -> dict[str, Schema]:
+        """Return all components in form; the arguments name those in each direction."""
         made = {}
         for name, schema in self._raw.items():
-            directions = {"request"} if name in requests else set()
-            directions |= {"response"} if name in responses else set()
+            directions = [direction for direction, names in used.items() if name in names]
             place = f"components.schemas.{name}"
             if isinstance(schema, dict) and set(schema) & STRUCTURE == {"$ref"}:
                 self.resolved_name(schema["$ref"], place)
                 continue
             made[name] = self.normal(schema, place, frozenset(directions))
-            if isinstance(schema, dict) and "discriminator" in schema and "properties" in made[name]:
+            if (
+                isinstance(schema, dict)
+                and "discriminator" in schema
+                and "properties" in made[name]
+            ):
                 self._bases[name] = place
         return made
 
@@ -130,7 +134,7 @@ class Schemas:
     # -- one schema ---------------------------------------------------------------------------
 
     def normal(self, schema: Any, place: str, directions: Directions = frozenset()) -> Schema:
-        """Return a schema in form; `directions` says whether it is sent, received or both."""
+        """Return a schema in form; `directions`: "request", "response", "form", or several."""
         if schema is True:
             return {}
         if not isinstance(schema, dict):
@@ -193,7 +197,9 @@ class Schemas:
         types = types if isinstance(types, list) else [types]
         for name in types:
             if name not in TYPES:
-                raise refused(place, f"{name!r} is no type; the types are {', '.join(sorted(TYPES))}")
+                raise refused(
+                    place, f"{name!r} is no type; the types are {', '.join(sorted(TYPES))}"
+                )
         return list(dict.fromkeys(types))
 
     def _object(self, schema: Schema, place: str, directions: Directions) -> Schema:
@@ -202,9 +208,16 @@ class Schemas:
         properties = {}
         for name, child in described.items():
             where = f"{place}.properties.{name}"
-            properties[name] = without_binary(self.normal(child, where, directions))
+            made_child = self.normal(child, where, directions)
+            if directions != {"form"}:
+                if "form" in directions and without_binary(made_child) != made_child:
+                    raise refused(
+                        where, "is a file of a form, and the object is JSON elsewhere too"
+                    )
+                made_child = without_binary(made_child)
+            properties[name] = made_child
             # Such a property stands in one direction only, whatever the list of required ones says.
-            hidden = [("readOnly", "request"), ("writeOnly", "response")]
+            hidden = [("readOnly", "request"), ("readOnly", "form"), ("writeOnly", "response")]
             if isinstance(child, dict) and any(child.get(k) and d in directions for k, d in hidden):
                 required = [other for other in required if other != name]
         if properties or "additionalProperties" not in schema:
@@ -231,7 +244,9 @@ class Schemas:
         items = schema.get("items")
         if items is None or items is False:
             return {"prefixItems": first} if first else {"items": {}}
-        rest = without_binary(self.normal(items, f"{place}.items", directions))
+        rest = self.normal(items, f"{place}.items", directions)
+        if directions != {"form"}:
+            rest = without_binary(rest)
         return {"prefixItems": first, "items": rest} if first else {"items": rest}
 
     # -- constants and enumerations -----------------------------------------------------------
@@ -264,7 +279,9 @@ class Schemas:
         made: list[Schema] = []
         for kind, members in groups.items():
             listed = kind in ("string", "integer")
-            made.append({"type": kind, "enum": list(dict.fromkeys(members))} if listed else {"type": kind})
+            made.append(
+                {"type": kind, "enum": list(dict.fromkeys(members))} if listed else {"type": kind}
+            )
         whole = made[0] if len(made) == 1 else {"anyOf": made} if made else dict(NULL)
         if made and (None in values or "null" in types):
             whole = {"anyOf": [dict(NULL), *made]}
@@ -300,11 +317,11 @@ class Schemas:
         named = [name for name in types if name != "null"]
         made = []
         for number, option in enumerate(options):
-            if named and isinstance(option, dict) and not {"$ref", "type"} & set(option):
-                if not {"allOf", "anyOf", "oneOf"} & set(option):
-                    option = {"type": named, **option}  # noqa: PLW2901
-            child = self.normal(option, f"{place}.{keyword}[{number}]", directions)
-            made.append(without_binary({k: child[k] for k in child if k != "default"}))
+            open_type = isinstance(option, dict) and not set(option) & TYPED
+            typed = {"type": named, **option} if named and open_type else option
+            child = self.normal(typed, f"{place}.{keyword}[{number}]", directions)
+            child = {key: child[key] for key in child if key != "default"}
+            made.append(child if directions == {"form"} else without_binary(child))
         if "null" in types and NULL not in made:
             made.append(dict(NULL))
         if isinstance(schema.get("discriminator"), dict):
@@ -350,7 +367,9 @@ class Schemas:
             name = self.resolved_name(reference, f"{place}.discriminator.mapping.{value}")
             inner = made[name].get("anyOf") or made[name].get("oneOf")
             if name not in names and not inner:
-                raise refused(place, f"the discriminator maps {value!r} to {name}, which is no member")
+                raise refused(
+                    place, f"the discriminator maps {value!r} to {name}, which is no member"
+                )
             mapped.setdefault(name, []).append(value)
         for name in names:
             schema = made[name]["properties"].get(tag)
@@ -361,7 +380,8 @@ class Schemas:
             values = tag_values(schema, made)
             if values and mapped.get(name) and not set(map(str, values)) & set(mapped[name]):
                 raise refused(
-                    place, f"the discriminator maps {mapped[name][0]!r} to {name}, whose {tag} is {values[0]!r}"
+                    place,
+                    f"the discriminator maps {mapped[name][0]!r} to {name}, whose {tag} is {values[0]!r}",
                 )
             known = made[name].setdefault(TAGS, {}).setdefault(tag, [])
             known += [v for v in values or mapped.get(name) or [name] if v not in known]
@@ -372,7 +392,7 @@ class Schemas:
                 other
                 for other, schema in self._raw.items()
                 if isinstance(schema, dict)
-                and {"$ref": PREFIX + name} in [p for p in schema.get("allOf") or []]
+                and {"$ref": PREFIX + name} in (schema.get("allOf") or [])
             ]
             if heirs and name in self._referenced:
                 raise refused(
@@ -460,7 +480,9 @@ class Schemas:
         for name, schema in (other.get("properties") or {}).items():
             mine = properties.get(name)
             same = mine is None or mine == schema
-            properties[name] = schema if same else {**described(mine, schema), "allOf": [mine, schema]}
+            properties[name] = (
+                schema if same else {**described(mine, schema), "allOf": [mine, schema]}
+            )
         if properties:
             made["properties"] = properties
         required = [*(one.get("required") or []), *(other.get("required") or [])]
@@ -506,9 +528,13 @@ class Schemas:
                     return self._fitted(value, option, place)
                 except ValueError as error:
                     reasons.append(str(error))
-            raise ValueError(reasons[0] if len(set(reasons)) == 1 else "fits no member of the union")
+            raise ValueError(
+                reasons[0] if len(set(reasons)) == 1 else "fits no member of the union"
+            )
         if "const" in schema:
-            if value != schema["const"] or isinstance(value, bool) != isinstance(schema["const"], bool):
+            if value != schema["const"] or isinstance(value, bool) != isinstance(
+                schema["const"], bool
+            ):
                 raise ValueError(f"is not the constant {schema['const']!r}")
             return value
         fitted = converted(value, schema.get("type"), schema.get("format"))
@@ -557,7 +583,9 @@ def common_type(one: Any, other: Any, place: str) -> Any:
     if "integer" not in both and {"integer", "number"} <= {*left, *right}:
         both.append("integer")
     if not both:
-        raise refused(place, f"allOf wants it to be {' or '.join(left)} and {' or '.join(right)} at once")
+        raise refused(
+            place, f"allOf wants it to be {' or '.join(left)} and {' or '.join(right)} at once"
+        )
     return both[0] if len(both) == 1 else both
 
 
@@ -581,17 +609,19 @@ def converted(value: Any, kind: Any, form: str | None) -> Any:
     """Return a default as its type has it; descriptions often quote numbers, or forget to."""
     match kind:
         case "integer" | "number":
-            if isinstance(value, bool):
-                raise ValueError(f"is no {kind}")
             try:
-                number = float(value)
+                number = float(str(value))  # Of a boolean too, which is none.
             except ValueError:
                 raise ValueError(f"is no {kind}") from None
             if kind == "number":
                 return number
             if not number.is_integer():
                 raise ValueError("is no integer")
-            return int(value) if isinstance(value, int | str) and "." not in str(value) else int(number)
+            return (
+                int(value)
+                if isinstance(value, int | str) and "." not in str(value)
+                else int(number)
+            )
         case "boolean":
             if isinstance(value, bool):
                 return value
@@ -610,8 +640,8 @@ def moment(text: str, form: str) -> str:
     """Return a date or date-time as it is sent: a time without zone is taken as UTC."""
     try:
         if form == "date":
-            return datetime.date.fromisoformat(text).isoformat()
-        time = datetime.datetime.fromisoformat(text)
+            return dt.date.fromisoformat(text).isoformat()
+        time = dt.datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"is no {form}") from None
-    return text if time.tzinfo else time.replace(tzinfo=datetime.UTC).isoformat()
+    return text if time.tzinfo else time.replace(tzinfo=dt.UTC).isoformat()

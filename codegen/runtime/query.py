@@ -35,7 +35,9 @@ def query_items(
     for text in texts:
         if separator in text:
             # Servers decode before they split, so quoting would not keep the item whole.
-            raise ValueError(f"{text!r} in {name} holds {separator!r}, which separates the items there")
+            raise ValueError(
+                f"{text!r} in {name} holds {separator!r}, which separates the items there"
+            )
     return {name: separator.join(texts)}
 
 

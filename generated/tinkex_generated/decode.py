@@ -40,6 +40,7 @@ __all__ = (
     "one_of",
     "optional",
     "parse_json",
+    "parse_text",
     "required",
     "string",
     "tagged",
@@ -56,6 +57,14 @@ def parse_json(content: bytes, read: Reader[T]) -> T:
         start = bytes(content[:60]).decode("utf-8", "replace")
         raise ParseError("", f"is not JSON: {error}; it begins {start!r}") from None
     return read(value)
+
+
+def parse_text(content: bytes) -> str:
+    """Read a body of text; raises ParseError when it is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ParseError("", f"is not text: {error}") from None
 
 
 def required(data: Mapping[str, Any], key: str, read: Reader[T]) -> T:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import importlib
-import importlib.util
 import subprocess
 import sys
 import threading
@@ -33,14 +32,11 @@ def generate_command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def generator() -> ModuleType:
+def generator() -> Iterator[ModuleType]:
     """The module codegen/generate.py."""
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "codegen" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(ROOT / "codegen"))
+    yield importlib.import_module("generate")
+    sys.path.remove(str(ROOT / "codegen"))
 
 
 @pytest.fixture(scope="session")
