@@ -21,7 +21,8 @@ WIRE_PATH = "x-tinkex-wire-path"
 ACCEPT = "x-tinkex-accept"
 JSON = "application/json"
 BYTES = "application/octet-stream"
-TEXT = "text/plain"
+# Not text/plain, which a request may send as bytes: what a media type is holds for all operations.
+TEXT = "text/any"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 # What OpenAPI says to ignore, for it stands elsewhere in the description.
@@ -40,6 +41,7 @@ class Prepared:
     document: dict[str, Any]
     operations: dict[str, Operation]
     content_types: dict[str, str]
+    names: dict[str, str]
     key_header: tuple[str, str]
 
 
@@ -134,7 +136,9 @@ class Preparation:
             (_, first), (_, second) = list(self._key_headers.items())[:2]
             raise refused(second, f"takes its key in another way than {first}")
         header = next(iter(self._key_headers), ("x-api-key", ""))
-        return Prepared(document, self._operations, self._content_types, header)
+        return Prepared(
+            document, self._operations, self._content_types, self._schemas.names, header
+        )
 
     def _resolved(self, node: Any, place: str) -> dict[str, Any]:
         """Return a part of the description with its own reference resolved."""
@@ -179,12 +183,12 @@ class Preparation:
                 place,
                 f"has servers of its own, and the client sends all to one; {WIRE_PATH} can name the route there",
             )
-        name, operation_id = self._name(path, method, described, place)
+        name, spaced, operation_id = self._name(path, method, described, place)
         parameters, styles = self._parameters(described, item, place)
         encoding: dict[str, Any] = {}
         self._operations[name] = Operation(operation_id, place, styles, encoding)
         operation = {
-            "operationId": operation_id,
+            "operationId": spaced,
             "tags": (described.get("tags") or ["default"])[:1],
             "security": self._security(described, place),
             "parameters": parameters,
@@ -202,7 +206,7 @@ class Preparation:
 
     def _name(
         self, path: str, method: str, described: Mapping[str, Any], place: str
-    ) -> tuple[str, str]:
+    ) -> tuple[str, str, str]:
         from openapi_python_client.parser.openapi import generate_operation_id
         from openapi_python_client.schema.untrusted_string import UntrustedString
         from openapi_python_client.strings import PythonIdentifier
@@ -210,14 +214,16 @@ class Preparation:
         given = described.get("operationId")
         made = generate_operation_id(path=UntrustedString(path), method=method, prefix="field_")
         operation_id = str(given or made)
-        name = str(PythonIdentifier(operation_id, "field_"))
+        # The generator drops what is no letter, and with it the border between two words.
+        spaced = re.sub(r"\W+", "_", operation_id).strip("_")
+        name = str(PythonIdentifier(spaced, "field_"))
         other = self._operations.get(name)
         if other is not None:
             raise refused(
                 place,
                 f"the operationId {operation_id!r} gives the module {name}, as that of {other.place} does",
             )
-        return name, operation_id
+        return name, spaced, operation_id
 
     def _security(self, described: Mapping[str, Any], place: str) -> list[Any]:
         """Return the security of an operation; the generator does not see it at the root."""
@@ -414,7 +420,9 @@ class Preparation:
             where = f"{place}.encoding.{name}"
             if kind == MULTIPART:
                 if "contentType" in described:
-                    made[name] = described["contentType"].partition(",")[0]
+                    made[self._schemas.names.get(name, name)] = described["contentType"].partition(
+                        ","
+                    )[0]
                 continue
             style = described.get("style", "form")
             explode = bool(described.get("explode", style == "form"))
@@ -426,7 +434,7 @@ class Preparation:
             else:
                 self._check_parameter(name, "query", style, field, where)
             if (style, explode) != ("form", True):
-                made[name] = (style, explode)
+                made[self._schemas.names.get(name, name)] = (style, explode)
         return made
 
     def _responses(self, operation: Mapping[str, Any], place: str) -> dict[str, Any]:

@@ -89,8 +89,12 @@ class Fields:
     def __init__(self, data: GeneratorData, prepared: Prepared) -> None:
         self._models = {str(model.class_info.name): model for model in data.models}
         self._operations = prepared.operations
+        self._names = prepared.names
         self.key_header, self.key_prefix = prepared.key_header
         self._rename(data)
+        for collection in data.endpoint_collections_by_tag.values():
+            for endpoint in collection.endpoints:
+                self.outcome(endpoint)  # Refuses what cannot be read, before anything is written.
         self._imported = {
             name: self._imported_models(model) for name, model in self._models.items()
         }
@@ -124,6 +128,13 @@ class Fields:
                         endpoint.path = oai.UntrustedString(path)
                 names = [prop.python_name for prop in self.parameters(endpoint)]
                 distinct(names, self.operation(endpoint).place, "parameter")
+
+    def raw(self, name: Any) -> str:
+        """Return a name as the description has it."""
+        text = (
+            str(name.get_untrusted_value()) if hasattr(name, "get_untrusted_value") else str(name)
+        )
+        return self._names.get(text, text)
 
     def operation(self, endpoint: Endpoint) -> Operation:
         """Return what the description says about an operation."""
@@ -307,9 +318,7 @@ class Fields:
         if isinstance(prop, ModelProperty):
             return f"{prop.class_info.name}.from_dict"
         if isinstance(prop, ConstProperty):
-            value = prop.value.raw_value
-            names = {bool: "boolean", float: "number", int: "int_enum"}
-            return names.get(type(value), "enum")
+            return f"only({self.literal(prop.value)})"
         if isinstance(prop, LiteralEnumProperty):
             return "enum" if prop.value_type is str else "int_enum"
         return READERS[type(prop)]
@@ -335,11 +344,17 @@ class Fields:
         # with fewer.
         ordered = sorted(members, key=lambda inner: isinstance(inner, DateTimeProperty))
         ordered = self._most_specific_first(ordered)
+        lists = [inner for inner in members if isinstance(inner, ListProperty)]
         for inner in ordered:
             if inner in objects:
                 readers.append(self._fitting_reader(inner, last=inner is ordered[-1]))
             elif not self._is_class(inner):
-                readers.append(self.reader(inner))
+                read = self.reader(inner)
+                # Between several lists, a type checker does not find out what this one is of.
+                is_vague = inner in lists and len(lists) > 1 and read.count("(") > 1
+                readers.append(
+                    f'cast("Reader[{self.annotation(inner)}]", {read})' if is_vague else read
+                )
         readers = list(dict.fromkeys(readers))
         return readers[0] if len(readers) == 1 else f"one_of({', '.join(readers)})"
 
@@ -349,7 +364,7 @@ class Fields:
         def takes(wider: Any, narrower: Any) -> bool:
             first, second = self._model(wider), self._model(narrower)
             mine, theirs = (
-                {raw(p.name) for p in m.required_properties or []} for m in (first, second)
+                {self.raw(p.name) for p in m.required_properties or []} for m in (first, second)
             )
             values, others = self._constants(first), self._constants(second)
             return mine < theirs and all(values[k] == others[k] for k in values if k in others)
@@ -363,7 +378,7 @@ class Fields:
 
     def _constants(self, model: ModelProperty) -> dict[str, str]:
         found = [prop for prop in self.properties(model) if isinstance(prop, ConstProperty)]
-        return {raw(prop.name): self.literal(prop.value) for prop in found}
+        return {self.raw(prop.name): self.literal(prop.value) for prop in found}
 
     def _declared_tags(self, member: Any) -> dict[str, list[Any]]:
         extra = self._model(member).data.model_extra or {}
@@ -376,16 +391,19 @@ class Fields:
         if declared:
             return declared
         for prop in self.properties(self._model(member)):
-            if raw(prop.name) == name and isinstance(prop, ConstProperty):
+            if self.raw(prop.name) == name and isinstance(prop, ConstProperty):
                 return [prop.value.raw_value]
-            if raw(prop.name) == name and isinstance(prop, LiteralEnumProperty):
+            if self.raw(prop.name) == name and isinstance(prop, LiteralEnumProperty):
                 return sorted(prop.values)
         return []
 
     def _shared_tag(self, members: Sequence[Any]) -> str | None:
         """Return the property that has other values in every member."""
         model = self._model(members[0])
-        for name in [*self._declared_tags(model), *(raw(p.name) for p in self._in_order(model))]:
+        for name in [
+            *self._declared_tags(model),
+            *(self.raw(p.name) for p in self._in_order(model)),
+        ]:
             values = [self._tag_values(member, name) for member in members]
             listed = [value for found in values for value in found]
             if all(values) and len(set(listed)) == len(listed):
@@ -393,8 +411,8 @@ class Fields:
         return None
 
     def _in_order(self, model: ModelProperty) -> list[Property]:
-        order = [raw(name) for name in model.data.properties or {}]
-        known = {raw(prop.name): prop for prop in self.properties(model)}
+        order = [self.raw(name) for name in model.data.properties or {}]
+        known = {self.raw(prop.name): prop for prop in self.properties(model)}
         return [known[name] for name in order if name in known]
 
     def _tagged_reader(self, members: Sequence[Any], tag: str) -> str:
@@ -403,7 +421,7 @@ class Fields:
             model = self._model(member)
             read = f"{member.class_info.name}.from_dict"
             cases += [f"{quoted(value)}: {read}" for value in self._tag_values(member, tag)]
-            if any(raw(prop.name) == tag for prop in model.optional_properties or []):
+            if any(self.raw(prop.name) == tag for prop in model.optional_properties or []):
                 untagged.append(f"({self.keys(model.required_properties or [])}, {read})")
         parts = [quoted(tag), "{" + ", ".join(cases) + "}", *untagged]
         return f"tagged({', '.join(parts)})"
@@ -423,7 +441,7 @@ class Fields:
 
     def keys(self, properties: Iterable[Any]) -> str:
         """Return the keys of properties as a tuple."""
-        return f"({''.join(f'{quoted(raw(prop.name))}, ' for prop in properties)})"
+        return f"({''.join(f'{quoted(self.raw(prop.name))}, ' for prop in properties)})"
 
     # -- writers ------------------------------------------------------------------------------
 
@@ -455,8 +473,15 @@ class Fields:
         models: list[str] = []
         lists: list[Any] = []
         cases: list[tuple[str, str]] = []
-        kinds = {type(inner) for inner in members}
-        for inner in members:
+        flat: list[Any] = [
+            inner
+            for member in members
+            for inner in (
+                member.inner_properties if isinstance(member, UnionProperty) else [member]
+            )
+        ]
+        kinds = {type(inner) for inner in flat}
+        for inner in flat:
             if isinstance(inner, NoneProperty):
                 null = not not_none
             elif isinstance(inner, ListProperty):
@@ -508,8 +533,8 @@ class Fields:
 
     def query_items(self, endpoint: Endpoint, prop: Any) -> str:
         """Return the call that lays out a query parameter in its style."""
-        style, explode = self.operation(endpoint).styles[raw(prop.name)]
-        parts = [quoted(raw(prop.name)), self.written(prop, prop.python_name, not_none=True)]
+        style, explode = self.operation(endpoint).styles[self.raw(prop.name)]
+        parts = [quoted(self.raw(prop.name)), self.written(prop, prop.python_name, not_none=True)]
         if style != "form":
             parts.append(f"style={quoted(style)}")
         if not explode:
@@ -598,11 +623,6 @@ class Fields:
         return ""
 
 
-def raw(name: Any) -> str:
-    """Return a name as the description has it."""
-    return str(name.get_untrusted_value()) if hasattr(name, "get_untrusted_value") else str(name)
-
-
 def quoted(value: Any) -> str:
     """Return a string or number of the description as Python."""
     return f'"{in_double_quote_literal(value)}"' if isinstance(value, str) else repr(value)
@@ -684,5 +704,4 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "docstring": docstring,
     "prose": prose,
     "quoted": quoted,
-    "raw": raw,
 }

@@ -16,6 +16,7 @@ import importlib.metadata
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -77,11 +78,11 @@ def generate(spec_path: Path, output: Path) -> None:
     tidy(output)
 
 
-def write(spec_path: Path, output: Path) -> None:
-    """Write the package as the templates make it."""
+def write(spec_path: Path, output: Path, compiled: Path | None = None) -> None:
+    """Write the package as the templates make it; `compiled` is a folder to keep the compiled ones in."""
     spec = read_spec(spec_path)
     try:
-        _run_generator(prepare(spec), output)
+        _run_generator(prepare(spec), output, compiled)
     except RecursionError:
         raise GenerationError(
             f"{spec_path}: a schema holds itself, or thousands of others"
@@ -138,8 +139,9 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _run_generator(prepared: Prepared, output: Path) -> None:
+def _run_generator(prepared: Prepared, output: Path, compiled: Path | None) -> None:
     from fields import CLASS_NAMES, FUNCTIONS, Fields
+    from jinja2 import FileSystemBytecodeCache
     from openapi_python_client import Project
     from openapi_python_client.config import ClassOverride, Config, ConfigFile, MetaType
     from openapi_python_client.parser import GeneratorData
@@ -164,6 +166,8 @@ def _run_generator(prepared: Prepared, output: Path) -> None:
         raise _failure(found)
     fields = Fields(data, prepared)
     project = Project(openapi=data, config=config, custom_template_path=FOLDER / "templates")
+    if compiled is not None:
+        project.env.bytecode_cache = FileSystemBytecodeCache(str(compiled))
     project.env.globals.update({**FUNCTIONS, **fields.names()})
     project.env.tests["laid_out"] = fields.is_laid_out
     with contextlib.redirect_stdout(io.StringIO()):
@@ -175,7 +179,8 @@ def _run_generator(prepared: Prepared, output: Path) -> None:
 def _failure(errors: Sequence[Any]) -> GenerationError:
     lines = ["the generator failed"]
     for error in errors:
-        lines += [" ".join(f"{error.header}: {error.detail or ''}".split())]
+        line = " ".join(f"{error.header}: {error.detail or ''}".split())
+        lines.append(re.sub(r"<[\w.]+ object at 0x\w+>", "...", line))
     return GenerationError("\n".join(lines))
 
 

@@ -9,12 +9,16 @@ validates is dropped. What has no right form is refused.
 from __future__ import annotations
 
 import datetime as dt
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 Schema: TypeAlias = dict[str, Any]
 Directions: TypeAlias = frozenset[str]
 
+# Ends a name that is not the one in JSON. The generator drops it from names for Python.
+MARK = "\u2063"
 PREFIX = "#/components/schemas/"
 EXPLICIT_NULL = "x-tinkex-explicit-null"
 TAGS = "x-tinkex-tags"
@@ -58,6 +62,8 @@ class Schemas:
 
     def __init__(self, components: Mapping[str, Any]) -> None:
         self._raw = components
+        # Names for Python of properties that would be one there, with those that JSON has.
+        self.names: dict[str, str] = {}
         # Unions with a discriminator, base classes with one, and who is referred to: for the end.
         self._unions: list[tuple[str, Mapping[str, Any], list[Schema]]] = []
         self._bases: dict[str, str] = {}
@@ -222,9 +228,10 @@ class Schemas:
                 required = [other for other in required if other != name]
         if properties or "additionalProperties" not in schema:
             properties.update({name: {} for name in required if name not in properties})
-        made: Schema = {"properties": properties} if properties else {}
+        given = self._distinct_names(properties, place)
+        made: Schema = {"properties": {given[k]: v for k, v in properties.items()}} if given else {}
         if required and properties:
-            made["required"] = required
+            made["required"] = [given[name] for name in required]
         extra = schema.get("additionalProperties")
         patterns = list((schema.get("patternProperties") or {}).values())
         if extra in (None, False) and patterns:
@@ -235,6 +242,25 @@ class Schemas:
         if extra is not None:
             made["additionalProperties"] = extra
         return made
+
+    def _distinct_names(self, names: Iterable[str], place: str) -> dict[str, str]:
+        """Return names that Python can tell apart; `+1` and `-1` have to be spelled out for that."""
+        from openapi_python_client.strings import PythonIdentifier
+
+        def forms(name: str) -> tuple[str, str]:
+            # The generator takes the second one where two first ones are the same.
+            return PythonIdentifier(name, "field_"), PythonIdentifier(
+                name, "field_", skip_snake_case=True
+            )
+
+        given = {name: name for name in names}
+        counts = Counter(map(forms, given))
+        for name in [name for name in given if counts[forms(name)] > 1]:
+            given[name] = spelled(name) + MARK
+            self.names[given[name]] = name
+        if len(set(map(forms, given.values()))) < len(given):
+            raise refused(place, "has properties whose names Python cannot tell apart")
+        return given
 
     def _array(self, schema: Schema, place: str, directions: Directions) -> Schema:
         first = [
@@ -541,6 +567,15 @@ class Schemas:
         if "enum" in schema and fitted not in schema["enum"]:
             raise ValueError(f"is none of {', '.join(map(repr, schema['enum']))}")
         return fitted
+
+
+def spelled(name: str) -> str:
+    """Return a name with its signs in words."""
+    words = {"+": "plus", "-": "minus"}
+    return "".join(
+        c if c.isalnum() or c in "_ ." else f" {words.get(c) or unicodedata.name(c, '').lower()} "
+        for c in name
+    )
 
 
 def tag_values(schema: Schema, made: Mapping[str, Schema]) -> list[Any]:

@@ -38,6 +38,7 @@ __all__ = (
     "nullable",
     "number",
     "one_of",
+    "only",
     "optional",
     "parse_json",
     "parse_text",
@@ -196,6 +197,17 @@ def date(value: Any) -> dt.date:
         if isinstance(error, ParseError):
             raise
         raise ParseError("", f"is not a date: {_shown(value)}") from None
+
+
+def only(expected: T) -> Reader[T]:
+    """Make a reader of one value."""
+
+    def read_only(value: Any) -> T:
+        if value != expected or isinstance(value, bool) != isinstance(expected, bool):
+            raise ParseError("", f"is {_shown(value)}, expected {expected!r}")
+        return expected
+
+    return read_only
 
 
 def nullable(read: Reader[T]) -> Reader[T | None]:

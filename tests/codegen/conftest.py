@@ -16,7 +16,10 @@ import attrs
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SPEC = Path(__file__).parent / "fixtures" / "spec.yaml"
+FIXTURES = Path(__file__).parent / "fixtures"
+SPEC = FIXTURES / "spec.yaml"
+SPECS = FIXTURES / "specs"
+PUBLIC = FIXTURES / "public"
 
 
 def run_generate(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -67,6 +70,41 @@ def models(toy: Callable[[str], Any]) -> Any:
 
 
 @attrs.define
+class Described:
+    """The packages made from the descriptions of a folder of fixtures, by the files' names."""
+
+    folder: Path
+    refusals: dict[str, str] = attrs.field(factory=dict)
+
+    def package(self, name: str) -> Callable[..., Any]:
+        """Return what imports a module of a package by its name below that."""
+        assert name not in self.refusals, self.refusals.get(name)
+
+        def load(module: str = "") -> Any:
+            return importlib.import_module(f"described_{name}{'.' if module else ''}{module}")
+
+        return load
+
+
+@pytest.fixture(scope="session")
+def described(
+    generator: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Described]:
+    """All descriptions of fixtures/specs and fixtures/public, generated in this process."""
+    made = Described(tmp_path_factory.mktemp("described"))
+    compiled = tmp_path_factory.mktemp("compiled")
+    for path in sorted([*SPECS.glob("*.yaml"), *PUBLIC.glob("*.yaml")]):
+        try:
+            generator.write(path, made.folder / f"described_{path.stem}", compiled)
+        except generator.GenerationError as error:
+            made.refusals[path.stem] = str(error)
+    generator.tidy(made.folder)
+    sys.path.insert(0, str(made.folder))
+    yield made
+    sys.path.remove(str(made.folder))
+
+
+@attrs.define
 class Server:
     """A loopback server that gives one prepared answer and keeps what it was asked."""
 
@@ -96,7 +134,7 @@ def server() -> Iterator[Server]:
             if state.status != 204:
                 self.wfile.write(state.body)
 
-        do_GET = do_POST = do_DELETE = answer
+        do_GET = do_POST = do_DELETE = do_PATCH = answer
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""
