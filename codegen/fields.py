@@ -7,6 +7,7 @@ a value back into JSON. All of them are one-line strings of Python.
 from __future__ import annotations
 
 import itertools
+import operator
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -330,31 +331,33 @@ class Fields:
         return f"nullable({read})" if null and read != "anything" else read
 
     def _members_reader(self, members: Sequence[Any]) -> str:
-        objects = [inner for inner in members if self._is_class(inner)]
         if len(members) == 1:
             return self.reader(members[0])
+        objects = [inner for inner in self._most_specific_first(members) if self._is_class(inner)]
         tag = self._shared_tag(objects) if len(objects) > 1 else None
         if tag is not None and len(objects) == len(members):
             return self._tagged_reader(objects, tag)
         readers = []
-        if tag is not None and all(self._declared_tags(inner) for inner in objects):
-            readers.append(self._tagged_reader(objects, tag))
-            objects = []
-        # A date is a date-time too, for Python; and an object with more required keys is also one
-        # with fewer.
-        ordered = sorted(members, key=lambda inner: isinstance(inner, DateTimeProperty))
-        ordered = self._most_specific_first(ordered)
         lists = [inner for inner in members if isinstance(inner, ListProperty)]
-        for inner in ordered:
+        maps = [inner for inner in members if self.is_map(inner)]
+        if tag is not None and all(self._declared_tags(inner) for inner in objects):
+            read = self._tagged_reader(objects, tag)
+            readers.append(f"fitting({read}, keys=({quoted(tag)},))" if maps else read)
+            objects = []
+        # A date is a date-time too, for Python; and a free map takes every object.
+        last = [isinstance(inner, DateTimeProperty) + 2 * self.is_map(inner) for inner in members]
+        ordered = [inner for _, inner in sorted(zip(last, members, strict=True), key=operator.itemgetter(0))]
+        for inner in self._most_specific_first(ordered):
+            read = self.reader(inner)
             if inner in objects:
-                readers.append(self._fitting_reader(inner, last=inner is ordered[-1]))
-            elif not self._is_class(inner):
-                read = self.reader(inner)
+                # Only the last one of all takes an object that shows no key of its own.
+                is_last = not maps and inner is objects[-1]
+                readers.append(self._fitting_reader(inner, last=is_last))
+            elif inner in lists and len(lists) > 1 and read.count("(") > 1:
                 # Between several lists, a type checker does not find out what this one is of.
-                is_vague = inner in lists and len(lists) > 1 and read.count("(") > 1
-                readers.append(
-                    f'cast("Reader[{self.annotation(inner)}]", {read})' if is_vague else read
-                )
+                readers.append(f'cast("Reader[{self.annotation(inner)}]", {read})')
+            elif not self._is_class(inner):
+                readers.append(f"undecided({read})" if inner in maps and len(maps) > 1 else read)
         readers = list(dict.fromkeys(readers))
         return readers[0] if len(readers) == 1 else f"one_of({', '.join(readers)})"
 

@@ -269,10 +269,12 @@ class Schemas:
         ]
         items = schema.get("items")
         if items is None or items is False:
-            return {"prefixItems": first} if first else {"items": {}}
+            return {"prefixItems": first} if first and {} not in first else {"items": {}}
         rest = self.normal(items, f"{place}.items", directions)
         if directions != {"form"}:
             rest = without_binary(rest)
+        if {} in first:
+            return {"items": {}}
         return {"prefixItems": first, "items": rest} if first else {"items": rest}
 
     # -- constants and enumerations -----------------------------------------------------------
@@ -348,6 +350,8 @@ class Schemas:
             child = self.normal(typed, f"{place}.{keyword}[{number}]", directions)
             child = {key: child[key] for key in child if key != "default"}
             made.append(child if directions == {"form"} else without_binary(child))
+        if {} in made:
+            return {}
         if "null" in types and NULL not in made:
             made.append(dict(NULL))
         if isinstance(schema.get("discriminator"), dict):
