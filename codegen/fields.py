@@ -346,7 +346,10 @@ class Fields:
             objects = []
         # A date is a date-time too, for Python; and a free map takes every object.
         last = [isinstance(inner, DateTimeProperty) + 2 * self.is_map(inner) for inner in members]
-        ordered = [inner for _, inner in sorted(zip(last, members, strict=True), key=operator.itemgetter(0))]
+        ordered = [
+            inner
+            for _, inner in sorted(zip(last, members, strict=True), key=operator.itemgetter(0))
+        ]
         for inner in self._most_specific_first(ordered):
             read = self.reader(inner)
             if inner in objects:
@@ -558,7 +561,7 @@ class Fields:
         name = str(prop.python_name)
         inner = prop.inner_properties if isinstance(prop, UnionProperty) else [prop]
         if any(isinstance(i, BooleanProperty) for i in inner):
-            yes = f'("true" if {name} else "false")'
+            yes = f"('true' if {name} else 'false')"
             return (
                 yes if len(inner) == 1 else f"({yes} if isinstance({name}, bool) else str({name}))"
             )

@@ -89,7 +89,9 @@ class Schemas:
             if isinstance(schema, dict) and set(schema) & STRUCTURE == {"$ref"}:
                 self.resolved_name(schema["$ref"], place)
                 continue
-            made[name] = self.normal(schema, place, frozenset(directions))
+            made[name] = self.normal(self._written_out(schema, place), place, frozenset(directions))
+            if "$ref" in made[name]:
+                made[name] = {"anyOf": [made[name]]}
             if (
                 isinstance(schema, dict)
                 and "discriminator" in schema
@@ -450,6 +452,17 @@ class Schemas:
                     visit(child)
 
         visit(made.get(name))
+
+    def _written_out(self, schema: Any, place: str) -> Any:
+        """Return an object that is another one under a name of its own as an object of its own."""
+        if not isinstance(schema, dict) or "allOf" not in schema:
+            return schema
+        parts = self._parts(schema, place, ())
+        if len(parts) != 1 or "$ref" not in parts[0]:
+            return schema
+        opened = self._opened(parts[0], place)
+        rest = {key: value for key, value in schema.items() if key != "allOf"}
+        return {**opened, **rest} if "properties" in opened else schema
 
     # -- allOf --------------------------------------------------------------------------------
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from .conftest import SPECS, Described, Server
+from .conftest import ROOT, SPECS, Described, Server
 
 UUID = "0b2ec6c9-0c9f-4a0a-8f0e-51c1f2b7a111"
 TIME = "2026-01-02T03:04:05+00:00"
@@ -40,6 +42,18 @@ RESERVED = [
 
 # What is sent and received, key by key, null by null.
 OBJECTS: dict[str, list[Any]] = {
+    "all_of": [
+        {"pet": {"kind": "kitten", "name": "n", "lives": 9}, "kind": "a"},
+        {
+            "pets": [{"kind": "Fish", "name": "n"}, {"kind": "dog", "name": "n", "note": "x"}],
+            "kind": "b",
+        },
+        {
+            "narrowed": {"kind": "x", "n": 5},
+            "only": {"kind": "cat", "name": "n", "lives": 1},
+            "kind": "b",
+        },
+    ],
     "a_nullable30": [{"a": None, "b": "x"}, {"a": 1, "b": "x"}],
     "aa_nested_union": [
         {"u": {"k": "a"}},
@@ -109,6 +123,10 @@ CLASSES: dict[str, list[tuple[Any, Callable[[Any], Any], str]]] = {
         ({"m": {"y": {"k": "b"}}}, lambda thing: thing.m["y"], "B"),
     ],
     "ac_allof_nullable_discr": [({"u": {"k": "b"}}, lambda thing: thing.u, "B")],
+    "all_of": [
+        ({"pet": {"kind": "kitten", "name": "n", "lives": 9}}, lambda thing: thing.pet, "Cat"),
+        ({"pet": {"kind": "Fish", "name": "n"}}, lambda thing: thing.pet, "Fish"),
+    ],
     "c_discr_mapping": [
         ({"u": {"kind": "feline"}}, lambda thing: thing.u, "Cat"),
         ({"u": {"kind": "canine"}}, lambda thing: thing.u, "Dog"),
@@ -127,6 +145,10 @@ CLASSES: dict[str, list[tuple[Any, Callable[[Any], Any], str]]] = {
 
 # What is not read, and the path of the error.
 WRONG = {
+    "all_of": [
+        ({"narrowed": {"kind": "x", "n": 0.5}}, "narrowed.n"),
+        ({"narrowed": {"kind": "x"}}, "narrowed.n"),
+    ],
     "b_nullable31": [({"a": None, "b": {"x": None}, "c": None, "d": None}, "b.x")],
     "c_discr_mapping": [({"u": {"kind": "dog"}}, "u.kind"), ({"u": {}}, "u.kind")],
     "d_discr_enum1": [({"u": {"kind": "bird"}}, "u.kind")],
@@ -194,7 +216,34 @@ REFUSED = {
     "u3_bad_enum_default": "components.schemas.Thing.properties.e: the default 'z' is none of 'x'",
 }
 
-ON_THEIR_OWN = {"o3_query_object", "p_header", "r2_urlencoded", "r_multipart"}
+ON_THEIR_OWN = {"names", "o3_query_object", "p_header", "r2_urlencoded", "r_multipart", "responses"}
+
+THING = b'{"a":"x"}'
+# What an operation of "responses" makes of a status and a body; None: it raises UnexpectedStatus.
+RESPONSES: list[tuple[str, int, bytes, Any]] = [
+    ("default_only", 200, THING, [{"a": "x"}]),
+    ("default_only", 203, THING, [{"a": "x"}]),
+    ("default_only", 404, THING, None),
+    ("errors_and_default", 200, THING, [{"a": "x"}]),
+    ("errors_and_default", 404, THING, None),
+    ("default_error", 201, THING, [{"a": "x"}]),
+    ("default_error", 200, THING, None),
+    ("range", 200, THING, [{"a": "x"}]),
+    ("range", 299, THING, [{"a": "x"}]),
+    ("range", 202, b"", [None]),
+    ("range", 204, b"", [None]),
+    ("range", 300, THING, None),
+    ("errors_only", 200, THING, [None]),
+    ("errors_only", 404, THING, None),
+    ("no_schema", 200, b'[1,{"a":null}]', [[1, {"a": None}]]),
+    ("any_type", 200, THING, [{"a": "x"}]),
+    ("json_first", 200, THING, [{"a": "x"}]),
+    ("png", 200, b"\x89PNG", [b"\x89PNG"]),
+    ("number", 200, b"0.5", [0.5]),
+    ("number", 200, b"null", [None]),
+    ("map", 200, b'{"k":{"a":"x"}}', [{"k": {"a": "x"}}]),
+    ("map", 206, b"{}", [{}]),
+]
 
 
 def cases(table: dict[str, list[Any]]) -> list[Any]:
@@ -292,6 +341,68 @@ def test_what_has_no_right_code_is_refused(described: Described, name: str, sent
     assert described.refusals[name].startswith(sentence)
 
 
+@pytest.mark.parametrize(("operation", "status", "content", "expected"), RESPONSES)
+def test_responses_of_every_form_are_read(
+    described: Described, server: Server, operation: str, status: int, content: bytes, expected: Any
+) -> None:
+    """What an answer may be follows from its status: exact, by range, or by default."""
+    load = described.package("responses")
+    server.status, server.body = status, content
+    call = load(f"api.r.{operation.replace('range', 'range_').replace('map', 'map_')}").sync
+    with load().Client(base_url=server.base_url) as client:
+        if expected is None:
+            with pytest.raises(load("errors").UnexpectedStatus):
+                call(client=client)
+        else:
+            assert [plain(call(client=client))] == expected
+
+
+@pytest.mark.parametrize(
+    ("operation", "accept"),
+    [
+        ("json_first", "application/json, application/vnd.a+json"),
+        ("png", "image/png, image/webp"),
+        ("any_type", "*/*"),
+        ("default_only", "application/json"),
+    ],
+)
+def test_only_what_can_be_read_is_asked_for(
+    described: Described, operation: str, accept: str
+) -> None:
+    """The header Accept lists the media types that are read in the same way."""
+    request = described.package("responses")(f"api.r.{operation}").build_request()
+    assert request.headers == {"accept": accept}
+
+
+def test_names_do_not_hide_each_other(described: Described, server: Server) -> None:
+    """Parameters, classes and properties may be called as the generated modules call theirs."""
+    load = described.package("names")
+    value = {
+        "response": {"undescribed": {"x": [1]}, "mapping": {"self": {"undescribed": None}}},
+        "+1": 1, "-1": 2, "a?": "q", "a!": "e", "extra": ["x"], "EXTRA": [2], "more": ["2026-01-02"],
+    }  # fmt: skip
+    server.body = json.dumps(value).encode()
+    module = load("api.n.names")
+    body = module.parse_response(server.body)
+    arguments = {
+        "params_": "p",
+        "segment_": True,
+        "headers_": "h",
+        "body_": "b",
+        "build_request_": [True, False],
+    }
+    with load().Client(base_url=server.base_url) as client:
+        assert module.sync(client=client, body=body, client_header=False, **arguments) == body
+    assert query_of(server) == (
+        "POST", "/p/true",
+        [("headers", "h"), ("body", "b"), ("build_request", "true"), ("build_request", "false")],
+    )  # fmt: skip
+    assert server.asked[0][2]["client"] == "false"
+    assert json.loads(server.asked[0][3]) == value
+    assert (body.plus_1, body.minus_1, body.a_question_mark) == (1, 2, "q")
+    assert body.additional_properties == {"more": [dt.date(2026, 1, 2)]}
+
+
 def test_objects_in_queries_are_laid_out(described: Described, server: Server) -> None:
     """The style deepObject puts each key into brackets."""
     load = described.package("o3_query_object")
@@ -382,6 +493,21 @@ def test_secrets_stay_out_of_reprs_and_quotes_stay_in_docs(described: Described)
     doc = described.package("w_desc")("models").Thing.__doc__
     assert doc.startswith('A """thing""" \\')
     assert 'a: ends with quote"' in doc
+
+
+def test_the_packages_are_typed(described: Described) -> None:
+    """mypy finds nothing in them in its strictest mode."""
+    packages = [f"-p{path.name}" for path in sorted(described.folder.iterdir()) if path.is_dir()]
+    cache = f"--cache-dir={ROOT / '.mypy_cache' / 'described'}"
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", cache, *packages],
+        cwd=described.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("Success"), done.stdout + done.stderr
+    assert len(packages) > 70
 
 
 def test_a_name_that_hides_a_method_gets_another(described: Described) -> None:
