@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,6 +114,10 @@ class Server:
     headers: dict[str, str] = attrs.field(factory=dict)
     body: bytes = b"{}"
     asked: list[tuple[str, str, dict[str, str], bytes]] = attrs.field(factory=list)
+
+    def reached(self) -> dict[str, Any]:
+        """Return what a client is made with; to load certificates takes longer than a test."""
+        return {"base_url": self.base_url, "transport": httpx.HTTPTransport(verify=False)}
 
 
 @pytest.fixture

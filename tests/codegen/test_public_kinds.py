@@ -199,7 +199,7 @@ def test_calls_are_as_described(described: Described, server: Server, name: str,
     operation, arguments, (method, path, query, body), answer = case
     load = described.package(name)
     server.body = json.dumps(answer).encode()
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         parsed = load(f"api.{operation}").sync(client=client, **arguments)
     assert plain(parsed) == answer
     assert query_of(server) == (method, path, query)
@@ -223,7 +223,7 @@ def test_bodies_are_as_described(
     assert body == copy.deepcopy(body) == pickle.loads(pickle.dumps(body))
     server.status, answer = ANSWERS.get(name, (200, None))
     server.body = b"sound" if answer is None else json.dumps(answer).encode()
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         parsed = load(f"api.{operation}").sync(client=client, body=body, **IN_PATH.get(name, {}))
     assert plain(parsed) == (b"sound" if answer is None else answer)
     assert json.loads(server.asked[0][3]) == value
@@ -247,7 +247,7 @@ def test_a_range_in_a_query_may_be_one_value(described: Described, server: Serve
     }
     server.body = json.dumps(page).encode()
     span = models.GetChargesCreatedType0(gt=1, lte=5)
-    with load().Client(base_url=server.base_url, token="sk_1") as client:
+    with load().Client(**server.reached(), token="sk_1") as client:
         assert plain(charges.sync(client=client, created=span, limit=3)) == page
         assert query_of(server)[2] == [("created[gt]", "1"), ("created[lte]", "5"), ("limit", "3")]
         charges.sync(client=client, created=5)
@@ -267,7 +267,7 @@ def test_a_form_lays_out_its_fields(described: Described, server: Server) -> Non
         email="e@x", balance=0, active=False, metadata={"a b": "c&d", "e": ""}, preferred_locales=["en", "fr"],
         address=models.PostCustomersCustomerBodyAddressType0(city="Z"),
     )  # fmt: skip
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         assert update.sync(client=client, customer="c", body=body).metadata == {"a": "b"}
         update.sync(client=client, customer="c", body=models.PostCustomersCustomerBody(metadata=""))
     sent = [parse_qsl(content.decode(), keep_blank_values=True) for *_, content in server.asked]
@@ -289,7 +289,7 @@ def test_null_can_be_sent_where_the_description_says_so(
     )
     body = models.IssuesUpdateBody(milestone=null, closed_at=null, title=5, labels=["a"])
     expected = {"milestone": None, "closed_at": None, "title": 5, "labels": ["a"]}
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         issue = update.sync(client=client, owner="o", repo="r", issue_number=1, body=body)
         update.sync(client=client, owner="o", repo="r", issue_number=1)
     assert json.loads(server.asked[0][3]) == expected
@@ -307,7 +307,7 @@ def test_answers_of_other_types_are_text_or_bytes(described: Described, server: 
     """What is no JSON arrives as it is, a redirect is reported, and only what is read is accepted."""
     load = described.package("github_text_and_links")
     server.body = "é".encode()
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         assert load("api.meta.meta_get_octocat").sync(client=client, s="x") == server.body
         assert load("api.meta.meta_get_zen").sync(client=client) == "é"
         assert load("api.markdown.markdown_render_raw").sync(client=client, body=b"# t") == "é"
@@ -330,7 +330,7 @@ def test_forms_carry_several_files(described: Described, server: Server) -> None
     """Arrays repeat their field, objects are JSON, and a class may be called File too."""
     load = described.package("openai_files")
     models, file = load("models"), load("forms").File
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         server.body = b'{"id":"f","bytes":3,"object":"file"}'
         after = models.CreateFileRequestExpiresAfter(anchor="created_at", seconds=5)
         body = models.CreateFileRequest(

@@ -286,7 +286,7 @@ def test_objects_arrive_as_they_are(
     module = described.package(name)("api.things.make_thing")
     server.body = json.dumps(value).encode()
     body = module.parse_response(server.body)
-    with described.package(name)().Client(base_url=server.base_url) as client:
+    with described.package(name)().Client(**server.reached()) as client:
         answer = module.sync(client=client, body=body)
     assert answer == body
     method, path, headers, sent = server.asked[0]
@@ -329,7 +329,7 @@ def test_calls_are_as_described(described: Described, server: Server, name: str,
     status, content, answer = ANSWERS.get(name, (200, b'{"a":"x"}', {"a": "x"}))
     server.status, server.body = status, content
     load = described.package(name)
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         parsed = load(f"api.{operation}").sync(client=client, **arguments)
     assert plain(parsed) == answer
     assert query_of(server) == tuple(expected)
@@ -349,7 +349,7 @@ def test_responses_of_every_form_are_read(
     load = described.package("responses")
     server.status, server.body = status, content
     call = load(f"api.r.{operation.replace('range', 'range_').replace('map', 'map_')}").sync
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         if expected is None:
             with pytest.raises(load("errors").UnexpectedStatus):
                 call(client=client)
@@ -391,7 +391,7 @@ def test_names_do_not_hide_each_other(described: Described, server: Server) -> N
         "body_": "b",
         "build_request_": [True, False],
     }
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         assert module.sync(client=client, body=body, client_header=False, **arguments) == body
     assert query_of(server) == (
         "POST", "/p/true",
@@ -407,7 +407,7 @@ def test_objects_in_queries_are_laid_out(described: Described, server: Server) -
     """The style deepObject puts each key into brackets."""
     load = described.package("o3_query_object")
     value = load("models").GetThingsF(a="x y")
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         load("api.things.get_things").sync(client=client, id="i", f=value)
     assert query_of(server) == ("GET", "/api/v1/things/i", [("f[a]", "x y")])
 
@@ -418,7 +418,7 @@ def test_header_parameters_are_written_as_json_has_them(
     """Booleans are lower case, numbers plain, and what is not set is not sent."""
     load = described.package("p_header")
     get_things = load("api.things.get_things")
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         get_things.sync(client=client, id="i", x_trace_id="t", x_flag=True, x_n=0)
         get_things.sync(client=client, id="i", x_trace_id="t", x_flag=False)
     first, second = (headers for _, _, headers, _ in server.asked)
@@ -431,7 +431,7 @@ def test_forms_are_encoded(described: Described, server: Server) -> None:
     """A form without files is encoded like a query, and may be left out."""
     load = described.package("r2_urlencoded")
     upload = load("api.things.upload_it")
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         upload.sync(client=client, body=load("models").UploadItBody(n="a&b é"))
         upload.sync(client=client)
     _, _, headers, sent = server.asked[0]
@@ -444,7 +444,7 @@ def test_forms_carry_files(described: Described, server: Server) -> None:
     """A file has its name and its media type; the boundary is told in the header."""
     load = described.package("r_multipart")
     file = load("forms").File(b"\x00\r\n--", 'a".bin', "image/png")
-    with load().Client(base_url=server.base_url) as client:
+    with load().Client(**server.reached()) as client:
         body = load("models").UploadItBody(file=file, note="n")
         load("api.things.upload_it").sync(client=client, body=body)
     _, _, headers, sent = server.asked[0]
