@@ -119,13 +119,8 @@ def check(folder: Path, *, with_tinkex: bool) -> None:
     print("1. generate from the changed description")
     package = folder / "generated" / "tinkex_generated"
     package.parent.mkdir()
-    command = [
-        ROOT / "codegen" / "generate.py",
-        "--spec",
-        folder / "openapi.json",
-        "--output",
-        package,
-    ]
+    described = ("--spec", folder / "openapi.json", "--output", package)
+    command: list[str | Path] = [ROOT / "codegen" / "generate.py", *described]
     print("  ", run(command, folder).strip())
     print("2. let mypy read the package, a program of before and one of after")
     for name, program in (("before.py", BEFORE), ("after.py", AFTER)):
