@@ -298,6 +298,8 @@ class Preparation:
             parameter["schema"], f"{place}.schema", frozenset({"request"})
         )
         schema = without_binary(schema)
+        if location != "query":
+            schema = as_text(schema)
         self._check_parameter(name, location, style, schema, place)
         if parameter.get("description"):
             # The generator drops the description of a parameter, and keeps that of its schema.
@@ -482,6 +484,18 @@ class Preparation:
             accepted = same if kind == JSON else [chosen]
             schema = without_binary(schema) if kind == JSON else {"type": "string"}
         return {**made, ACCEPT: ", ".join(accepted), "content": {kind: {"schema": schema}}}
+
+
+def as_text(schema: Schema) -> Schema:
+    """Return the schema of a parameter as the generator allows it outside of queries."""
+    for keyword in ("anyOf", "oneOf"):
+        if keyword in schema:
+            return {**schema, keyword: [as_text(option) for option in schema[keyword]]}
+    if isinstance(schema.get("const"), str | int):
+        rest = {key: value for key, value in schema.items() if key != "const"}
+        kind = "string" if isinstance(schema["const"], str) else "integer"
+        return {**rest, "type": kind, "enum": [schema["const"]]}
+    return schema if {"type", "$ref"} & set(schema) else {**schema, "type": "string"}
 
 
 def media_kind(media: str) -> str | None:

@@ -7,7 +7,6 @@ a value back into JSON. All of them are one-line strings of Python.
 from __future__ import annotations
 
 import itertools
-import operator
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -345,11 +344,12 @@ class Fields:
             readers.append(f"fitting({read}, keys=({quoted(tag)},))" if maps else read)
             objects = []
         # A date is a date-time too, for Python; and a free map takes every object.
-        last = [isinstance(inner, DateTimeProperty) + 2 * self.is_map(inner) for inner in members]
-        ordered = [
-            inner
-            for _, inner in sorted(zip(last, members, strict=True), key=operator.itemgetter(0))
-        ]
+        ordered = sorted(
+            members,
+            key=lambda inner: (
+                ("datetime.datetime" in self.annotation(inner)) + 2 * self.is_map(inner)
+            ),
+        )
         for inner in self._most_specific_first(ordered):
             read = self.reader(inner)
             if inner in objects:
@@ -478,6 +478,7 @@ class Fields:
         null = plain = False
         models: list[str] = []
         lists: list[Any] = []
+        maps: list[Any] = []
         cases: list[tuple[str, str]] = []
         flat: list[Any] = [
             inner
@@ -492,23 +493,25 @@ class Fields:
                 null = not not_none
             elif isinstance(inner, ListProperty):
                 lists.append(inner.inner_property)
+            elif self.is_map(inner):
+                maps.append(self._map_values(inner))
             elif self.is_plain(inner):
                 plain = True
             elif self._is_class(inner):
                 models.append(str(inner.class_info.name))
             else:
-                test = "dict" if isinstance(inner, ModelProperty) else "datetime.date"
-                if {DateProperty, DateTimeProperty} <= kinds and isinstance(
-                    inner, DateTimeProperty
-                ):
-                    test = "datetime.datetime"
+                both = {DateProperty, DateTimeProperty} <= kinds
+                is_time = both and isinstance(inner, DateTimeProperty)
+                test = "datetime.datetime" if is_time else "datetime.date"
                 cases.append((test, self.written(inner, source, depth=depth)))
-        if all(map(self.is_plain, lists)):
-            plain = plain or bool(lists)
-        else:
-            item = f"item{depth or ''}"
-            value = self._written_union(lists, item, not_none=False, depth=depth + 1)
-            cases.append(("list", f"[{value} for {item} in {source}]"))
+        item = f"item{depth or ''}"
+        for test, values in (("dict", maps), ("list", lists)):
+            if all(map(self.is_plain, values)):
+                plain = plain or bool(values)
+                continue
+            value = self._written_union(values, item, not_none=False, depth=depth + 1)
+            pairs = f"{{key: {value} for key, {item} in {source}.items()}}"
+            cases.append((test, pairs if test == "dict" else f"[{value} for {item} in {source}]"))
         if models:
             test = models[0] if len(models) == 1 else f"({', '.join(models)})"
             cases.append((test, f"{source}.to_dict()"))

@@ -45,6 +45,7 @@ __all__ = (
     "required",
     "string",
     "tagged",
+    "undecided",
 )
 
 _ABSENT: Any = object()
@@ -301,6 +302,18 @@ def fitting(
         return read(data)
 
     return read_fitting
+
+
+def undecided(read: Reader[T]) -> Reader[T]:
+    """Make a reader, for use in `one_of`, after whose failure the next member is tried."""
+
+    def read_undecided(value: Any) -> T:
+        try:
+            return read(value)
+        except ParseError as error:
+            raise ParseError("", str(error)) from None
+
+    return read_undecided
 
 
 def one_of(*readers: Reader[T]) -> Reader[T]:

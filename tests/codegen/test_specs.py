@@ -216,7 +216,15 @@ REFUSED = {
     "u3_bad_enum_default": "components.schemas.Thing.properties.e: the default 'z' is none of 'x'",
 }
 
-ON_THEIR_OWN = {"names", "o3_query_object", "p_header", "r2_urlencoded", "r_multipart", "responses"}
+ON_THEIR_OWN = {
+    "parameters",
+    "names",
+    "o3_query_object",
+    "p_header",
+    "r2_urlencoded",
+    "r_multipart",
+    "responses",
+}
 
 THING = b'{"a":"x"}'
 # What an operation of "responses" makes of a status and a body; None: it raises UnexpectedStatus.
@@ -401,6 +409,47 @@ def test_names_do_not_hide_each_other(described: Described, server: Server) -> N
     assert json.loads(server.asked[0][3]) == value
     assert (body.plus_1, body.minus_1, body.a_question_mark) == (1, 2, "q")
     assert body.additional_properties == {"more": [dt.date(2026, 1, 2)]}
+
+
+def test_every_kind_of_parameter_has_its_form(described: Described) -> None:
+    """Numbers, booleans, times and enumerations in paths, queries and headers, with their defaults."""
+    load = described.package("parameters")
+    day, time = dt.date(2026, 1, 2), dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+    needed = {
+        "n": 1,
+        "u": UUID,
+        "e": "x",
+        "d": day,
+        "t": time,
+        "f": 1.5,
+        "req": [day],
+        "x_enum": "desc",
+    }
+    build = load("api.p.get_it").build_request
+    bare = build(**needed)
+    assert bare.path == f"/a/1/{UUID}/x/2026-01-02/2026-01-02T00:00:00%2B00:00/1.5"
+    defaults = {
+        "req": ["2026-01-02"], "dd": "2026-01-02", "dt": TIME.replace("03:04:05", "00:00:00"), "en": 2, "fl": 1.0,
+        "bo": False, "mi": "a", "co": "c",
+    }  # fmt: skip
+    headers = {"accept": "application/json", "X-Const": "v1", "X-Enum": "desc", "X-Uuid": "u"}
+    assert (bare.params, bare.headers) == (defaults, headers)
+    given = {
+        "any_": 5, "su": [1, 2], "sp": [True, False], "ob": load("models").GetItOb(a="q", when=day), "un": ["a", "b"],
+        "ref": "asc", "refs": ["asc", "desc"], "x_any": "y", "x_float": 0.5, "x_uuid": None,
+    }  # fmt: skip
+    whole = build(**needed, **given)
+    assert whole.params == defaults | {
+        "any": 5, "su": "1,2", "sp": "true false", "ob": "a,q,when,2026-01-02", "un": ["a", "b"], "ref": "asc",
+        "refs": ["asc", "desc"],
+    }  # fmt: skip
+    assert whole.headers == {
+        "accept": "application/json", "X-Any": "y", "X-Const": "v1", "X-Enum": "desc", "X-Float": "0.5",
+    }  # fmt: skip
+    assert build(**needed, un="one").params["un"] == "one"
+    for wrong in ({"refs": [None]}, {"sp": [None]}):
+        with pytest.raises(ValueError, match="holds None, which has no form in a query"):
+            build(**needed, **wrong)
 
 
 def test_objects_in_queries_are_laid_out(described: Described, server: Server) -> None:
