@@ -8,6 +8,7 @@ and response has one media type, and schemas are in form (see schemas.py).
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -63,9 +64,12 @@ def read_spec(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise GenerationError(f"no API description at {path}")
     try:
-        spec = as_json(YAML(typ="safe").load(path))
-    except YAMLError as error:
-        raise GenerationError(f"{path} is not YAML: {error}") from error
+        # YAML does not allow the tabs that JSON does.
+        is_json = path.suffix == ".json"
+        text = path.read_text(encoding="utf-8")
+        spec = as_json(json.loads(text) if is_json else YAML(typ="safe").load(text))
+    except (YAMLError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise GenerationError(f"{path} is not {'JSON' if is_json else 'YAML'}: {error}") from error
     if not isinstance(spec, dict) or not isinstance(spec.get("paths"), dict):
         raise GenerationError(f"{path} is no OpenAPI description: it has no paths")
     if not re.fullmatch(r"3\.[01]\.\d+", str(spec.get("openapi"))):
@@ -186,13 +190,14 @@ class Preparation:
         name, spaced, operation_id = self._name(path, method, described, place)
         parameters, styles = self._parameters(described, item, place)
         encoding: dict[str, Any] = {}
+        self._check_path(path if wire_path is None else wire_path, parameters, place)
         self._operations[name] = Operation(operation_id, place, styles, encoding)
         operation = {
             "operationId": spaced,
             "tags": (described.get("tags") or ["default"])[:1],
             "security": self._security(described, place),
             "parameters": parameters,
-            "responses": self._responses(described, place),
+            "responses": self._responses(described, place, has_bodies=method != "head"),
         }
         for key in ("summary", "description"):
             if described.get(key):
@@ -203,6 +208,16 @@ class Preparation:
         # OpenAPI allows one operation per path and method. One that differs only in its media type
         # is described under another path, and names the real one. The templates drop the "#".
         return (path if wire_path is None else f"{wire_path}#{operation_id}"), operation
+
+    def _check_path(self, path: str, parameters: list[Any], place: str) -> None:
+        named = re.findall(r"{([^}]*)}", path)
+        for name in named:
+            if not re.fullmatch(r"[a-zA-Z_-][a-zA-Z0-9_-]*", name):
+                raise refused(place, f"{name!r} in the path is no name of letters, digits, - and _")
+        listed = [p["name"] for p in parameters if p["in"] == "path"]
+        if sorted(named) != sorted(listed):
+            found = ", ".join(listed) or "none"
+            raise refused(place, f"{path} does not name its path parameters, which are: {found}")
 
     def _name(
         self, path: str, method: str, described: Mapping[str, Any], place: str
@@ -309,7 +324,7 @@ class Preparation:
         made = {
             "name": name,
             "in": location,
-            "required": bool(parameter.get("required")),
+            "required": location == "path" or bool(parameter.get("required")),
             "schema": schema,
         }
         return made, (style, explode)
@@ -439,7 +454,9 @@ class Preparation:
                 made[self._schemas.names.get(name, name)] = (style, explode)
         return made
 
-    def _responses(self, operation: Mapping[str, Any], place: str) -> dict[str, Any]:
+    def _responses(
+        self, operation: Mapping[str, Any], place: str, *, has_bodies: bool
+    ) -> dict[str, Any]:
         """Return the documented successes; what an error holds is not parsed."""
         described = operation.get("responses") or {}
         for status in described:
@@ -450,15 +467,15 @@ class Preparation:
             # Without a success among them, the default is what a success looks like.
             successes = {"2XX": described.get("default") or {"description": "success"}}
         return {
-            status: self._response(response, f"{place}.responses.{status}")
+            status: self._response(response, f"{place}.responses.{status}", has_bodies=has_bodies)
             for status, response in successes.items()
         }
 
-    def _response(self, described: Any, place: str) -> dict[str, Any]:
+    def _response(self, described: Any, place: str, *, has_bodies: bool) -> dict[str, Any]:
         response = self._resolved(described, place)
         made = {"description": response.get("description") or ""}
         content = response.get("content") or {}
-        if not content:
+        if not content or not has_bodies:
             return made
         kinds = {media: media_kind(media) for media in content}
         known = (media for media in content if kinds[media] is not None)

@@ -136,10 +136,10 @@ def server() -> Iterator[Server]:
             if state.status != 204:
                 self.send_header("content-length", str(len(state.body)))
             self.end_headers()
-            if state.status != 204:
+            if state.status != 204 and self.command != "HEAD":
                 self.wfile.write(state.body)
 
-        do_GET = do_POST = do_DELETE = do_PATCH = answer
+        do_GET = do_POST = do_DELETE = do_PATCH = do_HEAD = answer
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""

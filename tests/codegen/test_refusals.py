@@ -220,6 +220,14 @@ OPERATIONS: list[tuple[Change, str]] = [
         lambda whole: operation(whole).update(parameters=[{"name": "a", "in": "query", "schema": {}}] * 2),
         "paths./t.get.parameters[1]: is the second query parameter called 'a'",
     ),
+    (
+        lambda whole: whole["paths"].update({"/{a.b}": {"get": {**operation(whole), "operationId": "u"}}}),
+        "paths./{a.b}.get: 'a.b' in the path is no name of letters",
+    ),
+    (
+        lambda whole: whole["paths"].update({"/{a}": {"get": {**operation(whole), "operationId": "u"}}}),
+        "paths./{a}.get: /{a} does not name its path parameters, which are: none",
+    ),
     (body("application/xml", OBJECT), "paths./t.get.requestBody.content.application/xml: holds more than a string"),
     (
         body("multipart/form-data", {"oneOf": [OBJECT, CAT]}),
@@ -320,6 +328,16 @@ def test_other_documents_are_refused(
     path = tmp_path / "spec.yaml"
     path.write_text(str(document))
     with pytest.raises(description.GenerationError, match=sentence):
+        description.read_spec(path)
+
+
+def test_json_may_have_tabs(description: ModuleType, tmp_path: Any) -> None:
+    """A file in JSON is read as JSON."""
+    path = tmp_path / "spec.json"
+    path.write_text('{\n\t"openapi": "3.1.0",\n\t"paths": {}\n}')
+    assert description.read_spec(path) == {"openapi": "3.1.0", "paths": {}}
+    path.write_text("{")
+    with pytest.raises(description.GenerationError, match="is not JSON"):
         description.read_spec(path)
 
 

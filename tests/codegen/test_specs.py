@@ -382,6 +382,14 @@ def test_only_what_can_be_read_is_asked_for(
     assert request.headers == {"accept": accept}
 
 
+def test_a_head_has_no_body(described: Described, server: Server) -> None:
+    """What the description says about its content is not waited for; a path parameter is required."""
+    load = described.package("responses")
+    with load().Client(**server.reached()) as client:
+        assert load("api.r.head").sync(client=client, id="i") is None
+    assert query_of(server) == ("HEAD", "/head/i", [])
+
+
 def test_names_do_not_hide_each_other(described: Described, server: Server) -> None:
     """Parameters, classes and properties may be called as the generated modules call theirs."""
     load = described.package("names")
