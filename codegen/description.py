@@ -22,11 +22,11 @@ WIRE_PATH = "x-tinkex-wire-path"
 ACCEPT = "x-tinkex-accept"
 JSON = "application/json"
 BYTES = "application/octet-stream"
-# Not text/plain, which a request may send as bytes: what a media type is holds for all operations.
+# Not text/plain: a request may send that as bytes, and the generator treats a media type the same everywhere.
 TEXT = "text/any"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
-# What OpenAPI says to ignore, for it stands elsewhere in the description.
+# OpenAPI ignores these header parameters: other parts of the description define them.
 IGNORED_HEADERS = {"accept", "content-type", "authorization"}
 STYLES = {
     "path": {"simple"},
@@ -37,7 +37,7 @@ STYLES = {
 
 @attrs.frozen
 class Prepared:
-    """What the generator gets, and what it would not pass on to the templates."""
+    """The generator's input, and the parts of a description that it does not pass to templates."""
 
     document: dict[str, Any]
     operations: dict[str, Operation]
@@ -48,7 +48,7 @@ class Prepared:
 
 @attrs.frozen
 class Operation:
-    """What the templates need of an operation beside what the generator hands them."""
+    """Details of an operation that the generator does not pass to templates."""
 
     id: str
     place: str
@@ -78,7 +78,7 @@ def read_spec(path: Path) -> dict[str, Any]:
 
 
 def as_json(node: Any) -> Any:
-    """Return what YAML holds as JSON would: statuses as strings, and dates as their text."""
+    """Return a YAML value as its JSON equivalent: keys as strings, dates as ISO text."""
     if isinstance(node, dict):
         return {key if isinstance(key, str) else str(key): as_json(node[key]) for key in node}
     if isinstance(node, list):
@@ -172,7 +172,8 @@ class Preparation:
                 other = seen.setdefault(str(ClassName(name, "field_")), name)
                 if other != name:
                     raise refused(
-                        f"components.schemas.{name}", f"gives the same class as {other}: rename one"
+                        f"components.schemas.{name}",
+                        f"maps to the same class as {other}; rename one",
                     )
 
     # -- operations ---------------------------------------------------------------------------
@@ -236,7 +237,7 @@ class Preparation:
         if other is not None:
             raise refused(
                 place,
-                f"the operationId {operation_id!r} gives the module {name}, as that of {other.place} does",
+                f"the operationId {operation_id!r} maps to the module {name}, which {other.place} already uses",
             )
         return name, spaced, operation_id
 
@@ -347,7 +348,7 @@ class Preparation:
                     raise refused(place, f"{name!r} is nested, which has no form in a query")
 
     def _shapes(self, schema: Schema, place: str) -> Iterable[tuple[str, list[Schema]]]:
-        """Yield what a value of a schema can be, and the schemas of what it holds."""
+        """Yield each kind of value that a schema allows, with the schemas of its items or fields."""
         if "$ref" in schema:
             target = self._components["schemas"][schema["$ref"].removeprefix(PREFIX)]
             yield from self._shapes(self._schemas.normal(target, place), place)
@@ -393,7 +394,7 @@ class Preparation:
             # Not the plain name, which may stand for bytes in another operation.
             chosen = f"{kind}; fields=described"
         elif kind != JSON and not self._is_bytes(schema, where):
-            raise refused(where, "holds more than a string; only JSON can")
+            raise refused(where, "describes more than a string; only JSON bodies can be structured")
         if kind == JSON:
             schema = without_binary(schema)
             if not re.fullmatch(r"application/([\w.-]+\+)?json\b.*", chosen):
@@ -417,7 +418,7 @@ class Preparation:
         return all(kind not in ("object", "array", "null") for kind in shapes)
 
     def _is_free(self, schema: Schema, place: str) -> bool:
-        """Whether a form has no properties: then it is bytes, and whoever sends it encodes it."""
+        """Whether a form has no properties; the caller then encodes it and passes bytes."""
         return not any(inner for _, inner in self._shapes(schema, place))
 
     def _encoding(
@@ -457,7 +458,7 @@ class Preparation:
     def _responses(
         self, operation: Mapping[str, Any], place: str, *, has_bodies: bool
     ) -> dict[str, Any]:
-        """Return the documented successes; what an error holds is not parsed."""
+        """Return the documented successes; error bodies are not parsed."""
         described = operation.get("responses") or {}
         for status in described:
             if not re.fullmatch(r"[1-5](\d\d|XX)|default|x-.*", status):
@@ -488,7 +489,9 @@ class Preparation:
         if chosen == "*/*" and self._is_bytes(schema, where) and "type" in schema:
             kind = BYTES
         if kind == BYTES and not self._is_bytes(schema, where):
-            raise refused(where, "holds more than a string; only JSON can be read")
+            raise refused(
+                where, "describes more than a string; only JSON responses can be structured"
+            )
         if kind == BYTES:
             accepted = list(content)
             schema = {"type": "string", "format": "binary"}

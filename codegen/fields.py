@@ -1,4 +1,4 @@
-"""What the templates say about the parsed description: types, readers, writers and docs.
+"""Python expressions for the templates: annotations, readers, writers and docstrings.
 
 A reader is an expression for a function from JSON (see runtime/decode.py), a writer one that turns
 a value back into JSON. All of them are one-line strings of Python.
@@ -64,7 +64,7 @@ NUMERIC = (IntProperty, FloatProperty, AnyProperty, NoneProperty)
 
 @attrs.frozen
 class Outcome:
-    """What an operation's documented successes are, and how they are read.
+    """The documented successes of an operation, and how to read them.
 
     Attributes:
         source: "json", "bytes" or "str"; empty without a body.
@@ -84,7 +84,7 @@ class Outcome:
 
 
 class Fields:
-    """The parsed description, as the templates ask about it."""
+    """The questions of the templates about a parsed description."""
 
     def __init__(self, data: GeneratorData, prepared: Prepared) -> None:
         self._models = {str(model.class_info.name): model for model in data.models}
@@ -137,7 +137,7 @@ class Fields:
         return self._names.get(text, text)
 
     def operation(self, endpoint: Endpoint) -> Operation:
-        """Return what the description says about an operation."""
+        """Return the details of an operation that the generator does not keep."""
         return self._operations[str(endpoint.name)]
 
     def parameters(self, endpoint: Endpoint) -> list[Property]:
@@ -149,7 +149,7 @@ class Fields:
         return [*(model.required_properties or []), *(model.optional_properties or [])]
 
     def reader_names(self, model: ModelProperty) -> dict[str, str]:
-        """Return the module constants that hold readers, by the Python names of the properties."""
+        """Return the names of the reader constants, by the Python names of the properties."""
         made: dict[str, str] = {}
         for prop in self.properties(model):
             name = f"_READ_{prop.python_name.upper()}"
@@ -165,7 +165,7 @@ class Fields:
         return self._models[str(prop.class_info.name)]
 
     def _map_values(self, prop: Any) -> Property | None:
-        """Return what a free map holds, and None for everything else."""
+        """Return the property of a free map's values, or None for other properties."""
         if isinstance(prop, ModelProperty) and not self.properties(self._model(prop)):
             return self._model(prop).additional_properties
         return None
@@ -204,7 +204,7 @@ class Fields:
         return getattr(self._schema(model, prop), "schema_format", None) == "password"
 
     def tells_null(self, model: ModelProperty, prop: Any) -> bool:
-        """Whether a null can be sent, and told from a key that is left out."""
+        """Whether an explicit null differs from a missing key."""
         extra = getattr(self._schema(model, prop), "model_extra", None) or {}
         return (
             extra.get(EXPLICIT_NULL) is True
@@ -213,7 +213,7 @@ class Fields:
         )
 
     def has_explicit_null(self, model: ModelProperty) -> bool:
-        """Whether some property tells null from a key that is left out."""
+        """Whether any property distinguishes an explicit null from a missing key."""
         return any(self.tells_null(model, prop) for prop in self.properties(model))
 
     def is_constant(self, prop: Any) -> bool:
@@ -257,7 +257,7 @@ class Fields:
         return [extra] if extra else []
 
     def extra(self, model: ModelProperty) -> Property | None:
-        """Return what further keys hold, where the description lets there be some."""
+        """Return the property of additional keys, or None if unknown keys are ignored."""
         return model.additional_properties if model.data.additionalProperties is not None else None
 
     def _imported_models(self, model: ModelProperty) -> set[str]:
@@ -365,7 +365,7 @@ class Fields:
         return readers[0] if len(readers) == 1 else f"one_of({', '.join(readers)})"
 
     def _most_specific_first(self, members: Sequence[Any]) -> list[Any]:
-        """Put an object before those that it would fit too, unless a constant tells them apart."""
+        """Move an object before those with fewer of its required keys, unless a constant separates them."""
 
         def takes(wider: Any, narrower: Any) -> bool:
             first, second = self._model(wider), self._model(narrower)
@@ -560,7 +560,7 @@ class Fields:
         return f"{name}({self.written(body.prop, 'body')}, {{{encoding}}})"
 
     def text(self, prop: Any, *, segment: bool = False) -> str:
-        """Return an expression for the text of a scalar, as a header or a path holds it."""
+        """Return an expression for a scalar's text in a header or a path."""
         name = str(prop.python_name)
         inner = prop.inner_properties if isinstance(prop, UnionProperty) else [prop]
         if any(isinstance(i, BooleanProperty) for i in inner):
@@ -602,7 +602,7 @@ class Fields:
                 first, second = found.status_code.pattern, response.status_code.pattern
                 raise refused(
                     place,
-                    f"{first} holds {annotation} and {second} holds {read}; they have to hold the same",
+                    f"{first} returns {annotation} and {second} returns {read}; all successes need the same type",
                 )
             found, source, annotation = found or response, kind, read
             statuses += span
@@ -615,13 +615,13 @@ class Fields:
     # -- docs ---------------------------------------------------------------------------------
 
     def about(self, model: ModelProperty, prop: Any) -> str:
-        """Return what the docs of a class say about a field."""
-        # The copy of a referenced class has lost what the property says itself.
+        """Return the description of a field for the docstring of its class."""
+        # The copy of a referenced class has lost the property's own description.
         own = getattr(self._schema(model, prop), "description", None)
         return brief(own) if own else self.summary(prop)
 
     def summary(self, prop: Any) -> str:
-        """Return a field's own description, else the first sentence about the class it holds."""
+        """Return a field's own description, else the first sentence about its class."""
         if isinstance(prop, ModelProperty | LiteralEnumProperty):
             return brief(prop.description, 0)
         if prop.description:
@@ -647,7 +647,7 @@ def distinct(names: Iterable[str], place: str, kind: str) -> None:
     seen = set()
     for name in names:
         if unicodedata.normalize("NFKC", name) in seen:
-            raise refused(place, f"two names give the {kind} {name}: rename one")
+            raise refused(place, f"two names map to the {kind} {name}; rename one")
         seen.add(unicodedata.normalize("NFKC", name))
 
 

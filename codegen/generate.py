@@ -32,9 +32,9 @@ from schemas import GenerationError
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 HEADER = "# Generated from openapi.yaml by codegen/generate.py. Do not edit.\n"
-# What the output depends on in this folder.
+# The files of this folder that the output depends on.
 PARTS = ("config.yaml", "description.py", "fields.py", "schemas.py", "runtime/*.py", "templates/*")
-# The modules of runtime/ that a package holds only if it uses them, each before those it imports.
+# Modules of runtime/ that are copied only into packages that use them; importers before imported.
 ON_DEMAND = ("forms.py", "null.py", "query.py")
 
 # A cycle between schemas or a name that a template forgot to import shows only on import.
@@ -85,7 +85,7 @@ def write(spec_path: Path, output: Path, compiled: Path | None = None) -> None:
         _run_generator(prepare(spec), output, compiled)
     except RecursionError:
         raise GenerationError(
-            f"{spec_path}: a schema holds itself, or thousands of others"
+            f"{spec_path}: a schema contains itself, or is nested too deeply"
         ) from None
     _copy_runtime(output)
     (output / "py.typed").write_bytes(b"")

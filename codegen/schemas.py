@@ -1,9 +1,9 @@
 """Bring schemas into the few forms that the generator reads right, or refuse them by their place.
 
-OpenAPI has many ways to say one thing, and openapi-python-client overlooks some of them without a
-word. Here each schema is rewritten: `nullable` and lists of types become unions with null, `allOf`
-is merged, enumerations hold values of one type, names of the same schema are one, and what only
-validates is dropped. What has no right form is refused.
+OpenAPI can express the same schema in many ways, and openapi-python-client silently ignores some of
+them. Each schema is therefore rewritten: `nullable` becomes a union with null, `allOf` is merged,
+enumerations of several types are split, aliases are resolved, and keywords that only validate are
+dropped. A schema that cannot be expressed is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TAGS = "x-tinkex-tags"
 TYPES = {"string", "integer", "number", "boolean", "object", "array", "null"}
 FORMATS = {"date", "date-time", "password", "binary"}
 ANNOTATIONS = ("description", "default", EXPLICIT_NULL)
-# What says which values there are; every other keyword only validates, or is for people.
+# The keywords that define the type; all others only validate or document.
 STRUCTURE = {
     "$ref", "type", "format", "enum", "const", "properties", "patternProperties", "required",
     "additionalProperties", "items", "prefixItems", "allOf", "anyOf", "oneOf",
@@ -101,7 +101,7 @@ class Schemas:
         return made
 
     def finish(self, made: dict[str, Schema]) -> None:
-        """Check what only all schemas together tell, and tag the members of unions."""
+        """Check references between schemas, and tag the members of unions."""
         self._refuse_base_classes()
         for name in made:
             self._refuse_cycle(name, made, ())
@@ -117,7 +117,7 @@ class Schemas:
                 for value in made[name][TAGS][tag]:
                     if seen.setdefault(value, name) != name:
                         raise refused(
-                            place, f"{tag} {value!r} stands for {seen[value]} and for {name}"
+                            place, f"{tag} {value!r} selects both {seen[value]} and {name}"
                         )
 
     # -- references ---------------------------------------------------------------------------
@@ -127,12 +127,12 @@ class Schemas:
         seen: list[str] = []
         while True:
             if not isinstance(reference, str) or not reference.startswith(PREFIX):
-                raise refused(place, f"refers to {reference!r}; only {PREFIX}... can be read")
+                raise refused(place, f"refers to {reference!r}; only {PREFIX}... is supported")
             name = reference.removeprefix(PREFIX).replace("~1", "/").replace("~0", "~")
             if name not in self._raw:
-                raise refused(place, f"refers to {reference!r}, which is not there")
+                raise refused(place, f"refers to {reference!r}, which does not exist")
             if name in seen:
-                raise refused(place, f"refers to {name}, which refers to nothing but itself")
+                raise refused(place, f"refers to {name}, which only refers to itself")
             seen.append(name)
             target = self._raw[name]
             if not isinstance(target, dict) or set(target) & STRUCTURE != {"$ref"}:
@@ -146,10 +146,10 @@ class Schemas:
         if schema is True:
             return {}
         if not isinstance(schema, dict):
-            raise refused(place, f"is {schema!r}, which no value fits or which is no schema")
+            raise refused(place, f"is {schema!r}, which is no schema or allows no value")
         for keyword in UNREADABLE:
             if keyword in schema:
-                raise refused(place, f"{keyword} cannot be read; write the schema out")
+                raise refused(place, f"{keyword} is not supported; write the schema out")
         annotations = {key: schema[key] for key in ANNOTATIONS if schema.get(key) is not None}
         body = {key: schema[key] for key in schema if key in STRUCTURE or key == "discriminator"}
         made = self._body(body, place, directions)
@@ -220,11 +220,11 @@ class Schemas:
             if directions != {"form"}:
                 if "form" in directions and without_binary(made_child) != made_child:
                     raise refused(
-                        where, "is a file of a form, and the object is JSON elsewhere too"
+                        where, "is a file in a form, but the same object is also used as JSON"
                     )
                 made_child = without_binary(made_child)
             properties[name] = made_child
-            # Such a property stands in one direction only, whatever the list of required ones says.
+            # `required` applies to the one direction that such a property is used in.
             hidden = [("readOnly", "request"), ("readOnly", "form"), ("writeOnly", "response")]
             if isinstance(child, dict) and any(child.get(k) and d in directions for k, d in hidden):
                 required = [other for other in required if other != name]
@@ -246,7 +246,7 @@ class Schemas:
         return made
 
     def _distinct_names(self, names: Iterable[str], place: str) -> dict[str, str]:
-        """Return names that Python can tell apart; `+1` and `-1` have to be spelled out for that."""
+        """Return names that stay distinct as Python identifiers; `+1` and `-1` are spelled out."""
         from openapi_python_client.strings import PythonIdentifier
 
         def forms(name: str) -> tuple[str, str]:
@@ -261,7 +261,7 @@ class Schemas:
             given[name] = spelled(name) + MARK
             self.names[given[name]] = name
         if len(set(map(forms, given.values()))) < len(given):
-            raise refused(place, "has properties whose names Python cannot tell apart")
+            raise refused(place, "has properties that map to the same Python name; rename one")
         return given
 
     def _array(self, schema: Schema, place: str, directions: Directions) -> Schema:
@@ -325,9 +325,9 @@ class Schemas:
     # -- unions -------------------------------------------------------------------------------
 
     def _options(self, schema: Schema, place: str) -> list[Any] | None:
-        """Return the members of a union, and None when they do not say which values there are."""
+        """Return the members of a union, or None if they only validate."""
         if schema.get("anyOf") and schema.get("oneOf"):
-            raise refused(place, "has both anyOf and oneOf; one of them can be read")
+            raise refused(place, "has both anyOf and oneOf; only one is supported")
         options = schema.get("anyOf") or schema.get("oneOf")
         if not options:
             return None
@@ -336,7 +336,7 @@ class Schemas:
             return None
         if others:
             listed = ", ".join(sorted(others))
-            raise refused(place, f"has {listed} beside a union; put that into its members")
+            raise refused(place, f"has {listed} beside a union; move it into the members")
         return list(options)
 
     def _union(
@@ -378,7 +378,7 @@ class Schemas:
                 names += self._members(place, inner, made)
             elif name is None or "properties" not in made[name]:
                 raise refused(
-                    place, "has a discriminator, so each member has to be a $ref to an object"
+                    place, "has a discriminator, so each member must be a $ref to an object"
                 )
             else:
                 names.append(name)
@@ -400,15 +400,13 @@ class Schemas:
             inner = made[name].get("anyOf") or made[name].get("oneOf")
             if name not in names and not inner:
                 raise refused(
-                    place, f"the discriminator maps {value!r} to {name}, which is no member"
+                    place, f"the discriminator maps {value!r} to {name}, which is not a member"
                 )
             mapped.setdefault(name, []).append(value)
         for name in names:
             schema = made[name]["properties"].get(tag)
             if schema is None:
-                raise refused(
-                    place, f"{name} has no property {tag!r}, by which the discriminator tells it"
-                )
+                raise refused(place, f"{name} lacks the property {tag!r} of the discriminator")
             values = tag_values(schema, made)
             if values and mapped.get(name) and not set(map(str, values)) & set(mapped[name]):
                 raise refused(
@@ -433,11 +431,11 @@ class Schemas:
                 )
 
     def _refuse_cycle(self, name: str, made: Mapping[str, Schema], path: tuple[str, ...]) -> None:
-        """Refuse a schema that holds itself without an object with properties in between."""
+        """Refuse a schema that contains itself without an object with properties in between."""
         if name in path:
             raise refused(
                 f"components.schemas.{name}",
-                "holds itself, and no object with properties is in between that could be a class",
+                "contains itself without an object with properties in between, so no class can be generated",
             )
 
         def visit(schema: Any) -> None:
@@ -467,7 +465,7 @@ class Schemas:
     # -- allOf --------------------------------------------------------------------------------
 
     def _without_all_of(self, schema: Schema, place: str) -> Schema:
-        """Return one schema that says what all parts say."""
+        """Merge the parts of an allOf into one schema."""
         parts = self._parts(schema, place, ())
         if len(parts) == 1:
             return parts[0]
@@ -479,7 +477,7 @@ class Schemas:
         return merged
 
     def _parts(self, schema: Schema, place: str, path: tuple[str, ...]) -> list[Schema]:
-        """List what an allOf is made of, nested ones opened; a part says more than validation."""
+        """List the parts of an allOf, nested ones flattened and parts that only validate left out."""
         rest = {k: v for k, v in schema.items() if k in STRUCTURE - {"allOf"}}
         found: list[Schema] = []
         for part in schema.get("allOf") or []:
@@ -515,7 +513,9 @@ class Schemas:
             return {**one, **other}
         for side in (one, other):
             if self._options(side, place) is not None:
-                raise refused(place, "has a union in an allOf of several parts; write it out")
+                raise refused(
+                    place, "has a union in an allOf of several parts, which cannot be merged"
+                )
         made = {**one, **other}
         for key in ("anyOf", "oneOf", "nullable"):
             made.pop(key, None)
@@ -636,7 +636,7 @@ def common_type(one: Any, other: Any, place: str) -> Any:
         both.append("integer")
     if not both:
         raise refused(
-            place, f"allOf wants it to be {' or '.join(left)} and {' or '.join(right)} at once"
+            place, f"allOf requires it to be {' or '.join(left)} and {' or '.join(right)} at once"
         )
     return both[0] if len(both) == 1 else both
 

@@ -71,7 +71,7 @@ CHECKPOINT = {
 
 
 class CheckError(Exception):
-    """A step did not give what it should have."""
+    """A step failed or returned an unexpected result."""
 
 
 def changed(spec: dict[str, Any]) -> dict[str, Any]:
@@ -153,8 +153,8 @@ def compare_with_mypy(folder: Path, *, with_tinkex: bool) -> None:
         shutil.copytree(ROOT / "tinkex", folder / "tinkex")
         read.append("tinkex")
     cache = f"--cache-dir={ROOT / '.mypy_cache' / 'regenerate'}"
-    told = run(["-m", "mypy", "--no-error-summary", cache, *read], folder, statuses=(0, 1))
-    lines = [line for line in told.splitlines() if re.match(r"\S+:\d+: error", line)]
+    found = run(["-m", "mypy", "--no-error-summary", cache, *read], folder, statuses=(0, 1))
+    lines = [line for line in found.splitlines() if re.match(r"\S+:\d+: error", line)]
     own = [line for line in lines if line.startswith("tinkex/")]
     named = {line.split(": ")[0] for line in lines if line not in own}
     broken = {
@@ -163,7 +163,7 @@ def compare_with_mypy(folder: Path, *, with_tinkex: bool) -> None:
         if line.endswith("# broken")
     }
     if named != broken:
-        raise CheckError(f"mypy should name {sorted(broken)}, and says\n{told}")
+        raise CheckError(f"mypy should report {sorted(broken)}, but printed\n{found}")
     print("\n".join(f"   {line}" for line in lines))
     if with_tinkex:
         print(f"   so {len(own)} lines of tinkex would have to follow")
@@ -176,10 +176,10 @@ def call(folder: Path) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            answer: Any = {"sessions": ["s"]}
+            response: Any = {"sessions": ["s"]}
             if "labels" in self.path:
-                answer = [{**CHECKPOINT, "label": "c"}, CHECKPOINT]
-            content = json.dumps(answer).encode()
+                response = [{**CHECKPOINT, "label": "c"}, CHECKPOINT]
+            content = json.dumps(response).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
@@ -192,15 +192,15 @@ def call(folder: Path) -> None:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            told = run(["after.py", f"http://127.0.0.1:{server.server_address[1]}"], folder)
+            printed = run(["after.py", f"http://127.0.0.1:{server.server_address[1]}"], folder)
         finally:
             server.shutdown()
             thread.join()
     if (
-        told != "['c', None]\n['s']\n"
+        printed != "['c', None]\n['s']\n"
         or asked[0] != "/api/v1/checkpoints/labels?label=a%2Cb&label=c"
     ):
-        raise CheckError(f"the call gave {told!r}, the server was asked for {asked}")
+        raise CheckError(f"the call printed {printed!r}, the server was asked for {asked}")
     if "access_scope=readable" not in asked[1]:
         raise CheckError(f"the renamed value is not in {asked[1]}")
     print("\n".join(f"   GET {path}" for path in asked))

@@ -44,7 +44,7 @@ def urlencoded(data: Mapping[str, Any], styles: Mapping[str, tuple[str, bool]]) 
     Args:
         data: The fields; those that are None are left out.
         styles: The style of a field and whether it explodes, where that is not the usual one; the
-            style "json" is for fields that hold JSON.
+            style "json" encodes the field as JSON.
     """
     pairs: list[tuple[str, str]] = []
     for name, value in data.items():

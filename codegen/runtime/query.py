@@ -11,7 +11,7 @@ SEPARATORS = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
 def query_items(
     name: str, value: Any, *, style: str = "form", explode: bool = True
 ) -> dict[str, str | list[str]]:
-    """Return the query parameters that carry a value; an empty array or object gives none.
+    """Return the query parameters for a value; an empty array or object yields none.
 
     Args:
         name: The parameter's name.
@@ -36,7 +36,7 @@ def query_items(
         if separator in text:
             # Servers decode before they split, so quoting would not keep the item whole.
             raise ValueError(
-                f"{text!r} in {name} holds {separator!r}, which separates the items there"
+                f"{text!r} in {name} contains {separator!r}, the separator of the items"
             )
     return {name: separator.join(texts)}
 
@@ -44,5 +44,5 @@ def query_items(
 def query_text(name: str, value: Any) -> str:
     """Return a scalar as a query has it."""
     if value is None:
-        raise ValueError(f"{name} holds None, which has no form in a query")
+        raise ValueError(f"{name} contains None, which cannot be sent in a query")
     return str(value).lower() if isinstance(value, bool) else str(value)

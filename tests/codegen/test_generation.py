@@ -122,7 +122,7 @@ def test_writing_removes_what_was_there(generator: ModuleType, tmp_path: Path) -
         ("openapi: 3.1.0", "has no paths"),
         (
             UNSUPPORTED,
-            "paths./a.get.responses.200.content.application/xml: holds more than a string",
+            "paths./a.get.responses.200.content.application/xml: describes more than a string",
         ),
     ],
 )

@@ -176,7 +176,7 @@ ANSWERS: dict[str, tuple[int, Any]] = {
 REFUSED = {
     "stripe_expand": "paths./v1/balance.get.parameters[0]: 'expand' is an array, for which deepObject has no form",
     "stripe_file_upload": "paths./v1/files.post: has servers of its own",
-    "github_stats": "paths./repos/{repo}/stats/contributors.get.responses: 200 holds list[int] and 202 holds",
+    "github_stats": "paths./repos/{repo}/stats/contributors.get.responses: 200 returns list[int] and 202 returns",
 }
 
 ON_THEIR_OWN = {

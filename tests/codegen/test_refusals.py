@@ -40,15 +40,15 @@ CAT = {"type": "object", "properties": {"k": {"const": "cat"}}}
 REF = {"$ref": "#/components/schemas/Cat"}
 
 SCHEMAS: list[tuple[dict[str, Any], str]] = [
-    ({"A": False}, "components.schemas.A: is False, which no value fits"),
+    ({"A": False}, "components.schemas.A: is False, which is no schema or allows no value"),
     ({"A": {"type": "file"}}, "components.schemas.A: 'file' is no type"),
     ({"A": {"$ref": "other.yaml#/A"}}, "components.schemas.A: refers to 'other.yaml#/A'"),
     ({"A": {"items": {"$ref": "#/components/schemas/B"}}}, "components.schemas.A.items: refers to"),
     (
         {"A": {"$ref": "#/components/schemas/A"}},
-        "components.schemas.A: refers to A, which refers to",
+        "components.schemas.A: refers to A, which only refers to itself",
     ),
-    ({"A": {"$dynamicRef": "#x"}}, "components.schemas.A: $dynamicRef cannot be read"),
+    ({"A": {"$dynamicRef": "#x"}}, "components.schemas.A: $dynamicRef is not supported"),
     ({"A": {"enum": []}}, "components.schemas.A: the enum is no list of values"),
     ({"A": {"enum": [{}]}}, "components.schemas.A: the enum has a value that is no"),
     ({"A": {"type": "string", "enum": ["a", 1]}}, "components.schemas.A: 1 is no string"),
@@ -99,7 +99,7 @@ SCHEMAS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"A": {"allOf": [{"type": "string"}, {"type": "object"}]}},
-        "components.schemas.A: allOf wants it to be string and object at once",
+        "components.schemas.A: allOf requires it to be string and object at once",
     ),
     (
         {"A": {"allOf": [{"oneOf": [OBJECT]}, OBJECT]}},
@@ -111,7 +111,7 @@ SCHEMAS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"A": {"type": "array", "items": {"$ref": "#/components/schemas/A"}}},
-        "components.schemas.A: holds itself",
+        "components.schemas.A: contains itself",
     ),
     (
         {
@@ -121,16 +121,16 @@ SCHEMAS: list[tuple[dict[str, Any], str]] = [
                 }
             }
         },
-        "components.schemas.A: holds itself",
+        "components.schemas.A: contains itself",
     ),
-    ({"A": OBJECT, "a": OBJECT}, "components.schemas.a: gives the same class as A"),
+    ({"A": OBJECT, "a": OBJECT}, "components.schemas.a: maps to the same class as A"),
     (
         {"A": {"type": "object", "properties": {"x": {}, "x ": {}}}},
-        "components.schemas.A: has properties whose names Python cannot tell apart",
+        "components.schemas.A: has properties that map to the same Python name",
     ),
     (
         {"U": {"oneOf": [OBJECT], "discriminator": {"propertyName": "k"}}},
-        "components.schemas.U: has a discriminator, so each member has to be a $ref to an object",
+        "components.schemas.U: has a discriminator, so each member must be a $ref to an object",
     ),
     (
         {"U": {"oneOf": [REF], "discriminator": {}}, "Cat": CAT},
@@ -138,7 +138,7 @@ SCHEMAS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"U": {"oneOf": [REF], "discriminator": {"propertyName": "kind"}}, "Cat": CAT},
-        "components.schemas.U: Cat has no property 'kind'",
+        "components.schemas.U: Cat lacks the property 'kind'",
     ),
     (
         {
@@ -148,7 +148,7 @@ SCHEMAS: list[tuple[dict[str, Any], str]] = [
             },
             "Cat": CAT,
         },
-        "components.schemas.U: the discriminator maps 'a' to Thing, which is no member",
+        "components.schemas.U: the discriminator maps 'a' to Thing, which is not a member",
     ),
     (
         {
@@ -169,7 +169,7 @@ SCHEMAS: list[tuple[dict[str, Any], str]] = [
             "Cat": CAT,
             "Dog": CAT,
         },
-        "components.schemas.U: k 'cat' stands for Cat and for Dog",
+        "components.schemas.U: k 'cat' selects both Cat and Dog",
     ),
     (
         {
@@ -228,7 +228,7 @@ OPERATIONS: list[tuple[Change, str]] = [
         lambda whole: whole["paths"].update({"/{a}": {"get": {**operation(whole), "operationId": "u"}}}),
         "paths./{a}.get: /{a} does not name its path parameters, which are: none",
     ),
-    (body("application/xml", OBJECT), "paths./t.get.requestBody.content.application/xml: holds more than a string"),
+    (body("application/xml", OBJECT), "paths./t.get.requestBody.content.application/xml: describes more than a string"),
     (
         body("multipart/form-data", {"oneOf": [OBJECT, CAT]}),
         "paths./t.get.requestBody.content.multipart/form-data: a form has to be an object",
@@ -241,7 +241,7 @@ OPERATIONS: list[tuple[Change, str]] = [
         lambda whole: operation(whole).update(requestBody={"content": {"text/a": {}, "text/b": {}}}),
         "paths./t.get.requestBody.content: has text/a, text/b; one media type can be sent",
     ),
-    (response("application/xml", OBJECT), "paths./t.get.responses.200.content.application/xml: holds more than"),
+    (response("application/xml", OBJECT), "paths./t.get.responses.200.content.application/xml: describes more than"),
     (response("multipart/form-data", OBJECT), "paths./t.get.responses.200.content.multipart/form-data: a form cannot"),
     (
         lambda whole: operation(whole)["responses"].update({"2xx": {"description": "d"}}),

@@ -208,10 +208,10 @@ ANSWERS = {
 }
 
 REFUSED = {
-    "ah_schema_names": "components.schemas.foo-Bar: gives the same class as foo.Bar: rename one",
-    "h_allof_override": "components.schemas.Thing.properties.id: allOf wants it to be string and integer at once",
+    "ah_schema_names": "components.schemas.foo-Bar: maps to the same class as foo.Bar; rename one",
+    "h_allof_override": "components.schemas.Thing.properties.id: allOf requires it to be string and integer at once",
     "p2_cookie": "paths./api/v1/things/{id}.get.parameters[1]: 'sid' is a cookie parameter",
-    "t4_dup_opid": "paths./api/v1/u.get: the operationId 'x' gives the module x, as that of paths./api/v1/t.get does",
+    "t4_dup_opid": "paths./api/v1/u.get: the operationId 'x' maps to the module x, which paths./api/v1/t.get already uses",
     "u2_bad_default": "components.schemas.Thing.properties.a: the default 'five' is no integer",
     "u3_bad_enum_default": "components.schemas.Thing.properties.e: the default 'z' is none of 'x'",
 }
@@ -456,7 +456,7 @@ def test_every_kind_of_parameter_has_its_form(described: Described) -> None:
     }  # fmt: skip
     assert build(**needed, un="one").params["un"] == "one"
     for wrong in ({"refs": [None]}, {"sp": [None]}):
-        with pytest.raises(ValueError, match="holds None, which has no form in a query"):
+        with pytest.raises(ValueError, match="contains None, which cannot be sent in a query"):
             build(**needed, **wrong)
 
 
@@ -519,7 +519,7 @@ def test_forms_carry_files(described: Described, server: Server) -> None:
 def test_an_item_that_holds_the_separator_is_not_sent(described: Described) -> None:
     """Servers decode a list before they split it, so the item would arrive in two parts."""
     build = described.package("o_query_array")("api.things.get_things").build_request
-    with pytest.raises(ValueError, match=r"'a,b' in csv holds ','"):
+    with pytest.raises(ValueError, match=r"'a,b' in csv contains ','"):
         build(id="i", csv=["a,b"])
     assert build(id="i", pipe=["a,b"]).params == {"pipe": "a,b"}
 
