@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 Schema: TypeAlias = dict[str, Any]
 Directions: TypeAlias = frozenset[str]
@@ -74,7 +75,7 @@ class Schemas:
         found: set[str] = set()
         pending = [ref for ref in roots if ref.startswith(PREFIX)]
         while pending:
-            name = pending.pop().removeprefix(PREFIX)
+            name = unquote(pending.pop().removeprefix(PREFIX))
             if name not in found:
                 found.add(name)
                 pending += [r for r in references(self._raw.get(name)) if r.startswith(PREFIX)]
@@ -128,7 +129,7 @@ class Schemas:
         while True:
             if not isinstance(reference, str) or not reference.startswith(PREFIX):
                 raise refused(place, f"refers to {reference!r}; only {PREFIX}... is supported")
-            name = reference.removeprefix(PREFIX).replace("~1", "/").replace("~0", "~")
+            name = unquote(reference.removeprefix(PREFIX)).replace("~1", "/").replace("~0", "~")
             if name not in self._raw:
                 raise refused(place, f"refers to {reference!r}, which does not exist")
             if name in seen:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -302,6 +304,15 @@ def test_operations_without_right_code_are_refused(
     with pytest.raises(description.GenerationError) as caught:
         description.prepare(described)
     assert str(caught.value).startswith(sentence)
+
+
+def test_two_classes_in_one_module_are_refused(generator: ModuleType, tmp_path: Path) -> None:
+    """One of them would be lost without a word."""
+    path, output = tmp_path / "spec.json", tmp_path / "made"
+    path.write_text(json.dumps(spec(HTTPError=OBJECT, HttpError=OBJECT)))
+    with pytest.raises(generator.GenerationError, match="map to the module of models http_error"):
+        generator.write(path, output)
+    assert not output.exists()
 
 
 def test_the_description_itself_is_left_as_it_is(description: ModuleType) -> None:

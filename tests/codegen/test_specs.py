@@ -394,7 +394,7 @@ def test_names_do_not_hide_each_other(described: Described, server: Server) -> N
     """Parameters, classes and properties may be called as the generated modules call theirs."""
     load = described.package("names")
     value = {
-        "response": {"undescribed": {"x": [1]}, "mapping": {"self": {"undescribed": None}}},
+        "response": {"undescribed": {"x": [1]}, "mapping": {"self": {"undescribed": None}}, "page": {"next": {"": "e"}}},
         "+1": 1, "-1": 2, "a?": "q", "a!": "e", "extra": ["x"], "EXTRA": [2], "more": ["2026-01-02"],
     }  # fmt: skip
     server.body = json.dumps(value).encode()
