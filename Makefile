@@ -24,7 +24,7 @@ TINKEX_SCHEMATHESIS=$(CURDIR)/$(PY) $(1)/bin/python -m pytest $(VERSION_TESTS)
 endef
 AUDIT := .venv-audit
 
-.PHONY: audit test-lowest test-newest help demo test lint types tests check-generated generate examples interop serve bench soak docs format coverage clean
+.PHONY: audit test-lowest test-newest help demo test lint types tests check-generated generate regenerate-check examples interop serve bench soak docs format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md, cli.md
 	$(PY) tools/api_page.py
 	$(PY) tools/cli_page.py
 	$(PY) tools/reliability_page.py
+
+regenerate-check: $(DEV)  ## try in a temporary folder what changes of openapi.yaml bring: generate, mypy, a call
+	@$(PY) tools/regenerate_check.py
 
 examples: $(RUNTIME)  ## run all examples on a local server (or, with TINKER_API_KEY, on the service), and print a table
 	@$(PY) examples/run_all.py $(EXAMPLES)

@@ -9,11 +9,15 @@ The output depends on nothing but the description, this folder and the pinned to
 from __future__ import annotations
 
 import argparse
+import contextlib
 import filecmp
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,10 +26,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from description import Prepared, prepare, read_spec
+from schemas import GenerationError
+
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 HEADER = "# Generated from openapi.yaml by codegen/generate.py. Do not edit.\n"
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+# The files of this folder that the output depends on.
+PARTS = ("config.yaml", "description.py", "fields.py", "schemas.py", "runtime/*.py", "templates/*")
+# Modules of runtime/ that are copied only into packages that use them; importers before imported.
+ON_DEMAND = ("forms.py", "null.py", "query.py")
 
 # A cycle between schemas or a name that a template forgot to import shows only on import.
 IMPORT_ALL = """
@@ -34,10 +44,6 @@ package = importlib.import_module(sys.argv[1])
 for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
     importlib.import_module(module.name)
 """
-
-
-class GenerationError(Exception):
-    """The client cannot be generated; the message says what to do."""
 
 
 def pinned_tools() -> dict[str, str]:
@@ -66,89 +72,60 @@ def _ruff() -> Path:
     return Path(sys.executable).parent / ("ruff.exe" if os.name == "nt" else "ruff")
 
 
-def read_spec(path: Path) -> dict[str, Any]:
-    """Read the API description."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    if not path.exists():
-        raise GenerationError(f"no API description at {path}")
-    try:
-        spec = YAML(typ="safe").load(path)
-    except YAMLError as error:
-        raise GenerationError(f"{path} is not YAML: {error}") from error
-    if not isinstance(spec, dict) or "paths" not in spec:
-        raise GenerationError(f"{path} is no OpenAPI description: it has no paths")
-    return spec
-
-
-def keep_descriptions(node: Any) -> Any:
-    """Move what the generator would drop to where it does not.
-
-    It drops what stands beside a `$ref` to a schema (a description, a default), which OpenAPI 3.1
-    allows; beside an `anyOf` of one it stays. It also drops the description of a parameter, and
-    keeps that of the parameter's schema.
-    """
-    if isinstance(node, list):
-        return [keep_descriptions(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "in" in node and "description" in node and isinstance(node.get("schema"), dict):
-        node = {**node, "schema": {"description": node["description"], **node["schema"]}}
-    reference = node.get("$ref")
-    node = {key: keep_descriptions(item) for key, item in node.items()}
-    if len(node) > 1 and str(reference).startswith("#/components/schemas/"):
-        node["anyOf"] = [{"$ref": node.pop("$ref")}]
-    return node
-
-
-def separate_wire_paths(spec: dict[str, Any]) -> dict[str, Any]:
-    """Give each operation with an `x-tinkex-wire-path` that path, with its id behind a "#".
-
-    OpenAPI allows one operation per path and method. One that differs only in its media type is
-    therefore described under another path, and names the real one. The templates drop the "#".
-    """
-    paths: dict[str, Any] = {}
-    for path, item in spec["paths"].items():
-        shared = {key: value for key, value in item.items() if key not in METHODS}
-        for method in METHODS:
-            operation = item.get(method)
-            if operation is None:
-                continue
-            wire_path = operation.get("x-tinkex-wire-path", item.get("x-tinkex-wire-path"))
-            key = path if wire_path is None else f"{wire_path}#{operation['operationId']}"
-            paths.setdefault(key, dict(shared))[method] = operation
-    return {**spec, "paths": paths}
-
-
 def generate(spec_path: Path, output: Path) -> None:
     """Write the package into `output`, which must not exist."""
+    write(spec_path, output)
+    tidy(output)
+
+
+def write(spec_path: Path, output: Path, compiled: Path | None = None) -> None:
+    """Write the package as the templates make it; `compiled` is a folder to keep the compiled ones in."""
     spec = read_spec(spec_path)
-    with tempfile.TemporaryDirectory() as scratch:
-        generator_input = Path(scratch) / "openapi.json"
-        generator_input.write_text(
-            json.dumps(keep_descriptions(separate_wire_paths(spec))), encoding="utf-8"
-        )
-        _run_generator(generator_input, output)
-    for module in sorted((FOLDER / "runtime").glob("*.py")):
-        shipped = HEADER + module.read_text(encoding="utf-8")
-        (output / module.name).write_text(shipped, encoding="utf-8", newline="\n")
+    try:
+        _run_generator(prepare(spec), output, compiled)
+    except RecursionError:
+        raise GenerationError(
+            f"{spec_path}: a schema contains itself, or is nested too deeply"
+        ) from None
+    _copy_runtime(output)
     (output / "py.typed").write_bytes(b"")
     embedded = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     (output / "openapi.json").write_text(embedded + "\n", encoding="utf-8", newline="\n")
     origin = json.dumps(provenance(spec_path), indent=2) + "\n"
     (output / "provenance.json").write_text(origin, encoding="utf-8", newline="\n")
-    _run(
-        [sys.executable, "-B", "-c", IMPORT_ALL, output.name],
-        "the generated package does not import",
-        cwd=output.parent,
-    )
+
+
+def tidy(folder: Path) -> None:
+    """Drop needless imports from what the templates made, and format it."""
+    from openapi_python_client.config import ConfigFile
+
+    # The hooks call ruff by name: it must be the one beside this python.
+    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    for hook in ConfigFile.load_from_path(FOLDER / "config.yaml").post_hooks or []:
+        problem = f"{hook.split()[0]} failed"
+        _run(shlex.split(hook), problem, cwd=folder, env={**os.environ, "PATH": search})
+
+
+def check_import(package: Path) -> None:
+    """Import all modules of a package, in a process of its own."""
+    command = [sys.executable, "-B", "-c", IMPORT_ALL, package.name]
+    _run(command, "the generated package does not import", cwd=package.parent)
+
+
+def _copy_runtime(output: Path) -> None:
+    made = "".join(path.read_text(encoding="utf-8") for path in output.rglob("*.py"))
+    modules = {path.name: path for path in sorted((FOLDER / "runtime").glob("*.py"))}
+    for name in [*(name for name in modules if name not in ON_DEMAND), *ON_DEMAND]:
+        if name in ON_DEMAND and f".{modules[name].stem} import " not in made:
+            continue
+        shipped = HEADER + modules[name].read_text(encoding="utf-8")
+        made += shipped
+        (output / name).write_text(shipped, encoding="utf-8", newline="\n")
 
 
 def provenance(spec_path: Path) -> dict[str, Any]:
     """Return what the package is made from, so that a copy of it can be traced: checksums and versions."""
-    parts = [FOLDER / "config.yaml", *sorted((FOLDER / "runtime").glob("*.py"))]
-    parts += sorted(path for path in (FOLDER / "templates").rglob("*") if path.is_file())
+    parts = [path for part in PARTS for path in sorted(FOLDER.glob(part)) if path.is_file()]
     return {
         "made_by": "codegen/generate.py",
         "description": {"file": spec_path.name, "sha256": _sha256(spec_path)},
@@ -162,14 +139,49 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _run_generator(spec: Path, output: Path) -> None:
-    command = [sys.executable, "-m", "openapi_python_client", "generate"]
-    command += ["--path", str(spec), "--config", str(FOLDER / "config.yaml")]
-    command += ["--custom-template-path", str(FOLDER / "templates")]
-    command += ["--meta", "none", "--output-path", str(output), "--fail-on-warning"]
-    # The hooks call ruff by name: it must be the one beside this python.
-    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    _run(command, "the generator failed", env={**os.environ, "PATH": search})
+def _run_generator(prepared: Prepared, output: Path, compiled: Path | None) -> None:
+    from fields import CLASS_NAMES, FUNCTIONS, Fields
+    from jinja2 import FileSystemBytecodeCache
+    from openapi_python_client import Project
+    from openapi_python_client.config import ClassOverride, Config, ConfigFile, MetaType
+    from openapi_python_client.parser import GeneratorData
+    from openapi_python_client.parser.errors import GeneratorError
+
+    options = ConfigFile.load_from_path(FOLDER / "config.yaml")
+    options.post_hooks = []
+    options.content_type_overrides = prepared.content_types
+    options.class_overrides = {
+        name: ClassOverride.model_validate({"class_name": f"{name}Model"}) for name in CLASS_NAMES
+    }
+    config = Config.from_sources(
+        options, MetaType.NONE, Path("openapi.yaml"), "utf-8", overwrite=False, output_path=output
+    )
+    data = GeneratorData.from_dict(prepared.document, config=config)
+    if isinstance(data, GeneratorError):
+        raise _failure([data])
+    found: list[GeneratorError] = [*data.errors]
+    for collection in data.endpoint_collections_by_tag.values():
+        found += collection.parse_errors
+    if found:  # The generator would leave out what it only warns about.
+        raise _failure(found)
+    fields = Fields(data, prepared)
+    project = Project(openapi=data, config=config, custom_template_path=FOLDER / "templates")
+    if compiled is not None:
+        project.env.bytecode_cache = FileSystemBytecodeCache(str(compiled))
+    project.env.globals.update({**FUNCTIONS, **fields.names()})
+    project.env.tests["laid_out"] = fields.is_laid_out
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = [*project.build()]
+    if found:
+        raise _failure(found)
+
+
+def _failure(errors: Sequence[Any]) -> GenerationError:
+    lines = ["the generator failed"]
+    for error in errors:
+        line = " ".join(f"{error.header}: {error.detail or ''}".split())
+        lines.append(re.sub(r"<[\w.]+ object at 0x\w+>", "...", line))
+    return GenerationError("\n".join(lines))
 
 
 def _run(command: Sequence[str], problem: str, **options: Any) -> None:
@@ -224,6 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as scratch:
             made = Path(scratch) / output.name
             generate(options.spec.resolve(), made)
+            check_import(made)
             if options.check:
                 return _report(differences(made, output), output)
             replace(made, output)

@@ -38,11 +38,14 @@ __all__ = (
     "nullable",
     "number",
     "one_of",
+    "only",
     "optional",
     "parse_json",
+    "parse_text",
     "required",
     "string",
     "tagged",
+    "undecided",
 )
 
 _ABSENT: Any = object()
@@ -56,6 +59,14 @@ def parse_json(content: bytes, read: Reader[T]) -> T:
         start = bytes(content[:60]).decode("utf-8", "replace")
         raise ParseError("", f"is not JSON: {error}; it begins {start!r}") from None
     return read(value)
+
+
+def parse_text(content: bytes) -> str:
+    """Read a body of text; raises ParseError when it is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ParseError("", f"is not text: {error}") from None
 
 
 def required(data: Mapping[str, Any], key: str, read: Reader[T]) -> T:
@@ -189,6 +200,17 @@ def date(value: Any) -> dt.date:
         raise ParseError("", f"is not a date: {_shown(value)}") from None
 
 
+def only(expected: T) -> Reader[T]:
+    """Make a reader of one value."""
+
+    def read_only(value: Any) -> T:
+        if value != expected or isinstance(value, bool) != isinstance(expected, bool):
+            raise ParseError("", f"is {_shown(value)}, expected {expected!r}")
+        return expected
+
+    return read_only
+
+
 def nullable(read: Reader[T]) -> Reader[T | None]:
     """Make a reader that lets null through."""
 
@@ -280,6 +302,18 @@ def fitting(
         return read(data)
 
     return read_fitting
+
+
+def undecided(read: Reader[T]) -> Reader[T]:
+    """Make a reader, for use in `one_of`, after whose failure the next member is tried."""
+
+    def read_undecided(value: Any) -> T:
+        try:
+            return read(value)
+        except ParseError as error:
+            raise ParseError("", str(error)) from None
+
+    return read_undecided
 
 
 def one_of(*readers: Reader[T]) -> Reader[T]:

@@ -23,7 +23,7 @@ class Request:
         operation: The operation's id in the API description.
         method: The HTTP method, in upper case.
         path: The path below the base URL, its parameters quoted.
-        params: The query parameters that are set.
+        params: The query parameters that are set; a list is a key that is repeated.
         headers: The headers that belong to this operation; no authentication.
         body: What becomes the JSON body, or None.
         content: The bytes of a binary body, or None.
@@ -34,7 +34,7 @@ class Request:
     operation: str
     method: str
     path: str
-    params: dict[str, str | int | float | bool] = attrs.field(factory=dict)
+    params: Mapping[str, str | int | float | bool | list[str]] = attrs.field(factory=dict)
     headers: dict[str, str] = attrs.field(factory=dict, repr=False)
     body: Any = attrs.field(default=None, repr=False)
     content: bytes | None = attrs.field(default=None, repr=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import importlib
-import importlib.util
 import subprocess
 import sys
 import threading
@@ -14,10 +13,14 @@ from types import ModuleType
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SPEC = Path(__file__).parent / "fixtures" / "spec.yaml"
+FIXTURES = Path(__file__).parent / "fixtures"
+SPEC = FIXTURES / "spec.yaml"
+SPECS = FIXTURES / "specs"
+PUBLIC = FIXTURES / "public"
 
 
 def run_generate(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -33,14 +36,11 @@ def generate_command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def generator() -> ModuleType:
+def generator() -> Iterator[ModuleType]:
     """The module codegen/generate.py."""
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "codegen" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(ROOT / "codegen"))
+    yield importlib.import_module("generate")
+    sys.path.remove(str(ROOT / "codegen"))
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +71,41 @@ def models(toy: Callable[[str], Any]) -> Any:
 
 
 @attrs.define
+class Described:
+    """The packages made from the descriptions of a folder of fixtures, by the files' names."""
+
+    folder: Path
+    refusals: dict[str, str] = attrs.field(factory=dict)
+
+    def package(self, name: str) -> Callable[..., Any]:
+        """Return what imports a module of a package by its name below that."""
+        assert name not in self.refusals, self.refusals.get(name)
+
+        def load(module: str = "") -> Any:
+            return importlib.import_module(f"described_{name}{'.' if module else ''}{module}")
+
+        return load
+
+
+@pytest.fixture(scope="session")
+def described(
+    generator: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Described]:
+    """All descriptions of fixtures/specs and fixtures/public, generated in this process."""
+    made = Described(tmp_path_factory.mktemp("described"))
+    compiled = tmp_path_factory.mktemp("compiled")
+    for path in sorted([*SPECS.glob("*.yaml"), *PUBLIC.glob("*.yaml")]):
+        try:
+            generator.write(path, made.folder / f"described_{path.stem}", compiled)
+        except generator.GenerationError as error:
+            made.refusals[path.stem] = str(error)
+    generator.tidy(made.folder)
+    sys.path.insert(0, str(made.folder))
+    yield made
+    sys.path.remove(str(made.folder))
+
+
+@attrs.define
 class Server:
     """A loopback server that gives one prepared answer and keeps what it was asked."""
 
@@ -79,6 +114,10 @@ class Server:
     headers: dict[str, str] = attrs.field(factory=dict)
     body: bytes = b"{}"
     asked: list[tuple[str, str, dict[str, str], bytes]] = attrs.field(factory=list)
+
+    def reached(self) -> dict[str, Any]:
+        """Return what a client is made with; to load certificates takes longer than a test."""
+        return {"base_url": self.base_url, "transport": httpx.HTTPTransport(verify=False)}
 
 
 @pytest.fixture
@@ -97,10 +136,10 @@ def server() -> Iterator[Server]:
             if state.status != 204:
                 self.send_header("content-length", str(len(state.body)))
             self.end_headers()
-            if state.status != 204:
+            if state.status != 204 and self.command != "HEAD":
                 self.wfile.write(state.body)
 
-        do_GET = do_POST = do_DELETE = answer
+        do_GET = do_POST = do_DELETE = do_PATCH = do_HEAD = answer
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""

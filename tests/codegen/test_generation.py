@@ -44,7 +44,7 @@ paths:
       operationId: a
       tags: [x]
       responses:
-        '200': {description: d, content: {image/png: {schema: {type: string}}}}
+        '200': {description: d, content: {application/xml: {schema: {type: object}}}}
 """
 
 
@@ -122,7 +122,7 @@ def test_writing_removes_what_was_there(generator: ModuleType, tmp_path: Path) -
         ("openapi: 3.1.0", "has no paths"),
         (
             UNSUPPORTED,
-            "Unsupported content_type image/png",
+            "paths./a.get.responses.200.content.application/xml: describes more than a string",
         ),
     ],
 )

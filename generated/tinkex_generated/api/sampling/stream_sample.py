@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...decode import parse_text
 from ...models.sample_request import SampleRequest
 from ...types import Request, Response
 
@@ -38,7 +39,7 @@ def build_request(*, body: SampleRequest) -> Request:
 
 def parse_response(content: bytes) -> str:
     """Read the body of a success; raises ParseError for anything else."""
-    return content.decode()
+    return parse_text(content)
 
 
 def sync_detailed(*, client: Client, body: SampleRequest) -> Response[str]:

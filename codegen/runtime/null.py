@@ -1,0 +1,43 @@
+"""The null that is sent, where a key that is left out means something else."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from .decode import Reader
+from .errors import ParseError
+
+T = TypeVar("T")
+
+__all__ = ("NULL", "Null", "optional_or_null")
+
+
+class Null(enum.Enum):
+    """The type of `NULL`; copies and pickles of it are the same object."""
+
+    NULL = "null"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "NULL"
+
+
+NULL: Final = Null.NULL
+
+
+def optional_or_null(
+    data: Mapping[str, Any], key: str, read: Reader[T], default: T | None = None
+) -> Any:
+    """Read a key that may be absent, which means the default, or null, which is NULL."""
+    if key not in data:
+        return default
+    if data[key] is None:
+        return NULL
+    try:
+        return read(data[key])
+    except ParseError as error:
+        raise error.inside(key) from None
