@@ -10,7 +10,7 @@ import httpx
 import pytest
 from local.wire import NANO, Model, Wire, prompt, serve_process, served
 
-from tinkex.local.site import DATABASE_NAME
+from tinkex.local.datadir import DATABASE_NAME
 
 
 def folders(data_dir: Path) -> set[str]:
@@ -75,24 +75,6 @@ def test_kill_loses_no_acknowledged_checkpoint(tmp_path: Path) -> None:
             body = {"session_id": session, "model_seq_id": number, "optimizer": True}
             wire.result(wire.post("load_weights", path=one["tinker_path"], **body))
         assert wire.send("session_heartbeat", session_id=model.session_id).status_code == 410
-
-
-def test_start_removes_what_a_dead_server_left_unfinished(tmp_path: Path) -> None:
-    """A folder without a row, and the staging folder of a dead server, are cleared."""
-    with served(data_dir=tmp_path) as (_, wire):
-        kept = wire.model().call("save_weights", path="a")["path"]
-    orphan = tmp_path / "checkpoints" / "deadbeef"
-    orphan.mkdir()
-    (orphan / "adapter_model.safetensors").write_bytes(b"half")
-    (tmp_path / "archives" / "deadbeef.tar").write_bytes(b"half")
-    (tmp_path / "staging" / "dead").mkdir()
-    (tmp_path / "staging" / "dead.lock").touch()
-    with served(data_dir=tmp_path) as (_, wire):
-        assert folders(tmp_path) == rows(tmp_path)
-        assert not list((tmp_path / "archives").iterdir())
-        assert not (tmp_path / "staging" / "dead").exists()
-        assert wire.post("weights_info", tinker_path=kept)
-    assert not list((tmp_path / "staging").iterdir())
 
 
 def test_two_servers_share_a_data_folder(tmp_path: Path) -> None:

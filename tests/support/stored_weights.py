@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from tinkex.local.site import DATABASE_NAME
+from tinkex.local.datadir import DATABASE_NAME
 
 
 def stored_weights(data_dir: Path, path: str) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from attrs import define, field
 
 from tinkex.local.checkpoints import CheckpointRecord
 from tinkex.local.datadir import DataDir
+from tinkex.local.manifest import weight_files
 from tinkex.local.problem import Problem
 
 BUILD_PATIENCE_S = 5.0
@@ -63,7 +64,7 @@ class Archives:
         partial = self._data.staging / f"{record.folder_id}.tar"
         try:
             with partial.open("wb") as out, tarfile.open(fileobj=out, mode="w") as tar:
-                for file in sorted(folder.iterdir()):
+                for file in weight_files(folder):
                     member = tarfile.TarInfo(file.name)
                     member.size = file.stat().st_size
                     member.mode = 0o644
@@ -72,6 +73,9 @@ class Archives:
             with partial.open("rb") as written:
                 os.fsync(written.fileno())
             partial.replace(archive)
+            if not folder.is_dir():
+                archive.unlink(missing_ok=True)
+                raise FileNotFoundError(folder)
         except FileNotFoundError as error:
             raise Problem(404, f"checkpoint {record.path} was deleted meanwhile") from error
         finally:

@@ -1,28 +1,30 @@
 """Checkpoints: a row that names a folder which is complete and never changes.
 
 A checkpoint is written to the staging folder, flushed to the disk, and then, under the database's
-write lock, moved into place and entered as a row. A process killed anywhere on that way leaves
-either the whole checkpoint or a nameless folder that the next start removes.
+write lock, moved into place and entered as a row. It is removed in the reverse order: out of its
+place, then out of the database, then from the disk. A process killed anywhere on that way leaves
+either the whole checkpoint, which the next start finds, or something in its staging folder.
 """
 
 import logging
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from tinkex.local.audit import AuditLog
-from tinkex.local.database import Database, from_json, to_json
+from tinkex.local.database import Database, from_json, insert_row, to_json
 from tinkex.local.datadir import DataDir, sync_tree
+from tinkex.local.manifest import COMPLETE_MARKER, read_manifest, sizes_of, write_manifest
 from tinkex.local.paths import Kind, TinkerPath
 from tinkex.local.problem import Problem
 
 logger = logging.getLogger("tinkex.local.checkpoints")
 
-COMPLETE_MARKER = "checkpoint_complete"
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 
 
@@ -64,55 +66,51 @@ class CheckpointTable:
         try:
             write(staged)
             (staged / COMPLETE_MARKER).touch()
-            return self._commit(
-                path, staged, sync_tree(staged), ttl_seconds, overwrite, user_metadata
-            )
+            self._commit(path, staged, sync_tree(staged), ttl_seconds, overwrite, user_metadata)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
+        return self.get(path)
 
     def _commit(
         self,
         path: TinkerPath,
         staged: Path,
-        size: int,
+        files: Mapping[str, int],
         ttl_seconds: int | None,
         overwrite: bool,
         user_metadata: Mapping[str, str] | None,
-    ) -> CheckpointRecord:
+    ) -> None:
         now = self._now()
-        expires_at = None if ttl_seconds is None else now + ttl_seconds
-        with self._database.transaction(durable=True) as connection:
+        with self.change(durable=True) as change:
             previous = self._row(path)
             if previous is not None:
                 expired = previous["expires_at"] is not None and previous["expires_at"] <= now
                 if not overwrite and not expired:
                     raise Problem(409, already_there(path))
-            folder_id = self._data.publish(staged)
-            connection.execute(
-                "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)",
-                (
-                    path.run_id,
-                    path.kind,
-                    path.name,
-                    folder_id,
-                    now,
-                    size,
-                    expires_at,
-                    to_json(user_metadata),
-                ),
-            )
-            overwritten = {"overwritten": True} if previous is not None else {}
+            row = {
+                "run_id": path.run_id,
+                "kind": path.kind,
+                "name": path.name,
+                "created_at": now,
+                "size_bytes": sum(files.values()),
+                "public": 0,
+                "expires_at": None if ttl_seconds is None else now + ttl_seconds,
+                "user_metadata": to_json(user_metadata),
+            }
+            replaced = None if previous is None else previous["folder"]
+            write_manifest(staged, row, self._run_row(path.run_id), files, replaced)
+            insert_checkpoint(change.connection, change.publish(staged), row)
+            overwritten = {} if previous is None else {"overwritten": True}
             self._audit.add_within(
-                connection,
+                change.connection,
                 "checkpoint",
                 "create",
                 tinker_path=str(path),
-                size_bytes=size,
+                size_bytes=row["size_bytes"],
                 **overwritten,
             )
-        if previous is not None:
-            self._data.remove_checkpoint(previous["folder"])
-        return self.get(path)
+            if replaced is not None:
+                change.retire(replaced)
 
     def get(self, path: TinkerPath) -> CheckpointRecord:
         """Return the checkpoint at `path`, or raise a 404 problem."""
@@ -185,7 +183,6 @@ class CheckpointTable:
         self._change(
             record, "DELETE FROM checkpoints WHERE folder = ?", (record.folder_id,), "delete"
         )
-        self._data.remove_checkpoint(record.folder_id)
 
     def set_public(self, path: TinkerPath, public: bool) -> None:
         """Publish or unpublish a checkpoint; 409 if it already is what was asked for."""
@@ -213,45 +210,115 @@ class CheckpointTable:
 
     def remove_expired(self) -> int:
         """Delete the checkpoints whose time is over and return how many there were."""
-        with self._database.transaction() as connection:
-            rows = connection.execute(
+        with self.change() as change:
+            rows = change.connection.execute(
                 f"DELETE FROM checkpoints WHERE NOT {_ALIVE} RETURNING *",  # noqa: S608
                 (self._now(),),
             ).fetchall()
             for row in rows:
                 path = TinkerPath(row["run_id"], row["kind"], row["name"])
-                self._audit.add_within(connection, "checkpoint", "expire", tinker_path=str(path))
-        for row in rows:
-            self._data.remove_checkpoint(row["folder"])
+                self._audit.add_within(
+                    change.connection, "checkpoint", "expire", tinker_path=str(path)
+                )
+                change.retire(row["folder"])
         if rows:
             logger.info("removed %d expired checkpoints", len(rows))
         return len(rows)
 
-    def remove_orphans(self) -> None:
-        """Delete folders that no row knows: what a killed server left behind."""
-        with self._database.transaction() as connection:
-            known = {row["folder"] for row in connection.execute("SELECT folder FROM checkpoints")}
-            removed = self._data.remove_orphans(known)
-        if removed:
-            logger.info("removed %d unfinished checkpoints of an earlier server", len(removed))
+    @contextmanager
+    def change(self, *, durable: bool = False) -> Iterator["FolderChange"]:
+        """Change rows and folders together, under the database's write lock.
+
+        If the block or the commit fails, the folders are as they were.
+        """
+        folders: FolderChange | None = None
+        try:
+            with self._database.transaction(durable=durable) as connection:
+                folders = FolderChange(connection, self._data)
+                yield folders
+        except BaseException:
+            if folders is not None:
+                folders.undo()
+            raise
+        folders.finish()
 
     def _change(
         self, record: CheckpointRecord, sql: str, values: Sequence[Any], action: str, **details: Any
     ) -> int:
         """Change a checkpoint's row and say so in the audit log; return the rows changed."""
-        with self._database.transaction() as connection:
-            changed = connection.execute(sql, values).rowcount
+        with self.change() as change:
+            changed = change.connection.execute(sql, values).rowcount
             if changed:
+                if action == "delete":
+                    change.retire(record.folder_id)
+                else:
+                    self._describe(record)
                 self._audit.add_within(
-                    connection, "checkpoint", action, tinker_path=str(record.path), **details
+                    change.connection, "checkpoint", action, tinker_path=str(record.path), **details
                 )
         return changed
+
+    def _describe(self, record: CheckpointRecord) -> None:
+        """Write a checkpoint's row, as it is now, to its folder."""
+        folder, row = self.folder(record), self._row(record.path)
+        if row is not None and folder.is_dir():
+            known = read_manifest(folder)
+            files = sizes_of(folder) if known is None else known.files
+            replaced = None if known is None else known.replaces
+            write_manifest(folder, row, self._run_row(record.path.run_id), files, replaced)
+
+    def _run_row(self, run_id: str) -> sqlite3.Row:
+        row = self._database.row("SELECT * FROM runs WHERE run_id = ?", (run_id,))
+        if row is None:
+            raise Problem(404, f"training run {run_id!r} not found")
+        return row
 
     def _row(self, path: TinkerPath) -> sqlite3.Row | None:
         return self._database.row(
             "SELECT * FROM checkpoints WHERE run_id = ? AND kind = ? AND name = ?",
             (path.run_id, path.kind, path.name),
         )
+
+
+@define
+class FolderChange:
+    """The folders that a transaction moves, and how to move them back."""
+
+    connection: sqlite3.Connection
+    _data: DataDir
+    _published: list[str] = field(init=False, factory=list)
+    _retired: list[str] = field(init=False, factory=list)
+
+    def publish(self, staged: Path) -> str:
+        """Move a staged folder to its final place and return its id."""
+        folder_id = self._data.publish(staged)
+        self._published.append(folder_id)
+        return folder_id
+
+    def retire(self, folder_id: str) -> None:
+        """Move a checkpoint's folder out of its place; it is deleted after the commit."""
+        if self._data.retire(folder_id):
+            self._retired.append(folder_id)
+
+    def undo(self) -> None:
+        """Put back what was retired, and remove what was published."""
+        for folder_id in self._retired:
+            self._data.reinstate(folder_id)
+        for folder_id in self._published:
+            self._data.retire(folder_id)
+            self._data.discard(folder_id)
+
+    def finish(self) -> None:
+        """Delete what was retired."""
+        for folder_id in self._retired:
+            self._data.discard(folder_id)
+
+
+def insert_checkpoint(
+    connection: sqlite3.Connection, folder_id: str, row: Mapping[str, Any]
+) -> None:
+    """Enter a checkpoint's row, in place of one at the same path."""
+    insert_row(connection, "checkpoints", {**row, "folder": folder_id}, "REPLACE")
 
 
 def already_there(path: TinkerPath) -> str:

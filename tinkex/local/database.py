@@ -8,10 +8,10 @@ a saved checkpoint survives a power cut.
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -98,6 +98,8 @@ CREATE TABLE IF NOT EXISTS api_keys (
 PRAGMA user_version = 1;
 """
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
 
 class Database:
     """One connection to a database of the server; every method may be called from any thread."""
@@ -111,8 +113,13 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         try:
             self._prepare(path)
-        except BaseException:
+        except BaseException as error:
             self._connection.close()
+            if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode in _DAMAGED:
+                raise RuntimeError(
+                    f"{path} is damaged or no database ({error}): move it away, with {path.name}-wal"
+                    " and -shm, and start again; the checkpoints are found again without it"
+                ) from error
             raise
 
     def _prepare(self, path: Path) -> None:
@@ -137,10 +144,12 @@ class Database:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._connection
+                    self._connection.execute("COMMIT")
                 except BaseException:
-                    self._connection.execute("ROLLBACK")
+                    # Some failures, a full disk among them, have rolled back already.
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
                     raise
-                self._connection.execute("COMMIT")
             finally:
                 if durable:
                     self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -170,6 +179,22 @@ class Database:
         """Close the connection; SQLite folds the write-ahead log into the file."""
         with self._lock:
             self._connection.close()
+
+
+def insert_row(
+    connection: sqlite3.Connection,
+    table: str,
+    row: Mapping[str, Any],
+    conflict: Literal["IGNORE", "REPLACE"],
+) -> None:
+    """Insert a row by the names of its columns; those that the table does not have are left out."""
+    known = {column["name"] for column in connection.execute(f"PRAGMA table_info({table})")}
+    names = [name for name in row if name in known]
+    connection.execute(
+        f"INSERT OR {conflict} INTO {table} ({', '.join(names)})"  # noqa: S608
+        f" VALUES ({', '.join('?' * len(names))})",
+        [row[name] for name in names],
+    )
 
 
 def to_json(value: Any) -> str | None:

@@ -1,25 +1,48 @@
 """The folder in which the local server keeps its database, checkpoints and archives.
 
+    <data_dir>/.tinkex-data        marks the folder as the local server's
     <data_dir>/tinkex.sqlite3      sessions, runs, checkpoints, samplers
     <data_dir>/results.sqlite3     results of promised requests, until they are evicted
-    <data_dir>/checkpoints/<id>/   one folder per checkpoint, never changed once it is there
-    <data_dir>/archives/<id>.tar   made when somebody asks for a download
-    <data_dir>/staging/<server>/   what a running server is still writing
+    <data_dir>/checkpoints/<id>/   one folder per checkpoint; its weights never change
+    <data_dir>/archives/<id>.tar   made when a download is first requested
+    <data_dir>/staging/<server>/   what a running server is still writing, or removing
+    <data_dir>/set-aside/          what was found in these folders and is not the server's
 
 Several servers may share one folder. Each holds a lock on `staging/<server>.lock` as long as it
-lives; the operating system releases it with the process, so whoever starts next can tell the
+lives; the operating system releases it with the process, so the next server to start can tell the
 leftovers of a dead server from the work of a living one.
+
+Nothing is deleted but what carries a mark of ours and is unfinished: the staging folder of a dead
+server whose lock file has our text, and a checkpoint that was moved there to be removed. What is
+unknown is moved to `set-aside` and logged.
 """
 
+import contextlib
+import logging
 import os
 import shutil
 import sys
+import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from tinkex.local.engine.tensors import sync_folder
+from tinkex.local.engine.tensors import sync_folder, write_durably
+from tinkex.local.manifest import is_manifested
+
+logger = logging.getLogger("tinkex.local.datadir")
+
+DATABASE_NAME = "tinkex.sqlite3"
+RESULTS_NAME = "results.sqlite3"
+MARK_NAME = ".tinkex-data"
+_MARK_TEXT = b"The local server of tinkex keeps its runs and checkpoints in this folder.\n"
+_LOCK_TEXT = b"A local server of tinkex writes to the folder beside this file.\n"
+_SQLITE_MAGIC = b"SQLite format 3\0"
+
+
+class ForeignFolderError(ValueError):
+    """The folder chosen for the server's data holds something else."""
 
 
 def default_data_dir() -> Path:
@@ -34,15 +57,23 @@ def default_data_dir() -> Path:
 
 
 class DataDir:
-    """The folders of one server, and the lock that says it lives."""
+    """The folders of one server, and the lock that says it lives.
+
+    Raises:
+        ForeignFolderError: `root` is neither empty nor a data folder of ours, or one of its folders
+            is a symbolic link. Nothing was changed then.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.checkpoints = root / "checkpoints"
         self.archives = root / "archives"
         self._stages = root / "staging"
+        self._set_aside = root / "set-aside"
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.checkpoints, self.archives, self._stages):
+        folders = (self.checkpoints, self.archives, self._stages)
+        _claim(root, folders)
+        for folder in folders:
             folder.mkdir(mode=0o700, exist_ok=True)
         self.server_id, self._lock = self._register()
         self.staging = self._stages / self.server_id
@@ -55,84 +86,195 @@ class DataDir:
         return folder
 
     def publish(self, staged: Path) -> str:
-        """Move a staged folder to its final place in one step and return its id."""
+        """Move a staged folder to its final place atomically and return its id."""
         staged.rename(self.checkpoints / staged.name)
         sync_folder(self.checkpoints)
         return staged.name
 
-    def remove_checkpoint(self, folder_id: str) -> None:
-        """Delete a checkpoint's folder and its archive."""
-        shutil.rmtree(self.checkpoints / folder_id, ignore_errors=True)
-        (self.archives / f"{folder_id}.tar").unlink(missing_ok=True)
+    def retire(self, folder_id: str) -> bool:
+        """Move a checkpoint's folder to this server's staging folder; False if there is none.
 
-    def dead_servers(self) -> list[str]:
-        """Return the ids of the servers that left something behind and no longer live."""
-        return [
-            file.stem
-            for file in sorted(self._stages.glob("*.lock"))
-            if file.stem != self.server_id and _is_free(file)
-        ]
+        Whatever happens next, a later start does not take it for a checkpoint.
+        """
+        (self.archives / f"{folder_id}.tar").unlink(missing_ok=True)
+        try:
+            (self.checkpoints / folder_id).rename(self._retired(folder_id))
+        except FileNotFoundError:
+            return False
+        sync_folder(self.checkpoints)
+        return True
+
+    def reinstate(self, folder_id: str) -> None:
+        """Move a retired checkpoint back: it is not removed after all."""
+        self._retired(folder_id).rename(self.checkpoints / folder_id)
+
+    def discard(self, folder_id: str) -> None:
+        """Delete a retired checkpoint."""
+        shutil.rmtree(self._retired(folder_id), ignore_errors=True)
+
+    def set_aside(self, path: Path) -> None:
+        """Move what is not the server's out of one of its folders, and log where it went.
+
+        What cannot be moved stays where it is.
+        """
+        folder = self._set_aside / time.strftime("%Y%m%d-%H%M%S") / path.parent.name
+        target = folder / path.name
+        number = 1
+        while os.path.lexists(target):
+            number += 1
+            target = folder / f"{path.name}.{number}"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.rename(target)
+        except OSError as error:
+            logger.warning("%s is not the server's and was left where it is: %s", path, error)
+        else:
+            logger.warning("%s is not the server's: moved to %s", path, target)
+
+    def bury_dead(self, bury: Callable[[str], None]) -> None:
+        """Call `bury` with the id of each server that died, then remove what it was writing.
+
+        What lies in the staging folder without the mark of a server of ours is set aside.
+        """
+        for file in sorted(self._stages.glob("*.lock")):
+            if file.stem == self.server_id or (handle := _open_lock(file)) is None:
+                continue
+            try:
+                # Not the file that was locked: another server has just buried this one.
+                if not _try_lock(handle) or not _is_at(handle, file):
+                    continue
+                text, folder = handle.read(len(_LOCK_TEXT) + 1), self._stages / file.stem
+                if text == _LOCK_TEXT:
+                    bury(file.stem)
+                    shutil.rmtree(folder, ignore_errors=True)
+                    _remove_lock(file, handle)
+                elif not text and not os.path.lexists(folder):
+                    # Of a server that was killed, or has not come further, in its first moment.
+                    _remove_lock(file, handle)
+                else:
+                    self.set_aside(file)
+            finally:
+                handle.close()
+        for path in _entries(self._stages):
+            lock = path if path.suffix == ".lock" else self._lock_file(path.name)
+            if not lock.exists() and os.path.lexists(path):
+                self.set_aside(path)
 
     def is_alive(self, server_id: str) -> bool:
         """Say whether a server whose id begins so is running on this folder."""
         return any(not _is_free(file) for file in self._stages.glob(f"{server_id}*.lock"))
 
-    def bury(self, server_id: str) -> None:
-        """Remove what a dead server was writing."""
-        shutil.rmtree(self._stages / server_id, ignore_errors=True)
-        self._lock_file(server_id).unlink(missing_ok=True)
+    def checkpoint_entries(self) -> list[Path]:
+        """Return what lies in the folder of the checkpoints, except hidden files."""
+        return _entries(self.checkpoints)
 
-    def remove_orphans(self, known: Collection[str]) -> list[str]:
-        """Delete the checkpoint folders and archives that no row of the database knows.
-
-        The caller holds the database's write lock, under which checkpoints are moved into place:
-        a folder without a row is then certainly the leftover of a server that died in between.
-        """
-        removed = [path.name for path in self.checkpoints.iterdir() if path.name not in known]
-        for folder_id in removed:
-            self.remove_checkpoint(folder_id)
-        for archive in self.archives.iterdir():
-            if archive.name.split(".", 1)[0] not in known:
-                archive.unlink(missing_ok=True)
-        return removed
+    def archive_entries(self) -> list[Path]:
+        """Return what lies in the folder of the archives, except hidden files."""
+        return _entries(self.archives)
 
     def close(self) -> None:
         """Remove this server's staging folder and release the lock."""
         shutil.rmtree(self.staging, ignore_errors=True)
-        self._lock_file(self.server_id).unlink(missing_ok=True)
-        self._lock.close()
+        _remove_lock(self._lock_file(self.server_id), self._lock)
 
     def _register(self) -> tuple[str, IO[bytes]]:
         while True:
             server_id = uuid.uuid4().hex
-            handle = self._lock_file(server_id).open("wb")
-            if _try_lock(handle):
+            file = self._lock_file(server_id)
+            handle = file.open("w+b")
+            # A server that starts in this very moment may take the new file for a dead one's.
+            if _try_lock(handle) and _is_at(handle, file):
+                handle.write(_LOCK_TEXT)
+                handle.flush()
                 return server_id, handle
-            # A server that starts in this very moment took the new file for a dead one's.
             handle.close()
 
     def _lock_file(self, server_id: str) -> Path:
         return self._stages / f"{server_id}.lock"
 
+    def _retired(self, folder_id: str) -> Path:
+        return self.staging / f"retired-{folder_id}"
 
-def sync_tree(folder: Path) -> int:
-    """Flush the files of a folder and the folder itself to the disk; return the bytes in it."""
-    total = 0
+
+def sync_tree(folder: Path) -> dict[str, int]:
+    """Flush the files of a folder and the folder itself to the disk; return their sizes."""
+    sizes = {}
     for path in sorted(folder.iterdir()):
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
-            total += os.fstat(handle.fileno()).st_size
+            sizes[path.name] = os.fstat(handle.fileno()).st_size
     sync_folder(folder)
-    return total
+    return sizes
+
+
+def _claim(root: Path, folders: tuple[Path, ...]) -> None:
+    """Mark a folder as the server's, if it is empty or was so before there was a mark."""
+    for folder in folders:
+        if folder.is_symlink():
+            raise ForeignFolderError(
+                f"{folder} is a symbolic link: the local server moves and removes what lies there,"
+                " so it must be a folder of its own. Choose the data folder itself elsewhere"
+                " (--data-dir, LocalServer(data_dir=...) or TINKEX_LOCAL_DIR)"
+            )
+    if (root / MARK_NAME).is_file():
+        return
+    found = [path.name for path in _entries(root) if path.name != "lost+found"]
+    if found and not _was_ours(root):
+        shown = ", ".join(repr(name) for name in found[:3])
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise ForeignFolderError(
+            f"{root} is neither empty nor a data folder of the local server (it holds {shown}"
+            f"{more}): choose another one with --data-dir, LocalServer(data_dir=...) or"
+            f" TINKEX_LOCAL_DIR. If it is one that lost its files, make an empty file"
+            f" {MARK_NAME} in it"
+        )
+    write_durably(root / MARK_NAME, _MARK_TEXT)
+
+
+def _was_ours(root: Path) -> bool:
+    """Say whether an unmarked folder has a database of ours, or a checkpoint that says so."""
+    for name in (DATABASE_NAME, RESULTS_NAME):
+        with contextlib.suppress(OSError), (root / name).open("rb") as handle:
+            if handle.read(len(_SQLITE_MAGIC)) in (b"", _SQLITE_MAGIC):
+                return True
+    checkpoints = root / "checkpoints"
+    return checkpoints.is_dir() and any(map(is_manifested, _entries(checkpoints)))
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _is_free(file: Path) -> bool:
-    """Say whether nobody holds the lock of a file that exists."""
+    """Say whether no server holds the lock of a file that exists."""
+    handle = _open_lock(file)
+    if handle is None:
+        return False
+    with handle:
+        return _try_lock(handle)
+
+
+def _open_lock(file: Path) -> IO[bytes] | None:
     try:
-        with file.open("r+b") as handle:
-            return _try_lock(handle)
+        return file.open("r+b")
+    except OSError:
+        return None
+
+
+def _is_at(handle: IO[bytes], file: Path) -> bool:
+    """Say whether an open file is still the one at its path."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), file.stat())
     except FileNotFoundError:
         return False
+
+
+def _remove_lock(file: Path, handle: IO[bytes]) -> None:
+    # Windows deletes no file that is open; elsewhere it goes while it is still locked.
+    if sys.platform == "win32":
+        handle.close()
+    file.unlink(missing_ok=True)
+    handle.close()
 
 
 def _try_lock(handle: IO[bytes]) -> bool:
@@ -140,7 +282,10 @@ def _try_lock(handle: IO[bytes]) -> bool:
         if sys.platform == "win32":
             import msvcrt
 
+            # Beyond the text, which stays readable.
+            handle.seek(1 << 20)
             msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+            handle.seek(0)
         else:
             import fcntl
 

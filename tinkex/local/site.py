@@ -22,7 +22,7 @@ from tinkex.local.bases import BaseShelf
 from tinkex.local.checkpoints import CheckpointRecord, CheckpointTable
 from tinkex.local.custom_loss import CustomLoss
 from tinkex.local.database import Database
-from tinkex.local.datadir import DataDir
+from tinkex.local.datadir import DATABASE_NAME, RESULTS_NAME, DataDir
 from tinkex.local.engine import EngineError, SampleResult
 from tinkex.local.engine_thread import EngineThread, SampleTicket
 from tinkex.local.futures import Promise, PromiseBook
@@ -32,6 +32,7 @@ from tinkex.local.live import Directory, Keyed, LiveModel, LiveSampler
 from tinkex.local.losses import LossTable
 from tinkex.local.paths import parse_path
 from tinkex.local.problem import Problem
+from tinkex.local.reconcile import reconcile
 from tinkex.local.results import SCHEMA as RESULT_SCHEMA
 from tinkex.local.results import ResultTable
 from tinkex.local.runs import RunRecord, RunTable
@@ -41,9 +42,6 @@ from tinkex.local.threads import WorkerPool
 from tinkex.local.usage import UsageTable
 
 logger = logging.getLogger("tinkex.local.site")
-
-DATABASE_NAME = "tinkex.sqlite3"
-RESULTS_NAME = "results.sqlite3"
 
 
 @frozen
@@ -121,10 +119,12 @@ class Site:
 
     def start(self) -> None:
         """Clear what dead servers left, and start to compute."""
-        for server_id in self.data.dead_servers():
-            self.sessions.finish_server(server_id, "the server stopped without ending the session")
-            self.data.bury(server_id)
-        self.checkpoints.remove_orphans()
+        self.data.bury_dead(
+            lambda server_id: self.sessions.finish_server(
+                server_id, "the server stopped without ending the session"
+            )
+        )
+        reconcile(self.checkpoints, self.data)
         self.checkpoints.remove_expired()
         self.engine.start()
 

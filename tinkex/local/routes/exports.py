@@ -10,9 +10,9 @@ from tinkex_generated.models import (
 )
 
 from tinkex.local.call import Call
-from tinkex.local.checkpoints import COMPLETE_MARKER
 from tinkex.local.engine import Trainer
 from tinkex.local.live import LiveModel
+from tinkex.local.manifest import COMPLETE_MARKER, MANIFEST_NAME
 from tinkex.local.paths import TinkerPath
 from tinkex.local.problem import Problem
 from tinkex.local.routes.runs import send_file
@@ -20,6 +20,8 @@ from tinkex.local.routes.weights import promised_path, submit_save
 from tinkex.local.site import Site
 
 RETRY_AFTER_S = 1
+# What the server keeps beside an export's files.
+_OWN_FILES = frozenset({COMPLETE_MARKER, MANIFEST_NAME})
 
 
 def save_weights_external(site: Site, call: Call) -> UntypedAPIFuture:
@@ -58,7 +60,7 @@ def get_external_weights_urls(site: Site, call: Call) -> ExternalWeightsUrlsResp
     base = call.url.removesuffix("/external_weights_urls")
     urls, ends = {}, None
     for file in sorted(folder.glob("*")):
-        if file.name != COMPLETE_MARKER:
+        if file.name not in _OWN_FILES:
             query, ends = site.signer.query(_subject(path, file.name))
             urls[file.name] = f"{base}/files/{file.name}?{query}"
     if ends is None:
@@ -72,7 +74,7 @@ def download_external_weights(site: Site, call: Call) -> Response:
     call.verify_signature(site.signer, _subject(path, name))
     record = site.checkpoints.get(path)
     file = site.checkpoints.folder(record) / name
-    if name == COMPLETE_MARKER or not file.is_file():
+    if name in _OWN_FILES or not file.is_file():
         raise Problem(404, f"{path} has no file {name!r}")
     return send_file(site, call, record, file, name)
 

@@ -19,6 +19,7 @@ from tinkex.local.call import Call
 from tinkex.local.checkpoints import already_there
 from tinkex.local.engine import Trainer
 from tinkex.local.live import LiveModel, LiveSampler
+from tinkex.local.manifest import weight_files
 from tinkex.local.paths import Kind, TinkerPath, check_name, parse_path
 from tinkex.local.problem import Problem
 from tinkex.local.routes.models import create_from_weights, load_into
@@ -220,7 +221,7 @@ def _is_promised(site: Site, path: TinkerPath) -> bool:
 
 
 def _copy_files(source: Path, target: Path) -> None:
-    for file in source.iterdir():
+    for file in weight_files(source):
         shutil.copyfile(file, target / file.name)
 
 
