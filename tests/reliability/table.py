@@ -109,6 +109,9 @@ FAULTS = (
     Case("F44", "every call fails for minutes", "clock", "all calls together retry only as often as the shared budget allows"),
     Case("F45", "the server loses a run at step k", "server",
          "the recovery policy restores a checkpoint with its optimizer and goes on at the right step, a bounded number of times"),
+    Case("F59", "the server's database is lost, emptied or older than its folder; foreign files lie in the folder; `checkpoints` is a link", "server, process",
+         "complete checkpoints describe themselves and are offered again; what is unknown is set aside and logged; a folder that is not the server's, or a link in it, is refused"),
+    Case("F60", "the clock jumps by an hour, or the machine sleeps", "clock, server", "sessions and models of the local server stay: durations go by a clock that does not jump"),
 )  # fmt: skip
 
 ATTACKS = (
@@ -134,10 +137,15 @@ ATTACKS = (
     Case("S19", "formulas in exported CSV, HTML in notebooks", "any input", "cells that would be formulas begin with an apostrophe; HTML is escaped"),
     Case("S20", "a model card made of the server's words", "server", "quoted and cut to a bounded length"),
     Case("S21", "a dependency with a hole", "process", "development tools are pinned; the lowest and the newest versions are tested; the generated client names what it is made from; `make audit` asks for known holes; no code is fetched when tinkex runs"),
+    Case("S24", "another user of the machine and the embedded server", "process", "everything asks for a key that is random in each process; only the client in it has that key"),
+    Case("S25", "`tinkex serve` beyond the loopback interface", "server, process", "it needs a key or an explicit word; Host and Origin must name what it was told to answer to"),
+    Case("S26", "a token of another key, of an open server, or made from a token", "server", "refused: a token names its key and dies with it, and is exchanged for no other"),
+    Case("S27", "an uploaded loss whose values or arrays grow without end", "server", "bounded in size and time, in a process of its own; others are served meanwhile"),
+    Case("S28", "line breaks and escapes in what a client sends to be logged", "server", "one line for each record, control characters escaped"),
 )  # fmt: skip
 
 # Cases whose tests are still being written; empty before a release.
-AWAITED: frozenset[str] = frozenset()
+AWAITED: frozenset[str] = frozenset({"F60", "S27", "S28"})
 
 CASES = {case.id: case for case in (*FAULTS, *ATTACKS)}
 

@@ -4,16 +4,15 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable
-from typing import Any
-from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tinkex.local.app import problem_response
+from tinkex.local.hosts import HostNames
 from tinkex.local.keys import KeyRing
 from tinkex.local.problem import Problem
+from tinkex.local.signing import UrlSigner
 
 logger = logging.getLogger("tinkex.local.gate")
 
@@ -23,16 +22,9 @@ _OPEN = re.compile(
     r"|/api/v1/sessions/[^/]+/trace_export/download"
 )
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-
 
 class Gate:
-    """Refuse what should not come in, and number what does.
-
-    A page in a browser can make requests to this machine: by a name that it lets point here (DNS
-    rebinding), or across origins. So the Host header must name the loopback interface, unless the
-    server was opened to other hosts on purpose, and an Origin must be local as well.
-    """
+    """Refuse what should not come in, and number what does."""
 
     def __init__(
         self,
@@ -40,12 +32,14 @@ class Gate:
         *,
         keys: KeyRing,
         max_body_bytes: int,
-        host_names: Iterable[str] | None,
+        hosts: HostNames,
+        signer: UrlSigner,
     ) -> None:
         self._app = app
         self._keys = keys
         self._max_body_bytes = max_body_bytes
-        self._host_names = None if host_names is None else frozenset(host_names)
+        self._hosts = hosts
+        self._signer = signer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -86,18 +80,23 @@ class Gate:
                 )
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        if self._host_names is not None:
-            host = _host_name(f"//{headers.get('host', '')}")
-            if host not in self._host_names:
-                raise Problem(403, f"host {host!r} is not a name of this server")
-            origin = headers.get("origin")
-            if origin is not None and _host_name(origin) not in self._host_names:
-                raise Problem(403, f"requests from {origin!r} are not answered")
-        if not _is_open(scope):
+        self._hosts.check(headers.get("host"), headers.get("origin"))
+        if not (_is_open(scope) or self._has_page_link(scope)):
             self._keys.check(headers.get("x-api-key", ""))
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise self._too_large()
+
+    def _has_page_link(self, scope: Scope) -> bool:
+        """Say whether a browser follows a signed link to a page: it cannot send the key's header."""
+        if scope["method"] not in ("GET", "HEAD") or scope["path"].startswith("/api/"):
+            return False
+        query = QueryParams(scope["query_string"])
+        expires, signature = query.get("expires", ""), query.get("signature", "")
+        if not (signature and expires.isascii() and expires.isdigit() and len(expires) < 20):
+            return False
+        self._signer.verify(self._keys.page_subject, int(expires), signature)
+        return True
 
     def _limited(self, receive: Receive) -> Receive:
         """Return a `receive` that refuses a body which grows beyond the limit."""
@@ -120,11 +119,3 @@ class Gate:
 def _is_open(scope: Scope) -> bool:
     """Say whether a request needs no key: a look at the health, or a download with a signed URL."""
     return scope["method"] in ("GET", "HEAD") and _OPEN.fullmatch(scope["path"]) is not None
-
-
-def _host_name(url: str) -> Any:
-    """Return the host of a URL, or None."""
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None

@@ -40,8 +40,13 @@ from tinkex.local.sessions import SessionTable
 from tinkex.local.signing import UrlSigner
 from tinkex.local.threads import WorkerPool
 from tinkex.local.usage import UsageTable
+from tinkex.secret import Secret
 
 logger = logging.getLogger("tinkex.local.site")
+
+
+def _secret(value: Secret | str | None) -> Secret | None:
+    return Secret.of(value)
 
 
 @frozen
@@ -56,7 +61,7 @@ class Options:
     `result_bytes` on disk. `now` is the clock that expiry goes by, in seconds since 1970.
     """
 
-    api_key: str | None = field(default=None, repr=False)
+    api_key: Secret | None = field(default=None, converter=_secret, repr=False)
     long_poll_s: float = 25.0
     inline_bytes: int = 2**20
     max_body_bytes: int = 256 * 2**20
