@@ -145,7 +145,7 @@ ATTACKS = (
 )  # fmt: skip
 
 # Cases whose tests are still being written; empty before a release.
-AWAITED: frozenset[str] = frozenset({"F60", "S27", "S28"})
+AWAITED: frozenset[str] = frozenset({"S27"})
 
 CASES = {case.id: case for case in (*FAULTS, *ATTACKS)}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinkex.local.log_lines import configure
 from tinkex.secret import Secret
 
 if TYPE_CHECKING:
@@ -83,10 +84,7 @@ def command(
 
     It speaks the Tinker API and really trains: small models, on this machine, offline and free.
     """
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    configure(logging.DEBUG if verbose else logging.INFO)
     # uvicorn's own lines say nothing that is not said here.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     stopped = threading.Event()

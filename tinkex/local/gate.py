@@ -1,5 +1,6 @@
 """What every request passes before it is looked at: host, origin, key, size, request id."""
 
+import asyncio
 import logging
 import re
 import time
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tinkex.local.app import problem_response
 from tinkex.local.hosts import HostNames
 from tinkex.local.keys import KeyRing
+from tinkex.local.log_lines import one_line
 from tinkex.local.problem import Problem
 from tinkex.local.signing import UrlSigner
 
@@ -34,12 +36,14 @@ class Gate:
         max_body_bytes: int,
         hosts: HostNames,
         signer: UrlSigner,
+        body_timeout_s: float,
     ) -> None:
         self._app = app
         self._keys = keys
         self._max_body_bytes = max_body_bytes
         self._hosts = hosts
         self._signer = signer
+        self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -72,8 +76,8 @@ class Gate:
                 took_ms = (time.perf_counter() - started) * 1e3
                 logger.debug(
                     "%s %s -> %d in %.1f ms (%s)",
-                    scope["method"],
-                    scope["path"],
+                    one_line(scope["method"]),
+                    one_line(scope["path"]),
                     status,
                     took_ms,
                     request_id,
@@ -99,12 +103,24 @@ class Gate:
         return True
 
     def _limited(self, receive: Receive) -> Receive:
-        """Return a `receive` that refuses a body which grows beyond the limit."""
-        seen = 0
+        """Return a `receive` that refuses a body which grows beyond the limit, or stops coming."""
+        seen, whole = 0, False
 
         async def limited() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            if whole:
+                # What comes now is the end of the connection, however late.
+                return await receive()
+            try:
+                async with asyncio.timeout(self._body_timeout_s):
+                    message = await receive()
+            except TimeoutError:
+                raise Problem(
+                    408,
+                    f"nothing of the request body came for {self._body_timeout_s:g} seconds",
+                    headers={"connection": "close"},
+                ) from None
+            whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > self._max_body_bytes:
                 raise self._too_large()

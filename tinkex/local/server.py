@@ -17,8 +17,9 @@ import uvicorn
 from attrs import evolve
 
 from tinkex.local.app import build_app
+from tinkex.local.connections import Connections
 from tinkex.local.datadir import default_data_dir
-from tinkex.local.faults import Connections, FaultGate, check_operations
+from tinkex.local.faults import FaultGate, check_operations
 from tinkex.local.gate import Gate
 from tinkex.local.hosts import HostNames, is_every_interface, is_loopback
 from tinkex.local.site import Options, Site
@@ -31,6 +32,8 @@ logger = logging.getLogger("tinkex.local.server")
 UPKEEP_S = 15.0
 PAGE_LIFETIME_S = 30 * 86_400
 _BACKLOG = 2048
+# Fewer than the descriptors that are kept back, so that each connection is looked at in time.
+_ACCEPTED_AT_ONCE = 16
 _GRACE_S = 5
 
 
@@ -83,13 +86,13 @@ class LocalServer:
         self.faults = FaultPlan(faults)
         check_operations(self.faults, self._operations)
         self._latency_s = latency
-        self._connections = Connections()
         self._host = host
         self._port = port
         self._models = dict(models or {})
         self._options = options or Options()
         if api_key is not None:
             self._options = evolve(self._options, api_key=api_key)
+        self._connections = Connections(self._options.header_timeout_s)
         self._hosts = HostNames.of(host, allowed_hosts)
         _check_key(self._options.api_key, host, without_key)
         self._given_dir = None if data_dir is None else Path(data_dir).expanduser()
@@ -189,9 +192,10 @@ class LocalServer:
             max_body_bytes=self._options.max_body_bytes,
             hosts=self._hosts,
             signer=self._site.signer,
+            body_timeout_s=self._options.header_timeout_s,
         )
         app = FaultGate(gate, self.faults, self._connections, self._operations, self._latency_s)
-        self._uvicorn = _Server(_config(app, self._connections), self._site)
+        self._uvicorn = _Server(_config(app, self._connections), self._site, self._connections)
         self._thread = threading.Thread(
             target=self._uvicorn.serve_in_thread,
             args=(self._socket,),
@@ -229,8 +233,9 @@ class LocalServer:
 class _Server(uvicorn.Server):
     """uvicorn, run in a thread: it says when it is ready, and does the site's upkeep."""
 
-    def __init__(self, config: uvicorn.Config, site: Site) -> None:
+    def __init__(self, config: uvicorn.Config, site: Site, connections: Connections) -> None:
         super().__init__(config)
+        self._connections = connections
         self.ready = threading.Event()
         self.failure: BaseException | None = None
         self._site = site
@@ -247,9 +252,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections, and say so."""
         await super().startup(sockets=sockets)
+        for listening in sockets or ():
+            # As many may wait as before: uvicorn has set what is accepted at once.
+            listening.listen(_BACKLOG)
         self.ready.set()
 
     async def _serve_with_upkeep(self, listening: socket.socket) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._connections.log_failure)
         upkeep = asyncio.create_task(self._upkeep())
         try:
             await self.serve(sockets=[listening])
@@ -343,6 +352,7 @@ def _config(app: Any, connections: Connections) -> uvicorn.Config:
         loop="asyncio",
         ws="none",
         lifespan="off",
+        backlog=_ACCEPTED_AT_ONCE,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -20,6 +20,7 @@ from tinkex.local.archive import Archives
 from tinkex.local.audit import AuditLog
 from tinkex.local.bases import BaseShelf
 from tinkex.local.checkpoints import CheckpointRecord, CheckpointTable
+from tinkex.local.clock import AwakeClock
 from tinkex.local.custom_loss import CustomLoss
 from tinkex.local.database import Database
 from tinkex.local.datadir import DATABASE_NAME, RESULTS_NAME, DataDir
@@ -56,19 +57,23 @@ class Options:
     `long_poll_s` is how long `retrieve_future` and `retrieve_futures` wait before they answer that
     there is nothing yet; results
     larger than `inline_bytes` are announced before they are sent, to clients that ask for it;
-    larger request bodies than `max_body_bytes` are refused. A session that is silent for
-    `session_timeout_s` ends. A result is kept for `result_retention_s`, all of them may take
-    `result_bytes` on disk. `now` is the clock that expiry goes by, in seconds since 1970.
+    larger request bodies than `max_body_bytes` are refused. A client has `header_timeout_s` for the
+    header of a request, and as long between two parts of its body. A session that is silent for
+    `session_timeout_s` in which the server ran ends. A result is kept for `result_retention_s`, all
+    of them may take `result_bytes` on disk. `now` is the clock that expiry goes by, in seconds since
+    1970; `monotonic` is the one that silence goes by.
     """
 
     api_key: Secret | None = field(default=None, converter=_secret, repr=False)
     long_poll_s: float = 25.0
     inline_bytes: int = 2**20
     max_body_bytes: int = 256 * 2**20
+    header_timeout_s: float = 60.0
     session_timeout_s: float = 3600.0
     result_retention_s: float = 86_400.0
     result_bytes: int = 4 * 2**30
     now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class Site:
@@ -79,6 +84,7 @@ class Site:
     ) -> None:
         self.options = options
         self.now = options.now
+        self.awake = AwakeClock(options.monotonic)
         self.bases = BaseShelf.with_shipped(models)
         with ExitStack() as opened:
             self.data = DataDir(data_dir)
@@ -145,7 +151,7 @@ class Site:
             except (sqlite3.Error, OSError):
                 # One that fails (a full disk) must not keep the others from being done.
                 logger.exception("a part of the upkeep failed; it is tried again later")
-        silent_since = self.now() - self.options.session_timeout_s
+        silent_since = self.awake() - self.options.session_timeout_s
         for session_id, seen in list(self.last_seen.items()):
             if seen < silent_since:
                 logger.info("session %s has been silent for too long: ended", session_id)
@@ -154,7 +160,7 @@ class Site:
     def active_session(self, session_id: str) -> None:
         """Note a sign of life of a session; 404 if it is unknown, 410 if it is over."""
         if session_id in self.last_seen:
-            self.last_seen[session_id] = self.now()
+            self.last_seen[session_id] = self.awake()
             return
         record = self.sessions.get(session_id)
         raise Problem(
