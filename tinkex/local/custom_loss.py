@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field, frozen
 
+from tinkex.local.engine.pauses import pause
 from tinkex.local.problem import Problem
 
 MOST_NODES = 1000
@@ -109,6 +110,7 @@ class CustomLoss:
                 return loss, metrics
             keywords = {key: _decode(one, values) for key, one in (node.kwargs or {}).items()}
             allowance.check()
+            pause()
             try:
                 elements += sum(map(_elements, (*arguments, *keywords.values())))
                 result = values[node.name] = _called(node, arguments, keywords)

@@ -25,7 +25,7 @@ from tinkex.local.custom_loss import CustomLoss
 from tinkex.local.database import Database
 from tinkex.local.datadir import DATABASE_NAME, RESULTS_NAME, DataDir
 from tinkex.local.engine import EngineError, SampleResult
-from tinkex.local.engine_thread import EngineThread, SampleTicket
+from tinkex.local.engine_thread import Deliver, EngineThread, SampleTicket
 from tinkex.local.futures import Promise, PromiseBook
 from tinkex.local.journal import Journal
 from tinkex.local.keys import KeyRing
@@ -247,7 +247,7 @@ class Site:
     def _begin(self, promise: Promise) -> None:
         promise.began_at = self.now()
 
-    def _sample(self, base: str, tickets: Sequence[SampleTicket]) -> Sequence[SampleResult]:
+    def _sample(self, base: str, tickets: Sequence[SampleTicket], deliver: Deliver) -> None:
         loaded = self.bases.get(base)
         jobs = []
         for ticket in tickets:
@@ -255,13 +255,15 @@ class Site:
             if ticket.adapter_key is not None:
                 adapter = self.adapters.get(ticket.adapter_key, ticket.adapter_folder, loaded.base)
             jobs.append(ticket.make(adapter))
-        results = loaded.sampler.sample(jobs)
-        for ticket, job, result in zip(tickets, jobs, results, strict=True):
-            session_id = ticket.promise.session_id
+
+        def done(index: int, result: SampleResult) -> None:
+            session_id = tickets[index].promise.session_id
             sampled = sum(len(sequence.tokens) for sequence in result.sequences)
-            self.usage.add("sampling_prefill", base, session_id, len(job.prompt))
+            self.usage.add("sampling_prefill", base, session_id, len(jobs[index].prompt))
             self.usage.add("sampling_sample", base, session_id, sampled)
-        return results
+            deliver(index, result)
+
+        loaded.sampler.sample(jobs, done)
 
 
 def encode(answer: Any) -> bytes:
