@@ -251,6 +251,7 @@ def test_a_session_that_ends_cuts_its_long_job_short() -> None:
 
 def test_closing_ends_what_has_begun() -> None:
     """Long work, whether it has its turn or waits for it, is cut short; every thread ends."""
+    before = set(threading.enumerate())
     log = Log(slice_s=0.0)
     for name in ("a", "b"):
         log.engine.put(name, log.long_job(name, name.upper(), parts=1_000_000))
@@ -261,7 +262,7 @@ def test_closing_ends_what_has_begun() -> None:
         assert log.settled.acquire(timeout=30)
     log.engine.close()
     assert {"a!", "b!"} <= set(log.done)
-    assert not [one for one in threading.enumerate() if "tinkex-local-strand" in one.name]
+    assert set(threading.enumerate()) <= before
 
 
 def test_numbers_from_many_threads_come_out_in_order() -> None:
