@@ -15,7 +15,12 @@ from tinkex_generated.api.service import get_server_capabilities, healthz
 from tinkex.checks import check_training_path
 from tinkex.config import Config
 from tinkex.creation import ExpectedAdapter, check_restorable, lora_of
-from tinkex.errors import ClientClosedError, MissingDependencyError, ValidationError
+from tinkex.errors import (
+    ClientClosedError,
+    ConfigurationError,
+    MissingDependencyError,
+    ValidationError,
+)
 from tinkex.queue_state import QueueObserver
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.secret import Secret
@@ -394,6 +399,9 @@ def _with_running_server(config: Config) -> Config:
     except ModuleNotFoundError as error:
         raise MissingDependencyError("the embedded local server", "local") from error
 
-    server = shared_server()
+    try:
+        server = shared_server()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigurationError(f"the embedded local server cannot start: {error}") from error
     # A real key has no business with the embedded server, which takes its own and no other.
     return evolve(config.without_key(), base_url=server.base_url, api_key=server.api_key)

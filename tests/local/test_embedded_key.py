@@ -178,6 +178,29 @@ with tinkex.ServiceClient(base_url="local") as service:
     assert run(code, tmp_path).split() == ["True", "True"]
 
 
+def test_a_folder_that_is_not_the_servers_is_a_mistake_in_the_settings(tmp_path: Path) -> None:
+    """The client raises one of its own errors, and the command line says it in a line."""
+    (tmp_path / "notes.txt").write_text("mine")
+    code = """
+import tinkex, tinkex.errors
+try:
+    tinkex.ServiceClient(base_url="local")
+except tinkex.errors.ConfigurationError as error:
+    print(error)
+"""
+    said = run(code, tmp_path)
+    assert "cannot start" in said
+    assert "notes.txt" in said
+    said = run(
+        'from tinkex.cli import main; main(["--base-url", "local", "run", "list"])',
+        tmp_path,
+        fails=True,
+    )
+    assert "neither empty nor" in said
+    assert "Traceback" not in said
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
 def test_the_command_line_uses_the_embedded_server(tmp_path: Path) -> None:
     """`--base-url local`, alone or within a program that has a client."""
     code = (
