@@ -2,8 +2,10 @@
 
     python examples/multimodal_resume_and_cleanup.py
 
-Each part is skipped with a line if the server has nothing for it: no model that sees (the embedded
-server has none), no checkpoint to go on from. Exit code 1 if a part failed.
+The embedded server has tinkex/tiny-vision, which names drawn shapes and their colours; with another
+server each part is skipped with a line if there is nothing for it: no model that sees, no checkpoint to
+go on from. Where the number of an image's tokens is known and there is no checkpoint yet, the example
+makes one: it teaches the model what the image shows. Exit code 1 if a part failed.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL (a vision model), TINKER_IMAGE_PATH (a PNG
 or JPEG file), TINKER_IMAGE_EXPECTED_TOKENS (how many tokens the image takes), TINKER_CHECKPOINT_PATH
@@ -20,8 +22,16 @@ from typing import Literal
 
 from connection import connect
 
-from tinkex import ModelInput, RestClient, SamplingParams, ServiceClient, TinkexError
+from tinkex import (
+    AdamParams,
+    ModelInput,
+    RestClient,
+    SamplingParams,
+    ServiceClient,
+    TinkexError,
+)
 from tinkex.errors import ApiError
+from tinkex.losses import completion_datum
 from tinkex.types import EncodedTextChunk, ImageChunk
 
 PREFERRED = ("Qwen/Qwen3-VL-30B-A3B-Instruct", "Qwen/Qwen3-VL-235B-A22B-Instruct")
@@ -29,6 +39,9 @@ SIGNS = ("vision", "vl", "image", "omni")
 IMAGE = Path(__file__).parent / "assets" / "vision_sample.png"
 CACHE = Path("tmp/checkpoints/default.path")
 CAPTION = "A small image:"
+SHOWN = " A yellow sun over green hills."
+# How many tokens an image takes in the embedded server's model.
+LOCAL_MODEL, LOCAL_TOKENS = "tinkex/tiny-vision", 64
 SAMPLE_TIMEOUT = 60.0
 
 
@@ -39,10 +52,14 @@ def main() -> int:
         model = vision_model(service)
         if model is None:
             print("Skipping the image: this server offers no model that sees.")
-            seen = True
+            seen, taught = True, None
         else:
-            seen = look(service, model, picture, tokens)
-        resumed = resume(service)
+            tokens = LOCAL_TOKENS if tokens is None and model == LOCAL_MODEL else tokens
+            image = ImageChunk(picture.read_bytes(), image_format(picture), tokens)
+            seen = look(service, model, image)
+            first = checkpoint_path(service.create_rest_client()) is None
+            taught = teach(service, model, image) if seen and tokens and first else None
+        resumed = resume(service, taught)
     print("To delete what you no longer need: tinkex checkpoint delete PATH [PATH ...] --yes")
     return 0 if seen and resumed else 1
 
@@ -87,10 +104,9 @@ def expected_tokens() -> int | None:
     return int(given)
 
 
-def look(service: ServiceClient, model: str, path: Path, tokens: int | None) -> bool:
+def look(service: ServiceClient, model: str, image: ImageChunk) -> bool:
     """Sample after a text and an image, and print what came back."""
-    print(f"Vision model: {model}; image: {path.name}, {path.stat().st_size} bytes")
-    image = ImageChunk(data=path.read_bytes(), format=image_format(path), expected_tokens=tokens)
+    print(f"Vision model: {model}; image: {image.format}, {len(image.data)} bytes")
     try:
         sampler = service.create_sampling_client(base_model=model)
         text = EncodedTextChunk(sampler.get_tokenizer().encode(CAPTION))
@@ -110,6 +126,21 @@ def look(service: ServiceClient, model: str, path: Path, tokens: int | None) -> 
     return True
 
 
+def teach(service: ServiceClient, model: str, image: ImageChunk) -> str:
+    """Train on the image and what it shows, and return the path of a checkpoint."""
+    training = service.create_lora_training_client(model, rank=8)
+    tokenizer = training.get_tokenizer()
+    prompt = ModelInput([EncodedTextChunk(tokenizer.encode(CAPTION)), image])
+    datum = completion_datum(prompt, tokenizer.encode(SHOWN))
+    losses = []
+    for _ in range(10):
+        output, step = training.train_step([datum], "cross_entropy", AdamParams(learning_rate=5e-3))
+        losses.append(output.result().loss)
+        step.result()
+    print(f"Taught {SHOWN.strip()!r}: loss {losses[0]:.2f} → {losses[-1]:.2f}")
+    return training.save_state("taught").result().path
+
+
 def checkpoint_path(rest: RestClient) -> str | None:
     """Return the checkpoint that is named, noted, or else the newest to train on from."""
     named = os.environ.get("TINKER_CHECKPOINT_PATH")
@@ -127,9 +158,9 @@ def checkpoint_path(rest: RestClient) -> str | None:
     return None
 
 
-def resume(service: ServiceClient) -> bool:
+def resume(service: ServiceClient, taught: str | None) -> bool:
     """Go on from a checkpoint with its optimizer, and give the model back."""
-    path = checkpoint_path(service.create_rest_client())
+    path = taught or checkpoint_path(service.create_rest_client())
     if path is None:
         print("Skipping the resumption: there is no training checkpoint yet.")
         return True

@@ -19,6 +19,7 @@ ROOT = PACKAGE.parent
 LONGEST_MODULE = 400
 # Modules that hold one idea and are longer, each with its reason.
 LONGER: dict[str, str] = {
+    "tinkex.local.engine.sampler": "jobs, rows and batches of sampling, from the request to its result",
     "tinkex.service": "the client that the others come from, with the one door to the local server",
 }
 

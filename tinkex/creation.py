@@ -17,6 +17,7 @@ from tinkex.types import LoraConfig, WeightsInfoResponse
 from tinkex.wire import encode
 
 DEFAULT_RANK = 32
+DEFAULT_OPTIMIZER = "adamw"
 
 
 class ExpectedAdapter(TypedDict, total=False):
@@ -85,6 +86,12 @@ def lora_of(info: WeightsInfoResponse) -> LoraConfig:
         train_attn=info.train_attn is not False,
         train_unembed=info.train_unembed is not False,
     )
+
+
+def optimizer_of(info: WeightsInfoResponse) -> str | None:
+    """Return the optimizer whose state a checkpoint holds; None for the default."""
+    config = info.optimizer_config
+    return None if config is None or config.type_ == DEFAULT_OPTIMIZER else config.type_
 
 
 def check_restorable(path: str, info: WeightsInfoResponse, asked: Mapping[str, Any]) -> None:

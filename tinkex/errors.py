@@ -232,7 +232,7 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """Report a request that contradicts the server's state (409)."""
+    """Report a request that contradicts the server's state (409, or 400 from the local server)."""
 
     default_category = "user"
 
@@ -373,8 +373,16 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 }
 
 
-def api_error_class(status_code: int) -> type[ApiError]:
-    """Return the error class of an HTTP status; ``ApiError`` itself for one without a class."""
+def api_error_class(status_code: int, code: object = None) -> type[ApiError]:
+    """Return the error class of an HTTP status; ``ApiError`` itself for one without a class.
+
+    Args:
+        status_code: The status.
+        code: The short name of the error in the response, if it has one; ``"conflict"`` is a conflict
+            whatever the status (the local server sends 400, see its documentation).
+    """
+    if code == "conflict":
+        return ConflictError
     if status_code in _BY_STATUS:
         return _BY_STATUS[status_code]
     return ServerError if status_code >= 500 else ApiError

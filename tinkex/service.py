@@ -14,7 +14,7 @@ from tinkex_generated.api.service import get_server_capabilities, healthz
 
 from tinkex.checks import check_training_path
 from tinkex.config import Config
-from tinkex.creation import ExpectedAdapter, check_restorable, lora_of
+from tinkex.creation import ExpectedAdapter, check_restorable, lora_of, optimizer_of
 from tinkex.errors import (
     ClientClosedError,
     ConfigurationError,
@@ -355,7 +355,7 @@ class ServiceClient:
         info = self.create_rest_client().get_weights_info_by_tinker_path(path)
         check_restorable(path, info, expected)
         training = TrainingClient.create(
-            self.session, info.base_model, lora_of(info), user_metadata
+            self.session, info.base_model, lora_of(info), user_metadata, optimizer_of(info)
         )
         try:
             load = training.load_state_with_optimizer if optimizer else training.load_state

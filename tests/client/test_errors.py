@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tinkex import errors
 from tinkex.errors import (
     ApiError,
+    BadRequestError,
+    ConflictError,
     FutureLostError,
     FutureTimeoutError,
     MissingDependencyError,
@@ -72,6 +74,13 @@ def test_every_class_says_what_it_reports() -> None:
 def test_each_status_has_its_class(status: int, name: str) -> None:
     """Programs catch the class, not the number."""
     assert api_error_class(status).__name__ == name
+
+
+def test_a_conflict_is_known_by_its_code_too() -> None:
+    """The local server sends 400 with a code, because the official client retries 409 for minutes."""
+    assert api_error_class(400, "conflict") is ConflictError
+    assert api_error_class(400, "other") is BadRequestError
+    assert api_error_class(409, None) is ConflictError
 
 
 def test_the_text_ends_with_the_ids_that_are_known() -> None:

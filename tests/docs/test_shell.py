@@ -33,6 +33,7 @@ RUN = {
     "docs/getting-started.md sh 1": "test_exported_settings_count",
     "docs/many-gpus.md sh 0": "test_exported_settings_count",
     "docs/local-server.md sh 0": "test_a_server_is_started_and_found",
+    "docs/local-server.md sh 1": "test_the_hubs_client_finds_the_server",
     "docs/wire-formats.md sh 0": "test_a_server_is_started_and_found",
     "docs/testing.md toml 0": "test_the_faults_of_the_page_are_played",
     "docs/finetuning.md json 0": "test_finetuning.test_the_lines_that_the_guide_shows_can_be_read",
@@ -209,3 +210,15 @@ def test_the_sessions_of_the_command_line_can_be_typed_again() -> None:
     again = [text.rstrip().splitlines() for text in sessions.values()]
     assert sorted(one[0] for one in again) == sorted(text.splitlines()[0] for text in page)
     assert all(len(one) > 1 for one in again)
+
+
+def test_the_hubs_client_finds_the_server(tmp_path: Path) -> None:
+    """With the exported settings, what asks the Hub for a tokenizer gets it from the server."""
+    serve = BLOCKS["docs/local-server.md sh 0"].splitlines()[0]
+    with served(serve, tmp_path) as url:
+        typed = BLOCKS["docs/local-server.md sh 1"].replace("http://127.0.0.1:8420", url)
+        assert typed.count(url) == 2
+        load = "from huggingface_hub import hf_hub_download as get; print(get('tinkex/nano', 'tokenizer.json'))"
+        done = type_in(f'{typed}python -c "{load}"', tmp_path, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.splitlines()[-1]).name == "tokenizer.json"

@@ -98,11 +98,14 @@ def examples(
             inputs["weights"] = rng.normal(size=shape).astype(np.float32)
             inputs["weights"][rng.random(shape) < 0.2] = 0
         else:
-            inputs["logprobs"] = (-math.log(vocab) + rng.normal(0, 0.5, n)).astype(np.float32)
-            inputs["advantages"] = rng.normal(size=n).astype(np.float32)
-            inputs["advantages"][rng.random(n) < 0.2] = 0
+            drawn = -math.log(vocab) + rng.normal(0, 0.5, shape)
+            inputs["logprobs"] = drawn.astype(np.float32)
+            inputs["advantages"] = rng.normal(size=shape).astype(np.float32)
+            inputs["advantages"][rng.random(shape) < 0.2] = 0
         if loss == "gspo":
             inputs["sequence_ratio_mask"] = (rng.random(n) < 0.7).astype(np.float32)
+        if loss == "stable_reinforce":
+            inputs["sampled_mask"] = (rng.random(n) < 0.7).astype(np.float32)
         made.append(Example(rng.integers(0, vocab, n), inputs))
     return made
 
@@ -237,6 +240,10 @@ def plain_loss(
             beta = config["beta"]
             total -= p * a - 0.5 * beta * (p - q) ** 2
             gradient[i] = -a + beta * (p - q)
+        elif name == "stable_reinforce" and inputs["sampled_mask"][i] != 0:
+            truncated, kl = min(r, 1.0), config["kl_coeff"]
+            total += -truncated * p * a + kl * (p - q) ** 2 / 2
+            gradient[i] = -truncated * a + kl * (p - q)
     return total, gradient
 
 
@@ -247,4 +254,5 @@ LOSS_DEFAULTS: dict[str, dict[str, float]] = {
     "cispo": {"clip_low_threshold": 0.0, "clip_high_threshold": 4.0},
     "dro": {"beta": 0.05},
     "gspo": {"clip_low_threshold": 0.8, "clip_high_threshold": 1.2},
+    "stable_reinforce": {"kl_coeff": 0.0},
 }

@@ -6,7 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from engine.reference import LOSS_DEFAULTS, examples, plain_loss, toy_base, toy_trainer
+from engine.reference import (
+    LOSS_DEFAULTS,
+    examples,
+    gradients,
+    plain_loss,
+    toy_base,
+    toy_trainer,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -25,22 +32,35 @@ def loss_cases(draw: st.DrawFn) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         name: draw(arrays(np.float32, N, elements=numbers)) for name in ("advantages", "weights")
     }
     inputs["logprobs"] = draw(arrays(np.float32, N, elements=st.floats(-12, 0, width=32)))
-    inputs["sequence_ratio_mask"] = draw(arrays(np.float32, N, elements=st.sampled_from([0, 1])))
+    for mask in ("sequence_ratio_mask", "sampled_mask"):
+        inputs[mask] = draw(arrays(np.float32, N, elements=st.sampled_from([0, 1])))
     return logprobs, inputs
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@given(case=loss_cases(), low=st.floats(0, 1), width=st.floats(0, 3), beta=st.floats(0, 2))
+@given(
+    case=loss_cases(),
+    low=st.floats(0, 1),
+    width=st.floats(0, 3),
+    beta=st.floats(0, 2),
+    kl_coeff=st.floats(0, 2),
+)
 def test_loss_and_slope_equal_the_plain_formula(
     name: str,
     case: tuple[np.ndarray, dict[str, np.ndarray]],
     low: float,
     width: float,
     beta: float,
+    kl_coeff: float,
 ) -> None:
     """Value and dL/dl agree for any logprobs, advantages and configuration."""
     logprobs, inputs = case
-    given_config = {"clip_low_threshold": low, "clip_high_threshold": low + width, "beta": beta}
+    given_config = {
+        "clip_low_threshold": low,
+        "clip_high_threshold": low + width,
+        "beta": beta,
+        "kl_coeff": kl_coeff,
+    }
     config = {key: given_config[key] for key in LOSS_DEFAULTS[name]}
     found = Loss.resolve(name, config)(logprobs, inputs, "data[0]")
     value, slope = plain_loss(name, logprobs, inputs, config)
@@ -155,6 +175,7 @@ def test_infinite_ratio_is_refused_by_name() -> None:
         ("dro", {"beta": math.nan}, r"loss_fn_config\['beta'\] is nan, expected a finite number"),
         ("dro", {"beta": "1"}, r"loss_fn_config\['beta'\] is '1', expected a finite number"),
         ("dro", {"beta": -1.0}, r"loss_fn_config\['beta'\] is -1.0, expected at least 0"),
+        ("stable_reinforce", {"kl_coeff": -1}, r"\['kl_coeff'\] is -1.0, expected at least 0"),
         ("ppo", {"clip_low_threshold": 2.0}, "expected 0 <= low <= high"),
     ],
 )
@@ -166,8 +187,43 @@ def test_wrong_configuration_is_refused(
         Loss.resolve(name, config)
 
 
-def test_many_targets_are_for_cross_entropy_only() -> None:
-    """The RL losses refuse [N, K] targets."""
+def test_importance_sampling_takes_several_targets_at_each_position() -> None:
+    """With [N, K] tensors the loss sums over all cells, as over so many examples of one column."""
+    trainer = toy_trainer(toy_base())
+    data = examples((5, 3), loss="importance_sampling", k=4)
+    output = trainer.forward_backward(data, "importance_sampling")
+    together = gradients(trainer)
+    assert [lp.shape for lp in output.logprobs] == [(5, 4), (3, 4)]
+    columns = [
+        Example(one.tokens, {name: tensor[:, k] for name, tensor in one.loss_inputs.items()})
+        for one in data
+        for k in range(4)
+    ]
+    apart_trainer = toy_trainer(toy_base())
+    apart = apart_trainer.forward_backward(columns, "importance_sampling")
+    assert output.metrics == pytest.approx(apart.metrics, rel=1e-9)
+    for name, gradient in gradients(apart_trainer).items():
+        np.testing.assert_allclose(together[name], gradient, rtol=1e-8, atol=1e-10)
+
+
+def test_stable_reinforce_bounds_each_token_by_its_advantage() -> None:
+    """However far the weights have moved, a token pulls no harder than in REINFORCE."""
+    inputs = {
+        "logprobs": np.array([-3.0, -3.0, -60.0, -0.1]),
+        "advantages": np.array([2.0, -1.0, 1.0, 1.0]),
+        "sampled_mask": np.array([1.0, 1.0, 1.0, 1.0]),
+    }
+    logprobs = np.array([-3.0, -3.0, -0.5, -30.0])
+    result = Loss.resolve("stable_reinforce", None)(logprobs, inputs, "data[0]")
+    # On-policy it is REINFORCE; then a ratio far above 1, and one far below.
+    np.testing.assert_allclose(result.gradient[:3], [-2.0, 1.0, -1.0])
+    assert abs(result.gradient[3]) < 1e-12
+    assert result.clipped is not None
+    assert result.clipped.tolist() == [False, False, True, False]
+
+
+def test_several_targets_are_refused_where_the_loss_has_no_use_for_them() -> None:
+    """The other RL losses refuse [N, K] targets."""
     tokens = np.array([1, 2])
     inputs = {"target_tokens": np.ones((2, 2), np.int64)}
     inputs |= {key: np.zeros((2, 2), np.float32) for key in ("logprobs", "advantages")}

@@ -1,4 +1,4 @@
-"""AdamW against a float64 reference."""
+"""AdamW and Dimuon against float64 references."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from engine.reference import toy_base
 
-from tinkex.local.engine import AdamSpec, EngineError
-from tinkex.local.engine.optimizer import AdamW
+from tinkex.local.engine import AdamSpec, DimuonSpec, EngineError, Example, LoraSpec, Trainer
+from tinkex.local.engine.adapter import named_tensors
+from tinkex.local.engine.lora import ParameterLayout
+from tinkex.local.engine.optimizer import AdamW, Dimuon, orthogonalized
 
 
 def reference(
@@ -85,3 +88,87 @@ def test_senseless_settings_are_refused(options: dict[str, float], message: str)
     """Each setting is checked and named."""
     with pytest.raises(EngineError, match=message):
         AdamSpec(**options)
+
+
+def plain_direction(matrix: np.ndarray) -> np.ndarray:
+    """Return U Vᵀ by the singular value decomposition, without what has no gradient."""
+    u, s, vt = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
+    kept = s > 1e-6 * s[0]
+    return np.asarray(u[:, kept] @ vt[kept])
+
+
+@pytest.mark.parametrize("shape", [(3, 40), (40, 3), (5, 5), (1, 7)])
+@pytest.mark.parametrize("rank", [1, 2, 5])
+def test_orthogonalized_is_the_polar_factor(shape: tuple[int, int], rank: int) -> None:
+    """Singular values become 1, those that are 0 stay 0, at any scale of the matrix."""
+    rng = np.random.default_rng(rank)
+    matrix = rng.normal(size=(shape[0], rank)) @ rng.normal(size=(rank, shape[1]))
+    for scale in (1e-30, 1.0, 1e30):
+        found = orthogonalized(matrix * scale)
+        np.testing.assert_allclose(found, plain_direction(matrix), atol=1e-7)
+    assert not orthogonalized(np.zeros(shape)).any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "spec",
+    [DimuonSpec(0.02), DimuonSpec(0.1, beta1=0.5, grad_clip_norm=0.5), DimuonSpec(0.1, 0.0, -1)],
+)
+def test_dimuon_steps_equal_the_reference(spec: DimuonSpec, dtype: type) -> None:
+    """Each A and each B of every projection moves by lr along its own orthogonalized momentum."""
+    layout = ParameterLayout(toy_base().config, LoraSpec(rank=3))
+    rng = np.random.default_rng(0)
+    parameters = rng.normal(size=layout.size).astype(dtype)
+    expected = {k: v.astype(np.float64) for k, v in named_tensors(layout, parameters, "").items()}
+    momenta = {name: np.zeros(value.shape) for name, value in expected.items()}
+    state = Dimuon(layout, np.dtype(dtype))
+    for _ in range(4):
+        gradient = rng.normal(size=layout.size).astype(dtype)
+        norm = float(np.linalg.norm(gradient.astype(np.float64)))
+        factor = 1.0
+        if 0 < spec.grad_clip_norm < norm:
+            factor = spec.grad_clip_norm / (norm + 1e-6)
+        for name, part in named_tensors(layout, gradient, "").items():
+            momenta[name] = spec.beta1 * momenta[name] + (1 - spec.beta1) * factor * part
+            expected[name] -= spec.learning_rate * plain_direction(momenta[name])
+        assert state.step(parameters, gradient.copy(), spec) == pytest.approx(norm, rel=1e-5)
+    tolerance = 2e-4 if dtype is np.float32 else 1e-9
+    for name, value in named_tensors(layout, parameters, "").items():
+        np.testing.assert_allclose(value, expected[name], atol=tolerance)
+
+
+def test_a_direction_has_the_norm_of_the_rank() -> None:
+    """The size of a step depends on the learning rate and the rank alone, as the service documents."""
+    layout = ParameterLayout(toy_base().config, LoraSpec(rank=3))
+    parameters = np.zeros(layout.size)
+    gradient = np.random.default_rng(1).normal(size=layout.size) * 1e-5
+    Dimuon(layout, np.dtype(np.float64)).step(parameters, gradient, DimuonSpec(0.5))
+    for matrix in named_tensors(layout, parameters, "").values():
+        assert np.linalg.norm(matrix) == pytest.approx(0.5 * math.sqrt(3))
+
+
+def test_a_trainer_takes_the_settings_of_its_optimizer_alone() -> None:
+    """The gradient stays for the step with the right ones."""
+    trainer = Trainer(toy_base(), LoraSpec(rank=2, seed=0), optimizer="dimuon")
+    data = [Example(np.array([1, 2]), {"target_tokens": np.array([2, 3])})]
+    before = trainer.forward_backward(data, "cross_entropy").metrics["loss:sum"]
+    with pytest.raises(EngineError, match="optimizer dimuon: send optimizer_params"):
+        trainer.optim_step(AdamSpec())
+    trainer.optim_step(DimuonSpec(0.05))
+    assert trainer.forward(data, "cross_entropy").metrics["loss:sum"] < before
+    with pytest.raises(EngineError, match="optimizer adamw: send adam_params"):
+        Trainer(toy_base(), LoraSpec(rank=2)).optim_step(DimuonSpec(0.05))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": -1.0}, "optimizer_params.learning_rate is -1.0"),
+        ({"beta1": 1.0}, "optimizer_params.beta1 is 1.0"),
+        ({"grad_clip_norm": math.nan}, "optimizer_params.grad_clip_norm is nan"),
+    ],
+)
+def test_senseless_settings_of_dimuon_are_refused(options: dict[str, float], message: str) -> None:
+    """Each setting is checked and named."""
+    with pytest.raises(EngineError, match=message):
+        DimuonSpec(**{"learning_rate": 0.1, **options})

@@ -136,8 +136,8 @@ def test_temperature_zero_takes_the_most_likely_token() -> None:
     """Greedy decoding follows the argmax of a forward pass."""
     (sequence,) = run(job(temperature=0.0, topk_prompt_logprobs=1))[0].sequences
     again = run(job(prompt=np.array([*PROMPT, *sequence.tokens]), topk_prompt_logprobs=1))[0]
-    assert again.topk_prompt_logprobs is not None
-    best = [row[0][0] for row in again.topk_prompt_logprobs if row]
+    assert again.prompt.topk is not None
+    best = [row[0][0] for row in again.prompt.topk if row]
     assert sequence.tokens == best[len(PROMPT) - 1 :]
 
 
@@ -179,7 +179,7 @@ def test_filters_give_the_distribution_they_promise(temperature: float, k: int, 
         job(num_samples=3000, max_tokens=1, temperature=temperature, top_k=k, top_p=p, seed=11),
         job(prompt=np.array([*PROMPT, 0]), topk_prompt_logprobs=64, max_tokens=0),
     )
-    table = result[1].topk_prompt_logprobs
+    table = result[1].prompt.topk
     assert table is not None
     assert table[-1] is not None
     logits = np.zeros(64)
@@ -279,28 +279,116 @@ def test_prompt_logprobs_are_those_of_a_forward_pass() -> None:
         job(prompt=prompts[1]),
     )
     for prompt, result in zip(prompts, results, strict=False):
-        assert result.prompt_logprobs is not None
-        assert result.prompt_logprobs[0] is None
+        assert result.prompt.logprobs is not None
+        assert result.prompt.logprobs[0] is None
         expected = forward_logprobs(NANO, None, prompt.tolist())
-        np.testing.assert_allclose(result.prompt_logprobs[1:], expected, atol=1e-5)
-    assert results[0].topk_prompt_logprobs is None
-    top = results[1].topk_prompt_logprobs
+        np.testing.assert_allclose(result.prompt.logprobs[1:], expected, atol=1e-5)
+    assert results[0].prompt.topk is None
+    top = results[1].prompt.topk
     assert top is not None
     assert top[0] is None
     assert [len(row) for row in top[1:] if row] == [3, 3, 3]
-    for row, token, own in zip(top[1:], PROMPT[1:], results[1].prompt_logprobs[1:], strict=True):
+    for row, token, own in zip(top[1:], PROMPT[1:], results[1].prompt.logprobs[1:], strict=True):
         assert row is not None
         assert [lp for _, lp in row] == sorted((lp for _, lp in row), reverse=True)
         for candidate, logprob in row:
             assert candidate != token or logprob == pytest.approx(own, abs=1e-6)
-    assert results[2].prompt_logprobs is None
-    assert results[2].topk_prompt_logprobs is None
+    assert results[2].prompt.logprobs is None
+    assert results[2].prompt.topk is None
+
+
+def test_only_the_last_prompt_tokens_are_scored() -> None:
+    """The entries before them are None, in the logprobs and in the likeliest tokens."""
+    asked = {"prompt_logprobs": True, "topk_prompt_logprobs": 2, "max_tokens": 0}
+    whole, last = run(job(**asked), job(**asked, prompt_logprobs_last_n=2))
+    assert whole.prompt.logprobs is not None
+    assert whole.prompt.topk is not None
+    assert last.prompt.logprobs == [None, None, *whole.prompt.logprobs[2:]]
+    assert last.prompt.topk == [None, None, *whole.prompt.topk[2:]]
+
+
+def test_target_logprobs_are_those_of_the_tokens_asked_for() -> None:
+    """Cell [i, j] is about position i + 1; -1 asks for nothing and gets 0."""
+    targets = np.array([[PROMPT[1], -1, 3], [-1, 9, 9], [0, PROMPT[3], 63]])
+    asked = {"prompt_logprobs": True, "topk_prompt_logprobs": 64, "max_tokens": 0}
+    (result,) = run(job(**asked, target_prompt_logprobs=targets))
+    found, topk = result.prompt.targets, result.prompt.topk
+    assert found is not None
+    assert topk is not None
+    assert found.dtype == np.float32
+    for i, row in enumerate(targets):
+        table = dict(topk[i + 1] or [])
+        expected = [0.0 if token < 0 else table[token] for token in row.tolist()]
+        np.testing.assert_allclose(found[i], expected, rtol=1e-6)
+    assert result.prompt.logprobs is not None
+    assert found[0, 0] == pytest.approx(result.prompt.logprobs[1])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_alternatives_are_drawn_from_the_distribution_at_each_position(temperature: float) -> None:
+    """Their counts fit the temperature, their logprobs are those at temperature 1."""
+    asked = {"topk_prompt_logprobs": 64, "max_tokens": 0, "temperature": temperature}
+    (result,) = run(job(**asked, top_k=1, prompt_alt_tokens_k=3000))
+    assert result.prompt.alternatives is not None
+    drawn, logprobs = result.prompt.alternatives
+    assert drawn.shape == logprobs.shape == (3, 3000)
+    assert (drawn.dtype, logprobs.dtype) == (np.int64, np.float32)
+    for i in range(3):
+        table = dict((result.prompt.topk or [])[i + 1] or [])
+        logits = np.array([table[token] for token in range(64)])
+        counts = np.bincount(drawn[i], minlength=64)
+        assert chi_square_is_plausible(counts, expected_probabilities(logits, temperature, -1, 1.0))
+        np.testing.assert_allclose(logprobs[i], logits[drawn[i]], rtol=1e-6)
+    assert len({tuple(row) for row in drawn.tolist()}) == 3
+
+
+def test_alternatives_are_repeatable_and_greedy_at_temperature_zero() -> None:
+    """The seed fixes them, they change no sample, and at temperature 0 they are the likeliest."""
+    plain, first, again, other = run(
+        job(),
+        job(prompt_alt_tokens_k=2),
+        job(prompt_alt_tokens_k=2),
+        job(prompt_alt_tokens_k=2, seed=2),
+    )
+    found = [r.prompt.alternatives for r in (first, again, other)]
+    assert found[0] is not None
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    assert (found[0][0] != found[2][0]).any()
+    assert tokens(plain) == tokens(first)
+    (cold,) = run(job(prompt_alt_tokens_k=2, temperature=0.0, topk_prompt_logprobs=1))
+    likeliest = [row[0][0] for row in (cold.prompt.topk or [])[1:] if row]
+    assert cold.prompt.alternatives is not None
+    assert cold.prompt.alternatives[0].tolist() == [[token, token] for token in likeliest]
+
+
+def test_likeliest_tokens_come_with_each_sampled_token() -> None:
+    """They are those that a prompt of the same tokens would show, also where samples end early."""
+    asked = job(topk_sample_logprobs=64, num_samples=4, stop_tokens=tuple(range(20)))
+    result, beside = run(asked, job(num_samples=2))
+    for sequence in result.sequences:
+        assert sequence.topk is not None
+        assert len(sequence.topk) == len(sequence.tokens)
+        whole = np.array([*PROMPT, *sequence.tokens])
+        (scored,) = run(job(prompt=whole, topk_prompt_logprobs=64, max_tokens=0))
+        for own, expected in zip(sequence.topk, (scored.prompt.topk or [])[4:], strict=True):
+            assert expected is not None
+            np.testing.assert_allclose([lp for _, lp in own], [lp for _, lp in expected], atol=1e-5)
+        for row, token, logprob in zip(
+            sequence.topk, sequence.tokens, sequence.logprobs, strict=True
+        ):
+            assert dict(row)[token] == pytest.approx(logprob, abs=1e-6)
+    assert [sequence.topk for sequence in beside.sequences] == [None, None]
 
 
 def test_one_token_prompt_has_only_the_undefined_logprob() -> None:
     """Nothing precedes a single token."""
     (result,) = run(job(prompt=PROMPT[:1], prompt_logprobs=True, topk_prompt_logprobs=2))
-    assert (result.prompt_logprobs, result.topk_prompt_logprobs) == ([None], [None])
+    assert (result.prompt.logprobs, result.prompt.topk) == ([None], [None])
+    empty = np.zeros((0, 3), np.int64)
+    (other,) = run(job(prompt=PROMPT[:1], target_prompt_logprobs=empty, prompt_alt_tokens_k=2))
+    assert other.prompt.targets is not None
+    assert other.prompt.alternatives is not None
+    assert (other.prompt.targets.shape, other.prompt.alternatives[0].shape) == ((0, 3), (0, 2))
 
 
 def test_context_limit_ends_with_length() -> None:
@@ -314,7 +402,7 @@ def test_context_limit_ends_with_length() -> None:
     )
     ends = [(len(r.sequences[0].tokens), r.sequences[0].stop_reason) for r in results]
     assert ends == [(6, "length"), (6, "length"), (0, "length"), (0, "length")]
-    assert len(results[2].prompt_logprobs or []) == 96
+    assert len(results[2].prompt.logprobs or []) == 96
 
 
 def test_tokens_are_told_as_they_come() -> None:
@@ -375,6 +463,18 @@ def test_no_jobs_give_no_results() -> None:
         ({"top_p": 0.0}, "top_p is 0.0"),
         ({"top_p": 1.1}, "top_p is 1.1"),
         ({"topk_prompt_logprobs": -1}, "topk_prompt_logprobs is -1"),
+        ({"topk_sample_logprobs": -1}, "topk_sample_logprobs is -1"),
+        ({"prompt_alt_tokens_k": -1}, "prompt_alt_tokens_k is -1"),
+        ({"prompt_logprobs_last_n": 1}, "last_n needs prompt_logprobs"),
+        ({"prompt_logprobs_last_n": 4, "prompt_logprobs": True}, "is 4, expected 1 to 3"),
+        (
+            {"target_prompt_logprobs": np.zeros((4, 1), np.int64)},
+            r"shape \(4, 1\), expected \(3, K\)",
+        ),
+        (
+            {"target_prompt_logprobs": np.full((3, 2), 64)},
+            r"\[0, 0\] is 64, outside the vocabulary",
+        ),
         ({"stop_strings": ("",)}, "stop has an empty string"),
         ({"adapter": toy_trainer(toy_base()).snapshot()}, "adapter belongs to"),
     ],

@@ -111,11 +111,13 @@ def test_model_info_and_unload_does_it_by_hand(shared_server: LocalServer, tmp_p
     assert out.endswith("Unloaded.\n")
 
 
-def test_multimodal_resume_and_cleanup_skips_what_is_not_there(tmp_path: Path) -> None:
-    """Without a model that sees and without a checkpoint, two lines say so."""
+def test_multimodal_resume_and_cleanup_runs_whole(tmp_path: Path) -> None:
+    """The embedded server's model looks, is taught, and is gone on from."""
     out = output_of("multimodal_resume_and_cleanup", tmp_path)
-    assert "Skipping the image: this server offers no model that sees." in out
-    assert "Skipping the resumption: there is no training checkpoint yet." in out
+    assert "Vision model: tinkex/tiny-vision; image: png, 432 bytes" in out
+    assert re.search(r"Sequences: 1\n  \[.+\] '.+'\nTaught .+: loss \d+.\d+ → \d+.\d+\n", out)
+    assert re.search(r"Going on from (tinker://\S+/weights/taught)\nRestored as ", out)
+    assert "Skipping" not in out
 
 
 def test_multimodal_resume_and_cleanup_goes_on_from_what_is_noted(

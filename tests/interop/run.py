@@ -1,7 +1,8 @@
 """Let the official client work against `tinkex serve`: `make interop`.
 
-Each argument is what pip shall install, such as `tinker==0.24.1`; without one it is the newest. The
-client gets a virtual environment of its own, with nothing of ours in it.
+Each argument is what pip shall install, such as `tinker==0.24.1`; without one it is the newest, of
+which every public method is called too. The client gets a virtual environment of its own, with
+nothing of ours in it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+NEWEST = "tinker"
+SCRIPTS = ("official_client.py", "every_method.py")
 VENVS = HERE.parents[1] / ".venv-interop"
 SERVE = [sys.executable, "-c", "from tinkex.cli import main; main()", "serve", "--port", "0"]
 
@@ -60,12 +63,13 @@ def served() -> Iterator[str]:
 
 def main(requirements: list[str]) -> int:
     failed = False
-    for requirement in requirements or ["tinker"]:
+    for requirement in requirements or [NEWEST]:
         python = python_with(requirement)
         try:
             with served() as url:
-                script = [python, HERE / "official_client.py"]
-                subprocess.run(script, env=environment(url), timeout=600, check=True)
+                for script in SCRIPTS if requirement == NEWEST else SCRIPTS[:1]:
+                    run = [python, HERE / script]
+                    subprocess.run(run, env=environment(url), timeout=600, check=True)
         except (RuntimeError, subprocess.SubprocessError) as error:
             print(f"{requirement} did not do: {type(error).__name__}")
             failed = True
@@ -75,7 +79,9 @@ def main(requirements: list[str]) -> int:
 def environment(url: str) -> dict[str, str]:
     """Return this process's environment, but for what it says about another server."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("TINKER_")}
-    return {**kept, "TINKER_BASE_URL": url, "TINKER_API_KEY": "tml-local"}
+    # Tokenizers come from the server as well, and are cached in the environment's own folder.
+    hub = {"HF_ENDPOINT": url, "HF_HOME": str(VENVS / "hub")}
+    return {**kept, **hub, "TINKER_BASE_URL": url, "TINKER_API_KEY": "tml-local"}
 
 
 if __name__ == "__main__":

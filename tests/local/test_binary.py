@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from local.wire import Model, Wire, datum, loss_input, prompt, served
+from local.wire import NANO, Model, Wire, datum, loss_input, prompt, served
 from support.messages import fill_map, message
 from tinkex_generated.errors import ParseError
 
@@ -103,6 +103,16 @@ def test_a_pass_in_the_binary_form_is_the_pass_in_json(model: Model) -> None:
     expected = np.array(plain["loss_fn_outputs"][0]["logprobs"]["data"], np.float32)
     assert logprobs.tobytes() == expected.tobytes()
     assert (record.num_datums, record.fields["logprobs"].dtype) == (1, 1)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "zstd"])
+def test_a_refused_binary_request_holds_up_no_later_number(model: Model, encoding: str) -> None:
+    """Its number is read from what can be read of it."""
+    made = request(model.model_id, 1, example(target_tokens=misused())).SerializeToString()
+    content = zstandard.compress(made) if encoding == "zstd" else made
+    headers = {"content-encoding": encoding} if encoding == "zstd" else {}
+    assert post(model.wire, content, **headers).status_code == 422
+    loss(model.wire, post(model.wire, request(model.model_id, 2)))
 
 
 def test_forward_only_leaves_the_gradients_alone(model: Model) -> None:
@@ -260,6 +270,42 @@ def test_samples_have_a_binary_form(wire: Wire) -> None:
     tokens = np.frombuffer(top.token_ids, "<i4").reshape(3, 2).tolist()
     assert tokens[0] == [0, 0]
     assert tokens[1:] == [[token for token, _ in row] for row in plain["topk_prompt_logprobs"][1:]]
+
+
+def test_newer_results_of_samples_have_a_binary_form(wire: Wire) -> None:
+    """Top tokens of the sample, target logprobs (dense and sparse) and alternatives are the JSON's."""
+    sparse = {"sparse_crow_indices": [0, 1, 1], "sparse_col_indices": [1]}
+    for layout in ({"data": [6, -1, 7, 8]}, {"data": [8], **sparse}):
+        targets = {"dtype": "int64", "shape": [2, 2], **layout}
+        promise = wire.post(
+            "asample",
+            base_model=NANO,
+            prompt=prompt(5, 6, 7),
+            sampling_params={"max_tokens": 4, "seed": 1},
+            topk_sample_logprobs=2,
+            prompt_alt_tokens_k=3,
+            target_prompt_logprobs=targets,
+        )
+        plain, binary = wire.result(promise), outcome(wire, promise, "SampleResponse")
+        top = binary.sequences[0].topk_sampled_logprobs
+        rows = plain["sequences"][0]["topk_logprobs"]
+        assert np.frombuffer(top.token_ids, "<i4").reshape(-1, 2).tolist() == [
+            [token for token, _ in row] for row in rows
+        ]
+        found, expected = binary.target_prompt_logprobs, plain["target_prompt_logprobs"]
+        assert list(found.shape) == [2, 2]
+        is_sparse = found.HasField("sparse_csr")
+        assert is_sparse == ("sparse_crow_indices" in layout)
+        values = found.sparse_csr.values if is_sparse else found.dense
+        assert values == np.array(expected["data"], "<f4").tobytes()
+        if is_sparse:
+            assert np.frombuffer(found.sparse_csr.crow_indices, "<i8").tolist() == [0, 1, 1]
+            assert np.frombuffer(found.sparse_csr.col_indices, "<i8").tolist() == [1]
+        alternatives = plain["prompt_alt_tokens"]
+        drawn = np.frombuffer(binary.prompt_alt_tokens.tokens.dense, "<i8").tolist()
+        assert drawn == alternatives["tokens"]["data"]
+        logprobs = np.array(alternatives["logprobs"]["data"], "<f4").tobytes()
+        assert binary.prompt_alt_tokens.logprobs.dense == logprobs
 
 
 def test_a_client_that_takes_both_gets_the_binary_form(model: Model) -> None:

@@ -79,12 +79,12 @@ def test_unknown_kinds_and_unknown_exports_are_told_apart(wire: Wire) -> None:
 
 
 def test_publishing_twice_is_a_conflict(wire: Wire) -> None:
-    """Publish and unpublish change the flag once; repeating them is a 409."""
+    """Publish and unpublish change the flag once; repeating them is a conflict."""
     model = wire.model()
     model.call("save_weights", path="a")
     publish = route(model, "weights/a", "publish")
     steps = [wire.http.post, wire.http.post, wire.http.delete, wire.http.delete]
-    assert [step(publish).status_code for step in steps] == [204, 409, 204, 409]
+    assert [step(publish).status_code for step in steps] == [204, 400, 204, 400]
     wire.http.post(publish)
     (listed,) = wire.get(f"training_runs/{model.model_id}/checkpoints")["checkpoints"]
     assert listed["public"] is True

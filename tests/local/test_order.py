@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from local.wire import NANO, Model, Wire, loss_input, prompt, served
 
+from tinkex.local.engine_thread import Job
+from tinkex.local.futures import Promise
 from tinkex.local.site import Options
+from tinkex.local.turns import Turns
 
 
 def send_optim(model: Model, seq_id: int | None, rate: float = 1e-2) -> Any:
@@ -91,7 +94,7 @@ def test_number_zero_belongs_to_the_creation(wire: Wire) -> None:
 def test_a_refused_request_does_not_use_its_number(wire: Wire) -> None:
     """After a 4xx at submit, the next request takes the same number and nothing stalls."""
     model = wire.model()
-    wrong_loss = {"data": [], "loss_fn": "stable_reinforce"}
+    wrong_loss = {"data": [], "loss_fn": "custom_made"}
     refused = [
         wire.send("forward_backward", model_id=model.model_id, seq_id=1, forward_backward_input=w)
         for w in (wrong_loss, {"data": 3})
@@ -106,8 +109,90 @@ def test_a_refused_request_does_not_use_its_number(wire: Wire) -> None:
             optimizer=True,
         )
     )
-    assert [response.status_code for response in refused] == [400, 422, 422, 404]
+    assert [response.status_code for response in refused] == [422, 422, 422, 404]
     wire.result(send_optim(model, 1).json())
+
+
+REFUSALS: dict[str, dict[str, Any]] = {
+    "checkpoint name": {"name": "save_weights", "path": "a/b"},
+    "ttl": {"name": "save_weights_for_sampler", "path": "a", "ttl_seconds": 60},
+    "loss": {"name": "forward", "forward_input": {"data": [], "loss_fn": "made_up"}},
+    "body": {"name": "forward_backward", "forward_backward_input": {"data": 3}},
+    "option": {"name": "save_weights_external", "path": "a", "age_encryption_recipients": ["age1"]},
+    "optimizer": {"name": "optim_step", "optimizer_params": {"type": "other"}},
+    "checkpoint": {"name": "load_weights", "path": "tinker://x/weights/none", "optimizer": True},
+}
+
+
+@pytest.mark.parametrize("refused", REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_refused_request_holds_up_no_later_number(wire: Wire, refused: dict[str, Any]) -> None:
+    """After a 4xx at submit, the request under the next number runs (the official client sends it)."""
+    model = wire.model()
+    assert 400 <= wire.send(model_id=model.model_id, seq_id=1, **refused).status_code < 500
+    wire.result(send_optim(model, 2).json())
+
+
+def test_a_refused_number_skips_only_itself(wire: Wire) -> None:
+    """A request before the refused one, still on its way, is waited for."""
+    model = wire.model()
+    bad_name = {"model_id": model.model_id, "path": "a/b"}
+    late = send_optim(model, 4).json()
+    for seq_id in (2, 3):
+        assert wire.send("save_weights", seq_id=seq_id, **bad_name).status_code == 422
+    assert wire.send("cancel_future", request_id=late["request_id"]).status_code == 400
+    wire.result(send_optim(model, 1).json())
+    wire.result(late)
+
+
+def test_a_skipped_number_may_still_be_used(wire: Wire) -> None:
+    """A client that sends the request again, corrected, after a later one is served as well."""
+    model = wire.model()
+    assert wire.send("save_weights", model_id=model.model_id, seq_id=1, path="a/b").is_error
+    wire.result(send_optim(model, 2).json())
+    saved = wire.post("save_weights", model_id=model.model_id, seq_id=1, path="a")
+    assert wire.result(saved)["path"].endswith("/weights/a")
+    assert wire.post("save_weights", model_id=model.model_id, seq_id=1, path="a") == saved
+    wire.result(send_optim(model, 3).json())
+
+
+def test_numbers_that_never_arrive_are_skipped_in_the_end() -> None:
+    """A client that gave a request up without sending it is served again after a while (F62)."""
+    now, order = 0.0, list[str]()
+    turns = Turns(lambda job: order.append(job.promise.request_id), lambda: now)
+
+    def submit(seq_id: int) -> None:
+        job = Job(Promise(f"r{seq_id}", "s"), lambda: None)
+        turns.submit(seq_id, b"", lambda: job)
+
+    submit(2**60)
+    submit(3)
+    now = 9.0
+    turns.skip_gap(10.0)
+    assert order == []
+    now = 10.0
+    turns.skip_gap(10.0)
+    assert order == ["r3"]
+    # The next gap has a time of its own, and what comes too late still runs.
+    now = 19.0
+    turns.skip_gap(10.0)
+    submit(2)
+    assert order == ["r3", "r2"]
+    now = 20.0
+    turns.skip_gap(10.0)
+    assert order == ["r3", "r2", f"r{2**60}"]
+    submit(2**60 + 1)
+    assert order[-1] == f"r{2**60 + 1}"
+    turns.skip_gap(0.0)
+
+
+def test_the_server_skips_gaps_on_its_own() -> None:
+    """Upkeep, which runs every 15 seconds, lets held requests go on."""
+    with served(options=Options(gap_timeout_s=0.0)) as (server, wire):
+        model = wire.model()
+        held = send_optim(model, 3).json()
+        assert server._site is not None
+        server._site.upkeep()
+        assert wire.result(held)["metrics"]
 
 
 def test_an_error_while_running_uses_the_number(wire: Wire) -> None:

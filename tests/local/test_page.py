@@ -37,7 +37,10 @@ BLUE = (0x0B, 0x62, 0xB5)
 
 def fill(wire: Wire) -> str:
     """Make something of everything the page shows; return the run's id."""
-    model = wire.model(wire.session(display_name="a <fine> run", project_id="demo"))
+    session = wire.session(
+        display_name="a <fine> run", project_id="demo", user_metadata={"who": "<me>"}
+    )
+    model = wire.model(session, user_metadata={"lr": "1e-2"})
     for _ in range(4):
         model.step()
     model.call("save_weights", path="kept", ttl_seconds=7200)
@@ -62,7 +65,7 @@ def test_page_shows_what_there_is() -> None:
         html = httpx.get(server.base_url).text
         seen = text_of(html)
         for text in (
-            "a <fine> run", run_id, "4 steps", "in memory tinkex/nano", "demo",
+            "a <fine> run", run_id, "4 steps", "running tinkex/nano", "demo", "who: <me>", "lr: 1e-2",
             f"tinker://{run_id}/weights/kept", "training state", "in 2 hours",
             "sampler-", "open", "prompt[0] is 9999", "24 tokens trained", "1 training runs",
         ):  # fmt: skip
@@ -72,7 +75,8 @@ def test_page_shows_what_there_is() -> None:
         finish = {"reason": {"type": "success"}, "detail": None}
         assert wire.send(f"sessions/{run_id.split(':')[0]}/finish", **finish).status_code == 204
         ended = text_of(httpx.get(server.base_url).text)
-        assert "in memory tinkex/nano" not in ended
+        assert "running tinkex/nano" not in ended
+        assert "ended tinkex/nano" in ended
         assert "ended" in ended
 
 

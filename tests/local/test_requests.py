@@ -186,8 +186,9 @@ def test_a_million_numbers_are_read_exactly(wire: Wire) -> None:
 def test_images_and_audio_are_refused_clearly(wire: Wire, chunk: dict[str, str], what: str) -> None:
     """A chunk the small models cannot read is a 400 that says so, in training and in sampling."""
     body = loss_input([{"model_input": {"chunks": [chunk]}, "loss_fn_inputs": {}}])
+    model_id = wire.model().model_id
     responses = [
-        wire.send("forward_backward", model_id="m", forward_backward_input=body),
+        wire.send("forward_backward", model_id=model_id, forward_backward_input=body),
         wire.send("asample", base_model=NANO, prompt={"chunks": [chunk]}, sampling_params={}),
     ]
     for response in responses:

@@ -132,8 +132,85 @@ def test_what_to_sample_from_must_be_clear(wire: Wire) -> None:
     assert status(base_model="none") == 404
     assert status(model_path="tinker://a/sampler_weights/b") == 404
     assert status(sampling_session_id="none", seq_id=0) == 404
-    assert status(base_model=NANO, topk_sample_logprobs=2) == 400
     assert status(base_model=NANO, num_samples=100_000) == 400
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ({"topk_sample_logprobs": 512, "num_samples": 1000}, "topk_sample_logprobs is 512 for"),
+        ({"prompt_alt_tokens_k": 2**30}, "prompt_alt_tokens_k is"),
+        (
+            {
+                "target_prompt_logprobs": {
+                    "data": [],
+                    "dtype": "int64",
+                    "shape": [1, 2**40],
+                    "sparse_crow_indices": [0, 0],
+                    "sparse_col_indices": [],
+                }
+            },
+            "target_prompt_logprobs.shape",
+        ),
+        (
+            {"target_prompt_logprobs": {"data": [1.0], "dtype": "float32", "shape": [1, 1]}},
+            "target_prompt_logprobs.dtype",
+        ),
+    ],
+)
+def test_a_response_that_memory_could_not_hold_is_refused(
+    wire: Wire, more: dict[str, Any], place: str
+) -> None:
+    """A few bytes of a request cannot ask for gigabytes; the field is named."""
+    body = {"base_model": NANO, "prompt": prompt(1, 2), "sampling_params": {}}
+    refused = wire.send("asample", **body, **more)
+    assert refused.status_code == 400
+    assert place in refused.json()["detail"]
+
+
+EXTRAS: dict[str, Any] = {
+    "prompt_logprobs": True,
+    "prompt_logprobs_last_n": 2,
+    "topk_sample_logprobs": 3,
+    "prompt_alt_tokens_k": 2,
+    "target_prompt_logprobs": {"data": [6, -1, 8, 7, 0, 1], "dtype": "int64", "shape": [3, 2]},
+}
+
+
+def test_newer_results_come_as_json_too(wire: Wire) -> None:
+    """The hosted service has them in the binary form only; here they are in both."""
+    answer = sample(wire, (5, 6, 7, 8), **EXTRAS)
+    (sequence,) = answer["sequences"]
+    assert [len(row) for row in sequence["topk_logprobs"]] == [3] * len(sequence["tokens"])
+    assert answer["prompt_logprobs"][:2] == [None, None]
+    assert None not in answer["prompt_logprobs"][2:]
+    targets = answer["target_prompt_logprobs"]
+    assert (targets["dtype"], targets["shape"]) == ("float32", [3, 2])
+    assert targets["data"][1] == 0.0
+    assert answer["prompt_alt_tokens"]["tokens"]["shape"] == [3, 2]
+    plain = sample(wire, (5, 6, 7, 8))
+    assert plain.keys() == {"type", "sequences"}
+    assert plain["sequences"][0].keys() == {"tokens", "logprobs", "stop_reason"}
+
+
+def test_sparse_targets_get_sparse_logprobs(wire: Wire) -> None:
+    """Only listed cells are asked for; the result has the layout of the request."""
+    sparse = {
+        "data": [8, 5],
+        "dtype": "int64",
+        "shape": [3, 4],
+        "sparse_crow_indices": [0, 1, 1, 2],
+        "sparse_col_indices": [2, 0],
+    }
+    dense = {"data": [-1, -1, 8, -1, *[-1] * 4, 5, -1, -1, -1], "dtype": "int64", "shape": [3, 4]}
+    found, whole = (
+        sample(wire, (5, 6, 7, 8), target_prompt_logprobs=asked)["target_prompt_logprobs"]
+        for asked in (sparse, dense)
+    )
+    assert found["data"] == [whole["data"][2], whole["data"][8]]
+    assert found["shape"] == [3, 4]
+    assert found["sparse_crow_indices"] == [0, 1, 1, 2]
+    assert found["sparse_col_indices"] == [2, 0]
 
 
 def test_a_sampling_session_needs_something_that_exists(wire: Wire) -> None:

@@ -20,8 +20,12 @@ def test_capabilities_list_the_shipped_models(wire: Wire) -> None:
 
 
 def test_config_routes_answer_with_defaults(wire: Wire) -> None:
-    """Clients that ask for flags at their start are served."""
-    assert wire.post("client/config", sdk_version="0.18.0") == {}
+    """Clients that ask for flags at their start are served; one flag differs from its default.
+
+    Of chunks sent in parallel, the official client sends the first one last, and waits indefinitely
+    for its turn once another one was refused (F62).
+    """
+    assert wire.post("client/config", sdk_version="0.18.0") == {"parallel_fwdbwd_chunks": False}
     assert wire.post("client/dynamic_config", sdk_version="0.38.0")["sample_cancel_enabled"] is True
 
 
@@ -238,7 +242,8 @@ def test_what_cannot_be_trained_is_refused_at_once(wire: Wire) -> None:
     assert status(lora_config={"rank": 100_000}) == 400
     nothing = {"train_attn": False, "train_mlp": False, "train_unembed": False}
     assert status(lora_config={"rank": 4, **nothing}) == 400
-    assert status(optimizer_config={"type": "dimuon"}) == 400
+    assert status(optimizer_config={"type": "lion"}) == 400
+    assert status(optimizer_config={"type": "dimuon", "version": 2}) == 400
     assert status() == 200
 
 

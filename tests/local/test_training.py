@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from local.wire import Wire, datum, loss_input
+from local.wire import Model, Wire, datum, loss_input
 
 
 def test_training_lowers_the_loss(wire: Wire) -> None:
@@ -171,13 +171,48 @@ def test_models_train_side_by_side(wire: Wire) -> None:
     assert other.loss(second) < other.loss(first)
 
 
-def test_unknown_optimizer_is_refused(wire: Wire) -> None:
-    """Dimuon is not built here, and says so."""
-    model = wire.model()
-    refused = wire.send(
-        "optim_step",
-        model_id=model.model_id,
-        seq_id=1,
-        optimizer_params={"type": "dimuon", "learning_rate": 0.1},
+DIMUON = {"type": "dimuon", "learning_rate": 0.01}
+
+
+def test_settings_of_another_optimizer_are_refused(wire: Wire) -> None:
+    """The optimizer is chosen when the model is created, and the message names the field to send."""
+    adamw, dimuon = wire.model(), wire.model(optimizer_config={"type": "dimuon", "version": 1})
+    for model, settings, wanted in (
+        (adamw, {"optimizer_params": DIMUON}, "send adam_params"),
+        (dimuon, {"adam_params": {}}, "send optimizer_params"),
+        (dimuon, {}, "send optimizer_params"),
+        (dimuon, {"adam_params": {}, "optimizer_params": DIMUON}, "exclude each other"),
+    ):
+        refused = wire.send("optim_step", model_id=model.model_id, seq_id=1, **settings)
+        assert refused.status_code == 400
+        assert wanted in refused.json()["detail"]
+
+
+def test_dimuon_trains_and_resumes_exactly(wire: Wire) -> None:
+    """A model resumed with its optimizer takes the same steps as one that was not interrupted."""
+    model = wire.model(optimizer_config={"type": "dimuon"})
+    info = wire.post("get_info", model_id=model.model_id)
+    assert info["optimizer_config"] == {"type": "dimuon"}
+
+    def step(one: Model) -> float:
+        answer = one.call("forward_backward", forward_backward_input=loss_input())
+        one.call("optim_step", optimizer_params={**DIMUON, "grad_clip_norm": 1.0})
+        return float(answer["metrics"]["loss:sum"])
+
+    before = [step(model) for _ in range(3)]
+    assert before[2] < before[0]
+    path = model.call("save_weights", path="a")["path"]
+    assert wire.post("weights_info", tinker_path=path)["optimizer_config"] == {"type": "dimuon"}
+    session = wire.session()
+    load = {"session_id": session, "path": path, "optimizer": True}
+    made = wire.result(wire.post("load_weights", model_seq_id=0, **load))
+    resumed = Model(wire, made["model_id"], session)
+    assert [step(resumed) for _ in range(3)] == [step(model) for _ in range(3)]
+    other = wire.send("load_weights", model_seq_id=1, optimizer_config={"type": "adamw"}, **load)
+    assert other.status_code == 400
+    assert "holds the state of dimuon, not adamw" in other.json()["detail"]
+    fresh = {**load, "optimizer": False, "optimizer_config": {"type": "adamw"}}
+    started = Model(
+        wire, wire.result(wire.post("load_weights", model_seq_id=2, **fresh))["model_id"], session
     )
-    assert refused.status_code == 400
+    assert started.step() > 0

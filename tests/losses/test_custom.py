@@ -13,7 +13,10 @@ from support.scripted import Script, promises, scripted_service
 
 from tinkex import AdamParams, Datum, ModelInput, ServiceClient, losses
 from tinkex.errors import DecodeError, ValidationError
+from tinkex.losses.custom import CustomStep
 from tinkex.regularizers import L2, RegularizerSpec
+from tinkex.types import SampledProvenanceSpan
+from tinkex.wire import decode
 
 __all__ = ["nano_service"]
 
@@ -81,6 +84,19 @@ def test_cross_entropy_written_by_hand_trains_like_the_built_in_one(
     for one, other, before in zip(*found, strict=True):
         np.testing.assert_allclose(other, one, atol=1e-5)
         assert np.abs(one - before).max() > 1e-2
+
+
+def test_spans_are_sent_with_both_passes() -> None:
+    """A custom loss keeps the provenance of its data, in the forward and in the backward pass."""
+    span = [SampledProvenanceSpan(sequence_id="s", length=2)]
+    inputs = {"target_tokens": [2, 3], "weights": [1.0, 1.0]}
+    made = Datum(ModelInput.from_ints([1, 2]), inputs).with_provenance(span, span)
+    step = CustomStep.of([made], plain)
+    (sent,) = step.forward_data()
+    assert sent.model_input_spans == sent.loss_fn_input_spans == tuple(span)
+    result = decode.forward_backward_output(output([-0.5, -1.0]))
+    (backward,) = step.backward(result).data
+    assert backward.loss_fn_input_spans == tuple(span)
 
 
 def test_regularizers_are_added_to_the_loss(nano_service: ServiceClient) -> None:

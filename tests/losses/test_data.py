@@ -8,7 +8,13 @@ from support.nano import NANO, nano_service
 
 from tinkex import Datum, ModelInput, ServiceClient, losses
 from tinkex.errors import ValidationError
-from tinkex.types import EncodedTextChunk, ImageChunk
+from tinkex.types import (
+    EncodedTextChunk,
+    ImageChunk,
+    PromptProvenanceSpan,
+    SampledProvenanceSpan,
+    SampledSequence,
+)
 
 __all__ = ["nano_service"]
 
@@ -26,6 +32,24 @@ def tensors(datum: Datum) -> dict[str, list[float]]:
         name: np.round(tensor.numpy().astype(float), 6).tolist()
         for name, tensor in datum.loss_fn_inputs.items()
     }
+
+
+def test_a_datum_of_stable_reinforce_names_its_sequence() -> None:
+    """Prompt and sampled tokens are told apart, in the input and one position on in the targets."""
+    sequence = SampledSequence([7, 8], sequence_id="s")
+    datum = losses.stable_reinforce_datum([5, 6], sequence, advantages=[1, -1])
+    assert datum.model_input.to_ints() == [5, 6, 7]
+    assert tensors(datum) == {"target_tokens": [6, 7, 8], "advantages": [0.0, 1.0, -1.0]}
+    assert datum.model_input_spans == (
+        PromptProvenanceSpan(sequence_id="s", length=2),
+        SampledProvenanceSpan(sequence_id="s", length=1),
+    )
+    assert datum.loss_fn_input_spans == (
+        PromptProvenanceSpan(sequence_id="s", offset=1, length=1),
+        SampledProvenanceSpan(sequence_id="s", length=2),
+    )
+    with pytest.raises(ValidationError, match="sequence_id"):
+        losses.stable_reinforce_datum([5], SampledSequence([7]), advantages=1.0)
 
 
 def test_cross_entropy_shifts_targets_and_weights() -> None:

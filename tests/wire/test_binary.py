@@ -23,6 +23,8 @@ from tinkex.types import (
     ImageAssetPointerChunk,
     ImageChunk,
     ModelInput,
+    PromptProvenanceSpan,
+    SampledProvenanceSpan,
 )
 from tinkex.wire import binary, decode
 
@@ -53,8 +55,30 @@ TENSORS = st.sampled_from([np.float32, np.int64]).flatmap(
 )
 # Names of our own, which no rule about lengths is for.
 INPUTS = st.dictionaries(KEYS, TENSORS, max_size=3)
+SPANS = st.lists(
+    st.tuples(
+        st.sampled_from([PromptProvenanceSpan, SampledProvenanceSpan]),
+        st.text(min_size=1, max_size=5),
+        st.integers(0, 2**63 - 1),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def with_spans(datum: Datum, spans: list[tuple[Any, str, int]]) -> Datum:
+    """Return the datum with spans of which the last covers the whole input."""
+    lengths = [0] * (len(spans) - 1) + [datum.model_input.known_length() or 0]
+    made = [
+        kind(sequence_id=name, offset=offset, length=length)
+        for (kind, name, offset), length in zip(spans, lengths, strict=True)
+    ]
+    return datum.with_provenance(made, made)
+
+
+PLAIN_DATA = st.builds(Datum, st.lists(CHUNKS, max_size=3).map(ModelInput), INPUTS)
 DATA = st.lists(
-    st.builds(Datum, st.lists(CHUNKS, max_size=3).map(ModelInput), INPUTS), min_size=1, max_size=3
+    st.one_of(PLAIN_DATA, st.builds(with_spans, PLAIN_DATA, SPANS)), min_size=1, max_size=3
 )
 CONFIGS = st.none() | st.dictionaries(
     KEYS, st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5), max_size=4
@@ -85,10 +109,24 @@ def official_request(
 
 
 def official_datum(datum: Datum) -> Any:
-    made = message("Datum", model_input=[official_chunk(c) for c in datum.model_input.chunks])
+    made = message(
+        "Datum",
+        model_input=[official_chunk(c) for c in datum.model_input.chunks],
+        model_input_spans=[official_span(span) for span in datum.model_input_spans or ()],
+        loss_fn_input_spans=[official_span(span) for span in datum.loss_fn_input_spans or ()],
+    )
     tensors = {name: official_tensor(t.numpy()) for name, t in datum.loss_fn_inputs.items()}
     fill_map(made.loss_fn_inputs, tensors)
     return made
+
+
+def official_span(span: Any) -> Any:
+    fields = {"sequence_id": span.sequence_id, "offset": span.offset, "length": span.length}
+    if isinstance(span, SampledProvenanceSpan):
+        arm = {"sampled_tokens": message("SampledProvenanceSpan", **fields)}
+    else:
+        arm = {"prompt_tokens": message("PromptProvenanceSpan", **fields)}
+    return message("ProvenanceSpan", **arm)
 
 
 def official_chunk(chunk: Any) -> Any:

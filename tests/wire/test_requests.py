@@ -20,6 +20,8 @@ from tinkex.types import (
     ImageAssetPointerChunk,
     ImageChunk,
     ModelInput,
+    PromptProvenanceSpan,
+    SampledProvenanceSpan,
     SamplingParams,
     TensorData,
 )
@@ -249,6 +251,27 @@ def test_every_way_to_give_numbers_makes_the_same_bytes() -> None:
             {"target_tokens": np.array([2, 3, 4], np.uint8), "weights": weights},
         )
         assert payload([given_as]) == expected
+
+
+def test_spans_travel_with_their_kind() -> None:
+    """A datum without spans has no such keys, one with spans has both lists."""
+    plain = Datum(ModelInput.from_ints([1, 2]), {"target_tokens": [2, 3]})
+    assert encode.datum(plain, "d").to_dict().keys() == {"model_input", "loss_fn_inputs"}
+    made = plain.with_provenance(
+        [PromptProvenanceSpan(sequence_id="s", length=2)],
+        [
+            PromptProvenanceSpan(sequence_id="s", offset=1, length=1),
+            SampledProvenanceSpan(sequence_id="s", length=1),
+        ],
+    )
+    sent = encode.datum(made, "d").to_dict()
+    assert sent["model_input_spans"] == [
+        {"type": "prompt_tokens", "sequence_id": "s", "offset": 0, "length": 2}
+    ]
+    assert [span["type"] for span in sent["loss_fn_input_spans"]] == [
+        "prompt_tokens",
+        "sampled_tokens",
+    ]
 
 
 def test_matrices_travel_flat_with_their_shape() -> None:

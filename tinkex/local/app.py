@@ -13,12 +13,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tinkex_generated.errors import ParseError
 
+from tinkex.local import hub
 from tinkex.local.binary import decompressed, read_request
 from tinkex.local.call import Call, is_light
 from tinkex.local.connections import SHORTAGE, is_shortage
 from tinkex.local.log_lines import one_line
 from tinkex.local.page import show
 from tinkex.local.problem import Problem
+from tinkex.local.refusal import Refusal, noting_refusal
 from tinkex.local.routes import (
     billing,
     custom,
@@ -86,6 +88,7 @@ def build_app(site: Site) -> Starlette:
     routes.append(Route("/", partial(show, site), methods=["GET"]))
     # A path with a fixed part comes before one that takes anything there.
     routes.sort(key=lambda route: route.path.count("{"))
+    routes += hub.routes(site)
     return Starlette(
         routes=routes,
         exception_handlers={
@@ -130,8 +133,9 @@ def _endpoint(site: Site, operation: Operation, handler: Handler) -> Endpoint:
             )
             for entry in operation.parameters
         }
-        body = await _read_body(site, operation, request)
-        answer = await run(Call(operation.operation_id, request, parameters, body))
+        with noting_refusal(site) as refusal:
+            body = await _read_body(site, operation, request, refusal)
+            answer = await run(Call(operation.operation_id, request, parameters, body))
         if isinstance(answer, Response):
             return answer
         if answer is None:
@@ -160,14 +164,15 @@ def _runner(site: Site, handler: Handler) -> Callable[[Call], Awaitable[Any]]:
     return threaded
 
 
-async def _read_body(site: Site, operation: Operation, request: Request) -> Any:
+async def _read_body(site: Site, operation: Operation, request: Request, refusal: Refusal) -> Any:
     if operation.body_name is None:
         return None
-    content = await request.body()
+    content = refusal.content = await request.body()
     media_type = request.headers.get("content-type", "application/json").split(";", 1)[0].strip()
     encoding = request.headers.get("content-encoding", "identity").lower()
     if media_type.lower() == MEDIA_TYPE and operation.operation_id in _BINARY_BODIES:
-        parse: Callable[[bytes], Any] = partial(_parse_binary, site, encoding)
+        refusal.binary = True
+        parse: Callable[[bytes], Any] = partial(_parse_binary, site, encoding, refusal)
     elif media_type.lower() != "application/json":
         raise Problem(415, f"{media_type!r} bodies are not understood: send application/json")
     elif encoding != "identity":
@@ -179,9 +184,9 @@ async def _read_body(site: Site, operation: Operation, request: Request) -> Any:
     return await site.pool.run(partial(_parse, parse, content))
 
 
-def _parse_binary(site: Site, encoding: str, content: bytes) -> Any:
+def _parse_binary(site: Site, encoding: str, refusal: Refusal, content: bytes) -> Any:
     if encoding == "zstd":
-        content = decompressed(content, site.options.max_body_bytes)
+        content = refusal.content = decompressed(content, site.options.max_body_bytes)
     elif encoding != "identity":
         raise Problem(415, f"{encoding!r} is not understood: compress with zstd, or not at all")
     return read_request(content)
@@ -207,11 +212,15 @@ def _steps(path: str) -> list[str | int]:
 
 
 def problem_response(
-    status: int, detail: Any, headers: Mapping[str, str] | None = None
+    status: int,
+    detail: Any,
+    headers: Mapping[str, str] | None = None,
+    code: str | None = None,
 ) -> Response:
     """Return an error answer in the shape FastAPI gives it."""
+    body = {"detail": detail} if code is None else {"detail": detail, "code": code}
     return Response(
-        encode({"detail": detail}),
+        encode(body),
         status_code=status,
         headers=dict(headers or {}),
         media_type="application/json",
@@ -222,7 +231,7 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     del request
     if not isinstance(error, Problem):
         raise error
-    return problem_response(error.status, error.detail, error.headers)
+    return problem_response(error.status, error.detail, error.headers, error.code)
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:

@@ -11,14 +11,17 @@ import orjson
 from attrs import define, field
 from tokenizers import Tokenizer
 
-from tinkex.local.engine import Base, EngineError, Sampler, nano_config
+from tinkex.local.engine import Base, EngineError, Sampler, load_seeing, nano_config
 from tinkex.local.problem import Problem
 
 logger = logging.getLogger("tinkex.local.bases")
 
 TINY_CHAT = "tinkex/tiny-chat"
 NANO = "tinkex/nano"
+TINY_VISION = "tinkex/tiny-vision"
 _SHIPPED = Path(__file__).with_name("models") / "tiny-chat"
+# An adapter to the shipped model and a projection of image patches.
+_VISION = Path(__file__).with_name("models") / "tiny-vision"
 
 
 @define(eq=False)
@@ -49,7 +52,7 @@ class BaseShelf:
         for name, folder in named.items():
             if not (folder / "config.json").is_file():
                 raise ValueError(f"model {name!r}: {folder} has no config.json")
-        return cls({TINY_CHAT: _SHIPPED, NANO: _SHIPPED, **named})
+        return cls({TINY_CHAT: _SHIPPED, NANO: _SHIPPED, TINY_VISION: _SHIPPED, **named})
 
     @property
     def names(self) -> list[str]:
@@ -79,7 +82,7 @@ class BaseShelf:
             loaded = self._loaded.get(name)
         if loaded is not None:
             return loaded.base.config.max_context
-        if self._is_nano(name):
+        if self._is_ours(name, NANO):
             return nano_config().max_context
         raw = orjson.loads((self.folders[name] / "config.json").read_bytes())
         return int(raw.get("max_position_embeddings", 2048))
@@ -104,15 +107,17 @@ class BaseShelf:
             config["chat_template"] = template.read_text(encoding="utf-8")
         return config
 
-    def _is_nano(self, name: str) -> bool:
+    def _is_ours(self, name: str, ours: str) -> bool:
         # The user may give this name to a folder of his own.
-        return name == NANO and self.folders[name] == _SHIPPED
+        return name == ours and self.folders[name] == _SHIPPED
 
     def _load(self, name: str) -> LoadedBase:
         folder = self.folders[name]
         try:
-            if self._is_nano(name):
+            if self._is_ours(name, NANO):
                 base = Base.random(nano_config(eos_token_ids=_eos_ids(folder)), name=NANO)
+            elif self._is_ours(name, TINY_VISION):
+                base = load_seeing(folder, _VISION, name)
             else:
                 base = Base.load(folder, name)
         except (EngineError, OSError) as error:

@@ -21,11 +21,20 @@ from tinkex_generated.models import (
     ForwardRequest,
     ImageChunk,
     ModelInput,
+    PromptProvenanceSpan,
+    SampledProvenanceSpan,
     TensorData,
 )
 
 from tinkex.local.problem import Problem
-from tinkex.protobuf.arrays import Array, Tensor, array, write_batch
+from tinkex.protobuf.arrays import (
+    Array,
+    Tensor,
+    array,
+    write_batch,
+    write_sparse,
+    write_tensor,
+)
 from tinkex.protobuf.fields import FIXED64, LENGTH, Message, Writer
 
 _PIECE = 2**20
@@ -33,6 +42,7 @@ _STOP_REASONS = {"stop": 0, "length": 1}
 # The members of the oneofs, by number.
 _SETTING = {1: FIXED64, 2: LENGTH}
 _CHUNKS = {1: LENGTH, 2: LENGTH, 3: LENGTH}
+_SPANS = {1: LENGTH, 2: LENGTH}
 # What fills a row that has fewer than k tokens.
 _NO_TOKEN, _NO_LOGPROB = 0, -99999.0
 
@@ -117,7 +127,30 @@ def _datum(message: Message) -> Datum:
         loss_fn_inputs={
             name: _tensor(entry) for name, entry in message.entries(2, "loss_fn_inputs")
         },
+        model_input_spans=_spans(message, 3, "model_input_spans"),
+        loss_fn_input_spans=_spans(message, 4, "loss_fn_input_spans"),
     )
+
+
+def _spans(
+    message: Message, number: int, name: str
+) -> list[PromptProvenanceSpan | SampledProvenanceSpan] | None:
+    """Return a list of spans; an empty one and none are the same in this form."""
+    return [_span(span) for span in message.messages(number, name)] or None
+
+
+def _span(message: Message) -> PromptProvenanceSpan | SampledProvenanceSpan:
+    arm = message.which(_SPANS)
+    found = None if arm is None else message.message(arm, "")
+    if found is None:
+        raise ParseError(message.path, "is a span of no known kind")
+    kind = SampledProvenanceSpan if arm == 2 else PromptProvenanceSpan
+    sequence_id, offset, length = found.text(1), found.integer(2), found.integer(3)
+    if not sequence_id:
+        raise ParseError(found.at("sequence_id"), "is missing")
+    if offset < 0 or length < 0:
+        raise ParseError(message.path, f"has offset {offset} and length {length}, below 0")
+    return kind(sequence_id=sequence_id, offset=offset, length=length)
 
 
 def _chunk(message: Message) -> EncodedTextChunk | ImageChunk | DmelChunk:
@@ -193,12 +226,29 @@ def _sample_message(result: Mapping[str, Any]) -> bytes:
         one.blob(2, np.array(sequence["tokens"], "<i4"))
         if sequence.get("logprobs") is not None:
             one.blob(3, _floats(sequence["logprobs"]), present=True)
+        if sequence.get("topk_logprobs") is not None:
+            one.message(4, _topk(sequence["topk_logprobs"]))
         message.message(1, one)
     if result.get("prompt_logprobs") is not None:
         message.blob(2, _floats(result["prompt_logprobs"]), present=True)
     if result.get("topk_prompt_logprobs") is not None:
         message.message(3, _topk(result["topk_prompt_logprobs"]))
+    message.integer(4, result.get("prompt_cache_hit_tokens") or 0)
+    if result.get("target_prompt_logprobs") is not None:
+        message.message(5, _tensor_message(result["target_prompt_logprobs"]))
+    if result.get("prompt_alt_tokens") is not None:
+        found = result["prompt_alt_tokens"]
+        parts = [_tensor_message(found[name]) for name in ("tokens", "logprobs")]
+        message.message(6, Writer().message(1, parts[0]).message(2, parts[1]))
     return message.joined()
+
+
+def _tensor_message(tensor: Mapping[str, Any]) -> Writer:
+    if tensor.get("sparse_crow_indices") is None:
+        return write_tensor(_output(tensor))
+    values = _output({**tensor, "shape": None})
+    crow, columns = tensor["sparse_crow_indices"], tensor["sparse_col_indices"]
+    return write_sparse(values, np.array(crow), np.array(columns), tensor["shape"])
 
 
 def _topk(rows: Sequence[Sequence[tuple[int, float]] | None]) -> Writer:

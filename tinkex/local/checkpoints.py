@@ -21,7 +21,7 @@ from tinkex.local.database import Database, from_json, insert_row, to_json
 from tinkex.local.datadir import DataDir, sync_tree
 from tinkex.local.manifest import COMPLETE_MARKER, read_manifest, sizes_of, write_manifest
 from tinkex.local.paths import Kind, TinkerPath
-from tinkex.local.problem import Problem
+from tinkex.local.problem import Problem, conflict
 
 logger = logging.getLogger("tinkex.local.checkpoints")
 
@@ -86,7 +86,7 @@ class CheckpointTable:
             if previous is not None:
                 expired = previous["expires_at"] is not None and previous["expires_at"] <= now
                 if not overwrite and not expired:
-                    raise Problem(409, already_there(path))
+                    raise already_there(path)
             row = {
                 "run_id": path.run_id,
                 "kind": path.kind,
@@ -185,7 +185,7 @@ class CheckpointTable:
         )
 
     def set_public(self, path: TinkerPath, public: bool) -> None:
-        """Publish or unpublish a checkpoint; 409 if it already is what was asked for."""
+        """Publish or unpublish a checkpoint; a conflict if it already is what was asked for."""
         record = self.get(path)
         changed = self._change(
             record,
@@ -194,7 +194,7 @@ class CheckpointTable:
             "publish" if public else "unpublish",
         )
         if not changed:
-            raise Problem(409, f"checkpoint {path} is already {'public' if public else 'private'}")
+            raise conflict(f"checkpoint {path} is already {'public' if public else 'private'}")
 
     def set_ttl(self, path: TinkerPath, ttl_seconds: int | None) -> None:
         """Let a checkpoint expire `ttl_seconds` from now, or never."""
@@ -321,9 +321,11 @@ def insert_checkpoint(
     insert_row(connection, "checkpoints", {**row, "folder": folder_id}, "REPLACE")
 
 
-def already_there(path: TinkerPath) -> str:
-    """Return the message for a name that is taken."""
-    return f"checkpoint {path} already exists: choose another name, or save with overwrite"
+def already_there(path: TinkerPath) -> Problem:
+    """Return the problem of a name that is taken."""
+    return conflict(
+        f"checkpoint {path} already exists: choose another name, or save with overwrite"
+    )
 
 
 def _record(row: sqlite3.Row) -> CheckpointRecord:

@@ -86,7 +86,7 @@ class Gate:
     def _check(self, scope: Scope, headers: Headers) -> None:
         self._hosts.check(headers.get("host"), headers.get("origin"))
         if not (_is_open(scope) or self._has_page_link(scope)):
-            self._keys.check(headers.get("x-api-key", ""))
+            self._keys.check(headers.get("x-api-key") or _bearer(headers))
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise self._too_large()
@@ -135,3 +135,9 @@ class Gate:
 def _is_open(scope: Scope) -> bool:
     """Say whether a request needs no key: a look at the health, or a download with a signed URL."""
     return scope["method"] in ("GET", "HEAD") and _OPEN.fullmatch(scope["path"]) is not None
+
+
+def _bearer(headers: Headers) -> str:
+    """Return the credential as clients of the Hub send it (their HF_TOKEN), or nothing."""
+    scheme, _, credential = headers.get("authorization", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""

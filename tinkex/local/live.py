@@ -28,6 +28,7 @@ class LiveModel:
     base_model: str
     lora: LoraSpec
     turns: Turns
+    optimizer: str = "adamw"
     trainer: Trainer | None = None
     failure: str | None = None
     # Names of checkpoints that are promised but not yet written.
@@ -128,15 +129,20 @@ class Directory(Generic[T]):
 
     def get(self, item_id: str) -> T:
         """Return an object, or raise a 404 problem."""
-        with self._lock:
-            found = self._items.get(item_id)
+        found = self.find(item_id)
         if found is None:
             raise Problem(
                 404,
                 f"{self._noun} {item_id!r} is not in this server's memory: it never was, or its"
                 " session has ended, or the server was restarted since",
             )
-        return found[1]
+        return found
+
+    def find(self, item_id: str) -> T | None:
+        """Return an object, or None."""
+        with self._lock:
+            found = self._items.get(item_id)
+        return None if found is None else found[1]
 
     def remove(self, item_id: str) -> None:
         """Take an object out, if it is there."""

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from tinkex.local.charts import curve, hourly_bars, short
 from tinkex.local.page_style import STYLE
+from tinkex.local.run_status import status_of
 from tinkex.local.runs import RunRecord
 from tinkex.local.site import Site
 from tinkex.local.usage import HOUR_S
@@ -87,17 +88,17 @@ def _tiles(site: Site) -> str:
 
 def _runs(site: Site) -> str:
     runs, total = site.runs.page(_MOST, 0)
-    live = {model.model_id for model in site.models.all()}
-    cards = "".join(_run(site, run, live=run.run_id in live) for run in runs)
+    cards = "".join(_run(site, run) for run in runs)
     shown = f", the newest {len(runs)}" if total > len(runs) else ""
     return _section(
         f"Training runs ({total}{shown})", f'<div class="runs">{cards}</div>' if cards else ""
     )
 
 
-def _run(site: Site, run: RunRecord, *, live: bool) -> str:
+def _run(site: Site, run: RunRecord) -> str:
     losses = site.losses.of_run(run.run_id)
-    name = None if run.session_id is None else site.sessions.get(run.session_id).display_name
+    found = status_of(site, run)
+    name = found.display_name
     title = (
         f"<h3>{escape(name)}</h3>" if name else f"<h3><code>{_breakable(run.run_id)}</code></h3>"
     )
@@ -107,9 +108,10 @@ def _run(site: Site, run: RunRecord, *, live: bool) -> str:
     chips = [run.base_model, f"rank {run.lora_rank}", steps, _age(site.now() - run.created_at)]
     if run.project_id is not None:
         chips.append(run.project_id)
-    marks = "".join(f'<span class="chip">{escape(chip)}</span>' for chip in chips)
-    if live:
-        marks = f'<span class="chip live">in memory</span>{marks}'
+    chips += [f"{key}: {value}" for key, value in sorted(found.metadata.items())]
+    state = " live" if found.status == "running" else ""
+    marks = f'<span class="chip{state}">{found.status}</span>'
+    marks += "".join(f'<span class="chip">{escape(chip)}</span>' for chip in chips)
     return (
         f'<article class="card"><div class="top">{title}{loss}</div>{under}'
         f'<div class="chips">{marks}</div>{curve(losses)}</article>'

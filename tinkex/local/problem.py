@@ -8,16 +8,32 @@ class Problem(Exception):  # noqa: N818 - a refusal with a status, not always an
     """A request that is refused, with the status and the body's `detail`.
 
     Raised while a request is being read, it becomes an HTTP answer `{"detail": …}`; raised inside
-    a job of the engine thread, it becomes the failed result of that job's future.
+    a job of the engine thread, it becomes the failed result of that job's future. `code` is a short
+    name of the problem for programs; it becomes the field `code` of the body.
     """
 
     def __init__(
-        self, status: int, detail: Any, *, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: Any,
+        *,
+        headers: Mapping[str, str] | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(detail if isinstance(detail, str) else repr(detail))
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
+        self.code = code
+
+
+def conflict(detail: str) -> Problem:
+    """Return the problem of a name that is taken, or of a state that is reached already.
+
+    Its status is 400: the official client retries a 409 for five minutes before it raises. Clients
+    recognise the conflict by its code.
+    """
+    return Problem(400, detail, code="conflict")
 
 
 def misfit(loc: tuple[str | int, ...], msg: str) -> Problem:

@@ -27,6 +27,7 @@ from tinkex.local.datadir import DATABASE_NAME, RESULTS_NAME, DataDir
 from tinkex.local.engine import EngineError, SampleResult
 from tinkex.local.engine_thread import Deliver, EngineThread, SampleTicket
 from tinkex.local.futures import Promise, PromiseBook
+from tinkex.local.images import image_tokens
 from tinkex.local.journal import Journal
 from tinkex.local.keys import KeyRing
 from tinkex.local.live import Directory, Keyed, LiveModel, LiveSampler
@@ -34,6 +35,7 @@ from tinkex.local.losses import LossTable
 from tinkex.local.paths import parse_path
 from tinkex.local.problem import Problem
 from tinkex.local.reconcile import reconcile
+from tinkex.local.recordings import Recordings
 from tinkex.local.results import SCHEMA as RESULT_SCHEMA
 from tinkex.local.results import ResultTable
 from tinkex.local.runs import RunRecord, RunTable
@@ -59,7 +61,8 @@ class Options:
     larger than `inline_bytes` are announced before they are sent, to clients that ask for it;
     larger request bodies than `max_body_bytes` are refused. A client has `header_timeout_s` for the
     header of a request, and as long between two parts of its body. A session that is silent for
-    `session_timeout_s` in which the server ran ends. A result is kept for `result_retention_s`, all
+    `session_timeout_s` in which the server ran ends. A request of a model waits
+    `gap_timeout_s` for the one before it, if that does not arrive. A result is kept for `result_retention_s`, all
     of them may take `result_bytes` on disk. `now` is the clock that expiry goes by, in seconds since
     1970; `monotonic` is the one that silence goes by.
     """
@@ -70,6 +73,7 @@ class Options:
     max_body_bytes: int = 256 * 2**20
     header_timeout_s: float = 60.0
     session_timeout_s: float = 3600.0
+    gap_timeout_s: float = 15.0
     result_retention_s: float = 86_400.0
     result_bytes: int = 4 * 2**30
     now: Callable[[], float] = time.time
@@ -126,6 +130,7 @@ class Site:
         self.models: Directory[LiveModel] = Directory("model")
         self.samplers: Directory[LiveSampler] = Directory("sampling session")
         self.keyed = Keyed()
+        self.recordings = Recordings()
         self.last_seen: dict[str, float] = {}
 
     def start(self) -> None:
@@ -151,6 +156,9 @@ class Site:
             except (sqlite3.Error, OSError):
                 # One that fails (a full disk) must not keep the others from being done.
                 logger.exception("a part of the upkeep failed; it is tried again later")
+        self.recordings.expire()
+        for model in self.models.all():
+            model.turns.skip_gap(self.options.gap_timeout_s)
         silent_since = self.awake() - self.options.session_timeout_s
         for session_id, seen in list(self.last_seen.items()):
             if seen < silent_since:
@@ -183,8 +191,13 @@ class Site:
             self.adapters.forget(sampler_id)
         self.custom_losses.take_session(session_id)
         self.keyed.forget(session_id)
+        self.recordings.end_session(session_id)
         for promise in self.promises.end_session(session_id):
             self._settle(promise, None, Problem(410, "the session of this request has ended"))
+
+    def image_tokens(self, base_model: str, chunk: Any, loc: tuple[str | int, ...]) -> Any:
+        """Return the tokens of an image for a base model, or raise a 400 problem."""
+        return image_tokens(chunk, loc, self.bases.get(base_model).base.config, base_model)
 
     def weights_at(self, text: str) -> tuple[CheckpointRecord, RunRecord]:
         """Return the checkpoint at a tinker:// path and its run, or raise a problem."""

@@ -1,12 +1,13 @@
 """From the wire's tokens and tensors to the engine's arrays."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
 from attrs import evolve
 from tinkex_generated.errors import ParseError
 
-from tinkex.local.problem import Problem, dotted, misfit
+from tinkex.local.problem import misfit
 from tinkex.protobuf.arrays import dense_from_csr
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -15,18 +16,27 @@ Loc = tuple[str | int, ...]
 # Beyond this a float no longer stands for one integer.
 _EXACT = 2.0**53
 
-NO_IMAGES = "the local server has no images or audio: only encoded_text chunks are supported"
+# Of a sparse tensor written out: 128 MB of int64.
+MOST_CELLS = 2**24
 
 
-def prompt_tokens(model_input: Any, loc: Loc) -> IntArray:
-    """Return the tokens of a ModelInput's chunks, one after the other."""
+def prompt_tokens(
+    model_input: Any, loc: Loc, look: Callable[[Any, Loc], "np.ndarray[Any, Any]"]
+) -> IntArray:
+    """Return the tokens of a ModelInput's chunks, one after the other; `look` reads those of images."""
     parts = []
     for index, chunk in enumerate(model_input.chunks):
-        tokens = getattr(chunk, "tokens", None)
-        if tokens is None:
-            raise Problem(400, f"{NO_IMAGES} (at {dotted((*loc, 'chunks', index))})")
-        parts.append(integers(tokens, (*loc, "chunks", index, "tokens")))
+        where = (*loc, "chunks", index)
+        if is_text(chunk):
+            parts.append(integers(chunk.tokens, (*where, "tokens")))
+        else:
+            parts.append(look(chunk, where))
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def is_text(chunk: Any) -> bool:
+    """Return whether a chunk holds tokens, and not an image or audio."""
+    return getattr(chunk, "tokens", None) is not None
 
 
 def integers(values: Any, loc: Loc) -> IntArray:
@@ -66,6 +76,7 @@ def tensor(data: Any, loc: Loc) -> "np.ndarray[Any, Any]":
     if data.shape is not None:
         # JSON Schema calls 3.0 an integer too.
         data = evolve(data, shape=integers(data.shape, (*loc, "shape")).tolist())
+    _check_cells(data, loc)
     convert = integers if data.dtype == "int64" else floats
     flat: np.ndarray[Any, Any] = convert(data.data, (*loc, "data"))
     if data.sparse_crow_indices is not None or data.sparse_col_indices is not None:
@@ -76,6 +87,14 @@ def tensor(data: Any, loc: Loc) -> "np.ndarray[Any, Any]":
     if min(shape, default=0) < 0 or _product(shape) != flat.size:
         raise misfit((*loc, "shape"), f"is {list(shape)}, but data has {flat.size} values")
     return flat.reshape(shape)
+
+
+def _check_cells(data: Any, loc: Loc) -> None:
+    """Refuse a sparse tensor whose dense form is out of all proportion: a few bytes can claim it."""
+    if data.sparse_crow_indices is not None and data.shape is not None:
+        cells = _product(tuple(data.shape))
+        if cells > MOST_CELLS:
+            raise misfit((*loc, "shape"), f"has {cells} cells, more than {MOST_CELLS}")
 
 
 def _dense(data: Any, values: "np.ndarray[Any, Any]", loc: Loc) -> "np.ndarray[Any, Any]":

@@ -17,6 +17,7 @@ from tinkex.losses.data import (
     importance_sampling_datum,
     ppo_datum,
     soft_target_datum,
+    stable_reinforce_datum,
 )
 from tinkex.losses.gradients import Backend, Evaluation, LossFunction, detect_backend, evaluate
 from tinkex.losses.outputs import BaseLossOutput, CustomLossOutput, RegularizerOutput
@@ -39,4 +40,5 @@ __all__ = [
     "importance_sampling_datum",
     "ppo_datum",
     "soft_target_datum",
+    "stable_reinforce_datum",
 ]

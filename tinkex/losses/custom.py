@@ -174,6 +174,8 @@ def _with_weights(datum: Datum, weights: Any) -> Datum:
     return Datum(
         datum.model_input,
         {"target_tokens": datum.loss_fn_inputs["target_tokens"], "weights": weights},
+        model_input_spans=datum.model_input_spans,
+        loss_fn_input_spans=datum.loss_fn_input_spans,
     )
 
 

@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from attrs import evolve
 
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import EncodedTextChunk, ModelInput
+from tinkex.types.outputs import SampledSequence
+from tinkex.types.provenance import PromptProvenanceSpan, SampledProvenanceSpan
 from tinkex.types.tensor import TensorData, TensorDtype, to_array
 
 Array = npt.NDArray[Any]
@@ -159,7 +162,7 @@ def dro_datum(
         )
     whole = datum.loss_fn_inputs["logprobs"].numpy().copy()
     whole[: length - 1] = to_array(list(prompt_logprobs[1:]), "float32", "prompt_logprobs")
-    return Datum(datum.model_input, {**datum.loss_fn_inputs, "logprobs": whole})
+    return evolve(datum, loss_fn_inputs={**datum.loss_fn_inputs, "logprobs": whole})
 
 
 def gspo_datum(
@@ -173,6 +176,48 @@ def gspo_datum(
     The sequence's ratio is taken over the sampled tokens alone.
     """
     return _sampled(prompt, sampled, logprobs, advantages, {"sequence_ratio_mask": 1.0})
+
+
+def stable_reinforce_datum(
+    prompt: Tokens | ModelInput, sequence: SampledSequence, advantages: float | Numbers
+) -> Datum:
+    """Make an example for ``stable_reinforce`` of a prompt and the sequence sampled after it.
+
+    >>> sequence = SampledSequence([7, 8], sequence_id="s-1")
+    >>> datum = stable_reinforce_datum([5, 6], sequence, advantages=1.0)
+    >>> [span.length for span in datum.loss_fn_input_spans]
+    [1, 2]
+
+    The log probabilities of the sampler come from the server, which has to record them: sample with
+    ``record_stability_info=True``, in the same session.
+
+    Args:
+        prompt: The prompt that was sampled from; a `ModelInput` may hold images.
+        sequence: A sequence of the response, with its `sequence_id`.
+        advantages: One number for all of its tokens, or float32 [M].
+
+    Raises:
+        ValidationError: The sequence has no id or no tokens.
+    """
+    name = sequence.sequence_id
+    if not name:
+        raise ValidationError(
+            "is None: the server gave the sequence no id, so stable_reinforce cannot be used with it",
+            path="sequence.sequence_id",
+        )
+    datum = _continued(prompt, sequence.tokens, "sequence.tokens", {"advantages": advantages})
+    length = prompt.length if isinstance(prompt, ModelInput) else len(prompt)
+    count = len(sequence.tokens)
+    return datum.with_provenance(
+        model_input=[
+            PromptProvenanceSpan(sequence_id=name, length=length),
+            SampledProvenanceSpan(sequence_id=name, length=count - 1),
+        ],
+        loss_fn_inputs=[
+            PromptProvenanceSpan(sequence_id=name, offset=1, length=length - 1),
+            SampledProvenanceSpan(sequence_id=name, length=count),
+        ],
+    )
 
 
 def custom_datum(tokens: Tokens, **inputs: Any) -> Datum:

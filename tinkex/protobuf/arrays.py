@@ -99,6 +99,18 @@ def write_tensor(values: Array) -> Writer:
     )
 
 
+def write_sparse(values: Array, crow: Array, col: Array, shape: Sequence[int]) -> Writer:
+    """Return the Tensor message of a sparse matrix (CSR) of float32 or int64 values."""
+    code = _CODES[values.dtype.kind]
+    listed = (
+        Writer()
+        .blob(1, values.astype(_ON_WIRE[code], copy=False))
+        .blob(2, crow.astype("<i8"))
+        .blob(3, col.astype("<i8"))
+    )
+    return Writer().message(2, listed).integer(3, code).integers(4, tuple(shape))
+
+
 def dense_from_csr(
     values: Array, crow: Array, col: Array, shape: Sequence[int] | None, path: str
 ) -> Array:

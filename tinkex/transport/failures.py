@@ -13,6 +13,7 @@ from tinkex._version import __version__
 from tinkex.errors import (
     ApiError,
     Category,
+    ConflictError,
     ConnectError,
     DecodeError,
     ProxyError,
@@ -123,9 +124,9 @@ def api_error(response: Reply, what: str, redact: Callable[[str], str]) -> ApiEr
     body = _decoded(response.content)
     text = redact(response.content[:8000].decode("utf-8", "replace"))
     said = redact(_bounded(message_of(body))) or _start(text) or response.reason_phrase
-    hint = _hint(status)
+    kind = api_error_class(status, body.get("code"))
+    hint = _hint(409 if kind is ConflictError else status)
     message = f"{what} was answered with HTTP {status}: {said}" + (f" — {hint}" if hint else "")
-    kind = api_error_class(status)
     if status in (400, 426) and _OUTDATED.search(said):
         kind = VersionNotSupportedError
         message = (

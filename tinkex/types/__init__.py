@@ -27,6 +27,11 @@ from tinkex.types.outputs import (
 )
 from tinkex.types.params import AdamParams, DimuonParams, LoraConfig, SamplingParams
 from tinkex.types.paths import CheckpointPath
+from tinkex.types.provenance import (
+    PromptProvenanceSpan,
+    ProvenanceSpans,
+    SampledProvenanceSpan,
+)
 from tinkex.types.tensor import TensorData, TensorDtype
 
 if TYPE_CHECKING:
@@ -224,6 +229,8 @@ __all__ = [
     "OptimizerConfig",
     "ParsedCheckpointTinkerPath",
     "PromptAltTokens",
+    "PromptProvenanceSpan",
+    "ProvenanceSpans",
     "QueueState",
     "QueueStateChange",
     "RawResponse",
@@ -234,6 +241,7 @@ __all__ = [
     "SampleRequest",
     "SampleResponse",
     "SampleStreamChunk",
+    "SampledProvenanceSpan",
     "SampledSequence",
     "SamplingParams",
     "SaveWeightsExternalResponse",

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tinkex.errors import ValidationError
 from tinkex.types.model_input import ModelInput
+from tinkex.types.provenance import (
+    PromptProvenanceSpan,
+    ProvenanceSpans,
+    SampledProvenanceSpan,
+    check_tiling,
+    spans_of,
+)
 from tinkex.types.tensor import TensorData, TensorDtype
 
 # The dtype that the service expects under each name of a built-in loss.
@@ -71,6 +78,8 @@ class Datum:
         loss_fn_inputs: Tensors by name, each of shape [N] (`cross_entropy` also takes [N, K]):
             lists, numpy arrays, torch or jax tensors, or `TensorData`. `target_tokens` is int64;
             `weights`, `advantages` and `logprobs` are float32.
+        model_input_spans: Where the tokens of `model_input` come from, see `with_provenance`.
+        loss_fn_input_spans: Where the `target_tokens` come from.
 
     Raises:
         ValidationError: A tensor is ragged, not finite, of a wrong kind, or as long as something
@@ -79,6 +88,12 @@ class Datum:
 
     model_input: ModelInput
     loss_fn_inputs: dict[str, TensorData] = field(converter=_inputs, factory=dict)
+    model_input_spans: tuple[PromptProvenanceSpan | SampledProvenanceSpan, ...] | None = field(
+        default=None, converter=spans_of, kw_only=True
+    )
+    loss_fn_input_spans: tuple[PromptProvenanceSpan | SampledProvenanceSpan, ...] | None = field(
+        default=None, converter=spans_of, kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.model_input, ModelInput):
@@ -96,8 +111,56 @@ class Datum:
                     "must be the same",
                     path=f"loss_fn_inputs[{name!r}]",
                 )
+        self._check_spans(length)
+
+    def with_provenance(
+        self, model_input: ProvenanceSpans, loss_fn_inputs: ProvenanceSpans
+    ) -> Self:
+        """Return a copy that names the sampled sequences behind its tokens.
+
+        >>> datum = Datum(ModelInput.from_ints([5, 6, 7]), {"target_tokens": [6, 7, 8]})
+        >>> datum = datum.with_provenance(
+        ...     model_input=[
+        ...         PromptProvenanceSpan(sequence_id="s-1", length=2),
+        ...         SampledProvenanceSpan(sequence_id="s-1", length=1),
+        ...     ],
+        ...     loss_fn_inputs=[
+        ...         PromptProvenanceSpan(sequence_id="s-1", offset=1, length=1),
+        ...         SampledProvenanceSpan(sequence_id="s-1", length=2),
+        ...     ],
+        ... )
+
+        `stable_reinforce` needs it; `losses.stable_reinforce_datum` makes such a datum of one
+        prompt and one sequence.
+
+        Args:
+            model_input: Spans in order whose lengths sum to the number of input tokens.
+            loss_fn_inputs: Spans in order whose lengths sum to the number of `target_tokens`.
+
+        Raises:
+            ValidationError: The spans cover fewer or more tokens.
+        """
+        return evolve(self, model_input_spans=model_input, loss_fn_input_spans=loss_fn_inputs)
+
+    def _check_spans(self, length: int | None) -> None:
+        read, targets = self.model_input_spans, self.loss_fn_input_spans
+        if (read is None) != (targets is None):
+            raise ValidationError(
+                "needs model_input_spans and loss_fn_input_spans together: use with_provenance",
+                path="loss_fn_input_spans" if targets is None else "model_input_spans",
+            )
+        if read is not None and length is not None:
+            check_tiling(read, length, "model_input", "model_input_spans")
+        tensor = self.loss_fn_inputs.get("target_tokens")
+        if targets is not None and tensor is not None and len(tensor.shape) == 1:
+            check_tiling(targets, tensor.shape[0], "target_tokens", "loss_fn_input_spans")
 
     def __hash__(self) -> int:
         return hash(
-            (self.model_input, tuple(sorted(self.loss_fn_inputs.items(), key=lambda i: i[0])))
+            (
+                self.model_input,
+                tuple(sorted(self.loss_fn_inputs.items(), key=lambda i: i[0])),
+                self.model_input_spans,
+                self.loss_fn_input_spans,
+            )
         )

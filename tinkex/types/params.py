@@ -22,7 +22,8 @@ def _plain_float(value: Any) -> Any:
     return float(value) if is_number else value
 
 
-def _plain_int(value: Any) -> Any:
+def plain_int(value: Any) -> Any:
+    """Turn integers of other libraries into Python's own; leave everything else as it is."""
     is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     return int(value) if is_integer else value
 
@@ -69,7 +70,7 @@ def _integer(default: int | None, *, least: int, below: int | None = None) -> An
         if below is not None and value >= below:
             raise ValidationError(f"must be below {below}, not {value!r}", path=attribute.name)
 
-    return field(default=default, converter=_plain_int, validator=check)
+    return field(default=default, converter=plain_int, validator=check)
 
 
 def _switch(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -148,7 +149,7 @@ def _stop(value: Any) -> str | tuple[str, ...] | tuple[int, ...] | None:
     if value is None or isinstance(value, str):
         return value
     try:
-        items = tuple(_plain_int(item) for item in value)
+        items = tuple(plain_int(item) for item in value)
     except TypeError:
         items = (None,)  # no list at all, refused with its odd items
     if all(isinstance(item, str) for item in items):

@@ -30,6 +30,7 @@ from tinkex.types.outputs import (
     SampleResponse,
     TopTokens,
 )
+from tinkex.types.provenance import PromptProvenanceSpan, SampledProvenanceSpan
 from tinkex.types.tensor import TensorData, check_finite
 
 if TYPE_CHECKING:
@@ -109,7 +110,16 @@ def _datum(datum: Datum, path: str) -> Writer:
         values = datum.loss_fn_inputs[name].numpy()
         check_finite(values, f"{path}.loss_fn_inputs[{name!r}]")
         message.message(2, _entry(name).message(2, write_tensor(values)))
+    for number, spans in ((3, datum.model_input_spans), (4, datum.loss_fn_input_spans)):
+        for span in spans or ():
+            message.message(number, _span(span))
     return message
+
+
+def _span(span: PromptProvenanceSpan | SampledProvenanceSpan) -> Writer:
+    arm = 2 if isinstance(span, SampledProvenanceSpan) else 1
+    tokens = Writer().text(1, span.sequence_id).integer(2, span.offset).integer(3, span.length)
+    return Writer().message(arm, tokens)
 
 
 def _model_input(value: ModelInput, path: str) -> Writer:

@@ -10,7 +10,12 @@ from attrs import evolve
 from tinkex_generated.errors import ParseError
 
 from tinkex.later import Later
-from tinkex.types.outputs import ForwardBackwardOutput, SampledSequence, SampleResponse
+from tinkex.types.outputs import (
+    ForwardBackwardOutput,
+    PromptAltTokens,
+    SampledSequence,
+    SampleResponse,
+)
 from tinkex.types.tensor import TensorData
 from tinkex.wire import binary
 
@@ -67,6 +72,9 @@ def sample_response(body: Any) -> SampleResponse:
         ],
         prompt_logprobs=_optional_list(body.get("prompt_logprobs"), "prompt_logprobs"),
         topk_prompt_logprobs=_topk(body.get("topk_prompt_logprobs"), "topk_prompt_logprobs"),
+        prompt_cache_hit_tokens=int(body.get("prompt_cache_hit_tokens") or 0),
+        target_prompt_logprobs=_optional_tensor(body, "target_prompt_logprobs", ""),
+        prompt_alt_tokens=_alternatives(body.get("prompt_alt_tokens"), "prompt_alt_tokens"),
     )
 
 
@@ -91,7 +99,24 @@ def _sequence(sequence: Mapping[str, Any], path: str) -> SampledSequence:
         tokens=_list(sequence.get("tokens"), f"{path}.tokens"),
         logprobs=_optional_list(sequence.get("logprobs"), f"{path}.logprobs"),
         stop_reason=str(sequence.get("stop_reason") or "length"),
+        topk_logprobs=_topk(sequence.get("topk_logprobs"), f"{path}.topk_logprobs"),
     )
+
+
+def _optional_tensor(body: Mapping[str, Any], name: str, path: str) -> TensorData | None:
+    value = body.get(name)
+    return None if value is None else _tensor(value, f"{path}{name}")
+
+
+def _alternatives(value: Any, path: str) -> PromptAltTokens | None:
+    if value is None:
+        return None
+    found = _object(value, path)
+    tokens = _optional_tensor(found, "tokens", f"{path}.")
+    logprobs = _optional_tensor(found, "logprobs", f"{path}.")
+    if tokens is None or logprobs is None:
+        raise ParseError(path, "lacks its tokens or their log probabilities")
+    return PromptAltTokens(tokens, logprobs)
 
 
 def _topk(rows: Any, path: str) -> list[list[tuple[int, float]] | None] | None:
@@ -135,7 +160,7 @@ def _tensor(value: Any, path: str) -> TensorData:
     if not isinstance(value, Mapping) or not isinstance(value.get("data"), list | np.ndarray):
         raise ParseError(path, "is no tensor")
     if value.get("sparse_crow_indices") is not None:
-        raise ParseError(path, "is a sparse tensor, which no output of a loss is")
+        raise ParseError(path, "is a sparse tensor, which was not asked for")
     dtype: type[np.int64 | np.float32] = (
         np.int64 if str(value.get("dtype")).startswith("int") else np.float32
     )

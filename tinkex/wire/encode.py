@@ -22,6 +22,7 @@ from tinkex.types.model_input import (
     ModelInputChunk,
 )
 from tinkex.types.params import AdamParams, DimuonParams, LoraConfig, SamplingParams
+from tinkex.types.provenance import ProvenanceSpans, SampledProvenanceSpan
 from tinkex.types.tensor import TensorData, check_finite
 
 # The name of an uploaded loss is the one setting that is no number.
@@ -56,7 +57,24 @@ def datum(value: Datum, path: str) -> wire.Datum:
             name: tensor_data(tensor, f"{path}.loss_fn_inputs[{name!r}]")
             for name, tensor in value.loss_fn_inputs.items()
         },
+        model_input_spans=_spans(value.model_input_spans),
+        loss_fn_input_spans=_spans(value.loss_fn_input_spans),
     )
+
+
+def _spans(
+    value: ProvenanceSpans | None,
+) -> list[wire.PromptProvenanceSpan | wire.SampledProvenanceSpan] | None:
+    if value is None:
+        return None
+    return [
+        (
+            wire.SampledProvenanceSpan
+            if isinstance(span, SampledProvenanceSpan)
+            else wire.PromptProvenanceSpan
+        )(sequence_id=span.sequence_id, offset=span.offset, length=span.length)
+        for span in value
+    ]
 
 
 def forward_backward_input(

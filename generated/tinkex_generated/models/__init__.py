@@ -107,6 +107,8 @@ if TYPE_CHECKING:
     from .optim_step_response import OptimStepResponse
     from .optimizer_config import OptimizerConfig
     from .own_sessions import OwnSessions
+    from .prompt_alt_tokens import PromptAltTokens
+    from .prompt_provenance_span import PromptProvenanceSpan
     from .queue_state import QueueState
     from .request_error_category import RequestErrorCategory
     from .request_failed_response import RequestFailedResponse
@@ -114,6 +116,7 @@ if TYPE_CHECKING:
     from .sample_request import SampleRequest
     from .sample_response import SampleResponse
     from .sample_stream_chunk import SampleStreamChunk
+    from .sampled_provenance_span import SampledProvenanceSpan
     from .sampled_sequence import SampledSequence
     from .sampling_client_kind import SamplingClientKind
     from .sampling_params import SamplingParams
@@ -274,10 +277,13 @@ __all__ = (
     "OptimStepRequest",
     "OptimStepResponse",
     "OwnSessions",
+    "PromptAltTokens",
+    "PromptProvenanceSpan",
     "QueueState",
     "RequestErrorCategory",
     "RequestFailedResponse",
     "RequestFailure",
+    "SampledProvenanceSpan",
     "SampledSequence",
     "SampleRequest",
     "SampleResponse",
@@ -442,10 +448,13 @@ _MODULES = {
     "OptimStepRequest": "optim_step_request",
     "OptimStepResponse": "optim_step_response",
     "OwnSessions": "own_sessions",
+    "PromptAltTokens": "prompt_alt_tokens",
+    "PromptProvenanceSpan": "prompt_provenance_span",
     "QueueState": "queue_state",
     "RequestErrorCategory": "request_error_category",
     "RequestFailedResponse": "request_failed_response",
     "RequestFailure": "request_failure",
+    "SampledProvenanceSpan": "sampled_provenance_span",
     "SampledSequence": "sampled_sequence",
     "SampleRequest": "sample_request",
     "SampleResponse": "sample_response",

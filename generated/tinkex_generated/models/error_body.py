@@ -24,6 +24,8 @@ class ErrorBody(Record):
         error: What went wrong, or a short code, as some servers name it.
         category: Whose fault it is.
         request_id: Id of the request concerned.
+        code: Short name of the error, for programs. `conflict`: a name that is taken or a state
+            that is reached already, on servers that do not use 409 for it.
     """
 
     detail: str | list[ErrorIssue] | None = None
@@ -31,6 +33,7 @@ class ErrorBody(Record):
     error: str | None = None
     category: RequestErrorCategory | None = None
     request_id: str | None = None
+    code: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
@@ -49,6 +52,8 @@ class ErrorBody(Record):
             result["category"] = self.category
         if self.request_id is not None:
             result["request_id"] = self.request_id
+        if self.code is not None:
+            result["code"] = self.code
         return result
 
     @classmethod
@@ -61,6 +66,7 @@ class ErrorBody(Record):
             error=optional(data, "error", string),
             category=optional(data, "category", enum),
             request_id=optional(data, "request_id", string),
+            code=optional(data, "code", string),
         )
 
 

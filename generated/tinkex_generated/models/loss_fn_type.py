@@ -9,9 +9,10 @@ never averages; the sum is metric `loss:sum`.
 - `cross_entropy`: sum of -p*w. Inputs `target_tokens` int64 [N] or [N, K], `weights`
 float32
   of the same shape.
-- `importance_sampling`: -sum of r*A. Inputs `target_tokens` int64 [N], `logprobs` and
-  `advantages` float32 [N].
-- `ppo`: -sum of min(r*A, clip(r)*A). Same inputs. Config `clip_low_threshold` (0.8) and
+- `importance_sampling`: -sum of r*A. Inputs `target_tokens` int64 [N] or [N, K], `logprobs`
+  and `advantages` float32 of the same shape.
+- `ppo`: -sum of min(r*A, clip(r)*A). Same inputs, [N]. Config `clip_low_threshold` (0.8)
+and
   `clip_high_threshold` (1.2), the bounds of the ratio itself.
 - `cispo`: -sum of sg[clip(r)]*p*A. Same inputs, same config names; the defaults differ
   between servers.
@@ -21,9 +22,12 @@ float32
 not
   0), applied to token t as sg[s]*exp(p - sg[p]). Also takes `sequence_ratio_mask` float32
   [N]. Same config names as `ppo`.
-- `stable_reinforce`: runs on the hosted service only and needs the binary form (provenance
-of
-  sampled tokens).
+- `stable_reinforce`: a policy gradient that takes q from what the server recorded while it
+  sampled. Inputs `target_tokens` int64 [N], `advantages` float32 [N], and spans that name
+the
+  sampled sequences (`record_stability_info`). Config `kl_coeff`. The hosted service's
+formula
+  is not public; the local server documents its own.
 - `custom`: a loss uploaded through create_custom_loss. Config `loss_id`.
 
 A server need not have all of them: one it does not know is refused with 400 or 422, or

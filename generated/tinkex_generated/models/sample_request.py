@@ -32,14 +32,17 @@ class SampleRequest(Record):
         topk_prompt_logprobs: Also give the k likeliest tokens at each prompt position; 0 for
             none.
         topk_sample_logprobs: Also give the k likeliest tokens at each sampled position. The
-            binary form of the answer only.
+            hosted service answers it in the binary form only.
         target_prompt_logprobs: Also give the log-probabilities of these tokens: int64 [prompt
-            length - 1, K], -1 for none, dense or sparse. The binary form of the answer only.
-        prompt_alt_tokens_k: Also give k alternative tokens at each prompt position. The binary
-            form of the answer only.
-        prompt_logprobs_last_n: Only the last n prompt positions; needs `prompt_logprobs`. At
-            most the prompt's length - 1.
-        record_stability_info: Keep what the loss `stable_reinforce` will need.
+            length - 1, K], -1 for none, dense or sparse. The hosted service answers it in the
+            binary form only.
+        prompt_alt_tokens_k: Also give k alternative tokens at each prompt position after the
+            first, drawn independently at the request's temperature. The hosted service answers it
+            in the binary form only.
+        prompt_logprobs_last_n: Only the last n prompt positions, also of
+            `topk_prompt_logprobs`; needs `prompt_logprobs`. At most the prompt's length - 1.
+        record_stability_info: Keep what the loss `stable_reinforce` needs of each sampled
+            sequence.
         type_: Names the kind of object. May be left out.
     """
 

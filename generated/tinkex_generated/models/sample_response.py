@@ -6,9 +6,11 @@ from typing import Any, Literal, Self
 
 import attrs
 
-from ..decode import Reader, array, constant, list_of, mapping, optional, required
+from ..decode import Reader, array, constant, integer, list_of, mapping, optional, required
 from ..record import Record
+from .prompt_alt_tokens import PromptAltTokens
 from .sampled_sequence import SampledSequence
+from .tensor_data import TensorData
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -21,12 +23,19 @@ class SampleResponse(Record):
             there is none, as for the first.
         topk_prompt_logprobs: One row per prompt position: null where undefined, else up to k
             pairs [token id, log-probability], likeliest first.
+        target_prompt_logprobs: The log-probabilities that were asked for: float32, in the shape
+            and layout of the request, 0 in cells of -1.
+        prompt_alt_tokens: The alternative tokens that were asked for.
+        prompt_cache_hit_tokens: How many prompt tokens came from the server's cache.
         type_: Names the kind of object. May be left out.
     """
 
     sequences: list[SampledSequence]
     prompt_logprobs: list[float | None] | None = None
     topk_prompt_logprobs: list[Any] | None = None
+    target_prompt_logprobs: TensorData | None = None
+    prompt_alt_tokens: PromptAltTokens | None = None
+    prompt_cache_hit_tokens: int | None = None
     type_: Literal["sample"] = "sample"
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,6 +48,12 @@ class SampleResponse(Record):
             result["prompt_logprobs"] = self.prompt_logprobs
         if self.topk_prompt_logprobs is not None:
             result["topk_prompt_logprobs"] = self.topk_prompt_logprobs
+        if self.target_prompt_logprobs is not None:
+            result["target_prompt_logprobs"] = self.target_prompt_logprobs.to_dict()
+        if self.prompt_alt_tokens is not None:
+            result["prompt_alt_tokens"] = self.prompt_alt_tokens.to_dict()
+        if self.prompt_cache_hit_tokens is not None:
+            result["prompt_cache_hit_tokens"] = self.prompt_cache_hit_tokens
         return result
 
     @classmethod
@@ -49,6 +64,9 @@ class SampleResponse(Record):
             sequences=required(data, "sequences", _READ_SEQUENCES),
             prompt_logprobs=optional(data, "prompt_logprobs", array),
             topk_prompt_logprobs=optional(data, "topk_prompt_logprobs", array),
+            target_prompt_logprobs=optional(data, "target_prompt_logprobs", TensorData.from_dict),
+            prompt_alt_tokens=optional(data, "prompt_alt_tokens", PromptAltTokens.from_dict),
+            prompt_cache_hit_tokens=optional(data, "prompt_cache_hit_tokens", integer),
             type_=constant(data, "type", "sample", required=False),
         )
 

@@ -19,17 +19,22 @@ class SampledSequence(Record):
         tokens: The tokens generated, the stop token included if one was met.
         stop_reason: Why it ended.
         logprobs: The log-probability of each token in the model's own distribution.
+        topk_logprobs: For each sampled token up to k pairs [token id, log-probability],
+            likeliest first; null where it was not asked for.
     """
 
     tokens: list[int]
     stop_reason: StopReason
     logprobs: list[float] | None = None
+    topk_logprobs: list[Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"tokens": self.tokens, "stop_reason": self.stop_reason}
         if self.logprobs is not None:
             result["logprobs"] = self.logprobs
+        if self.topk_logprobs is not None:
+            result["topk_logprobs"] = self.topk_logprobs
         return result
 
     @classmethod
@@ -40,4 +45,5 @@ class SampledSequence(Record):
             tokens=required(data, "tokens", array),
             stop_reason=required(data, "stop_reason", enum),
             logprobs=optional(data, "logprobs", array),
+            topk_logprobs=optional(data, "topk_logprobs", array),
         )

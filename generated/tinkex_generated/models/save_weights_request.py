@@ -31,7 +31,8 @@ class SaveWeightsRequest(Record):
             creation of the model).
         ttl_seconds: Seconds until the checkpoint is deleted, counted from now: between one hour
             and ten years. Null keeps it for ever.
-        overwrite: Replace a checkpoint of that name, labels included, instead of answering 409.
+        overwrite: Replace a checkpoint of that name, labels included, instead of refusing the
+            request.
         user_metadata: Free labels of the caller, kept as they are and given back.
         type_: Names the kind of object. May be left out.
     """

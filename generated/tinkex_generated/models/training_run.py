@@ -38,6 +38,11 @@ class TrainingRun(Record):
         last_checkpoint: Its newest training checkpoint.
         last_sampler_checkpoint: Its newest sampler checkpoint.
         user_metadata: Free labels of the caller, kept as they are and given back.
+        display_name: Name for people, that of the run's session. The local server alone sends
+            it.
+        status: `running`, `ended` (its session was finished by the client, or the model was
+            unloaded) or `lost` (the session fell silent, or its server stopped; what was not saved
+            is gone).
     """
 
     training_run_id: str
@@ -50,6 +55,8 @@ class TrainingRun(Record):
     last_checkpoint: Checkpoint | None = None
     last_sampler_checkpoint: Checkpoint | None = None
     user_metadata: dict[str, str] | None = None
+    display_name: str | None = None
+    status: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
@@ -70,6 +77,10 @@ class TrainingRun(Record):
             result["last_sampler_checkpoint"] = self.last_sampler_checkpoint.to_dict()
         if self.user_metadata is not None:
             result["user_metadata"] = self.user_metadata
+        if self.display_name is not None:
+            result["display_name"] = self.display_name
+        if self.status is not None:
+            result["status"] = self.status
         return result
 
     @classmethod
@@ -87,6 +98,8 @@ class TrainingRun(Record):
             last_checkpoint=optional(data, "last_checkpoint", Checkpoint.from_dict),
             last_sampler_checkpoint=optional(data, "last_sampler_checkpoint", Checkpoint.from_dict),
             user_metadata=optional(data, "user_metadata", _READ_USER_METADATA),
+            display_name=optional(data, "display_name", string),
+            status=optional(data, "status", string),
         )
 
 

@@ -11,15 +11,18 @@ from tinkex.local.engine.errors import EngineError
 from tinkex.local.engine.examples import Example
 from tinkex.local.engine.lora import LoraSpec
 from tinkex.local.engine.losses import LOSSES
-from tinkex.local.engine.optimizer import AdamSpec
+from tinkex.local.engine.network import load_seeing
+from tinkex.local.engine.optimizer import AdamSpec, DimuonSpec
 from tinkex.local.engine.sampler import SampledTokens, SampleJob, Sampler, SampleResult
-from tinkex.local.engine.trainer import LossOutput, Trainer
+from tinkex.local.engine.trainer import OPTIMIZERS, LossOutput, Trainer, saved_optimizer
 
 __all__ = [
     "LOSSES",
+    "OPTIMIZERS",
     "AdamSpec",
     "Adapter",
     "Base",
+    "DimuonSpec",
     "EngineError",
     "Example",
     "LoraSpec",
@@ -31,6 +34,8 @@ __all__ = [
     "SampledTokens",
     "Sampler",
     "Trainer",
+    "load_seeing",
     "nano_config",
     "save_base",
+    "saved_optimizer",
 ]

@@ -15,12 +15,13 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tinkex.local.engine.arena import Array
 from tinkex.local.engine.config import ModelConfig, RopeScaling, config_from_hf, config_to_hf
 from tinkex.local.engine.errors import EngineError
 from tinkex.local.engine.tensors import TensorFile, read_json, write_json, write_tensors
+from tinkex.local.engine.vision import VisionConfig
 
 LARGE_MODEL = 100_000_000
 """Above this many weights, copies of them cost more than what they save."""
@@ -45,7 +46,7 @@ class Weights:
     """All weights of a base model."""
 
     embed: Array
-    """[vocabulary, D]."""
+    """[vocabulary, D]; of a model that sees, the embeddings of its codes follow those of tokens."""
     layers: tuple[LayerWeights, ...]
     final_norm: Array
     head: Array
@@ -282,6 +283,13 @@ def _unfuse(config: ModelConfig, layer: LayerWeights) -> dict[str, Array]:
         hf["self_attn.q_norm"] = layer.qk_norm[0][back]
         hf["self_attn.k_norm"] = layer.qk_norm[c.num_heads][back]
     return hf
+
+
+def with_vision(base: Base, vision: VisionConfig, projection: Array, name: str) -> Base:
+    """Return a base that sees: with the embeddings of image patches behind those of its tokens."""
+    codes = vision.embeddings(projection.astype(base.dtype))
+    weights = evolve(base.weights, embed=np.concatenate([base.weights.embed, codes]))
+    return Base(evolve(base.config, vision=vision), weights, name, base.folder)
 
 
 def save_base(base: Base, folder: Path | str) -> None:

@@ -46,6 +46,24 @@ def choose(shifted: Array, choices: Choices, uniforms: Array) -> Array:
     return tokens
 
 
+def draw(logprobs: Array, temperature: float, uniforms: Array) -> Array:
+    """Return token ids [R, k] drawn independently from each row of logprobs [R, V], without filters.
+
+    uniforms: numbers in [0, 1), [R, k].
+    """
+    if temperature <= 0:
+        likeliest: Array = np.argmax(logprobs, axis=1)[:, None]
+        return np.broadcast_to(likeliest, uniforms.shape)
+    shifted = logprobs - logprobs.max(axis=1, keepdims=True)
+    weights = _tempered(shifted, np.full(len(logprobs), temperature))
+    mass = np.cumsum(weights, axis=1, dtype=np.float64)
+    rows = [
+        np.searchsorted(row, numbers * row[-1], side="right")
+        for row, numbers in zip(mass, uniforms, strict=True)
+    ]
+    return np.array(rows, np.int64).reshape(uniforms.shape)
+
+
 def _tempered(shifted: Array, temperature: Array) -> Array:
     """Return unnormalised probabilities at a temperature; the largest is 1."""
     # Below the floor the choice is greedy in all but name, and float32 would divide by zero.

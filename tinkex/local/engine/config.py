@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from tinkex.local.engine.errors import EngineError
+from tinkex.local.engine.vision import VisionConfig
 
 _ARCHITECTURES = {"qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
 
@@ -47,6 +48,7 @@ class ModelConfig:
     qk_norm: bool = True
     max_context: int = 2048
     eos_token_ids: tuple[int, ...] = ()
+    vision: VisionConfig | None = None
 
     def __attrs_post_init__(self) -> None:
         sizes = ("vocab_size", "hidden_size", "num_layers", "num_heads", "num_kv_heads")
@@ -60,6 +62,11 @@ class ModelConfig:
             )
         if self.head_dim % 2:
             raise EngineError(f"head_dim is {self.head_dim}; rotary embeddings need an even one")
+
+    @property
+    def input_size(self) -> int:
+        """Number of ids that an input may hold: tokens, and then the codes of image patches."""
+        return self.vocab_size + (0 if self.vision is None else self.vision.codes)
 
     @property
     def query_width(self) -> int:

@@ -19,7 +19,7 @@ class Example:
 
     Targets are already shifted: `loss_inputs["target_tokens"][i]` is what should follow
     `tokens[i]`; the engine never shifts. tokens: integers [N]; target_tokens: integers [N]
-    (or [N, K] for cross_entropy); the others floats of the targets' shape.
+    (or [N, K] for cross_entropy and importance_sampling); the others floats of the targets' shape.
     """
 
     tokens: Array
@@ -62,18 +62,17 @@ def check_tokens(tokens: Array, config: ModelConfig, path: str) -> Array:
         raise EngineError(
             f"{path} has {array.size} tokens, more than the context of {config.max_context}"
         )
-    _check_vocabulary(array, config, path)
+    _check_vocabulary(array, config.input_size, path)
     return array.astype(np.int64)
 
 
-def _check_vocabulary(array: Array, config: ModelConfig, path: str) -> None:
-    outside = (array < 0) | (array >= config.vocab_size)
+def _check_vocabulary(array: Array, size: int, path: str) -> None:
+    outside = (array < 0) | (array >= size)
     if outside.any():
         position = tuple(int(i) for i in np.argwhere(outside)[0])
         where = ", ".join(map(str, position))
         raise EngineError(
-            f"{path}[{where}] is {int(array[position])}, outside the vocabulary of "
-            f"{config.vocab_size} tokens"
+            f"{path}[{where}] is {int(array[position])}, outside the vocabulary of {size} tokens"
         )
 
 
@@ -127,7 +126,7 @@ def _check_targets(
         raise EngineError(f"{path} has shape {targets.shape}, expected {expected}")
     if targets.dtype.kind not in "iu":
         raise EngineError(f"{path} has dtype {targets.dtype}, expected integers")
-    _check_vocabulary(targets, config, path)
+    _check_vocabulary(targets, config.vocab_size, path)
     return targets.astype(np.int64)
 
 

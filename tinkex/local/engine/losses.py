@@ -11,6 +11,8 @@ gradient with respect to l; the rest is the same for all of them.
     cispo                -sg(clip(r))·A·l                           -clip(r)·A
     dro                  -(A·l - beta/2·(l - q)²)                   -A + beta·(l - q)
     gspo                 as ppo, with s = exp(mean over the masked positions of l - q) for r
+    stable_reinforce     -sg(min(r, 1))·A·l + kl_coeff/2·(l - q)²   -min(r, 1)·A + kl_coeff·(l - q)
+                         over the sampled positions
 
 sg is stop-gradient; gspo's per-token ratio is sg(s)·exp(l - sg(l)) (Zheng et al. 2025, GSPO-token).
 Sums and exponentials run in float64: a sequence's worth of numbers costs nothing.
@@ -139,15 +141,41 @@ def _gspo(logprobs: Array, inputs: Inputs, config: Mapping[str, float]) -> Token
     return _pessimistic(np.where(active, _exp(mean), 1.0), advantages, active, config)
 
 
+def _stable_reinforce(logprobs: Array, inputs: Inputs, config: Mapping[str, float]) -> TokenLoss:
+    """REINFORCE with truncated importance weights and a penalty on the distance to the sampler.
+
+    The hosted service does not publish its formula; this is the engine's own. Importance weights
+    truncated at 1 (Espeholt et al. 2018, V-trace, arXiv:1802.01561) leave on-policy data as they are,
+    weigh down tokens that the weights have moved away from, and bound each token's gradient by its
+    advantage, however far the sampler's policy lies behind. The penalty is the estimator of the KL
+    divergence whose gradient on-policy is the true one (Schulman 2020, "Approximating KL
+    Divergence", k2).
+    """
+    sampled = inputs["sampled_mask"] != 0
+    advantages = np.where(sampled, inputs["advantages"], 0.0)
+    gap = np.where(sampled, logprobs - inputs["logprobs"], 0.0)
+    ratio = _exp(gap)
+    penalty = config["kl_coeff"]
+    weighted = np.minimum(ratio, 1.0) * advantages
+    return TokenLoss(
+        -weighted * np.where(sampled, logprobs, 0.0) + 0.5 * penalty * gap**2,
+        -weighted + penalty * gap,
+        ratio,
+        (gap > 0) & (advantages != 0),
+        sampled,
+    )
+
+
 _RL_TENSORS = ("logprobs", "advantages")
 _CLIP = {"clip_low_threshold": 0.8, "clip_high_threshold": 1.2}
 
 # Defaults: ppo's are the service's documented ones. cispo's 0.0 / 4.0 are those of the service's
 # current tutorial (SkyRL still uses 0.8 / 1.2). The service documents no default for dro's beta
-# (its example passes 0.05) nor for gspo's thresholds: 0.05 and ppo's are this engine's choice.
+# (its example passes 0.05), for gspo's thresholds nor for stable_reinforce's kl_coeff (its example
+# passes 0.01): 0.05, ppo's and 0 are this engine's choice.
 _KINDS = (
     LossKind("cross_entropy", _cross_entropy, (), ("weights",), multi_target=True),
-    LossKind("importance_sampling", _importance_sampling, _RL_TENSORS),
+    LossKind("importance_sampling", _importance_sampling, _RL_TENSORS, multi_target=True),
     LossKind("ppo", _ppo, _RL_TENSORS, defaults=_CLIP),
     LossKind(
         "cispo",
@@ -157,6 +185,12 @@ _KINDS = (
     ),
     LossKind("dro", _dro, _RL_TENSORS, defaults={"beta": 0.05}),
     LossKind("gspo", _gspo, (*_RL_TENSORS, "sequence_ratio_mask"), defaults=_CLIP),
+    LossKind(
+        "stable_reinforce",
+        _stable_reinforce,
+        (*_RL_TENSORS, "sampled_mask"),
+        defaults={"kl_coeff": 0.0},
+    ),
 )
 
 LOSSES: dict[str, LossKind] = {kind.name: kind for kind in _KINDS}
@@ -195,8 +229,9 @@ class Loss:
                 f"loss_fn_config: clip_low_threshold is {low} and clip_high_threshold {high}; "
                 "expected 0 <= low <= high (bounds of the ratio itself)"
             )
-        if values.get("beta", 0.0) < 0:
-            raise EngineError(f"loss_fn_config['beta'] is {values['beta']}, expected at least 0")
+        for key in ("beta", "kl_coeff"):
+            if values.get(key, 0.0) < 0:
+                raise EngineError(f"loss_fn_config[{key!r}] is {values[key]}, expected at least 0")
         return cls(kind, values)
 
     def __call__(self, logprobs: Array, inputs: Inputs, where: str) -> TokenLoss:

@@ -7,13 +7,18 @@ costs more than two thin products per projection, and the adapter stays apart.
 
 from __future__ import annotations
 
-import numpy as np
-from attrs import frozen
+from pathlib import Path
 
+import numpy as np
+from attrs import evolve, frozen
+
+from tinkex.local.engine.adapter import Adapter
 from tinkex.local.engine.arena import Arena, Array
-from tinkex.local.engine.base import LARGE_MODEL, Base
+from tinkex.local.engine.base import LARGE_MODEL, Base, with_vision
 from tinkex.local.engine.config import ModelConfig
 from tinkex.local.engine.lora import Lora, ParameterLayout
+from tinkex.local.engine.tensors import TensorFile
+from tinkex.local.engine.vision import VisionConfig
 
 # Up to so many rows, BLAS does better with the larger operand on the left where W is transposed.
 _FEW_ROWS = 64
@@ -162,6 +167,35 @@ def bind(
         for i, layer in enumerate(weights.layers)
     )
     return Network(base, layers, project(weights.head, "head"))
+
+
+def load_seeing(folder: Path, vision: Path, name: str) -> Base:
+    """Load a base model that was taught to see: its folder, and one with what it learnt.
+
+    `vision` holds an adapter to the model in PEFT layout, which is worked into the weights, and
+    visual.safetensors with the projection of image patches.
+    """
+    plain = Base.load(folder, name)
+    base = merged(plain, Adapter.load(vision, plain))
+    projection = TensorFile(vision / "visual.safetensors")["visual.projection"]
+    return with_vision(base, VisionConfig(), projection, name)
+
+
+def merged(base: Base, adapter: Adapter) -> Base:
+    """Return a base model whose weights have an adapter worked in."""
+    network = bind(base, adapter.layout, adapter.flat, merged=True)
+    layers = tuple(
+        evolve(
+            weights,
+            qkv=layer.qkv.weight,
+            o=layer.o.weight,
+            gate_up=layer.gate_up.weight,
+            down=layer.down.weight,
+        )
+        for weights, layer in zip(base.weights.layers, network.layers, strict=True)
+    )
+    weights = evolve(base.weights, layers=layers, head=network.head.weight)
+    return Base(base.config, weights, base.name, base.folder)
 
 
 def refresh(network: Network) -> None:

@@ -1,73 +1,101 @@
-"""Running prompts through the model once: caches, last hidden rows, prompt logprobs."""
+"""Running prompts through the model once: caches, last hidden rows, and what is said of the prompt."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import define, field, frozen
 
 from tinkex.local.engine.arena import Arena, Array
+from tinkex.local.engine.choose import draw
 from tinkex.local.engine.decode import Prefix
 from tinkex.local.engine.head import chunks, final_norm, shifted_logits
 from tinkex.local.engine.model import Trace, forward
 from tinkex.local.engine.network import Network
 from tinkex.local.engine.pool import plan, run_in_order
 
-TopK = list[list[tuple[int, float]] | None]
+TopTokens = list[list[tuple[int, float]] | None]
+
+
+@frozen(eq=False)
+class PromptQuery:
+    """What a job wants to know of its prompt, of n tokens.
+
+    `last_n` limits `logprobs` and `topk` to the last positions; the entries before are None.
+    `targets` [n - 1, K] are token ids whose logprobs are wanted at each position after the first
+    (-1 for none). `alternatives` tokens are drawn at each of these positions, at `temperature`, from
+    `random`.
+    """
+
+    logprobs: bool = False
+    topk: int = 0
+    last_n: int | None = None
+    targets: Array | None = None
+    alternatives: int = 0
+    temperature: float = 1.0
+    random: np.random.Generator = field(factory=np.random.default_rng)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is asked for."""
+        return not (
+            self.logprobs or self.topk > 0 or self.targets is not None or self.alternatives > 0
+        )
+
+
+@frozen(eq=False)
+class PromptScores:
+    """The answer to a query; lists have an entry per prompt token, the first None."""
+
+    logprobs: list[float | None] | None = None
+    topk: TopTokens | None = None
+    targets: Array | None = None
+    """float32 [n - 1, K], 0 where nothing was asked for."""
+    alternatives: tuple[Array, Array] | None = None
+    """Token ids int64 and logprobs float32, both [n - 1, k]; row i is about position i + 1."""
 
 
 @frozen(eq=False)
 class PrefillResult:
-    """A prompt's cache and, where asked for, its logprobs (first entry None)."""
+    """A prompt's cache and what was asked of it."""
 
     prefix: Prefix
-    logprobs: list[float | None] | None
-    topk: TopK | None
+    scores: PromptScores
 
 
 def prefill(
-    network: Network,
-    prompts: Sequence[Array],
-    wanted: Sequence[tuple[bool, int]],
-    workers: int,
+    network: Network, prompts: Sequence[Array], queries: Sequence[PromptQuery], workers: int
 ) -> list[PrefillResult]:
-    """Run each distinct prompt once; `wanted` says of each job (logprobs?, how many top ones)."""
+    """Run each distinct prompt once, and answer the query of each job."""
     keys = [prompt.tobytes() for prompt in prompts]
-    first = {key: i for i, key in reversed(list(enumerate(keys)))}
-    distinct = sorted(first.values())
-    asked = {
-        i: _union([w for w, key in zip(wanted, keys, strict=True) if key == keys[i]])
-        for i in distinct
-    }
-    batches = [[distinct[j] for j in batch] for batch in plan([len(prompts[i]) for i in distinct])]
-    found: dict[bytes, PrefillResult] = {}
+    sharing: dict[bytes, list[int]] = {}
+    for i, key in enumerate(keys):
+        sharing.setdefault(key, []).append(i)
+    groups = list(sharing.values())
+    batches = [
+        [groups[j] for j in batch] for batch in plan([len(prompts[group[0]]) for group in groups])
+    ]
+    found: dict[int, PrefillResult] = {}
 
     def work(b: int, arena: Arena) -> list[PrefillResult]:
         members = batches[b]
-        return _run(network, [prompts[i] for i in members], [asked[i] for i in members], arena)
+        return _run(
+            network,
+            [prompts[group[0]] for group in members],
+            [[queries[i] for i in group] for group in members],
+            arena,
+        )
 
     def take(b: int, results: list[PrefillResult]) -> None:
-        found.update(zip((keys[i] for i in batches[b]), results, strict=True))
+        found.update(zip((i for group in batches[b] for i in group), results, strict=True))
 
     run_in_order(len(batches), work, take, workers)
-    return [_trim(found[key], *want) for key, want in zip(keys, wanted, strict=True)]
-
-
-def _union(wants: Sequence[tuple[bool, int]]) -> tuple[bool, int]:
-    return any(logprobs for logprobs, _ in wants), max(k for _, k in wants)
-
-
-def _trim(result: PrefillResult, logprobs: bool, k: int) -> PrefillResult:
-    """Leave what one job asked for of what all jobs with its prompt asked for."""
-    topk = None
-    if k > 0 and result.topk is not None:
-        topk = [None if row is None else row[:k] for row in result.topk]
-    return PrefillResult(result.prefix, result.logprobs if logprobs else None, topk)
+    return [found[i] for i in range(len(prompts))]
 
 
 def _run(
-    network: Network, prompts: list[Array], asked: list[tuple[bool, int]], arena: Arena
+    network: Network, prompts: list[Array], queries: list[list[PromptQuery]], arena: Arena
 ) -> list[PrefillResult]:
     config, dtype = network.config, network.base.dtype
     length = max(len(prompt) for prompt in prompts)
@@ -88,36 +116,104 @@ def _run(
     ends = np.array([row * length + len(prompt) - 1 for row, prompt in enumerate(prompts)])
     last = final_norm(network, trace.out[ends], arena)[0].copy()
     results = []
-    for row, (prompt, (logprobs, k)) in enumerate(zip(prompts, asked, strict=True)):
+    for row, (prompt, asked) in enumerate(zip(prompts, queries, strict=True)):
         prefix = Prefix(caches[row][0], caches[row][1], last[row])
-        lists: tuple[list[float | None] | None, TopK | None] = (None, None)
-        if logprobs or k > 0:
-            lists = _prompt_logprobs(network, trace, row, prompt, k, arena)
-        results.append(PrefillResult(prefix, *lists))
+        if all(query.is_empty for query in asked):
+            results += [PrefillResult(prefix, PromptScores()) for _ in asked]
+            continue
+        answers = [_Answer.to(query, prompt) for query in asked]
+        _score(network, trace, row, prompt, answers, arena)
+        results += [PrefillResult(prefix, answer.scores()) for answer in answers]
     return results
 
 
-def _prompt_logprobs(
-    network: Network, trace: Trace, row: int, prompt: Array, k: int, arena: Arena
-) -> tuple[list[float | None], TopK]:
-    """Return the logprob of each prompt token, and the `k` most likely ones in its place."""
+def _score(
+    network: Network, trace: Trace, row: int, prompt: Array, answers: list[_Answer], arena: Arena
+) -> None:
+    """Compute the log-softmax at every position but the last, and fill the answers from it."""
     begin = row * trace.shape[1]
     normed, _ = final_norm(network, trace.out[begin : begin + len(prompt) - 1], arena)
-    chosen: list[float | None] = [None]
-    best: TopK = [None]
-    k = min(k, network.head.width)
+    widest = max(answer.query.topk for answer in answers)
+    k = min(widest, network.head.width)
     for some in chunks(len(normed), network.head.width):
         z = arena.take("prefill.z", (some.stop - some.start, network.head.width), normed.dtype)
         shifted_logits(network, normed[some], z)
-        norm = np.log(np.exp(z).sum(axis=1, keepdims=True))
-        z -= norm
-        targets = prompt[1 + some.start : 1 + some.stop]
-        chosen += z[np.arange(len(z)), targets].tolist()
-        if k > 0:
-            order = np.argsort(-z, axis=1, kind="stable")[:, :k]
-            values = np.take_along_axis(z, order, axis=1)
-            best += [
-                list(zip(ids, lps, strict=True))
-                for ids, lps in zip(order.tolist(), values.tolist(), strict=True)
+        z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
+        best = top_tokens(z, k) if k > 0 else []
+        for answer in answers:
+            answer.take(some, z, best)
+
+
+def top_tokens(logprobs: Array, k: int) -> list[list[tuple[int, float]]]:
+    """Return the k likeliest tokens of each row with their logprobs, the likeliest first."""
+    order = np.argsort(-logprobs, axis=1, kind="stable")[:, :k]
+    values = np.take_along_axis(logprobs, order, axis=1)
+    return [
+        list(zip(ids, row, strict=True))
+        for ids, row in zip(order.tolist(), values.tolist(), strict=True)
+    ]
+
+
+@define(eq=False)
+class _Answer:
+    """The answer to a query while it is gathered, chunk by chunk."""
+
+    query: PromptQuery
+    prompt: Array
+    chosen: list[float | None]
+    best: TopTokens
+    targets: Array | None
+    alternatives: tuple[Array, Array] | None
+
+    @classmethod
+    def to(cls, query: PromptQuery, prompt: Array) -> _Answer:
+        count = len(prompt) - 1
+        shape = (count, query.alternatives)
+        return cls(
+            query,
+            prompt,
+            [None],
+            [None],
+            None if query.targets is None else np.zeros(query.targets.shape, np.float32),
+            (np.zeros(shape, np.int64), np.zeros(shape, np.float32))
+            if query.alternatives > 0
+            else None,
+        )
+
+    def take(self, some: slice, z: Array, best: list[list[tuple[int, float]]]) -> None:
+        """Take what is wanted of the logprobs z of some positions."""
+        query, rows = self.query, np.arange(len(z))
+        if query.logprobs:
+            tokens = self.prompt[1 + some.start : 1 + some.stop]
+            # The head knows no patches of an image.
+            known = tokens < z.shape[1]
+            found = z[rows, np.where(known, tokens, 0)].tolist()
+            self.chosen += [
+                p if is_token else None for p, is_token in zip(found, known, strict=True)
             ]
-    return chosen, best
+        if query.topk > 0:
+            self.best += [row[: query.topk] for row in best]
+        if query.targets is not None and self.targets is not None:
+            wanted = query.targets[some]
+            values = z[rows[:, None], np.maximum(wanted, 0)]
+            self.targets[some] = np.where(wanted >= 0, values, 0.0)
+        if self.alternatives is not None:
+            tokens = draw(z, query.temperature, query.random.random((len(z), query.alternatives)))
+            self.alternatives[0][some] = tokens
+            self.alternatives[1][some] = z[rows[:, None], tokens]
+
+    def scores(self) -> PromptScores:
+        """Return the whole answer."""
+        query = self.query
+        unscored = 0 if query.last_n is None else len(self.prompt) - query.last_n
+        for row in range(unscored):
+            if query.logprobs:
+                self.chosen[row] = None
+            if query.topk > 0:
+                self.best[row] = None
+        return PromptScores(
+            self.chosen if query.logprobs else None,
+            self.best if query.topk > 0 else None,
+            self.targets,
+            self.alternatives,
+        )

@@ -22,7 +22,13 @@ from tinkex.local.engine.examples import check_tokens
 from tinkex.local.engine.network import Network, bind
 from tinkex.local.engine.pauses import pause
 from tinkex.local.engine.pool import blas_threads, default_workers, run_in_order
-from tinkex.local.engine.prefill import PrefillResult, prefill
+from tinkex.local.engine.prefill import (
+    PrefillResult,
+    PromptQuery,
+    PromptScores,
+    prefill,
+    top_tokens,
+)
 from tinkex.local.engine.stops import Decode, StopFinder
 
 OnToken = Callable[[int, int, float], None]
@@ -33,6 +39,10 @@ CACHE_BYTES = 1 << 30
 # batches side by side are no faster than one.
 MIN_ROWS = 64
 _NETWORKS_KEPT = 4
+# Beyond every index of a sample, which is the second word of the other streams' seeds.
+_ALTERNATIVES = 2**32
+# Beyond every index of a sample, which is the second word of the other streams' seeds.
+_ALTERNATIVES = 2**32
 
 
 @frozen(eq=False)
@@ -41,8 +51,9 @@ class SampleJob:
 
     `stop_tokens` None stands for the model's end-of-sequence tokens, () for none at all. A
     sequence ends after the stop token or after the token that completes a stop string; both stay
-    in `tokens`. `max_tokens` None goes on to the context limit. `on_token(sample, token,
-    logprob)` is called as tokens come, one call at a time, from a worker's thread. When
+    in `tokens`. `max_tokens` None goes on to the context limit. `topk_sample_logprobs` asks for that many
+    likeliest tokens at each sampled position; what may be asked about the prompt is said at
+    `PromptQuery`. `on_token(sample, token, logprob)` is called as tokens come, one call at a time, from a worker's thread. When
     `cancelled()` turns true the job's sequences end where they stand, as by length.
     """
 
@@ -58,6 +69,10 @@ class SampleJob:
     stop_strings: tuple[str, ...] = ()
     prompt_logprobs: bool = False
     topk_prompt_logprobs: int = 0
+    topk_sample_logprobs: int = 0
+    prompt_logprobs_last_n: int | None = None
+    target_prompt_logprobs: Array | None = None
+    prompt_alt_tokens_k: int = 0
     on_token: OnToken | None = None
     cancelled: Callable[[], bool] | None = None
 
@@ -70,15 +85,16 @@ class SampledTokens:
     logprobs: list[float]
     stop_reason: str
     """stop or length."""
+    topk: list[list[tuple[int, float]]] | None = None
+    """The likeliest tokens at each position, if they were asked for."""
 
 
-@frozen
+@frozen(eq=False)
 class SampleResult:
-    """The answer to a job; the prompt lists have one entry per prompt token, the first None."""
+    """The answer to a job."""
 
     sequences: list[SampledTokens]
-    prompt_logprobs: list[float | None] | None = None
-    topk_prompt_logprobs: list[list[tuple[int, float]] | None] | None = None
+    prompt: PromptScores = field(factory=PromptScores)
 
 
 OnResult = Callable[[int, SampleResult], None]
@@ -97,20 +113,28 @@ class _Row:
     random: np.random.Generator
     tokens: list[int] = field(factory=list)
     logprobs: list[float] = field(factory=list)
+    topk: list[list[tuple[int, float]]] = field(factory=list)
     reason: str | None = None
     # Called once, when the sequence has ended.
     ended: Callable[[], None] | None = None
 
-    def accept(self, token: int, logprob: float) -> None:
+    def accept(self, token: int, logprob: float, best: list[tuple[int, float]] | None) -> None:
         """Append a token and see whether the sequence ends with it."""
         self.tokens.append(token)
         self.logprobs.append(logprob)
+        if best is not None:
+            self.topk.append(best)
         if self.job.on_token is not None:
             self.job.on_token(self.index, token, logprob)
         if token in self.stops or (self.finder is not None and self.finder.feed(token)):
             self.reason = "stop"
         elif len(self.tokens) >= self.limit:
             self.reason = "length"
+
+    def sampled(self) -> SampledTokens:
+        """Return the sequence."""
+        topk = self.topk if self.job.topk_sample_logprobs > 0 else None
+        return SampledTokens(self.tokens, self.logprobs, self.reason or "length", topk)
 
 
 class Sampler:
@@ -158,14 +182,39 @@ class Sampler:
             raise EngineError(f"top_k is {job.top_k}, expected -1 (no limit) or more")
         if not 0 < job.top_p <= 1:
             raise EngineError(f"top_p is {job.top_p}, expected 0 < top_p <= 1")
-        if job.topk_prompt_logprobs < 0:
-            raise EngineError(
-                f"topk_prompt_logprobs is {job.topk_prompt_logprobs}, expected at least 0"
-            )
+        for name in ("topk_prompt_logprobs", "topk_sample_logprobs", "prompt_alt_tokens_k"):
+            if getattr(job, name) < 0:
+                raise EngineError(f"{name} is {getattr(job, name)}, expected at least 0")
+        self._check_prompt_query(job)
         if any(not stop for stop in job.stop_strings):
             raise EngineError("stop has an empty string")
         if job.stop_strings and self._decode is None:
             raise EngineError("stop strings need a tokenizer; this model has none")
+
+    def _check_prompt_query(self, job: SampleJob) -> None:
+        count = len(job.prompt) - 1
+        last_n = job.prompt_logprobs_last_n
+        if last_n is not None and not job.prompt_logprobs:
+            raise EngineError("prompt_logprobs_last_n needs prompt_logprobs")
+        if last_n is not None and not 1 <= last_n <= count:
+            raise EngineError(
+                f"prompt_logprobs_last_n is {last_n}, expected 1 to {count} (prompt length - 1)"
+            )
+        targets = job.target_prompt_logprobs
+        if targets is None:
+            return
+        if targets.ndim != 2 or targets.shape[0] != count:
+            raise EngineError(
+                f"target_prompt_logprobs has shape {targets.shape}, expected ({count}, K)"
+            )
+        vocab = self.base.config.vocab_size
+        outside = (targets < -1) | (targets >= vocab)
+        if outside.any():
+            i, j = (int(at) for at in np.argwhere(outside)[0])
+            raise EngineError(
+                f"target_prompt_logprobs[{i}, {j}] is {int(targets[i, j])}, outside the vocabulary "
+                f"of {vocab} tokens (-1 asks for nothing)"
+            )
 
     def sample(self, jobs: Sequence[SampleJob], done: OnResult | None = None) -> list[SampleResult]:
         """Run all jobs together; results come in the order of the jobs.
@@ -208,17 +257,16 @@ class Sampler:
     def _sample_group(self, network: Network, jobs: list[SampleJob], take: OnResult) -> None:
         """Run jobs of one adapter."""
         prompts = [np.asarray(job.prompt, np.int64) for job in jobs]
-        wanted = [(job.prompt_logprobs, job.topk_prompt_logprobs) for job in jobs]
-        prefilled = prefill(network, prompts, wanted, self._workers)
-        rows = [self._rows(job, found) for job, found in zip(jobs, prefilled, strict=True)]
+        seeds = [secrets.randbits(63) if job.seed is None else job.seed % 2**63 for job in jobs]
+        queries = [_query(job, seed) for job, seed in zip(jobs, seeds, strict=True)]
+        prefilled = prefill(network, prompts, queries, self._workers)
+        rows = [
+            self._rows(job, found, seed)
+            for job, found, seed in zip(jobs, prefilled, seeds, strict=True)
+        ]
 
         def result(i: int) -> SampleResult:
-            found = prefilled[i]
-            return SampleResult(
-                [SampledTokens(r.tokens, r.logprobs, r.reason or "length") for r in rows[i]],
-                found.logprobs,
-                found.topk,
-            )
+            return SampleResult([row.sampled() for row in rows[i]], prefilled[i].scores)
 
         for i, own in enumerate(rows):
             _watch(own, partial(_hand_over, take, result, i))
@@ -245,12 +293,11 @@ class Sampler:
         per_token = 2 * config.num_layers * config.kv_width * self.base.dtype.itemsize
         return max(1, min(MAX_ROWS, CACHE_BYTES // (per_token * longest)))
 
-    def _rows(self, job: SampleJob, found: PrefillResult) -> list[_Row]:
+    def _rows(self, job: SampleJob, found: PrefillResult, seed: int) -> list[_Row]:
         config = self.base.config
         room = config.max_context - found.prefix.length
         limit = room if job.max_tokens is None else min(room, job.max_tokens)
         stops = config.eos_token_ids if job.stop_tokens is None else job.stop_tokens
-        seed = secrets.randbits(63) if job.seed is None else job.seed % 2**63
         return [
             _Row(
                 job=job,
@@ -303,15 +350,19 @@ class Sampler:
         uniforms = np.array([row.random.random() if row.reason is None else 0.0 for row in rows])
         tokens = choose(logits, choices, uniforms)
         picked = logits[np.arange(len(rows)), tokens]
+        best = _best(logits, max(row.job.topk_sample_logprobs for row in rows))
         logprobs = picked - np.log(np.exp(logits, out=logits).sum(axis=1))
         with self._callback_lock:
-            for row, token, logprob in zip(rows, tokens.tolist(), logprobs.tolist(), strict=True):
+            for row, token, logprob, likeliest in zip(
+                rows, tokens.tolist(), logprobs.tolist(), best, strict=True
+            ):
                 if row.reason is not None:
                     continue
                 if row.job.cancelled is not None and row.job.cancelled():
                     row.reason = "length"
                 else:
-                    row.accept(token, logprob)
+                    k = row.job.topk_sample_logprobs
+                    row.accept(token, logprob, likeliest[:k] if k > 0 else None)
         return tokens
 
 
@@ -334,6 +385,26 @@ def _watch(rows: list[_Row], done: Callable[[], None]) -> None:
 
 def _hand_over(take: OnResult, result: Callable[[int], SampleResult], i: int) -> None:
     take(i, result(i))
+
+
+def _query(job: SampleJob, seed: int) -> PromptQuery:
+    return PromptQuery(
+        logprobs=job.prompt_logprobs,
+        topk=job.topk_prompt_logprobs,
+        last_n=job.prompt_logprobs_last_n,
+        targets=job.target_prompt_logprobs,
+        alternatives=job.prompt_alt_tokens_k,
+        temperature=job.temperature,
+        # A stream of its own, so that asking for alternatives changes no sample.
+        random=np.random.default_rng([seed, _ALTERNATIVES]),
+    )
+
+
+def _best(logits: Array, k: int) -> list[list[tuple[int, float]]]:
+    """Return the k likeliest tokens of each row of logits with their logprobs."""
+    if k < 1:
+        return [[] for _ in logits]
+    return top_tokens(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)), k)
 
 
 def _choices(rows: list[_Row], vocab: int) -> Choices:

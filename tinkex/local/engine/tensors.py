@@ -106,10 +106,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write a safetensors file durably."""
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    write_durably(path, encode_safetensors(contiguous, metadata={"format": "pt"}))
+    write_durably(
+        path, encode_safetensors(contiguous, metadata={"format": "pt", **(metadata or {})})
+    )
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

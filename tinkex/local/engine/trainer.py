@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,20 @@ from tinkex.local.engine.lora import LoraSpec, ParameterLayout
 from tinkex.local.engine.losses import Loss, TokenLoss, loss_metrics
 from tinkex.local.engine.model import backward, forward
 from tinkex.local.engine.network import Network, bind, refresh
-from tinkex.local.engine.optimizer import AdamSpec, AdamW
+from tinkex.local.engine.optimizer import AdamSpec, AdamW, Dimuon, DimuonSpec
 from tinkex.local.engine.pool import default_workers, plan, run_in_order, single_threaded_blas
 from tinkex.local.engine.tensors import TensorFile, write_tensors
 
 OPTIMIZER_FILE = "optimizer.safetensors"
+OPTIMIZERS = (AdamW.name, Dimuon.name)
+
+
+def saved_optimizer(folder: Path) -> str | None:
+    """Return the name of the optimizer whose state a checkpoint holds, or None if it holds none."""
+    if not (folder / OPTIMIZER_FILE).exists():
+        return None
+    # Checkpoints from before there was a choice do not name it.
+    return TensorFile(folder / OPTIMIZER_FILE).metadata.get("optimizer", AdamW.name)
 
 
 @frozen(eq=False)
@@ -50,7 +59,7 @@ class _Piece:
 class Trainer:
     """Trains one adapter on a base model; used by one thread at a time.
 
-    `workers` threads share a call (default: the cores, at most four); the outcome does not
+    `optimizer` is adamw or dimuon. `workers` threads share a call (default: the cores, at most four); the outcome does not
     depend on their number. `merge` and `recompute` choose how adapters are applied and whether
     activations are computed twice to save memory; by default both follow the model's size.
 
@@ -71,6 +80,7 @@ class Trainer:
         base: Base,
         lora: LoraSpec,
         *,
+        optimizer: str = AdamW.name,
         workers: int | None = None,
         merge: bool | None = None,
         recompute: bool | None = None,
@@ -83,10 +93,20 @@ class Trainer:
         self._recompute = large if recompute is None else recompute
         self._layout = ParameterLayout(base.config, lora)
         self._flat = self._layout.initial(base)
-        self._optimizer = AdamW(self._layout.size, base.dtype)
+        self._optimizer = self._new_optimizer(optimizer)
         self._accumulated: Array | None = None
         self._network: Network | None = None
         self._stale = False
+
+    def _new_optimizer(self, name: str) -> AdamW | Dimuon:
+        if name == Dimuon.name:
+            return Dimuon(self._layout, self.base.dtype)
+        return AdamW(self._layout.size, self.base.dtype)
+
+    @property
+    def optimizer(self) -> str:
+        """Name of the optimizer."""
+        return self._optimizer.name
 
     @property
     def step(self) -> int:
@@ -123,19 +143,38 @@ class Trainer:
                 self._accumulated += gradient
         return output
 
-    def optim_step(self, adam: AdamSpec) -> dict[str, float]:
-        """Clip and apply the accumulated gradient with AdamW, and clear it.
+    def optim_step(self, spec: AdamSpec | DimuonSpec) -> dict[str, float]:
+        """Clip and apply the accumulated gradient, and clear it.
 
         With nothing accumulated the gradient is zero, as in PyTorch: moments decay and, where
         they are not zero, weights move.
+
+        Raises:
+            EngineError: for settings of another optimizer than the trainer's; nothing has changed
+                then.
+
         """
+        apply = self._step_function(spec)
         gradient = self._accumulated
         if gradient is None:
             gradient = np.zeros(self._layout.size, self.base.dtype)
         self._accumulated = None
-        norm = self._optimizer.step(self._flat, gradient, adam)
+        norm = apply(self._flat, gradient)
         self._stale = True
-        return {"unclipped_grad_l2:mean": norm, "learning_rate:mean": adam.learning_rate}
+        return {"unclipped_grad_l2:mean": norm, "learning_rate:mean": spec.learning_rate}
+
+    def _step_function(self, spec: AdamSpec | DimuonSpec) -> Callable[[Array, Array], float]:
+        optimizer = self._optimizer
+        if isinstance(optimizer, AdamW) and isinstance(spec, AdamSpec):
+            return lambda parameters, gradient: optimizer.step(parameters, gradient, spec)
+        if isinstance(optimizer, Dimuon) and isinstance(spec, DimuonSpec):
+            return lambda parameters, gradient: optimizer.step(parameters, gradient, spec)
+        wanted = (
+            "adam_params" if isinstance(optimizer, AdamW) else "optimizer_params of type 'dimuon'"
+        )
+        raise EngineError(
+            f"this model was created with the optimizer {optimizer.name}: send {wanted}"
+        )
 
     def snapshot(self) -> Adapter:
         """Return the current weights; later steps do not change it."""
@@ -146,11 +185,11 @@ class Trainer:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if optimizer:
-            state = self._optimizer
-            tensors = named_tensors(self._layout, state.m, prefix="m.")
-            tensors |= named_tensors(self._layout, state.v, prefix="v.")
-            tensors["t"] = np.array([state.t], np.int64)
-            write_tensors(folder / OPTIMIZER_FILE, tensors)
+            tensors = {"t": np.array([self._optimizer.t], np.int64)}
+            for name, vector in self._optimizer.state.items():
+                tensors |= named_tensors(self._layout, vector, prefix=f"{name}.")
+            metadata = {"optimizer": self._optimizer.name}
+            write_tensors(folder / OPTIMIZER_FILE, tensors, metadata)
         self.snapshot().save(folder)
 
     def load(self, folder: Path | str, optimizer: bool) -> None:
@@ -167,13 +206,18 @@ class Trainer:
         folder = Path(folder)
         check_same(read_spec(folder), self.lora, folder)
         adapter = Adapter.load(folder, self.base)
-        state = AdamW(self._layout.size, self.base.dtype)
+        state = self._new_optimizer(self.optimizer)
         if optimizer:
-            if not (folder / OPTIMIZER_FILE).exists():
-                raise EngineError(f"cannot load {folder.name}: it holds no optimizer state")
+            saved = saved_optimizer(folder)
+            if saved != state.name:
+                holds = "no optimizer state" if saved is None else f"the state of {saved}"
+                raise EngineError(
+                    f"cannot load {folder.name}: it holds {holds}, and this model's optimizer is "
+                    f"{state.name}"
+                )
             file = TensorFile(folder / OPTIMIZER_FILE)
-            read_named(self._layout, state.m, file, prefix="m.")
-            read_named(self._layout, state.v, file, prefix="v.")
+            for name, vector in state.state.items():
+                read_named(self._layout, vector, file, prefix=f"{name}.")
             state.t = int(file["t"][0])
         self._flat[...] = adapter.flat
         self._optimizer = state

@@ -16,7 +16,7 @@ from tinkex_generated.models import (
 )
 
 from tinkex.local.call import Call, light
-from tinkex.local.engine import EngineError, LoraSpec, Trainer
+from tinkex.local.engine import OPTIMIZERS, EngineError, LoraSpec, Trainer, saved_optimizer
 from tinkex.local.engine_thread import Job
 from tinkex.local.live import LiveModel
 from tinkex.local.problem import Problem, misfit
@@ -33,7 +33,7 @@ def create_model(site: Site, call: Call) -> UntypedAPIFuture:
     site.active_session(body.session_id)
     site.bases.check(body.base_model)
     lora = _lora(body.lora_config)
-    _check_optimizer(body.optimizer_config)
+    optimizer = _optimizer(body.optimizer_config) or OPTIMIZERS[0]
 
     def make() -> UntypedAPIFuture:
         return begin(
@@ -42,6 +42,7 @@ def create_model(site: Site, call: Call) -> UntypedAPIFuture:
             model_seq_id=body.model_seq_id,
             base_model=body.base_model,
             lora=lora,
+            optimizer=optimizer,
             user_metadata=body.user_metadata,
             prepare=lambda model: CreateModelResponse(model_id=model.model_id),
             operation=call.operation_id,
@@ -55,7 +56,7 @@ def create_from_weights(site: Site, call: Call) -> UntypedAPIFuture:
     """Start a model from a checkpoint: `load_weights` with `session_id` and `model_seq_id`."""
     body = call.body
     site.active_session(body.session_id)
-    _check_optimizer(body.optimizer_config)
+    wanted = _optimizer(body.optimizer_config)
 
     def make() -> UntypedAPIFuture:
         record, run = site.weights_at(body.path)
@@ -64,6 +65,13 @@ def create_from_weights(site: Site, call: Call) -> UntypedAPIFuture:
                 400, f"{body.path} was trained from {run.base_model!r}, not {body.base_model!r}"
             )
         folder = site.checkpoints.folder(record)
+        saved = saved_optimizer(folder)
+        if body.optimizer and wanted not in (None, saved):
+            raise Problem(
+                400,
+                f"{body.path} holds the state of {saved}, not {wanted}: load it without the optimizer,"
+                " or leave optimizer_config out",
+            )
         site.audit.add("checkpoint", "read", tinker_path=body.path, purpose="training")
 
         def prepare(model: LiveModel) -> LoadWeightsResponse:
@@ -81,6 +89,7 @@ def create_from_weights(site: Site, call: Call) -> UntypedAPIFuture:
                 train_mlp=run.train_mlp,
                 train_unembed=run.train_unembed,
             ),
+            optimizer=wanted or saved or OPTIMIZERS[0],
             user_metadata=body.user_metadata,
             prepare=prepare,
             operation=call.operation_id,
@@ -97,6 +106,7 @@ def begin(
     model_seq_id: int,
     base_model: str,
     lora: LoraSpec,
+    optimizer: str,
     user_metadata: dict[str, str] | None,
     prepare: Callable[[LiveModel], Any],
     operation: str,
@@ -119,11 +129,11 @@ def begin(
     except sqlite3.IntegrityError as error:
         raise Problem(409, f"training run {model_id!r} already exists") from error
     turns = Turns(lambda job: site.engine.put(model_id, job))
-    model = LiveModel(model_id, session_id, base_model, lora, turns)
+    model = LiveModel(model_id, session_id, base_model, lora, turns, optimizer)
 
     def run() -> Any:
         try:
-            model.trainer = Trainer(site.bases.get(base_model).base, lora)
+            model.trainer = Trainer(site.bases.get(base_model).base, lora, optimizer=optimizer)
             return prepare(model)
         except Exception as error:
             model.trainer = None
@@ -156,7 +166,7 @@ def get_info(site: Site, call: Call) -> GetInfoResponse:
         is_lora=True,
         lora_rank=model.lora.rank,
         model_name=model.base_model,
-        optimizer_config=OptimizerConfig(type_="adamw"),
+        optimizer_config=OptimizerConfig(type_=model.optimizer),
     )
 
 
@@ -193,9 +203,21 @@ def _lora(config: Any) -> LoraSpec:
     return LoraSpec(rank=config.rank, seed=config.seed, **flags)
 
 
-def _check_optimizer(config: Any) -> None:
-    if config is not None and config.type_ != "adamw":
-        raise Problem(400, f"optimizer {config.type_!r} is not available here: only 'adamw' is")
+def _optimizer(config: Any) -> str | None:
+    """Return the name of the optimizer that is asked for, or None."""
+    if config is None:
+        return None
+    if config.type_ not in OPTIMIZERS:
+        raise Problem(
+            400,
+            f"optimizer {config.type_!r} is not available here: there are {', '.join(OPTIMIZERS)}",
+        )
+    if config.version not in (None, 1):
+        raise Problem(
+            400, f"version {config.version} of {config.type_} is not available here: 1 is"
+        )
+    name: str = config.type_
+    return name
 
 
 HANDLERS = {"create_model": create_model, "get_info": get_info, "unload_model": unload_model}

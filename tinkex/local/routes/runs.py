@@ -18,6 +18,7 @@ from tinkex_generated.models import (
 from tinkex.local.call import Call
 from tinkex.local.checkpoints import CheckpointRecord
 from tinkex.local.paths import Kind
+from tinkex.local.run_status import status_of
 from tinkex.local.runs import RunRecord
 from tinkex.local.site import Site
 
@@ -119,6 +120,7 @@ def send_file(
 def _run(site: Site, run: RunRecord) -> TrainingRun:
     newest = site.checkpoints.newest(run.run_id, "weights")
     sampler = site.checkpoints.newest(run.run_id, "sampler_weights")
+    found = status_of(site, run)
     return TrainingRun(
         training_run_id=run.run_id,
         base_model=run.base_model,
@@ -129,6 +131,8 @@ def _run(site: Site, run: RunRecord) -> TrainingRun:
         last_checkpoint=None if newest is None else _checkpoint(newest),
         last_sampler_checkpoint=None if sampler is None else _checkpoint(sampler),
         user_metadata=run.user_metadata,
+        display_name=found.display_name,
+        status=found.status,
     )
 
 

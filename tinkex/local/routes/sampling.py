@@ -1,33 +1,40 @@
 """Sampling: promised samples and token streams."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import orjson
-from attrs import frozen
+from attrs import evolve, frozen
 from starlette.responses import StreamingResponse
 from tinkex_generated.models import (
+    PromptAltTokens,
     SampledSequence,
     SampleResponse,
     SampleStreamChunk,
+    TensorData,
+    TensorDtype,
     UntypedAPIFuture,
 )
 
 from tinkex.local.call import Call
-from tinkex.local.engine import SampleJob, SampleResult
+from tinkex.local.engine import SampledTokens, SampleJob, SampleResult
 from tinkex.local.engine_thread import NO_LIMIT, SampleTicket
 from tinkex.local.futures import Promise
 from tinkex.local.live import LiveSampler
 from tinkex.local.problem import Problem, misfit
 from tinkex.local.site import Site
 from tinkex.local.streaming import TokenFeed
-from tinkex.local.tensors import prompt_tokens
+from tinkex.local.tensors import integers, is_text, prompt_tokens, tensor
+
+Array = np.ndarray[Any, Any]
 
 MOST_SAMPLES = 1024
-_BINARY_ONLY = ("topk_sample_logprobs", "prompt_alt_tokens_k", "target_prompt_logprobs")
+# (token, logprob) pairs in one response, which is held in memory.
+MOST_PAIRS = 2**23
 
 
 @frozen(eq=False)
@@ -49,16 +56,21 @@ class Source:
 async def asample(site: Site, call: Call) -> UntypedAPIFuture:
     """Queue a sample."""
     body = call.body
-    make_job = read_job(body)
     source = await find_source(site, body)
+    make_job = await _prepared(site, source, body)
 
     def make() -> UntypedAPIFuture:
         promise = site.promises.open(source.session_id, call.operation_id, source.name)
         sampler = source.sampler
         if sampler is not None:
             promise.on_done = partial(sampler.completed, body.seq_id)
-        site.put_sample(source.base_model, ticket_for(source, body, promise, make_job))
         ids = [f"{promise.request_id}:{index}" for index in range(body.num_samples)]
+        ticket = ticket_for(source, body, promise, make_job)
+        if body.record_stability_info and source.session_id is not None:
+            (read,) = make_job.args
+            record = partial(site.recordings.add, source.session_id, ids, read)
+            ticket.finish = partial(_recorded, record, ticket.finish)
+        site.put_sample(source.base_model, ticket)
         return UntypedAPIFuture(request_id=promise.request_id, sample_sequence_ids=ids)
 
     if source.sampler is None:
@@ -70,8 +82,8 @@ async def stream_sample(site: Site, call: Call) -> StreamingResponse:
     """Sample and send every token as a server-sent event while the next ones are computed."""
     body = call.body
     feed = TokenFeed(asyncio.get_running_loop())
-    make_job = partial(read_job(body), on_token=feed.token)
     source = await find_source(site, body)
+    make_job = partial(await _prepared(site, source, body), on_token=feed.token)
     promise = site.promises.open(source.session_id, call.operation_id, source.name, kept=False)
     promise.on_done = feed.done
     ticket = ticket_for(source, body, promise, make_job)
@@ -131,26 +143,40 @@ def ticket_for(
         make=lambda adapter: make_job(
             adapter=adapter, cancelled=lambda: ticket.cancelled or promise.done
         ),
-        finish=sample_answer,
+        finish=partial(sample_answer, body.target_prompt_logprobs),
         longest=NO_LIMIT if max_tokens is None else max_tokens,
     )
     return ticket
 
 
-def read_job(body: Any) -> Callable[..., SampleJob]:
-    """Return a maker of the engine's job, which still lacks the adapter."""
-    for name in _BINARY_ONLY:
-        if getattr(body, name):
-            raise Problem(400, f"{name} is not available on the local server")
-    if body.prompt_logprobs_last_n is not None:
-        raise Problem(400, "prompt_logprobs_last_n is not available on the local server")
+def _recorded(
+    record: Callable[[Sequence[SampledTokens]], None],
+    finish: Callable[[SampleResult], Any],
+    result: SampleResult,
+) -> Any:
+    """Record the sampled sequences, and return what `finish` makes of them."""
+    record(result.sequences)
+    return finish(result)
+
+
+async def _prepared(site: Site, source: Source, body: Any) -> "partial[SampleJob]":
+    """Read a request where it is; images are decoded by a worker thread."""
+    read = partial(read_job, site, source, body)
+    return read() if all(map(is_text, body.prompt.chunks)) else await site.pool.run(read)
+
+
+def read_job(site: Site, source: Source, body: Any) -> "partial[SampleJob]":
+    """Return a maker of the engine's job, which has the prompt and still lacks the adapter."""
     if body.num_samples > MOST_SAMPLES:
         raise misfit(("body", "num_samples"), f"must be at most {MOST_SAMPLES}")
     params = body.sampling_params
+    look = partial(site.image_tokens, source.base_model)
+    prompt = prompt_tokens(body.prompt, ("body", "prompt"), look)
+    check_pairs(body, len(prompt), site.bases.max_context(source.base_model))
     stop_tokens, stop_strings = read_stop(params.stop)
     return partial(
         SampleJob,
-        prompt_tokens(body.prompt, ("body", "prompt")),
+        prompt,
         num_samples=body.num_samples,
         max_tokens=params.max_tokens,
         temperature=params.temperature,
@@ -161,7 +187,40 @@ def read_job(body: Any) -> Callable[..., SampleJob]:
         stop_strings=stop_strings,
         prompt_logprobs=bool(body.prompt_logprobs),
         topk_prompt_logprobs=body.topk_prompt_logprobs,
+        topk_sample_logprobs=body.topk_sample_logprobs,
+        prompt_logprobs_last_n=body.prompt_logprobs_last_n,
+        target_prompt_logprobs=read_targets(body.target_prompt_logprobs),
+        prompt_alt_tokens_k=body.prompt_alt_tokens_k,
     )
+
+
+def check_pairs(body: Any, prompt_length: int, max_context: int) -> None:
+    """Refuse a request whose response would hold too many pairs of token and logprob."""
+    longest = min(body.sampling_params.max_tokens or max_context, max_context)
+    for name, positions in (
+        ("topk_sample_logprobs", body.num_samples * longest),
+        ("prompt_alt_tokens_k", prompt_length),
+    ):
+        if getattr(body, name) * positions > MOST_PAIRS:
+            raise misfit(
+                ("body", name),
+                f"is {getattr(body, name)} for {positions} positions; at most {MOST_PAIRS} pairs fit"
+                " into a response: ask for fewer, or for shorter samples",
+            )
+
+
+def read_targets(data: Any) -> Any:
+    """Return the tokens whose logprobs are wanted, [n - 1, K] with -1 for none, or None."""
+    if data is None:
+        return None
+    loc = ("body", "target_prompt_logprobs")
+    if data.dtype != "int64":
+        raise misfit((*loc, "dtype"), f"is {data.dtype!r}, expected 'int64'")
+    if data.sparse_crow_indices is None:
+        return tensor(data, loc)
+    # Cells that are not listed ask for nothing, which is -1: the dense form has 0 in them.
+    listed = integers(data.data, (*loc, "data"))
+    return tensor(evolve(data, data=listed + 1), loc) - 1
 
 
 def read_stop(stop: Any) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
@@ -179,19 +238,51 @@ def read_stop(stop: Any) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
     return tuple(stop), ()
 
 
-def sample_answer(result: SampleResult) -> SampleResponse:
-    """Return the wire's form of what the engine sampled."""
+def sample_answer(asked: Any, result: SampleResult) -> SampleResponse:
+    """Return the wire's form of what the engine sampled; `asked` is `target_prompt_logprobs`."""
+    prompt = result.prompt
     return SampleResponse(
         sequences=[
             SampledSequence(
                 tokens=sequence.tokens,
                 logprobs=sequence.logprobs,
                 stop_reason="stop" if sequence.stop_reason == "stop" else "length",
+                topk_logprobs=cast("Any", sequence.topk),
             )
             for sequence in result.sequences
         ],
-        prompt_logprobs=result.prompt_logprobs,
-        topk_prompt_logprobs=result.topk_prompt_logprobs,
+        prompt_logprobs=prompt.logprobs,
+        topk_prompt_logprobs=prompt.topk,
+        target_prompt_logprobs=None
+        if prompt.targets is None
+        else _in_layout_of(asked, prompt.targets),
+        prompt_alt_tokens=None
+        if prompt.alternatives is None
+        else PromptAltTokens(
+            tokens=_tensor_data(prompt.alternatives[0], "int64"),
+            logprobs=_tensor_data(prompt.alternatives[1], "float32"),
+        ),
+    )
+
+
+def _in_layout_of(asked: Any, values: Array) -> TensorData:
+    """Return logprobs as the request has its tokens: dense, or the listed cells of a sparse matrix."""
+    whole = _tensor_data(values, "float32")
+    if asked.sparse_crow_indices is None:
+        return whole
+    columns = np.asarray(asked.sparse_col_indices, np.int64)
+    rows = np.repeat(np.arange(len(values)), np.diff(asked.sparse_crow_indices))
+    return evolve(
+        whole,
+        data=cast("list[float]", values[rows, columns]),
+        sparse_crow_indices=asked.sparse_crow_indices,
+        sparse_col_indices=asked.sparse_col_indices,
+    )
+
+
+def _tensor_data(values: Array, dtype: TensorDtype) -> TensorData:
+    return TensorData(
+        data=cast("list[float]", values.reshape(-1)), dtype=dtype, shape=list(values.shape)
     )
 
 

@@ -45,9 +45,13 @@ def get_server_capabilities(site: Site, call: Call) -> GetServerCapabilitiesResp
 
 @light
 def client_config(site: Site, call: Call) -> dict[str, Any]:
-    """Answer that no setting differs from its default."""
+    """Return the settings that differ from their defaults.
+
+    Chunks of a batch are sent one after the other: of parallel ones the official client sends the
+    first chunk last, and waits indefinitely for its turn if another one was refused.
+    """
     del site, call
-    return {}
+    return {"parallel_fwdbwd_chunks": False}
 
 
 @light

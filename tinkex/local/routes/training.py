@@ -1,11 +1,13 @@
 """Forward and backward passes and optimizer steps."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from attrs import evolve
 from tinkex_generated.models import (
     AdamParams,
+    DimuonParams,
     ForwardBackwardOutput,
     ForwardRequest,
     OptimStepResponse,
@@ -13,11 +15,14 @@ from tinkex_generated.models import (
     UntypedAPIFuture,
 )
 
+from tinkex.local import provenance
 from tinkex.local.call import Call
-from tinkex.local.engine import LOSSES, AdamSpec, Example, LossOutput, Trainer
+from tinkex.local.engine import LOSSES, AdamSpec, DimuonSpec, Example, LossOutput, Trainer
 from tinkex.local.engine_thread import Job
+from tinkex.local.live import LiveModel
 from tinkex.local.loss_pass import CUSTOM, LossPass
 from tinkex.local.problem import Problem
+from tinkex.local.provenance import check_spans, recorded_inputs
 from tinkex.local.site import Site
 from tinkex.local.tensors import prompt_tokens, tensor
 
@@ -52,9 +57,8 @@ def submit(
 
 def forward(site: Site, call: Call) -> UntypedAPIFuture:
     """Compute the loss and the logprobs of the targets."""
-    examples, loss_fn, config = read_examples(call.body.forward_input, "forward_input")
     model = site.models.get(call.body.model_id)
-    one_pass = LossPass(site, model, examples, loss_fn, config)
+    one_pass = _read_pass(site, model, call.body.forward_input, "forward_input")
     return submit(site, call, lambda trainer: loss_answer(one_pass.forward(trainer)))
 
 
@@ -65,19 +69,15 @@ def forward_backward(site: Site, call: Call) -> UntypedAPIFuture:
     """
     if isinstance(call.body, ForwardRequest):
         return forward(site, evolve(call, operation_id="forward"))
-    examples, loss_fn, config = read_examples(
-        call.body.forward_backward_input, "forward_backward_input"
-    )
     model = site.models.get(call.body.model_id)
-    one_pass = LossPass(site, model, examples, loss_fn, config)
+    one_pass = _read_pass(site, model, call.body.forward_backward_input, "forward_backward_input")
     return submit(site, call, lambda trainer: loss_answer(one_pass.forward_backward(trainer)))
 
 
 def optim_step(site: Site, call: Call) -> UntypedAPIFuture:
-    """Apply the accumulated gradient with AdamW."""
-    if call.body.optimizer_params is not None:
-        raise Problem(400, "the dimuon optimizer is not available here: send adam_params")
-    spec = _adam(call.body.adam_params or AdamParams())
+    """Apply the accumulated gradient with the model's optimizer."""
+    model = site.models.get(call.body.model_id)
+    spec = _step_settings(call.body, model.optimizer)
 
     def work(trainer: Trainer) -> OptimStepResponse:
         metrics = trainer.optim_step(spec)
@@ -87,15 +87,14 @@ def optim_step(site: Site, call: Call) -> UntypedAPIFuture:
     return submit(site, call, work)
 
 
-def read_examples(
-    source: Any, key: str
-) -> tuple[list[Example], str, dict[str, float | str] | None]:
+def _read_pass(site: Site, model: LiveModel, source: Any, key: str) -> LossPass:
     """Return the examples, the loss and its settings of a forward or forward_backward request."""
     available = (*LOSSES, CUSTOM)
     if source.loss_fn not in available:
         raise Problem(
             400, f"loss {source.loss_fn!r} is not available here: there are {', '.join(available)}"
         )
+    look = partial(site.image_tokens, model.base_model)
     examples = []
     for index, datum in enumerate(source.data):
         loc = ("body", key, "data", index)
@@ -103,8 +102,12 @@ def read_examples(
             name: tensor(value, (*loc, "loss_fn_inputs", name))
             for name, value in datum.loss_fn_inputs.items()
         }
-        examples.append(Example(prompt_tokens(datum.model_input, (*loc, "model_input")), inputs))
-    return examples, source.loss_fn, source.loss_fn_config
+        tokens = prompt_tokens(datum.model_input, (*loc, "model_input"), look)
+        check_spans(datum, tokens, inputs, loc)
+        if source.loss_fn == provenance.LOSS:
+            inputs = recorded_inputs(site.recordings, model.session_id, datum, tokens, inputs, loc)
+        examples.append(Example(tokens, inputs))
+    return LossPass(site, model, examples, source.loss_fn, source.loss_fn_config)
 
 
 def loss_answer(output: LossOutput) -> ForwardBackwardOutput:
@@ -123,6 +126,22 @@ def loss_answer(output: LossOutput) -> ForwardBackwardOutput:
         ],
         metrics=output.metrics,
     )
+
+
+def _step_settings(body: Any, optimizer: str) -> AdamSpec | DimuonSpec:
+    """Return the settings of a step, which have to be those of the model's optimizer."""
+    adam, other = body.adam_params, body.optimizer_params
+    if adam is not None and other is not None:
+        raise Problem(400, "adam_params and optimizer_params exclude each other")
+    if (optimizer == "adamw") != (other is None):
+        wanted = "adam_params" if optimizer == "adamw" else "optimizer_params of type 'dimuon'"
+        raise Problem(400, f"this model was created with the optimizer {optimizer}: send {wanted}")
+    return _adam(adam or AdamParams()) if other is None else _dimuon(other)
+
+
+def _dimuon(params: DimuonParams) -> DimuonSpec:
+    given = {name: getattr(params, name) for name in ("learning_rate", "beta1", "grad_clip_norm")}
+    return DimuonSpec(**{name: float(value) for name, value in given.items() if value is not None})
 
 
 def _adam(params: AdamParams) -> AdamSpec:

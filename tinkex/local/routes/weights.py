@@ -17,7 +17,7 @@ from tinkex_generated.models import (
 
 from tinkex.local.call import Call
 from tinkex.local.checkpoints import already_there
-from tinkex.local.engine import Trainer
+from tinkex.local.engine import OPTIMIZERS, Trainer, saved_optimizer
 from tinkex.local.live import LiveModel, LiveSampler
 from tinkex.local.manifest import weight_files
 from tinkex.local.paths import Kind, TinkerPath, check_name, parse_path
@@ -93,7 +93,8 @@ def load_weights(site: Site, call: Call) -> UntypedAPIFuture:
 
 def weights_info(site: Site, call: Call) -> WeightsInfoResponse:
     """Say what a checkpoint was trained from, and how."""
-    _, run = site.weights_at(call.body.tinker_path)
+    record, run = site.weights_at(call.body.tinker_path)
+    optimizer = saved_optimizer(site.checkpoints.folder(record)) or OPTIMIZERS[0]
     return WeightsInfoResponse(
         base_model=run.base_model,
         is_lora=True,
@@ -101,7 +102,7 @@ def weights_info(site: Site, call: Call) -> WeightsInfoResponse:
         train_unembed=run.train_unembed,
         train_mlp=run.train_mlp,
         train_attn=run.train_attn,
-        optimizer_config=OptimizerConfig(type_="adamw"),
+        optimizer_config=OptimizerConfig(type_=optimizer),
     )
 
 
@@ -164,7 +165,7 @@ def submit_save(
     def admit() -> None:
         taken = str(path) in model.promised_names or site.checkpoints.exists(path)
         if taken and not overwrite:
-            raise Problem(409, already_there(path))
+            raise already_there(path)
         model.promised_names.add(str(path))
 
     def run(trainer: Trainer) -> Any:

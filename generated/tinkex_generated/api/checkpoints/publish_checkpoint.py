@@ -1,8 +1,8 @@
 # Generated from openapi.yaml by codegen/generate.py. Do not edit.
 """Publish a checkpoint.
 
-Lets everybody read it. The request has no body; an empty object is accepted. 409 if it is
-public already, 404 for anyone but its owner.
+Lets everybody read it. The request has no body; an empty object is accepted. 409 (or 400 with
+the `code` `conflict`) if it is public already, 404 for anyone but its owner.
 
 POST /api/v1/training_runs/{training_run_id}/checkpoints/{checkpoint_kind}/{checkpoint_name}/publish
 """

@@ -1,7 +1,7 @@
 # Generated from openapi.yaml by codegen/generate.py. Do not edit.
 """Unpublish a checkpoint.
 
-409 if it is private already, 404 for anyone but its owner.
+409 (or 400 with the `code` `conflict`) if it is private already, 404 for anyone but its owner.
 
 DELETE /api/v1/training_runs/{training_run_id}/checkpoints/{checkpoint_kind}/{checkpoint_name}/publish
 """

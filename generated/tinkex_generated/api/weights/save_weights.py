@@ -1,8 +1,9 @@
 # Generated from openapi.yaml by codegen/generate.py. Do not edit.
 """Save a training checkpoint.
 
-Weights and optimizer state, to resume from. 409 if the name is taken and `overwrite` is not
-set.
+Weights and optimizer state, to resume from. A name that is taken is refused unless `overwrite`
+is set: with 409, or with 400 and the `code` `conflict` (the local server does that, because the
+official client retries a 409 for five minutes).
 
 The answer is a promise; its result, from retrieve_future, is a SaveWeightsResponse.
 
