@@ -249,6 +249,19 @@ def test_a_session_that_ends_cuts_its_long_job_short() -> None:
     assert log.finish(2) == ["a.0", "b", "a!"]
 
 
+def test_work_goes_on_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the exit of the interpreter, while a client still closes its session."""
+    log = Log(slice_s=0.0)
+
+    def refuse() -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    monkeypatch.setattr(log.engine, "_add_worker", refuse)
+    log.engine.put("a", log.long_job("a", "A"))
+    log.engine.put("b", log.long_job("b", "B"))
+    assert log.finish(2) == ["a.0", "b.0", "b.1", "b.2", "b", "a.1", "a.2", "a"]
+
+
 def test_closing_ends_what_has_begun() -> None:
     """Long work, whether it has its turn or waits for it, is cut short; every thread ends."""
     before = set(threading.enumerate())

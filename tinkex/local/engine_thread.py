@@ -165,9 +165,7 @@ class EngineThread:
         with self._wake:
             for strand in self._strands:
                 strand.dropped = strand.dropped or strand.lane == lane
-            jobs = [job for owner in self._owners.values() for job in owner.lanes.pop(lane, ())]
-            self._wake.notify_all()
-            return jobs
+            return [job for owner in self._owners.values() for job in owner.lanes.pop(lane, ())]
 
     def _owner(self, key: str | None) -> _Owner:
         if key not in self._owners:
@@ -297,9 +295,15 @@ class EngineThread:
             self._wake.notify_all()
         else:
             self._strands.add(strand)
-            if len(self._strands) > len(self._workers):
-                self._add_worker()
-            self._to_begin.put(strand)
+            try:
+                if len(self._strands) > len(self._workers):
+                    self._add_worker()
+            except RuntimeError:
+                # The interpreter exits and starts no thread any more: what is left runs here.
+                strand.work()
+                strand.done, strand.running = True, False
+            else:
+                self._to_begin.put(strand)
         while strand.running:
             self._wake.wait()
         if strand.done:
@@ -340,10 +344,11 @@ class EngineThread:
             if strand.running and time.monotonic() >= strand.until:
                 strand.running = False
                 self._wake.notify_all()
-            while not (strand.running or self._closing or strand.dropped):
+            while not (strand.running or self._closing):
                 self._wake.wait()
             if self._closing:
                 raise Problem(503, "the local server was stopped")
+            # Only in its turn: who gives out the turns waits for a strand that has one.
             if strand.dropped:
                 raise Problem(410, "the session of this request has ended")
 
