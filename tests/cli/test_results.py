@@ -39,6 +39,8 @@ RUN = {
     "last_checkpoint": "dict",
     "last_sampler_checkpoint": "dict",
     "user_metadata": "dict",
+    "display_name": "str?",
+    "status": "str?",
 }
 SCHEMAS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     (("version",), {"version": "str", "commit": "str?"}),
@@ -421,3 +423,10 @@ def test_a_report_of_a_server_that_is_away_is_made_all_the_same(shell: Shell) ->
     assert [one["layer"] for one in report["doctor"]["layers"] if one["verdict"] == "failed"] == [
         "tcp"
     ]
+
+
+def test_a_run_is_shown_with_its_name_and_its_state(shell: Shell, made: Made) -> None:
+    """The session's name, and that its client has finished it."""
+    shown = shell("run", "info", made.run_id, terminal=200).out
+    assert re.search(r"^Name: +made$", shown, re.MULTILINE)
+    assert re.search(r"^Status: +Ended$", shown, re.MULTILINE)

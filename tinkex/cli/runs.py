@@ -113,6 +113,8 @@ def run_record(run: "TrainingRun") -> dict[str, Any]:
         "last_checkpoint": checkpoint_record(run.last_checkpoint),
         "last_sampler_checkpoint": checkpoint_record(run.last_sampler_checkpoint),
         "user_metadata": dict(run.user_metadata or {}),
+        "display_name": run.display_name,
+        "status": run.status,
     }
 
 
@@ -167,6 +169,8 @@ def _facts(run: "TrainingRun") -> list[tuple[str, Any]]:
         ("Owner", run.model_owner),
         ("LoRA", yes_no(run.is_lora)),
     ]
+    if run.display_name:
+        pairs.insert(1, ("Name", run.display_name))
     if run.lora_rank is not None:
         pairs.append(("LoRA rank", run.lora_rank))
     pairs += [("Status", _status(run)), ("Last update", ago(run.last_request_time))]
@@ -191,7 +195,8 @@ def _last(name: str, checkpoint: "Checkpoint | None") -> list[tuple[str, Any]]:
 
 
 def _status(run: "TrainingRun") -> str:
-    return "Failed" if run.corrupted else "Active"
+    # Servers other than the local one say only whether a run broke.
+    return "Failed" if run.corrupted else (run.status or "active").capitalize()
 
 
 def _lora(run: "TrainingRun") -> str:
