@@ -38,8 +38,8 @@ def main() -> None:
         DEFAULT_PATH.write_text(paths[0], encoding="utf-8")
         print(f"Wrote the first path to {DEFAULT_PATH}")
 
-        # The key, if there is one, is in the environment; this server's address may be new.
-        arguments = ["checkpoint", "delete", *paths, "--yes", "--base-url", service.base_url]
+        # The key, if there is one, is in the environment; "local" is this process's own server.
+        arguments = ["checkpoint", "delete", *paths, "--yes", "--base-url", service.config.base_url]
         print(f"Running: {shlex.join(['tinkex', *arguments])}")
         # Raises if one of them could not be deleted.
         print(f"Returned: {json.dumps(cli.run(arguments), indent=2)}")

@@ -92,9 +92,10 @@ def test_imports_follow_the_arrows(path: Path) -> None:
                 "tinkex.__version__",
             }
             # Faults are data that the server plays and users' tests describe; how numbers lie in
-            # a binary message is the same for whoever reads and writes it.
+            # a binary message, and how a key stays hidden, is the same on both sides.
             own = own or is_below(imported, "tinkex.testing.faults")
             own = own or is_below(imported, "tinkex.protobuf")
+            own = own or is_below(imported, "tinkex.secret")
             assert own or not is_below(imported, "tinkex"), where
         assert not (engine and is_below(imported, "tinkex_generated")), where
         if low:

@@ -8,13 +8,19 @@ from concurrent.futures import Future as StandardFuture
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
+from attrs import evolve
 from tinkex_generated.api.service import get_server_capabilities, healthz
 
 from tinkex._core.transport import Transport
 from tinkex.checks import check_training_path
 from tinkex.config import Config, settle
 from tinkex.creation import ExpectedAdapter, check_restorable, lora_of, optimizer_of
-from tinkex.errors import ClientClosedError, MissingDependencyError, ValidationError
+from tinkex.errors import (
+    ClientClosedError,
+    ConfigurationError,
+    MissingDependencyError,
+    ValidationError,
+)
 from tinkex.queue_state import QueueObserver
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.secret import Secret
@@ -46,7 +52,7 @@ class ServiceClient:
 
     Settings that are not given come from the environment (TINKER_API_KEY, TINKER_BASE_URL, …) and
     then from defaults; `config` shows each value with its source. ``base_url="local"`` starts the
-    embedded server inside this process; it needs no key and no network.
+    embedded server inside this process; it needs no key of yours and no network.
 
     A session begins with the first training or sampling client and ends with `close` or the
     ``with`` block.
@@ -414,5 +420,9 @@ def _with_running_server(config: Config) -> Config:
     except ModuleNotFoundError as error:
         raise MissingDependencyError("the embedded local server", "local") from error
 
-    # A real key has no business with the embedded server.
-    return config.without_key().with_base_url(shared_server().base_url)
+    try:
+        server = shared_server()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigurationError(f"the embedded local server cannot start: {error}") from error
+    # A real key has no business with the embedded server, which takes its own and no other.
+    return evolve(config.without_key(), base_url=server.base_url, api_key=server.api_key)

@@ -492,3 +492,35 @@ def test_stop_strings_need_a_tokenizer() -> None:
     """A sampler that cannot decode says so."""
     with pytest.raises(EngineError, match="stop strings need a tokenizer"):
         Sampler(NANO, None).check(job(stop_strings=("x",)))
+
+
+def test_results_are_handed_over_as_they_end() -> None:
+    """A short job does not wait for the long ones of its batch, and each is handed over once."""
+    order: list[int] = []
+    handed: dict[int, Any] = {}
+
+    def done(index: int, result: Any) -> None:
+        order.append(index)
+        handed[index] = result
+
+    jobs = [
+        job(max_tokens=40, num_samples=3, stop_tokens=()),
+        job(max_tokens=3, stop_tokens=()),
+        job(max_tokens=0),
+        job(max_tokens=20, num_samples=2, stop_tokens=()),
+    ]
+    results = Sampler(NANO, letters).sample(jobs, done)
+    assert order == [2, 1, 3, 0]
+    assert [handed[index] for index in range(4)] == results
+
+
+def test_sampling_pauses_between_tokens() -> None:
+    """What runs it may let others go first after each of them; the samples are the same."""
+    from tinkex.local.engine.pauses import pausing
+
+    pauses: list[int] = []
+    expected = tokens(run(job(num_samples=200, max_tokens=10, stop_tokens=()))[0])
+    with pausing(lambda: pauses.append(1)):
+        found = tokens(run(job(num_samples=200, max_tokens=10, stop_tokens=()))[0])
+    assert found == expected
+    assert len(pauses) >= 10

@@ -119,7 +119,10 @@ def test_checkpoints_expire() -> None:
 def test_expiry_goes_on_when_other_upkeep_fails(caplog: pytest.LogCaptureFixture) -> None:
     """One part of the upkeep that cannot be done keeps none of the others from being done."""
     clock = Clock()
-    with served(options=Options(now=clock, session_timeout_s=60)) as (server, wire):
+    with served(options=Options(now=clock, monotonic=clock, session_timeout_s=50)) as (
+        server,
+        wire,
+    ):
         model = wire.model()
         model.call("save_weights", path="a", ttl_seconds=3600)
         clock.now += 3600

@@ -57,6 +57,33 @@ def test_serve_keeps_the_given_key_to_itself(tmp_path: Path) -> None:
         assert "hush" not in said
 
 
+def test_serve_beyond_loopback_needs_a_key_or_a_word(tmp_path: Path) -> None:
+    """Without either it says so in one line; with the word it runs, and still checks names."""
+    arguments = ("--host", "0.0.0.0")
+    failed = tinkex("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), *arguments)
+    assert failed.returncode == 1
+    assert "--without-key" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    more = ("--without-key", "--allow-host", "gpu.example")
+    with serve_process(tmp_path, *arguments, *more) as (_, wire):
+        for host, status in (("gpu.example", 200), ("other.example", 403)):
+            assert wire.http.get("training_runs", headers={"host": host}).status_code == status
+
+
+def test_serve_refuses_a_folder_of_something_else(tmp_path: Path) -> None:
+    """One line that names the folder and the option, and nothing in it is touched."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "mine").write_text("!")
+    failed = tinkex("serve", "--port", "0", "--data-dir", str(tmp_path))
+    assert failed.returncode == 1
+    assert "neither empty nor" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
+        "checkpoints",
+        "checkpoints/mine",
+    ]
+
+
 def test_version_and_help_are_light() -> None:
     """Neither needs the server's packages, nor the client's."""
     from tinkex import __version__

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from local.wire import NANO, Wire, loss_input, prompt, served
+from local.wire import NANO, Wire, datum, loss_input, prompt, served
 
 from tinkex.local import LocalServer
 from tinkex.local.engine import Sampler, Trainer
@@ -46,9 +46,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         log.append(self)
         return train(self, *arguments)
 
-    def sample_batch(self: Sampler, jobs: Any) -> Any:
+    def sample_batch(self: Sampler, jobs: Any, *arguments: Any) -> Any:
         log.append(len(jobs))
-        return sample(self, jobs)
+        return sample(self, jobs, *arguments)
 
     monkeypatch.setattr(Trainer, "forward_backward", forward_backward)
     monkeypatch.setattr(Sampler, "sample", sample_batch)
@@ -150,3 +150,42 @@ def test_models_of_many_clients_train_side_by_side() -> None:
         alone = train(wire)
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(lambda _: train(wire), range(8))) == [alone] * 8
+
+
+def test_samples_that_take_long_do_not_hold_up_other_sessions() -> None:
+    """Another client trains and samples while a request of hours is under way; then it is ended."""
+    with served() as (server, wire):
+        hog, other = wire.session(), wire.model()
+        sampler, quick = wire.sampler(hog), wire.sampler(other.session_id)
+        endless = {"prompt": prompt(1), "sampling_params": {"stop": []}, "num_samples": 1024}
+        heavy = [
+            wire.post("asample", sampling_session_id=sampler, seq_id=number, **endless)
+            for number in range(1, 5)
+        ]
+        for number in range(1, 4):
+            other.step()
+            body = {"prompt": prompt(1, 2), "sampling_params": {"max_tokens": 4}}
+            made = wire.post("asample", sampling_session_id=quick, seq_id=number, **body)
+            assert wire.result(made)["sequences"]
+        site = server._site
+        assert site is not None
+        assert not any(site.promises.live(one["request_id"]).done for one in heavy)
+        wire.post(f"sessions/{hog}/finish", reason={"type": "success"}, detail=None)
+        for one in heavy:
+            assert "session of this request has ended" in wire.outcome(one)["error"]
+        other.step()
+
+
+def test_a_large_batch_of_training_does_not_hold_up_other_sessions() -> None:
+    """Passes over many examples stop between micro-batches, custom losses between operations."""
+    with served() as (server, wire):
+        hog, other = wire.model(), wire.model()
+        data = loss_input([datum(list(range(1, 200)))] * 400)
+        heavy = [hog.submit("forward_backward", forward_backward_input=data) for _ in range(3)]
+        for _ in range(3):
+            other.step()
+        site = server._site
+        assert site is not None
+        assert not site.promises.live(heavy[-1]["request_id"]).done
+        losses = [wire.result(one)["metrics"]["loss:sum"] for one in heavy]
+        assert losses == [losses[0]] * 3

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from local.wire import Model, Wire, datum
 
-from tinkex.local.custom_loss import checked_loss
+from tinkex.local.custom_loss import Allowance, checked_loss
 from tinkex.local.problem import Problem
 
 RNG = np.random.default_rng(0)
@@ -343,3 +343,86 @@ def test_a_loss_that_ignores_the_logprobs_has_no_gradient() -> None:
     value, gradient, _ = loss.value_and_gradient([np.zeros(3, np.float32), np.ones(2, np.float32)])
     assert value == 2.0
     np.testing.assert_array_equal(gradient, np.zeros(3))
+
+
+def chain(first: Any, *steps: Any) -> list[dict[str, Any]]:
+    """Return nodes of which each is made from the name of the one before it, and a sum."""
+    nodes = []
+    name = first
+    for index, step in enumerate(steps):
+        nodes.append(step(f"n{index}", name))
+        name = ref(f"n{index}")
+    return [*nodes, call("loss", "torch.sum", name)]
+
+
+WIDE = [call("wide", "torch.stack", [ref("logprobs")] * 1024)]
+GROWING = {
+    "squares of a whole number": chain(
+        3, *[lambda name, x: call(name, "torch.square", x) for _ in range(60)]
+    ),
+    "products of whole numbers": chain(
+        2**62, *[lambda name, x: call(name, "torch.square", x) for _ in range(3)]
+    ),
+    "a list of lists": chain(
+        ref("logprobs"), *[lambda name, x: call(name, "torch.clone", [x, x]) for _ in range(60)]
+    ),
+    "a shape of tensors": [call("loss", "torch.reshape", [ref("logprobs")] * 9_000, -1)],
+    "a sum of tensors": [call("loss", "torch.sum", [ref("logprobs")] * 9_000)],
+    "a keyword of tensors": [call("loss", ".sum", ref("logprobs"), dim=[ref("logprobs")])],
+    "nested lists to stack": [
+        call("many", "torch.stack", [[ref("logprobs")] * 4_000] * 2),
+        call("loss", "torch.sum", ref("many")),
+    ],
+    "bounds that broadcast": [
+        call("column", ".unsqueeze", ref("logprobs"), 1),
+        call("loss", "torch.clamp", ref("column"), max=ref("logprobs")),
+    ],
+    "many small parts of a large tensor": [
+        *WIDE,
+        *[call(f"part{n}", "operator.getitem", ref("wide"), n) for n in range(900)],
+        call("loss", "torch.sum", ref("part0")),
+    ],
+    "a repeated text": [call("text", "torch.clone", "a"), call("loss", "torch.sum", ref("text"))],
+    "a dictionary": [call("loss", "torch.clone", {"dict": {"a": ref("logprobs")}})],
+}
+
+
+@pytest.mark.holds("S27")
+@pytest.mark.parametrize("nodes", GROWING.values(), ids=GROWING.keys())
+def test_a_graph_that_grows_is_stopped(nodes: list[dict[str, Any]]) -> None:
+    """In value, in length, in nesting or in the work of its gradient: before it costs anything."""
+    with pytest.raises(ValueError, match=r".") as stopped:
+        loss_of(*nodes).value_and_gradient([np.zeros(4096, np.float32)])
+    assert len(str(stopped.value)) < 500
+
+
+@pytest.mark.holds("S27")
+@pytest.mark.parametrize(
+    ("node", "says"),
+    [
+        (call("x", "torch.square", 2**64), "64 bits"),
+        (call("x", "torch.square", -(10**400)), "64 bits"),
+        (call("x", "torch.stack", [1] * 10_001), "more than 10000 arguments"),
+        (call("x" * 201, "torch.exp", 1), "longer than 200"),
+        (call("x", "y" * 100_000, 1), "is not available"),
+    ],
+)
+def test_a_graph_that_is_written_too_large_is_refused(node: Any, says: str) -> None:
+    """When it is created; the message does not repeat all of it."""
+    made = [Node(**one) for one in graph(["logprobs"], node)]
+    with pytest.raises(Problem, match=says) as refused:
+        checked_loss([Input("logprobs", 1)], made)
+    assert refused.value.status == 400
+    assert len(str(refused.value)) < 1_000
+
+
+@pytest.mark.holds("S27")
+def test_the_time_of_a_request_is_bounded() -> None:
+    """All data of a request together: a loss that takes a second each ends after thirty."""
+    ticks = iter(range(1_000))
+    allowance = Allowance(seconds=30.0, clock=lambda: float(next(ticks)))
+    loss = loss_of(call("loss", "torch.sum", ref("logprobs")))
+    for _ in range(30):
+        loss.value_and_gradient([np.zeros(2, np.float32)], allowance)
+    with pytest.raises(ValueError, match="more than 30 seconds"):
+        loss.value_and_gradient([np.zeros(2, np.float32)], allowance)

@@ -88,6 +88,7 @@ def empty_runs(data_dir: Path) -> None:
     change_rows(data_dir, "DELETE FROM runs")
 
 
+@pytest.mark.holds("F59")
 @pytest.mark.parametrize(
     "lose", [lose_database, lose_plain_files, truncate_database, empty_tables, empty_runs]
 )
@@ -125,6 +126,7 @@ def test_checkpoints_outlive_their_database(
         assert "found 4 checkpoints that the database did not know" in caplog.text
 
 
+@pytest.mark.holds("F59")
 def test_an_older_backup_of_the_database_loses_nothing(tmp_path: Path) -> None:
     """What was saved, overwritten, deleted or given more time since then stays so."""
     data, backup, clock = tmp_path / "data", tmp_path / "backup", Clock()
@@ -180,6 +182,7 @@ def foreign(tmp_path: Path) -> Iterator[Path]:
     assert files_below(folder) == before
 
 
+@pytest.mark.holds("F59")
 def test_a_folder_of_something_else_is_refused(
     foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +196,7 @@ def test_a_folder_of_something_else_is_refused(
         LocalServer(data_dir=default_data_dir()).start()
 
 
+@pytest.mark.holds("F59")
 def test_a_link_is_not_followed(tmp_path: Path, foreign: Path) -> None:
     """What a link called `checkpoints` points to is left alone, and the link is refused."""
     data = tmp_path / "data"
@@ -222,6 +226,7 @@ def test_a_linked_data_folder_is_as_good_as_any(tmp_path: Path) -> None:
         assert len(listed(wire)) == 1
 
 
+@pytest.mark.holds("F59")
 def test_foreign_files_in_a_data_folder_are_set_aside(
     tmp_path: Path, foreign: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

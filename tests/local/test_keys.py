@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pytest
 from local.wire import Clock, served
 
-from tinkex.local.keys import TOKEN_LIFETIME_S
+from tinkex.local.keys import TOKEN_LIFETIME_S, _encode
 from tinkex.local.site import Options
 
 KEY = "tml-secret"
@@ -38,14 +41,87 @@ def test_a_token_stands_in_for_its_key_until_it_expires() -> None:
         assert said["org_id"]
         wire.http.headers["x-api-key"] = token
         number = wire.get("auth/apikey/me")["key_id"]
-        renewed = wire.post("auth/token")["jwt"]
         clock.now += TOKEN_LIFETIME_S
         expired = wire.http.get("training_runs")
         assert expired.status_code == 401
         assert 'error="invalid_token"' in expired.headers["www-authenticate"]
-        assert renewed not in expired.text
+        assert token not in expired.text
         wire.http.headers["x-api-key"] = KEY
         assert wire.get("auth/apikey/me")["key_id"] == number
+
+
+@pytest.mark.holds("S26")
+def test_a_token_dies_with_its_key(tmp_path: Path) -> None:
+    """Made under another key, under none, or by an earlier build, it is let in nowhere else."""
+    tokens = {}
+    with served(data_dir=tmp_path) as (_, wire):
+        for key in ("", "tml-first", KEY):
+            tokens[key] = wire.http.post("auth/token", json={}, headers={"x-api-key": key}).json()
+        assert wire.http.get("sessions", headers=bearing(tokens[""])).status_code == 200
+    for key in (KEY, "tml-first"):
+        with served(data_dir=tmp_path, api_key=key) as (server, wire):
+            for made_with, token in tokens.items():
+                answer = wire.http.get("sessions", headers=bearing(token))
+                assert answer.status_code == (200 if made_with == key else 401), made_with
+            ring = server._site.keys
+            old = {"iss": "passport-tinkex-local", "exp": 10**12, "key_id": 1}
+            content = b".".join(map(_encode, (b'{"alg":"HS256"}', json.dumps(old).encode())))
+            unbound = f"{content.decode()}.{_encode(ring._sign(content)).decode()}"
+            refused = wire.http.get("sessions", headers={"x-api-key": unbound})
+            assert refused.status_code == 401
+
+
+def bearing(answer: dict[str, str]) -> dict[str, str]:
+    return {"x-api-key": answer["jwt"]}
+
+
+@pytest.mark.holds("S26")
+@pytest.mark.parametrize("key", [KEY, None])
+def test_a_token_is_not_exchanged_for_another(key: str | None) -> None:
+    """It would renew itself for as long as somebody who once had it likes."""
+    with served(api_key=key) as (_, wire):
+        wire.http.headers["x-api-key"] = KEY
+        wire.http.headers["x-api-key"] = wire.post("auth/token")["jwt"]
+        assert wire.get("sessions")
+        refused = wire.send("auth/token")
+        assert refused.status_code == 403
+        assert "the key itself" in refused.json()["detail"]
+
+
+def test_a_token_names_its_key_after_the_database_was_restored(tmp_path: Path) -> None:
+    """Numbers of keys may be given out twice then; a token is for a key, not for a number."""
+    with served(data_dir=tmp_path) as (server, wire):
+        token = wire.http.post("auth/token", json={}, headers={"x-api-key": "tml-lost"}).json()
+        number = claims(token["jwt"])["key_id"]
+        server._site.database.execute("DELETE FROM api_keys")
+        wire.http.headers["x-api-key"] = "tml-new"
+        assert wire.get("auth/apikey/me")["key_id"] == number
+        assert wire.http.delete("auth/apikey/me").status_code == 204
+        assert wire.http.get("sessions", headers=bearing(token)).status_code == 200
+
+
+def test_the_page_opens_by_a_signed_link(tmp_path: Path) -> None:
+    """A browser cannot send the key; the link ends with the key, and opens nothing else."""
+    with served(data_dir=tmp_path, api_key=KEY) as (server, _):
+        link = server.console_url
+        assert KEY not in link
+        page = httpx.get(link)
+        assert page.status_code == 200
+        onward = re.search('<a href="([^"]*refresh=5[^"]*)"', page.text)
+        assert onward is not None
+        again = httpx.get(httpx.URL(link).join(onward[1].replace("&amp;", "&")))
+        assert again.status_code == 200
+        assert "stop</a>" in again.text
+        query = link.partition("?")[2]
+        assert httpx.get(server.base_url).status_code == 401
+        assert httpx.get(f"{server.base_url}/?{query}0").status_code == 403
+        assert httpx.get(f"{server.base_url}/?expires=9&signature=x").status_code == 403
+        assert httpx.get(f"{server.base_url}/?expires=x&signature=x").status_code == 401
+        assert httpx.get(f"{server.base_url}/api/v1/sessions?{query}").status_code == 401
+    with served(data_dir=tmp_path, api_key="tml-other") as (server, _):
+        assert httpx.get(f"{server.base_url}/?{query}").status_code == 403
+    with served() as (server, _):
+        assert server.console_url == f"{server.base_url}/"
 
 
 def test_a_forged_token_is_refused() -> None:

@@ -167,10 +167,10 @@ def test_a_running_sample_is_cut_short_when_it_is_cancelled(monkeypatch: Any) ->
     entered, go_on = threading.Event(), threading.Event()
     real = Sampler.sample
 
-    def slow(self: Sampler, jobs: Any) -> Any:
+    def slow(self: Sampler, jobs: Any, *more: Any) -> Any:
         entered.set()
         assert go_on.wait(30)
-        return real(self, jobs)
+        return real(self, jobs, *more)
 
     monkeypatch.setattr(Sampler, "sample", slow)
     with served() as (server, wire):

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import select
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import orjson
 import pytest
-from local.wire import NANO, Wire, datum, loss_input, prompt, served
+from local.wire import NANO, Wire, datum, loss_input, prompt, serve_process, served
 
+from tinkex.local import LocalServer
+from tinkex.local.log_lines import LineFormatter
 from tinkex.local.site import Options
 
 
@@ -203,3 +212,152 @@ def test_prompt_may_come_in_several_chunks(wire: Wire) -> None:
         for one in (split, prompt(7, 8, 9))
     ]
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("levels", [101, 255, 300, 600, 900, 1_100, 100_000])
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+def test_deeply_nested_bodies_are_refused(wire: Wire, levels: int, brackets: str) -> None:
+    """In every route and form, before anything that follows the levels one by one sees them."""
+    opening = '{"a":' if brackets == "{}" else "["
+    value = opening * levels + "1" + brackets[1] * levels
+    for route, text in (
+        ("create_session", f'{{"tags":[],"sdk_version":"1","user_metadata":{{"k":{value}}}}}'),
+        ("telemetry", f'{{"session_id":"s","platform":"p","sdk_version":"1","events":[{value}]}}'),
+        ("create_custom_loss", value),
+        ("asample", f'{{"base_model":{value}}}'),
+    ):
+        refused = wire.http.post(
+            route, content=text.encode(), headers={"content-type": "application/json"}
+        )
+        assert 400 <= refused.status_code < 500, (route, refused.text)
+
+
+def test_nesting_that_is_allowed_and_brackets_in_strings_are_taken(wire: Wire) -> None:
+    """A text full of brackets is not nested."""
+    text = '\\"[' * 5_000 + "{" * 5_000 + '"\\'
+    made = wire.session(user_metadata={"text": text})
+    assert wire.get(f"sessions/{made}")
+
+
+@pytest.fixture
+def raw(server: LocalServer) -> Iterator[socket.socket]:
+    """A connection on which a test writes what it likes."""
+    url = httpx.URL(server.base_url)
+    with socket.create_connection((url.host, url.port or 0), timeout=30) as connection:
+        yield connection
+
+
+def received(connection: socket.socket) -> bytes:
+    """Return what comes until the server closes the connection."""
+    return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+HEAD = b"POST /api/v1/create_session HTTP/1.1\r\nhost: localhost\r\n"
+JSON = b"content-type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"GET /api/v1/hea", id="half a line"),
+        pytest.param(HEAD, id="half a header"),
+        pytest.param(HEAD + JSON + b"content-length: 10\r\n\r\n{", id="half a body"),
+        pytest.param(HEAD + JSON + b"transfer-encoding: chunked\r\n\r\n5\r\n", id="half a chunk"),
+        pytest.param(
+            b"GET /api/v1/healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /api",
+            id="a second request",
+        ),
+    ],
+)
+def test_a_request_that_does_not_go_on_is_ended(sent: bytes) -> None:
+    """Neither a header nor a body can hold a connection for as long as the client likes."""
+    with served(options=Options(header_timeout_s=0.2)) as (server, wire):
+        url = httpx.URL(server.base_url)
+        with socket.create_connection((url.host, url.port or 0), timeout=30) as connection:
+            if sent.endswith(b"GET /api"):
+                connection.sendall(sent[: -len(b"GET /api")])
+                assert b"200 OK" in connection.recv(65_536)
+                sent = b"GET /api"
+            connection.sendall(sent)
+            assert b" 408 " in received(connection).partition(b"\r\n")[0]
+        assert wire.get("healthz")
+
+
+def test_an_answer_that_takes_long_is_not_cut_off() -> None:
+    """The limit is for what the client sends: a held poll outlasts it."""
+    with served(options=Options(header_timeout_s=0.05, long_poll_s=0.3)) as (_, wire):
+        model = wire.model()
+        held = model.wire.post("optim_step", model_id=model.model_id, seq_id=5)
+        assert wire.poll(held).status_code == 408
+        assert "detail" not in wire.poll(held).json() or wire.get("healthz")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are not limited there")
+def test_a_lack_of_descriptors_is_told_in_a_line(tmp_path: Path) -> None:
+    """Hundreds of connections against a limit of 64: refused in order, logged once, then served."""
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+from tinkex.cli import main
+main()
+"""
+    with serve_process(tmp_path, code=code) as (process, wire):
+        # This client has its connection before the crowd comes.
+        assert wire.get("healthz")
+        url = httpx.URL(str(wire.http.base_url))
+        with ExitStack() as crowd:
+            waiting = [
+                crowd.enter_context(socket.create_connection((url.host, url.port or 0)))
+                for _ in range(300)
+            ]
+            answered = b""
+            while b" 503 " not in answered:
+                # Those over the reserve are refused; the system's queue holds the others.
+                ready, _, _ = select.select(waiting, [], [], 60)
+                answered = ready[0].recv(65_536)
+                waiting.remove(ready[0])
+            assert wire.model().call("save_weights", path="a")
+        # The crowd has gone: newcomers are let in again, as soon as the server has seen that.
+        status = 0
+        while status != 200:
+            with suppress(httpx.TransportError):
+                status = httpx.get(f"{wire.http.base_url}healthz", timeout=60).status_code
+        process.terminate()
+        said = process.communicate(timeout=60)[1]
+    assert said.count("file descriptors run out") == 1
+    assert "Traceback" not in said
+    assert len(said) < 5_000
+
+
+@pytest.mark.holds("S28")
+def test_a_client_cannot_split_or_colour_log_lines(
+    raw: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Line breaks and escapes in a path are escaped in the line about it."""
+    with caplog.at_level(logging.DEBUG, "tinkex.local"):
+        forged = "%0A2027-01-01 INFO all is well%1B[2K%E2%80%A8%0d".replace(" ", "%20")
+        raw.sendall(
+            f"GET /api/v1/{forged} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode()
+        )
+        assert b" 404 " in received(raw)
+    lines = [one.getMessage() for one in caplog.records if "all is well" in one.getMessage()]
+    assert len(lines) == 1
+    assert lines[0].isprintable()
+    assert r"\n2027-01-01 INFO all is well\x1b[2K\u2028\r" in lines[0]
+
+
+@pytest.mark.holds("S28")
+def test_the_log_of_serve_has_a_line_for_each_record() -> None:
+    """Whatever package writes it; what follows from an error is indented."""
+    formatter = LineFormatter("%(levelname)s %(message)s")
+    try:
+        raise ValueError("bad\nINFO all is well")
+    except ValueError:
+        record = logging.LogRecord(
+            "x", logging.ERROR, "f", 1, "a\r\nINFO %s", ("b\x1b[0m",), sys.exc_info(), None, "stack"
+        )
+    first, *others = formatter.format(record).splitlines()
+    assert first == r"ERROR a\r\nINFO b\x1b[0m"
+    assert all(line.startswith("    ") for line in others)
+    assert "    INFO all is well" in others

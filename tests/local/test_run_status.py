@@ -50,9 +50,9 @@ def test_an_unloaded_model_has_ended(wire: Wire) -> None:
 def test_a_run_whose_client_fell_silent_is_lost() -> None:
     """The session ended for want of a heartbeat; what was not saved is gone."""
     clock = Clock()
-    with served(options=Options(now=clock, session_timeout_s=60)) as (server, wire):
+    with served(options=Options(monotonic=clock, session_timeout_s=50)) as (server, wire):
         model = wire.model()
-        clock.now += 61
+        clock.now += 51
         assert server._site is not None
         server._site.upkeep()
         assert described(wire, model)[0] == "lost"

@@ -261,12 +261,12 @@ def test_queued_samples_run_in_one_batch(wire: Wire, server: LocalServer, monkey
     batches: list[int] = []
     real = Sampler.sample
 
-    def watched(self: Sampler, jobs: Any) -> Any:
+    def watched(self: Sampler, jobs: Any, *more: Any) -> Any:
         batches.append(len(jobs))
         if len(batches) == 1:
             entered.set()
             assert go_on.wait(30)
-        return real(self, jobs)
+        return real(self, jobs, *more)
 
     monkeypatch.setattr(Sampler, "sample", watched)
     body = {"base_model": NANO, "prompt": prompt(1), "sampling_params": {"max_tokens": 1}}

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from local.wire import NANO, Wire, prompt, served
 
-from tinkex.local import LocalServer
+from tinkex.local import LocalServer, Options
 
 
 def run_python(code: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -123,12 +123,61 @@ def test_foreign_origins_are_refused(server: LocalServer) -> None:
     assert httpx.get(url, headers={"origin": "http://localhost:3000"}).status_code == 200
 
 
-def test_server_opened_to_other_hosts_takes_any_name() -> None:
-    """Whoever binds all interfaces wants to be reached by other names."""
-    with served(host="0.0.0.0") as (server, _):
+OPEN_TO_ALL = "0.0.0.0"
+
+
+@pytest.mark.holds("S25")
+@pytest.mark.parametrize("host", [OPEN_TO_ALL, "", "::", "192.0.2.7", "my-machine.example"])
+def test_a_server_beyond_loopback_needs_a_key_or_a_word(host: str) -> None:
+    """Without either it is not even made; the message names both ways."""
+    with pytest.raises(ValueError, match=r"needs an API key.*without_key=True"):
+        LocalServer(host=host)
+    assert LocalServer(host=host, api_key="tml-secret").api_key
+    assert LocalServer(host=host, without_key=True).api_key is None
+    assert LocalServer(host=host, options=Options(api_key="tml-secret")).api_key
+
+
+@pytest.mark.parametrize("key", ["", " ", "tml-\n", "tml-ä"])
+def test_a_key_that_no_client_could_send_is_refused(key: str) -> None:
+    """Above all an empty one, which everybody has; it is not repeated."""
+    with pytest.raises(ValueError, match="visible ASCII") as caught:
+        LocalServer(api_key=key)
+    assert "tml" not in str(caught.value)
+
+
+@pytest.mark.holds("S25")
+def test_a_server_on_all_interfaces_checks_names_and_origins() -> None:
+    """Any address is good as a host, since no page can make it point elsewhere; names are told."""
+    names = ["models.example", "192.0.2.1"]
+    with served(host=OPEN_TO_ALL, without_key=True, allowed_hosts=names) as (server, _):
         assert server.base_url.startswith("http://127.0.0.1:")
         url = f"{server.base_url}/api/v1/healthz"
-        assert httpx.get(url, headers={"host": "my-machine.local"}).status_code == 200
+
+        def status(**headers: str) -> int:
+            return httpx.get(url, headers=headers).status_code
+
+        for host in ("10.1.2.3:8420", "[2001:db8::1]", "localhost", "Models.Example:80"):
+            assert status(host=host) == 200, host
+            assert status(host=host, origin=f"http://{host}") == 200, host
+        for host in ("evil.example", "10.1.2.3.evil.example", "", "models.example.evil.example"):
+            assert status(host=host) == 403, host
+        told = httpx.get(url, headers={"host": "evil.example"}).json()["detail"]
+        assert "--allow-host" in told
+        for origin in ("http://evil.example", "http://10.9.9.9", "null", "http://"):
+            assert status(host="10.1.2.3", origin=origin) == 403, origin
+        assert status(host="10.1.2.3", origin="http://models.example") == 200
+
+
+def test_an_allowed_host_must_be_one() -> None:
+    """A URL, or nothing, is a mistake that is told at once."""
+    for wrong in ("", "http://x", "a/b", " a", "*"):
+        with pytest.raises(ValueError, match="name or address of a host"):
+            LocalServer(allowed_hosts=[wrong])
+    with served(allowed_hosts=["my-proxy.example:8080", "2001:db8::7"]) as (server, _):
+        url = f"{server.base_url}/api/v1/healthz"
+        for host in ("my-proxy.example", "[2001:db8::7]:8420"):
+            assert httpx.get(url, headers={"host": host}).status_code == 200, host
+        assert httpx.get(url, headers={"host": "10.1.2.3"}).status_code == 403
 
 
 def test_api_key_lets_in_only_its_owner() -> None:
@@ -160,6 +209,7 @@ from tinkex.local import shared_server
 first = shared_server()
 assert shared_server() is first
 body = urllib.request.urlopen(first.base_url + "/api/v1/healthz").read()
+assert first.api_key
 print(body.decode(), first.data_dir)
 import atexit
 @atexit.register
@@ -169,7 +219,7 @@ def late():
     request = urllib.request.Request(
         first.base_url + "/api/v1/create_session",
         json.dumps({"tags": [], "user_metadata": {}, "sdk_version": "1"}).encode(),
-        {"content-type": "application/json"},
+        {"content-type": "application/json", "x-api-key": first.api_key.reveal()},
     )
     print("session_id" in urllib.request.urlopen(request).read().decode())
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 from local.wire import NANO, Clock, Wire, loss_input, served
 
 from tinkex.local.site import Options
@@ -164,9 +165,11 @@ def test_unknown_session_is_a_404(wire: Wire) -> None:
 def test_silent_session_ends() -> None:
     """A session without a sign of life is ended; one that beats is kept."""
     clock = Clock()
-    with served(options=Options(now=clock, session_timeout_s=100)) as (server, wire):
+    with served(options=Options(monotonic=clock, session_timeout_s=100)) as (server, wire):
         silent, beating = wire.model(), wire.session()
-        clock.now += 99
+        clock.now += 50
+        server._site.upkeep()
+        clock.now += 49
         wire.post("session_heartbeat", session_id=beating)
         clock.now += 2
         server._site.upkeep()
@@ -175,10 +178,41 @@ def test_silent_session_ends() -> None:
         wire.post("session_heartbeat", session_id=beating)
 
 
+@pytest.mark.holds("F60")
+@pytest.mark.parametrize("jump_s", [3_600 * 9.0, -86_400.0])
+def test_a_jump_of_the_clock_ends_no_session(jump_s: float) -> None:
+    """Silence is measured by a clock that does not jump, so models stay in memory."""
+    clock = Clock()
+    with served(options=Options(now=clock, session_timeout_s=100)) as (server, wire):
+        model = wire.model()
+        clock.now += jump_s
+        server._site.upkeep()
+        model.step()
+        clock.now -= jump_s
+        server._site.upkeep()
+        model.step()
+
+
+@pytest.mark.holds("F60")
+def test_a_machine_that_slept_ends_no_session() -> None:
+    """Some systems' steady clock counts sleep: a step without upkeep was no time to beat in."""
+    clock = Clock()
+    with served(options=Options(monotonic=clock, session_timeout_s=100)) as (server, wire):
+        model = wire.model()
+        clock.now += 3_600 * 9
+        server._site.upkeep()
+        model.step()
+        for _ in range(3):
+            clock.now += 59
+            server._site.upkeep()
+        assert wire.send("session_heartbeat", session_id=model.session_id).status_code == 410
+
+
 def test_training_counts_as_a_sign_of_life() -> None:
     """A session that trains does not need a heartbeat."""
     clock = Clock()
-    with served(options=Options(now=clock, session_timeout_s=100)) as (server, wire):
+    options = Options(now=clock, monotonic=clock, session_timeout_s=100)
+    with served(options=options) as (server, wire):
         model = wire.model()
         for _ in range(3):
             clock.now += 60

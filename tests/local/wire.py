@@ -155,9 +155,10 @@ def served(**arguments: Any) -> Iterator[tuple[LocalServer, Wire]]:
 
 
 @contextmanager
-def serve_process(data_dir: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Wire]]:
+def serve_process(
+    data_dir: Path, *arguments: str, code: str = "from tinkex.cli import main; main()"
+) -> Iterator[tuple[subprocess.Popen[str], Wire]]:
     """Run `tinkex serve` in a process of its own for a block; kill it at the end if it lives."""
-    code = "from tinkex.cli import main; main()"
     command = [sys.executable, "-c", code, "serve", "--port", "0", "--data-dir", str(data_dir)]
     process = subprocess.Popen(
         [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

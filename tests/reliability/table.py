@@ -123,7 +123,9 @@ FAULTS = (
     Case("F52", "end of file in a TLS handshake or on an encrypted connection", "socket",
          "`ConnectError` or `TransportError`, repeated like any other; never a matter of certificates"),
     Case("F58", "a result whose log probabilities have another shape than the targets", "any input", "refused, naming the datum; flat ones are brought into shape"),
-    Case("F60", "the machine sleeps for an hour", "clock", "session and models are kept, if the server kept them; what was under way continues"),
+    Case("F59", "the server's database is lost, emptied or older than its folder; foreign files lie in the folder; `checkpoints` is a link", "server, process",
+         "complete checkpoints describe themselves and are offered again; what is unknown is set aside and logged; a folder that is not the server's, or a link in it, is refused"),
+    Case("F60", "the clock jumps by an hour, or the machine sleeps", "clock, server", "sessions and models are kept, at the local server too: durations go by a clock that does not jump; what was under way continues"),
     Case("F61", "NO_PROXY and proxy URLs of every shape", "any input", "read as other programs read them, or a `ConfigurationError` that names the variable and nothing of the password"),
     Case("F64", "only 64 files may be open, and a thousand samples want connections", "process", "they take turns over the connections that fit"),
 )  # fmt: skip
@@ -153,6 +155,11 @@ ATTACKS = (
     Case("S21", "a dependency with a hole", "process", "development tools are pinned; the lowest and the newest versions are tested; the generated client names what it is made from; `make audit` asks for known holes; no code is fetched when tinkex runs"),
     Case("S22", "a server's words in reason phrase, request id, long message or note", "any input", "secrets are masked before the text is cut, control characters replaced, the length bounded"),
     Case("S23", "a misspelt `apikey=`, a key in the URL, settings built directly", "process", "refused without showing it; no frame variable, repr or error holds it"),
+    Case("S24", "another user of the machine and the embedded server", "process", "everything asks for a key that is random in each process; only the client in it has that key"),
+    Case("S25", "`tinkex serve` beyond the loopback interface", "server, process", "it needs a key or an explicit word; Host and Origin must name what it was told to answer to"),
+    Case("S26", "a token of another key, of an open server, or made from a token", "server", "refused: a token names its key and dies with it, and is exchanged for no other"),
+    Case("S27", "an uploaded loss whose values or arrays grow without end", "server", "bounded in size when it is created and in size and time when it runs, by turns with what others compute"),
+    Case("S28", "line breaks and escapes in what a client sends to be logged", "server", "one line for each record, control characters escaped"),
 )  # fmt: skip
 
 # Cases whose tests are still being written; empty before a release.

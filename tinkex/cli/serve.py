@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinkex.local.log_lines import configure
+from tinkex.secret import Secret
+
 if TYPE_CHECKING:
     from tinkex.testing import Fault
 
@@ -48,7 +51,21 @@ if TYPE_CHECKING:
     "--api-key",
     envvar="TINKEX_SERVE_API_KEY",
     show_envvar=True,
-    help="Let in only this key.  [default: any]",
+    callback=lambda _context, _option, value: Secret.of(value),
+    help="Let in only this key.  [default: any, on the loopback interface]",
+)
+@click.option(
+    "--without-key",
+    is_flag=True,
+    help="Let in everybody who reaches an address beyond the loopback interface.",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A further name that the server answers to, as clients write it in the URL. May be"
+    " repeated.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log every request.")
 def command(
@@ -58,17 +75,16 @@ def command(
     models: tuple[str, ...],
     faults: Path | None,
     latency: float,
-    api_key: str | None,
+    api_key: Secret | None,
+    without_key: bool,
+    allowed_hosts: tuple[str, ...],
     verbose: bool,
 ) -> None:
     """Run the local server until Ctrl-C.
 
     It speaks the Tinker API and really trains: small models, on this machine, offline and free.
     """
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    configure(logging.DEBUG if verbose else logging.INFO)
     # uvicorn's own lines say nothing that is not said here.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     stopped = threading.Event()
@@ -93,6 +109,8 @@ def command(
             port=port,
             models=named,
             api_key=api_key,
+            without_key=without_key,
+            allowed_hosts=allowed_hosts,
             faults=_faults(faults),
             latency=latency / 1e3,
         )

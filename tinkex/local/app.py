@@ -16,6 +16,8 @@ from tinkex_generated.errors import ParseError
 from tinkex.local import hub
 from tinkex.local.binary import decompressed, read_request
 from tinkex.local.call import Call, is_light
+from tinkex.local.connections import SHORTAGE, is_shortage
+from tinkex.local.log_lines import one_line
 from tinkex.local.page import show
 from tinkex.local.problem import Problem
 from tinkex.local.refusal import Refusal, noting_refusal
@@ -114,7 +116,10 @@ def _endpoint(site: Site, operation: Operation, handler: Handler) -> Endpoint:
         except (Problem, HTTPException, ClientDisconnect):
             raise
         except Exception as error:
-            logger.exception("%s %s failed", request.method, request.url.path)
+            if is_shortage(error):
+                SHORTAGE.log(str(error))
+                return problem_response(503, "no file descriptors are left", {"retry-after": "1"})
+            logger.exception("%s %s failed", request.method, one_line(request.url.path))
             return problem_response(
                 500, f"internal error of the local server: {type(error).__name__}"
             )

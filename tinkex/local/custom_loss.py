@@ -2,23 +2,53 @@
 
 Nothing of a graph is code: a node names one of the operations in `loss_ops`, and every other name
 is refused when the loss is created. The arrays are float64, the gradient comes from autograd.
+
+A graph is bounded in its nodes and arguments when it is created. When it runs, each value is an
+array, a number of at most 64 bits or a shape; what all operations together read and write is
+bounded, and with it the time of the gradient; and `Allowance` bounds the time of a request.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import define, field, frozen
 
+from tinkex.local.engine.pauses import pause
 from tinkex.local.problem import Problem
 
 MOST_NODES = 1000
-# Of all results of a graph together: the gradient needs every one of them.
+MOST_ARGUMENTS = 10_000
+# Of all arguments and results of a graph: the gradient goes through every one of them again.
 MOST_ELEMENTS_IN_ALL = 2**25
+MOST_SECONDS = 30.0
 _MOST_NESTING = 8
+_MOST_NAME = 200
+_INT_BOUND = 2**63
 _METRIC = re.compile(r"custom/[a-z0-9_./-]{1,64}:(sum|mean)")
 _NUMBERS = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
+
+
+@define
+class Allowance:
+    """The computing time that the custom loss of one request may take."""
+
+    seconds: float = MOST_SECONDS
+    clock: Callable[[], float] = time.thread_time
+    _began: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._began = self.clock()
+
+    def check(self) -> None:
+        """Raise a ValueError once the time is over."""
+        if self.clock() - self._began > self.seconds:
+            raise ValueError(
+                f"it takes more than {self.seconds:g} seconds of computing for this request: send"
+                " fewer data at once, or run the loss in the client with forward_backward_custom"
+            )
 
 
 @frozen(eq=False)
@@ -32,7 +62,7 @@ class CustomLoss:
     nodes: tuple[Any, ...] = field(repr=False)
 
     def value_and_gradient(
-        self, arrays: Sequence[np.ndarray[Any, Any]]
+        self, arrays: Sequence[np.ndarray[Any, Any]], allowance: Allowance | None = None
     ) -> tuple[float, np.ndarray[Any, Any], dict[str, float]]:
         """Return loss, its gradient by the logprobs (their shape), and the metrics of one datum.
 
@@ -50,7 +80,7 @@ class CustomLoss:
         )
 
         def loss_of(logprobs: Any) -> Any:
-            loss, named = self._run([logprobs, *others])
+            loss, named = self._run([logprobs, *others], allowance or Allowance())
             metrics.update({key: _scalar(detached(value), key) for key, value in named.items()})
             if np.shape(detached(loss)) != ():
                 raise ValueError(
@@ -66,9 +96,7 @@ class CustomLoss:
             raise ValueError("the loss or its gradient is not finite")
         return value, gradient, metrics
 
-    def _run(self, arrays: Sequence[Any]) -> tuple[Any, Mapping[str, Any]]:
-        from tinkex.local.loss_ops import FUNCTIONS, METHODS, detached
-
+    def _run(self, arrays: Sequence[Any], allowance: Allowance) -> tuple[Any, Mapping[str, Any]]:
         elements = 0
         values: dict[str, Any] = {}
         inputs = iter(arrays)
@@ -81,17 +109,53 @@ class CustomLoss:
                 loss, metrics = _outputs(arguments)
                 return loss, metrics
             keywords = {key: _decode(one, values) for key, one in (node.kwargs or {}).items()}
-            table = METHODS if node.op == "call_method" else FUNCTIONS
+            allowance.check()
+            pause()
             try:
-                values[node.name] = table[node.target](*arguments, **keywords)
+                elements += sum(map(_elements, (*arguments, *keywords.values())))
+                result = values[node.name] = _called(node, arguments, keywords)
+                elements += _elements(result)
             except Exception as error:
                 raise ValueError(f"node {node.name!r} ({node.target}): {error}") from error
-            elements += np.size(detached(values[node.name]))
             if elements > MOST_ELEMENTS_IN_ALL:
                 raise ValueError(
-                    f"the results have more than {MOST_ELEMENTS_IN_ALL} elements in all"
+                    f"its operations read and write more than {MOST_ELEMENTS_IN_ALL} elements in all"
                 )
         raise ValueError("the graph has no output")
+
+
+def _called(node: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+    """Return the result of a node, which is an array, a number or a shape."""
+    from tinkex.local.loss_ops import FUNCTIONS, METHODS, TAKE_ARRAYS, detached
+
+    if node.target not in TAKE_ARRAYS and any(
+        isinstance(one, list | tuple) and not all(map(_is_plain, one))
+        for one in (*arguments, *keywords.values())
+    ):
+        raise ValueError("a list of tensors is no argument of this operation")
+    table = METHODS if node.op == "call_method" else FUNCTIONS
+    result = table[node.target](*arguments, **keywords)
+    plain = detached(result)
+    if isinstance(plain, int) and not -_INT_BOUND <= plain < _INT_BOUND:
+        raise ValueError("the result is an integer of more than 64 bits")
+    is_shape = isinstance(plain, tuple) and all(isinstance(one, int) for one in plain)
+    is_array = isinstance(plain, np.ndarray | np.generic) and plain.dtype.kind in "biuf"
+    if not (is_shape or is_array or isinstance(plain, int | float)):
+        raise ValueError(f"the result is no tensor and no number but {type(plain).__name__}")
+    return result
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or value is ... or isinstance(value, int | float | slice)
+
+
+def _elements(value: Any) -> int:
+    """Return how many numbers an argument or a result has."""
+    from tinkex.local.loss_ops import detached
+
+    if isinstance(value, list | tuple):
+        return sum(map(_elements, value))
+    return int(np.size(plain)) if isinstance(plain := detached(value), np.ndarray) else 1
 
 
 def checked_loss(inputs: Sequence[Any], nodes: Sequence[Any]) -> CustomLoss:
@@ -109,15 +173,21 @@ def checked_loss(inputs: Sequence[Any], nodes: Sequence[Any]) -> CustomLoss:
     if placeholders != names:
         raise Problem(400, f"graph.nodes has the placeholders {placeholders}, inputs are {names}")
     known: set[str] = set()
+    arguments = 0
     for index, node in enumerate(nodes):
-        _check_node(node, f"graph.nodes[{index}]", known, last=index == len(nodes) - 1)
+        arguments += _check_node(node, f"graph.nodes[{index}]", known, last=index == len(nodes) - 1)
+        if arguments > MOST_ARGUMENTS:
+            raise Problem(400, f"graph.nodes have more than {MOST_ARGUMENTS} arguments in all")
         known.add(node.name)
     return CustomLoss(tuple((one.name, one.rank) for one in inputs), tuple(nodes))
 
 
-def _check_node(node: Any, where: str, known: set[str], *, last: bool) -> None:
+def _check_node(node: Any, where: str, known: set[str], *, last: bool) -> int:
+    """Raise a 400 problem for a node that could not run; return the number of its arguments."""
     from tinkex.local.loss_ops import FUNCTIONS, METHODS
 
+    if len(node.name) > _MOST_NAME:
+        raise Problem(400, f"{where}.name is longer than {_MOST_NAME} characters")
     if node.name in known:
         raise Problem(400, f"{where}.name {node.name!r} is taken by an earlier node")
     match node.op:
@@ -134,23 +204,25 @@ def _check_node(node: Any, where: str, known: set[str], *, last: bool) -> None:
     if not allowed:
         raise Problem(
             400,
-            f"{where}: {node.op} {node.target!r} is not available here. Run the loss in the client"
+            f"{where}: {node.op} {node.target[:_MOST_NAME]!r} is not available here. Run the loss in the client"
             " instead: forward_backward_custom(data, loss_fn)",
         )
-    for argument in (*(node.args or ()), *(node.kwargs or {}).values()):
+    return sum(
         _check_argument(argument, where, known, _MOST_NESTING)
+        for argument in (*(node.args or ()), *(node.kwargs or {}).values())
+    )
 
 
-def _check_argument(value: Any, where: str, known: set[str], depth: int) -> None:
-    """Raise a 400 problem for an argument that `_decode` could not read."""
+def _check_argument(value: Any, where: str, known: set[str], depth: int) -> int:
+    """Raise a 400 problem for an argument that `_decode` could not read; return its parts."""
     if depth == 0:
         raise Problem(400, f"{where}: arguments are nested too deeply")
+    if isinstance(value, int) and not -_INT_BOUND <= value < _INT_BOUND:
+        raise Problem(400, f"{where}: an integer has more than 64 bits")
     if value is None or isinstance(value, bool | int | float | str):
-        return
+        return 1
     if isinstance(value, list):
-        for one in value:
-            _check_argument(one, where, known, depth - 1)
-        return
+        return 1 + sum(_check_argument(one, where, known, depth - 1) for one in value)
     kind, content = next(iter(value.items()), ("", None)) if isinstance(value, dict) else ("", None)
     fits = isinstance(value, dict) and len(value) == 1
     inner: Any = []
@@ -175,8 +247,7 @@ def _check_argument(value: Any, where: str, known: set[str], depth: int) -> None
             fits = False
     if not fits:
         raise Problem(400, f"{where}: {str(value)[:80]} is no argument that a graph can have")
-    for one in inner:
-        _check_argument(one, where, known, depth - 1)
+    return 1 + sum(_check_argument(one, where, known, depth - 1) for one in inner)
 
 
 def _decode(value: Any, values: Mapping[str, Any]) -> Any:

@@ -177,6 +177,10 @@ class DataDir:
         shutil.rmtree(self.staging, ignore_errors=True)
         _remove_lock(self._lock_file(self.server_id), self._lock)
 
+    def release_copy(self) -> None:
+        """Close a forked process's copy of the lock, which would outlive this server."""
+        self._lock.close()
+
     def _register(self) -> tuple[str, IO[bytes]]:
         while True:
             server_id = uuid.uuid4().hex

@@ -2,63 +2,14 @@
 
 import asyncio
 import re
-import socket
-import struct
-import sys
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from tinkex.local.connections import Connections
 from tinkex.local.spec import Operation
 from tinkex.testing.faults import ANY_OPERATION, Fault, FaultPlan
-
-_RST_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-
-_Address = tuple[str, int]
-
-
-class Connections:
-    """The open connections by the client's address, so that one can be cut or reset."""
-
-    def __init__(self) -> None:
-        self._open: dict[_Address, asyncio.Transport] = {}
-
-    def protocol(self) -> type[asyncio.Protocol]:
-        """Return uvicorn's protocol class, which enters its connections here."""
-        known = self._open
-
-        class Entered(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-            def connection_made(self, transport: asyncio.Transport) -> None:
-                self._address = _address(transport)
-                if self._address is not None:
-                    known[self._address] = transport
-                super().connection_made(transport)
-
-            def connection_lost(self, exc: Exception | None) -> None:
-                if self._address is not None:
-                    known.pop(self._address, None)
-                super().connection_lost(exc)
-
-        return Entered
-
-    def close(self, scope: Scope) -> None:
-        """Close a request's connection once what was written to it is sent."""
-        if (transport := self._of(scope)) is not None:
-            transport.close()
-
-    def reset(self, scope: Scope) -> None:
-        """Reset a request's connection: the client sees `connection reset by peer`."""
-        if (transport := self._of(scope)) is not None:
-            handle = transport.get_extra_info("socket")
-            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
-            transport.abort()
-
-    def _of(self, scope: Scope) -> asyncio.Transport | None:
-        client = scope.get("client")
-        return None if client is None else self._open.get((client[0], client[1]))
 
 
 class FaultGate:
@@ -216,11 +167,6 @@ def _truncated(answer: list[Message], length: int) -> list[Message]:
 
 def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path))
-
-
-def _address(transport: asyncio.Transport) -> _Address | None:
-    peer: Any = transport.get_extra_info("peername")
-    return (str(peer[0]), int(peer[1])) if isinstance(peer, (tuple, list)) else None
 
 
 def check_operations(plan: FaultPlan, operations: Mapping[str, Operation]) -> None:

@@ -1,19 +1,20 @@
 """What every request passes before it is looked at: host, origin, key, size, request id."""
 
+import asyncio
 import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable
-from typing import Any
-from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tinkex.local.app import problem_response
+from tinkex.local.hosts import HostNames
 from tinkex.local.keys import KeyRing
+from tinkex.local.log_lines import one_line
 from tinkex.local.problem import Problem
+from tinkex.local.signing import UrlSigner
 
 logger = logging.getLogger("tinkex.local.gate")
 
@@ -23,16 +24,9 @@ _OPEN = re.compile(
     r"|/api/v1/sessions/[^/]+/trace_export/download"
 )
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-
 
 class Gate:
-    """Refuse what should not come in, and number what does.
-
-    A page in a browser can make requests to this machine: by a name that it lets point here (DNS
-    rebinding), or across origins. So the Host header must name the loopback interface, unless the
-    server was opened to other hosts on purpose, and an Origin must be local as well.
-    """
+    """Refuse what should not come in, and number what does."""
 
     def __init__(
         self,
@@ -40,12 +34,16 @@ class Gate:
         *,
         keys: KeyRing,
         max_body_bytes: int,
-        host_names: Iterable[str] | None,
+        hosts: HostNames,
+        signer: UrlSigner,
+        body_timeout_s: float,
     ) -> None:
         self._app = app
         self._keys = keys
         self._max_body_bytes = max_body_bytes
-        self._host_names = None if host_names is None else frozenset(host_names)
+        self._hosts = hosts
+        self._signer = signer
+        self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -78,34 +76,51 @@ class Gate:
                 took_ms = (time.perf_counter() - started) * 1e3
                 logger.debug(
                     "%s %s -> %d in %.1f ms (%s)",
-                    scope["method"],
-                    scope["path"],
+                    one_line(scope["method"]),
+                    one_line(scope["path"]),
                     status,
                     took_ms,
                     request_id,
                 )
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        if self._host_names is not None:
-            host = _host_name(f"//{headers.get('host', '')}")
-            if host not in self._host_names:
-                raise Problem(403, f"host {host!r} is not a name of this server")
-            origin = headers.get("origin")
-            if origin is not None and _host_name(origin) not in self._host_names:
-                raise Problem(403, f"requests from {origin!r} are not answered")
-        if not _is_open(scope):
+        self._hosts.check(headers.get("host"), headers.get("origin"))
+        if not (_is_open(scope) or self._has_page_link(scope)):
             self._keys.check(headers.get("x-api-key") or _bearer(headers))
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise self._too_large()
 
+    def _has_page_link(self, scope: Scope) -> bool:
+        """Say whether a browser follows a signed link to a page: it cannot send the key's header."""
+        if scope["method"] not in ("GET", "HEAD") or scope["path"].startswith("/api/"):
+            return False
+        query = QueryParams(scope["query_string"])
+        expires, signature = query.get("expires", ""), query.get("signature", "")
+        if not (signature and expires.isascii() and expires.isdigit() and len(expires) < 20):
+            return False
+        self._signer.verify(self._keys.page_subject, int(expires), signature)
+        return True
+
     def _limited(self, receive: Receive) -> Receive:
-        """Return a `receive` that refuses a body which grows beyond the limit."""
-        seen = 0
+        """Return a `receive` that refuses a body which grows beyond the limit, or stops coming."""
+        seen, whole = 0, False
 
         async def limited() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            if whole:
+                # What comes now is the end of the connection, however late.
+                return await receive()
+            try:
+                async with asyncio.timeout(self._body_timeout_s):
+                    message = await receive()
+            except TimeoutError:
+                raise Problem(
+                    408,
+                    f"nothing of the request body came for {self._body_timeout_s:g} seconds",
+                    headers={"connection": "close"},
+                ) from None
+            whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > self._max_body_bytes:
                 raise self._too_large()
@@ -126,11 +141,3 @@ def _bearer(headers: Headers) -> str:
     """Return the credential as clients of the Hub send it (their HF_TOKEN), or nothing."""
     scheme, _, credential = headers.get("authorization", "").partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else ""
-
-
-def _host_name(url: str) -> Any:
-    """Return the host of a URL, or None."""
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None

@@ -40,6 +40,7 @@ def _bounded(function: Operation) -> Operation:
 
 _add, _subtract, _multiply = map(_bounded, (anp.add, anp.subtract, anp.multiply))
 _divide, _power = map(_bounded, (anp.true_divide, anp.power))
+_greater, _less = map(_bounded, (anp.greater, anp.less))
 _minimum, _maximum, _where3 = map(_bounded, (anp.minimum, anp.maximum, anp.where))
 
 
@@ -54,9 +55,9 @@ def _minus(first: Any, second: Any, *, alpha: Any = 1) -> Any:
 def _clamp(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: A002 - torch's names
     # By `where`, so that the gradient at the bounds themselves is 1, as in torch.
     if max is not None:
-        x = _where3(anp.greater(x, max), max, x)
+        x = _where3(_greater(x, max), max, x)
     if min is not None:
-        x = _where3(anp.less(x, min), min, x)
+        x = _where3(_less(x, min), min, x)
     return x
 
 
@@ -134,6 +135,10 @@ def _like(value: float) -> Operation:
 
 def _join(function: Operation) -> Operation:
     def join(tensors: Sequence[Any], dim: int = 0) -> Any:
+        if not isinstance(tensors, list | tuple) or any(
+            isinstance(one, list | tuple) for one in tensors
+        ):
+            raise TypeError("expected a list of tensors")
         if sum(int(np.prod(anp.shape(one))) for one in tensors) > MOST_ELEMENTS:
             raise ValueError(f"the result has more than {MOST_ELEMENTS} elements")
         return function(tensors, axis=dim)
@@ -237,6 +242,8 @@ _TORCH: dict[str, Operation] = {
     "_C._nn.log_sigmoid": lambda x: -anp.logaddexp(0.0, -x),
 }  # fmt: skip
 
+# The operations that take lists of tensors, or masks in an index.
+TAKE_ARRAYS = frozenset({"torch.stack", "torch.cat", "operator.getitem"})
 METHODS: dict[str, Operation] = {
     **_SHARED, "float": _float, "double": _float, "to": _to, "size": _size, "view": _reshape,
     "dim": lambda x: len(anp.shape(x)), "contiguous": lambda x: x,

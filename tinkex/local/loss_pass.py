@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 
-from tinkex.local.custom_loss import CustomLoss
+from tinkex.local.custom_loss import Allowance, CustomLoss
 from tinkex.local.engine import Example, LossOutput, Trainer
 from tinkex.local.live import LiveModel
 from tinkex.local.problem import Problem
@@ -66,12 +66,13 @@ class LossPass:
         ones = [self._carried(one, np.ones(_shape(one), np.float32)) for one in self.examples]
         output = trainer.forward(ones, _CARRIER, None)
         total, weights, metrics = 0.0, [], dict[str, float]()
+        allowance = Allowance()
         for index, (example, logprobs) in enumerate(
             zip(self.examples, output.logprobs, strict=True)
         ):
             arrays = [logprobs, *_inputs(loss, example, logprobs, f"data[{index}]")]
             try:
-                value, gradient, found = loss.value_and_gradient(arrays)
+                value, gradient, found = loss.value_and_gradient(arrays, allowance)
             except (ValueError, TypeError, NotImplementedError) as error:
                 raise Problem(400, f"data[{index}]: custom loss: {error}") from error
             total += value

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from html import escape
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -38,20 +39,23 @@ async def show(site: Site, request: Request) -> Response:
     """
     wanted = request.query_params.get("refresh", "")
     refresh = max(_MOST_OFTEN_S, int(wanted)) if re.fullmatch(r"[0-9]{1,4}", wanted) else None
-    html = await site.pool.run(partial(render, site, refresh))
+    # What signs the address stays in its links.
+    signed = urlencode([pair for pair in request.query_params.items() if pair[0] != "refresh"])
+    html = await site.pool.run(partial(render, site, refresh, signed))
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
     return HTMLResponse(
         html, headers={"content-security-policy": policy, "cache-control": "no-store"}
     )
 
 
-def render(site: Site, refresh: int | None = None) -> str:
-    """Return the page's HTML."""
+def render(site: Site, refresh: int | None = None, signed: str = "") -> str:
+    """Return the page's HTML; `signed` is the part of its query that lets the browser in."""
+    stop, often = (f"/?{signed}", f"?refresh=5&{signed}") if signed else ("/", "?refresh=5")
     reload = "" if refresh is None else f'<meta http-equiv="refresh" content="{refresh}">'
     switch = (
-        '<a href="?refresh=5">refresh every 5 seconds</a>'
+        f'<a href="{escape(often)}">refresh every 5 seconds</a>'
         if refresh is None
-        else f'refreshes every {refresh} seconds · <a href="/">stop</a>'
+        else f'refreshes every {refresh} seconds · <a href="{escape(stop)}">stop</a>'
     )
     sections = (_runs, _hours, _checkpoints, _samplers, _errors)
     return (

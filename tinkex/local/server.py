@@ -4,11 +4,12 @@ import asyncio
 import atexit
 import logging
 import os
+import secrets
 import socket
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,17 +17,23 @@ import uvicorn
 from attrs import evolve
 
 from tinkex.local.app import build_app
+from tinkex.local.connections import Connections
 from tinkex.local.datadir import default_data_dir
-from tinkex.local.faults import Connections, FaultGate, check_operations
-from tinkex.local.gate import LOOPBACK_NAMES, Gate
+from tinkex.local.faults import FaultGate, check_operations
+from tinkex.local.gate import Gate
+from tinkex.local.hosts import HostNames, is_every_interface, is_loopback
 from tinkex.local.site import Options, Site
 from tinkex.local.spec import load_operations
+from tinkex.secret import Secret
 from tinkex.testing.faults import Fault, FaultPlan
 
 logger = logging.getLogger("tinkex.local.server")
 
 UPKEEP_S = 15.0
+PAGE_LIFETIME_S = 30 * 86_400
 _BACKLOG = 2048
+# Fewer than the descriptors that are kept back, so that each connection is looked at in time.
+_ACCEPTED_AT_ONCE = 16
 _GRACE_S = 5
 
 
@@ -42,7 +49,9 @@ class LocalServer:
     `data_dir` keeps runs and checkpoints; without it they live in a temporary folder that goes
     with the server. `port=0` takes a free one. `models` names Hugging Face folders beside the
     shipped models. With `api_key` only that key is let in, otherwise any. `host` is the loopback
-    interface unless the server shall be reachable from elsewhere. `faults` are played at the
+    interface unless the server shall be reachable from elsewhere; then it needs a key, or
+    `without_key=True` to let everybody in, and answers to the address it listens on and to
+    `allowed_hosts`. `faults` are played at the
     requests they are for, and `latency` seconds pass before any request is looked at; see
     `tinkex.testing`. `options` has the finer settings.
 
@@ -51,7 +60,8 @@ class LocalServer:
 
     Raises:
         OSError: the port is taken, or the data folder cannot be written.
-        ValueError: a folder in `models` is none, or a fault is for no operation of the spec.
+        ValueError: a folder in `models` is none, a fault is for no operation of the spec, the data
+            folder holds something else, or a server beyond the loopback interface has no key.
     """
 
     def __init__(
@@ -60,27 +70,36 @@ class LocalServer:
         host: str = "127.0.0.1",
         port: int = 0,
         models: Mapping[str, str | Path] | None = None,
-        api_key: str | None = None,
+        api_key: str | Secret | None = None,
         *,
+        without_key: bool = False,
+        allowed_hosts: Iterable[str] = (),
         faults: Iterable[Fault] = (),
         latency: float = 0.0,
         options: Options | None = None,
     ) -> None:
+        # As a plain string it would stand in the locals of every traceback through here.
+        api_key = Secret.of(api_key)
         if not 0 <= latency < float("inf"):
             raise ValueError(f"latency must be finite and not negative, got {latency!r}")
         self._operations = load_operations()
         self.faults = FaultPlan(faults)
         check_operations(self.faults, self._operations)
         self._latency_s = latency
-        self._connections = Connections()
         self._host = host
         self._port = port
         self._models = dict(models or {})
-        self._options = evolve(options or Options(), api_key=api_key)
+        self._options = options or Options()
+        if api_key is not None:
+            self._options = evolve(self._options, api_key=api_key)
+        self._connections = Connections(self._options.header_timeout_s)
+        self._hosts = HostNames.of(host, allowed_hosts)
+        _check_key(self._options.api_key, host, without_key)
         self._given_dir = None if data_dir is None else Path(data_dir).expanduser()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._site: Site | None = None
         self._socket: socket.socket | None = None
+        self._base_url: str | None = None
         self._thread: threading.Thread | None = None
         self._uvicorn: _Server | None = None
         self._process_id = os.getpid()
@@ -90,12 +109,26 @@ class LocalServer:
     @property
     def base_url(self) -> str:
         """The URL to give to a client."""
-        if self._socket is None:
+        if self._base_url is None:
             raise RuntimeError("the local server is not running: call start() first")
-        host, port = self._socket.getsockname()[:2]
-        if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-            host = "127.0.0.1"
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self._base_url
+
+    @property
+    def api_key(self) -> Secret | None:
+        """The key that the server asks for; None if it lets everybody in."""
+        return self._options.api_key
+
+    @property
+    def console_url(self) -> str:
+        """The address of the page for a browser, signed if the server asks for a key.
+
+        Treat a signed one as a secret: it shows the runs to whoever has it, as long as the key is
+        good, and at most for 30 days.
+        """
+        if self._site is None or self.api_key is None:
+            return f"{self.base_url}/"
+        query, _ = self._site.signer.query(self._site.keys.page_subject, PAGE_LIFETIME_S)
+        return f"{self.base_url}/?{query}"
 
     @property
     def data_dir(self) -> Path:
@@ -149,16 +182,20 @@ class LocalServer:
             )
             root = Path(self._temporary.name)
         self._socket = _listen(self._host, self._port)
+        self._base_url = _url_of(self._socket)
+        _started.add(self)
         self._site = Site(root, self._models, self._options)
         self._site.start()
         gate = Gate(
             build_app(self._site),
             keys=self._site.keys,
             max_body_bytes=self._options.max_body_bytes,
-            host_names=_host_names(self._host),
+            hosts=self._hosts,
+            signer=self._site.signer,
+            body_timeout_s=self._options.header_timeout_s,
         )
         app = FaultGate(gate, self.faults, self._connections, self._operations, self._latency_s)
-        self._uvicorn = _Server(_config(app, self._connections), self._site)
+        self._uvicorn = _Server(_config(app, self._connections), self._site, self._connections)
         self._thread = threading.Thread(
             target=self._uvicorn.serve_in_thread,
             args=(self._socket,),
@@ -169,6 +206,13 @@ class LocalServer:
         self._uvicorn.ready.wait()
         if self._uvicorn.failure is not None:
             raise RuntimeError("the local server did not start") from self._uvicorn.failure
+
+    def _leave_to_parent(self) -> None:
+        """Close this process's copies of what keeps a port taken, and a folder in use."""
+        if self._socket is not None:
+            self._socket.close()
+        if self._site is not None:
+            self._site.data.release_copy()
 
     def _tear_down(self) -> None:
         if self._site is not None:
@@ -181,6 +225,7 @@ class LocalServer:
             self._site.close()
         if self._socket is not None:
             self._socket.close()
+        self._base_url = None
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -188,8 +233,9 @@ class LocalServer:
 class _Server(uvicorn.Server):
     """uvicorn, run in a thread: it says when it is ready, and does the site's upkeep."""
 
-    def __init__(self, config: uvicorn.Config, site: Site) -> None:
+    def __init__(self, config: uvicorn.Config, site: Site, connections: Connections) -> None:
         super().__init__(config)
+        self._connections = connections
         self.ready = threading.Event()
         self.failure: BaseException | None = None
         self._site = site
@@ -206,9 +252,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections, and say so."""
         await super().startup(sockets=sockets)
+        for listening in sockets or ():
+            # As many may wait as before: uvicorn has set what is accepted at once.
+            listening.listen(_BACKLOG)
         self.ready.set()
 
     async def _serve_with_upkeep(self, listening: socket.socket) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._connections.log_failure)
         upkeep = asyncio.create_task(self._upkeep())
         try:
             await self.serve(sockets=[listening])
@@ -227,20 +277,49 @@ class _Server(uvicorn.Server):
 
 _shared: LocalServer | None = None
 _shared_lock = threading.Lock()
+_started: "weakref.WeakSet[LocalServer]" = weakref.WeakSet()
 
 
 def shared_server() -> LocalServer:
     """Return this process's own local server, started at its first use and stopped at exit.
 
-    Its data folder is TINKEX_LOCAL_DIR, or else the user's data folder.
+    Its data folder is TINKEX_LOCAL_DIR, or else the user's data folder. It lets in only the holders
+    of `api_key`, which is random, so that other users of the machine stay outside. A forked child
+    uses the server of its parent.
     """
     global _shared
     with _shared_lock:
         if _shared is None or _shared._state == "stopped":
-            server = LocalServer(data_dir=default_data_dir()).start()
+            key = Secret(f"tml-{secrets.token_urlsafe(32)}")
+            server = LocalServer(data_dir=default_data_dir(), api_key=key).start()
             atexit.register(server.stop)
             _shared = server
         return _shared
+
+
+def _after_fork() -> None:
+    """Leave the servers to the parent; the lock may have been held by a thread that is gone."""
+    global _shared_lock
+    _shared_lock = threading.Lock()
+    for server in list(_started):
+        server._leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _check_key(key: Secret | None, host: str, without_key: bool) -> None:
+    """Raise a ValueError for a key that cannot be sent, or that is missing."""
+    if key is not None:
+        if not (key.reveal().isascii() and key.reveal().isprintable() and key.reveal().strip()):
+            raise ValueError("api_key must be a word of visible ASCII characters")
+    elif not (without_key or is_loopback(host)):
+        raise ValueError(
+            f"a server at {host!r} is open to other machines and needs an API key (api_key=..., or"
+            " TINKEX_SERVE_API_KEY for tinkex serve); to let in everybody who reaches it, say so"
+            " (without_key=True, or --without-key)"
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -259,15 +338,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _host_names(host: str) -> frozenset[str] | None:
-    """Return the names a Host header may have, or None for any."""
-    if host == "localhost":
-        return LOOPBACK_NAMES
-    try:
-        loopback = ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    return LOOPBACK_NAMES | {host} if loopback else None
+def _url_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    if is_every_interface(host):
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _config(app: Any, connections: Connections) -> uvicorn.Config:
@@ -277,6 +352,7 @@ def _config(app: Any, connections: Connections) -> uvicorn.Config:
         loop="asyncio",
         ws="none",
         lifespan="off",
+        backlog=_ACCEPTED_AT_ONCE,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,4 +1,4 @@
-"""URLs that let in whoever has them, for an hour: the signature stands in for the key."""
+"""URLs that let in whoever has them, for a time: the signature stands in for the key."""
 
 import hashlib
 import hmac
@@ -24,9 +24,9 @@ class UrlSigner:
     _key: bytes = field(repr=False)
     _now: Callable[[], float]
 
-    def query(self, subject: str) -> tuple[str, datetime]:
+    def query(self, subject: str, lifetime_s: int = URL_LIFETIME_S) -> tuple[str, datetime]:
         """Return the query of a URL for `subject`, and when it ends."""
-        expires = int(self._now()) + URL_LIFETIME_S
+        expires = int(self._now()) + lifetime_s
         query = urlencode({"expires": expires, "signature": self._signature(subject, expires)})
         return query, datetime.fromtimestamp(expires, UTC)
 

@@ -20,11 +20,12 @@ from tinkex.local.archive import Archives
 from tinkex.local.audit import AuditLog
 from tinkex.local.bases import BaseShelf
 from tinkex.local.checkpoints import CheckpointRecord, CheckpointTable
+from tinkex.local.clock import AwakeClock
 from tinkex.local.custom_loss import CustomLoss
 from tinkex.local.database import Database
 from tinkex.local.datadir import DATABASE_NAME, RESULTS_NAME, DataDir
 from tinkex.local.engine import EngineError, SampleResult
-from tinkex.local.engine_thread import EngineThread, SampleTicket
+from tinkex.local.engine_thread import Deliver, EngineThread, SampleTicket
 from tinkex.local.futures import Promise, PromiseBook
 from tinkex.local.images import image_tokens
 from tinkex.local.journal import Journal
@@ -42,8 +43,13 @@ from tinkex.local.sessions import SessionTable
 from tinkex.local.signing import UrlSigner
 from tinkex.local.threads import WorkerPool
 from tinkex.local.usage import UsageTable
+from tinkex.secret import Secret
 
 logger = logging.getLogger("tinkex.local.site")
+
+
+def _secret(value: Secret | str | None) -> Secret | None:
+    return Secret.of(value)
 
 
 @frozen
@@ -53,21 +59,25 @@ class Options:
     `long_poll_s` is how long `retrieve_future` and `retrieve_futures` wait before they answer that
     there is nothing yet; results
     larger than `inline_bytes` are announced before they are sent, to clients that ask for it;
-    larger request bodies than `max_body_bytes` are refused. A session that is silent for
-    `session_timeout_s` ends. A request of a model waits `gap_timeout_s` for the one before it, if
-    that does not arrive. A result is kept for `result_retention_s`, all of them may take
-    `result_bytes` on disk. `now` is the clock that expiry goes by, in seconds since 1970.
+    larger request bodies than `max_body_bytes` are refused. A client has `header_timeout_s` for the
+    header of a request, and as long between two parts of its body. A session that is silent for
+    `session_timeout_s` in which the server ran ends. A request of a model waits
+    `gap_timeout_s` for the one before it, if that does not arrive. A result is kept for `result_retention_s`, all
+    of them may take `result_bytes` on disk. `now` is the clock that expiry goes by, in seconds since
+    1970; `monotonic` is the one that silence goes by.
     """
 
-    api_key: str | None = field(default=None, repr=False)
+    api_key: Secret | None = field(default=None, converter=_secret, repr=False)
     long_poll_s: float = 25.0
     inline_bytes: int = 2**20
     max_body_bytes: int = 256 * 2**20
+    header_timeout_s: float = 60.0
     session_timeout_s: float = 3600.0
     gap_timeout_s: float = 15.0
     result_retention_s: float = 86_400.0
     result_bytes: int = 4 * 2**30
     now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class Site:
@@ -78,6 +88,7 @@ class Site:
     ) -> None:
         self.options = options
         self.now = options.now
+        self.awake = AwakeClock(options.monotonic)
         self.bases = BaseShelf.with_shipped(models)
         with ExitStack() as opened:
             self.data = DataDir(data_dir)
@@ -148,7 +159,7 @@ class Site:
         self.recordings.expire()
         for model in self.models.all():
             model.turns.skip_gap(self.options.gap_timeout_s)
-        silent_since = self.now() - self.options.session_timeout_s
+        silent_since = self.awake() - self.options.session_timeout_s
         for session_id, seen in list(self.last_seen.items()):
             if seen < silent_since:
                 logger.info("session %s has been silent for too long: ended", session_id)
@@ -157,7 +168,7 @@ class Site:
     def active_session(self, session_id: str) -> None:
         """Note a sign of life of a session; 404 if it is unknown, 410 if it is over."""
         if session_id in self.last_seen:
-            self.last_seen[session_id] = self.now()
+            self.last_seen[session_id] = self.awake()
             return
         record = self.sessions.get(session_id)
         raise Problem(
@@ -249,7 +260,7 @@ class Site:
     def _begin(self, promise: Promise) -> None:
         promise.began_at = self.now()
 
-    def _sample(self, base: str, tickets: Sequence[SampleTicket]) -> Sequence[SampleResult]:
+    def _sample(self, base: str, tickets: Sequence[SampleTicket], deliver: Deliver) -> None:
         loaded = self.bases.get(base)
         jobs = []
         for ticket in tickets:
@@ -257,13 +268,15 @@ class Site:
             if ticket.adapter_key is not None:
                 adapter = self.adapters.get(ticket.adapter_key, ticket.adapter_folder, loaded.base)
             jobs.append(ticket.make(adapter))
-        results = loaded.sampler.sample(jobs)
-        for ticket, job, result in zip(tickets, jobs, results, strict=True):
-            session_id = ticket.promise.session_id
+
+        def done(index: int, result: SampleResult) -> None:
+            session_id = tickets[index].promise.session_id
             sampled = sum(len(sequence.tokens) for sequence in result.sequences)
-            self.usage.add("sampling_prefill", base, session_id, len(job.prompt))
+            self.usage.add("sampling_prefill", base, session_id, len(jobs[index].prompt))
             self.usage.add("sampling_sample", base, session_id, sampled)
-        return results
+            deliver(index, result)
+
+        loaded.sampler.sample(jobs, done)
 
 
 def encode(answer: Any) -> bytes:

@@ -5,12 +5,14 @@ that is generated beside the client, so the server cannot drift from the spec by
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import resources
 from typing import Any
 
 import jsonschema_rs
+import numpy as np
 import orjson
 import tinkex_generated.models as models
 from attrs import define, field, frozen
@@ -22,6 +24,10 @@ _LEAST = b"-922337203685477"
 _METHODS = ("get", "put", "post", "delete", "patch")
 _MOST_ERRORS = 10
 _MOST_TEXT = 300
+# What writes a body again (for its fingerprint, the database, an answer) goes no deeper than 254.
+MOST_NESTING = 100
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
 @frozen
@@ -87,6 +93,8 @@ class Operation:
 
 
 def _loaded(content: bytes) -> Any:
+    if _depth(content) > MOST_NESTING and _depth(_STRINGS.sub(b"", content)) > MOST_NESTING:
+        raise Problem(400, f"the request body is nested in more than {MOST_NESTING} levels")
     try:
         data = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -96,6 +104,14 @@ def _loaded(content: bytes) -> Any:
         with suppress(ValueError):
             data = json.loads(content)
     return data
+
+
+def _depth(content: bytes) -> int:
+    """Return how deep the brackets of a JSON text are nested, those in strings counted too."""
+    brackets = np.frombuffer(content.translate(None, _NO_BRACKETS), np.uint8)
+    # Of []{} in ASCII, the second lowest bit is set in those that open.
+    steps = (brackets & 2).astype(np.int64) - 1
+    return int(np.cumsum(steps).max(initial=0))
 
 
 def load_operations() -> dict[str, Operation]:

@@ -19,6 +19,7 @@ from typing import TypeVar
 from threadpoolctl import ThreadpoolController
 
 from tinkex.local.engine.arena import Arena
+from tinkex.local.engine.pauses import current_pause, pause, pausing
 
 T = TypeVar("T")
 
@@ -149,10 +150,18 @@ def run_in_order(
     done: dict[int, T] = {}
     failures: dict[int, BaseException] = {}
 
+    how = current_pause()
+
     def loop() -> None:
         nonlocal begun, taken
-        with _ARENAS.borrow() as arena:
+        with pausing(how), _ARENAS.borrow() as arena:
             while True:
+                try:
+                    pause()
+                except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
+                    with lock:
+                        failures[begun] = error
+                    return
                 with lock:
                     if failures or begun >= count:
                         return

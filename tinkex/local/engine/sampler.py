@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from attrs import define, field, frozen
@@ -19,6 +20,7 @@ from tinkex.local.engine.decode import DecodeBatch, Prefix
 from tinkex.local.engine.errors import EngineError
 from tinkex.local.engine.examples import check_tokens
 from tinkex.local.engine.network import Network, bind
+from tinkex.local.engine.pauses import pause
 from tinkex.local.engine.pool import blas_threads, default_workers, run_in_order
 from tinkex.local.engine.prefill import (
     PrefillResult,
@@ -95,6 +97,9 @@ class SampleResult:
     prompt: PromptScores = field(factory=PromptScores)
 
 
+OnResult = Callable[[int, SampleResult], None]
+
+
 @define(eq=False)
 class _Row:
     """A sequence being generated."""
@@ -110,6 +115,8 @@ class _Row:
     logprobs: list[float] = field(factory=list)
     topk: list[list[tuple[int, float]]] = field(factory=list)
     reason: str | None = None
+    # Called once, when the sequence has ended.
+    ended: Callable[[], None] | None = None
 
     def accept(self, token: int, logprob: float, best: list[tuple[int, float]] | None) -> None:
         """Append a token and see whether the sequence ends with it."""
@@ -131,7 +138,7 @@ class _Row:
 
 
 class Sampler:
-    """Samples from one base model; `sample` is called from one thread at a time.
+    """Samples from one base model; calls of `sample` from several threads run side by side.
 
     `decode` turns token ids into text and is needed for stop strings only. Random numbers belong
     to (seed, sample index), so a sample is the same alone and in any company, up to rounding.
@@ -153,6 +160,7 @@ class Sampler:
         self._plain = bind(base)
         self._networks: OrderedDict[Adapter, Network] = OrderedDict()
         self._callback_lock = threading.Lock()
+        self._network_lock = threading.Lock()
 
     def check(self, job: SampleJob) -> None:
         """Refuse a job that `sample` would refuse.
@@ -208,8 +216,11 @@ class Sampler:
                 f"of {vocab} tokens (-1 asks for nothing)"
             )
 
-    def sample(self, jobs: Sequence[SampleJob]) -> list[SampleResult]:
+    def sample(self, jobs: Sequence[SampleJob], done: OnResult | None = None) -> list[SampleResult]:
         """Run all jobs together; results come in the order of the jobs.
+
+        `done(index, result)` is called as soon as the last sequence of a job has ended, one call at
+        a time, from a worker's thread.
 
         Raises:
             EngineError: for a job that is wrong; no job has run then.
@@ -221,23 +232,29 @@ class Sampler:
         results: dict[int, SampleResult] = {}
         for adapter in adapters:
             mine = [i for i, job in enumerate(jobs) if job.adapter is adapter]
-            done = self._sample_group(self._network(adapter), [jobs[i] for i in mine])
-            results.update(zip(mine, done, strict=True))
+
+            def take(i: int, result: SampleResult, mine: list[int] = mine) -> None:
+                results[mine[i]] = result
+                if done is not None:
+                    done(mine[i], result)
+
+            self._sample_group(self._network(adapter), [jobs[i] for i in mine], take)
         return [results[i] for i in range(len(jobs))]
 
     def _network(self, adapter: Adapter | None) -> Network:
         """Return the base with an adapter; the latest few stay merged."""
         if adapter is None:
             return self._plain
-        network = self._networks.pop(adapter, None)
-        if network is None:
-            network = bind(self.base, adapter.layout, adapter.flat)
-        self._networks[adapter] = network
-        while len(self._networks) > _NETWORKS_KEPT:
-            self._networks.popitem(last=False)
+        with self._network_lock:
+            network = self._networks.pop(adapter, None)
+            if network is None:
+                network = bind(self.base, adapter.layout, adapter.flat)
+            self._networks[adapter] = network
+            while len(self._networks) > _NETWORKS_KEPT:
+                self._networks.popitem(last=False)
         return network
 
-    def _sample_group(self, network: Network, jobs: list[SampleJob]) -> list[SampleResult]:
+    def _sample_group(self, network: Network, jobs: list[SampleJob], take: OnResult) -> None:
         """Run jobs of one adapter."""
         prompts = [np.asarray(job.prompt, np.int64) for job in jobs]
         seeds = [secrets.randbits(63) if job.seed is None else job.seed % 2**63 for job in jobs]
@@ -247,7 +264,15 @@ class Sampler:
             self._rows(job, found, seed)
             for job, found, seed in zip(jobs, prefilled, seeds, strict=True)
         ]
+
+        def result(i: int) -> SampleResult:
+            return SampleResult([row.sampled() for row in rows[i]], prefilled[i].scores)
+
+        for i, own in enumerate(rows):
+            _watch(own, partial(_hand_over, take, result, i))
         pending = [row for own in rows for row in own if row.reason is None]
+        if not pending:
+            return
         shards = _shards(pending, self._workers, self._row_limit(pending))
 
         def work(i: int, arena: Arena) -> None:
@@ -260,10 +285,6 @@ class Sampler:
                 self._generate(network, shards[0])
         else:
             run_in_order(len(shards), work, lambda _i, _done: None, self._workers)
-        return [
-            SampleResult([row.sampled() for row in own], found.scores)
-            for own, found in zip(rows, prefilled, strict=True)
-        ]
 
     def _row_limit(self, rows: list[_Row]) -> int:
         """Return how many sequences may share a batch without their caches filling the memory."""
@@ -302,6 +323,8 @@ class Sampler:
         network.head.forward(last, logits)
         while True:
             tokens = self._advance(rows, logits, choices)
+            self._report_ended(rows)
+            pause()
             alive = np.array([i for i, row in enumerate(rows) if row.reason is None], np.int64)
             if alive.size == 0:
                 return
@@ -313,6 +336,13 @@ class Sampler:
                 rows = [rows[i] for i in alive]
                 tokens, choices = tokens[alive], choices.select(alive)
             logits = batch.step(tokens)
+
+    def _report_ended(self, rows: list[_Row]) -> None:
+        with self._callback_lock:
+            for row in rows:
+                if row.reason is not None and row.ended is not None:
+                    ended, row.ended = row.ended, None
+                    ended()
 
     def _advance(self, rows: list[_Row], logits: Array, choices: Choices) -> Array:
         """Choose the next token of each row and hand it over; return the tokens."""
@@ -334,6 +364,27 @@ class Sampler:
                     k = row.job.topk_sample_logprobs
                     row.accept(token, logprob, likeliest[:k] if k > 0 else None)
         return tokens
+
+
+def _watch(rows: list[_Row], done: Callable[[], None]) -> None:
+    """Call `done` once all rows have ended, which some may have already."""
+    going_on = [row for row in rows if row.reason is None]
+    left = len(going_on)
+
+    def one_ended() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            done()
+
+    for row in going_on:
+        row.ended = one_ended
+    if not going_on:
+        done()
+
+
+def _hand_over(take: OnResult, result: Callable[[int], SampleResult], i: int) -> None:
+    take(i, result(i))
 
 
 def _query(job: SampleJob, seed: int) -> PromptQuery:

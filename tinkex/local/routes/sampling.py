@@ -22,7 +22,7 @@ from tinkex_generated.models import (
 
 from tinkex.local.call import Call
 from tinkex.local.engine import SampledTokens, SampleJob, SampleResult
-from tinkex.local.engine_thread import SampleTicket
+from tinkex.local.engine_thread import NO_LIMIT, SampleTicket
 from tinkex.local.futures import Promise
 from tinkex.local.live import LiveSampler
 from tinkex.local.problem import Problem, misfit
@@ -133,13 +133,18 @@ def ticket_for(
     make_job: Callable[..., SampleJob],
 ) -> SampleTicket:
     """Return the ticket of a request."""
+    max_tokens = body.sampling_params.max_tokens
     ticket = SampleTicket(
         promise=promise,
         adapter_key=source.adapter_key,
         adapter_folder=source.adapter_folder,
         sequences=body.num_samples,
-        make=lambda adapter: make_job(adapter=adapter, cancelled=lambda: ticket.cancelled),
+        # A promise that has its result without the engine was given up, with its session.
+        make=lambda adapter: make_job(
+            adapter=adapter, cancelled=lambda: ticket.cancelled or promise.done
+        ),
         finish=partial(sample_answer, body.target_prompt_logprobs),
+        longest=NO_LIMIT if max_tokens is None else max_tokens,
     )
     return ticket
 

@@ -28,7 +28,7 @@ def create_session(site: Site, call: Call) -> CreateSessionResponse:
         project_id=body.project_id,
         display_name=body.display_name,
     )
-    site.last_seen[session_id] = site.now()
+    site.last_seen[session_id] = site.awake()
     return CreateSessionResponse(session_id=session_id)
 
 
