@@ -101,7 +101,7 @@ def test_a_dry_run_sends_nothing(shell: Shell, data: Path) -> None:
     assert "7 lines (6 conversations, 1 completion)" in done.out
     assert "ignored fields: id (1 line)" in done.out
     assert "trained on: 6 examples" in done.out
-    assert "held out: 1 examples" in done.out
+    assert "held out: 1 example\n" in done.out
     assert "Say red.<|im_end|>\n<|im_start|>assistant\n⟦red!<|im_end|>⟧" in done.out
     assert not Path("runs").exists()
     shown = shell("train", str(data), *NANO, *elsewhere, "--json").json
@@ -156,7 +156,7 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
         server.faults.clear()
     if how == signal.SIGINT:
         assert process.returncode == 130, err
-        assert "Go on with: tinkex train --resume rough" in err
+        assert "Continue with: tinkex train --resume rough" in err
         assert err.endswith("interrupted\n")
         assert not out
     before = numbers(Path("rough"))
@@ -169,7 +169,7 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
     assert rough.code == 0, rough.err
     if how == signal.SIGINT:
         assert saved == before[-1]["step"]
-    assert f"going on after step {saved} of 12" in rough.err
+    assert f"continuing after step {saved} of 12" in rough.err
     losses = {line["step"]: line["loss"] for line in numbers(Path("rough"))}
     assert losses == {line["step"]: line["loss"] for line in numbers(Path("calm"))}
     assert rough.json["held_out_loss"] == calm.json["held_out_loss"]
@@ -227,7 +227,7 @@ def test_a_new_run_gets_a_folder_of_its_own(shell: Shell, data: Path) -> None:
     plan.write_text(json.dumps({**json.loads(plan.read_text()), "result": None}))
     third = shell("train", str(data), *NANO, "--steps", "1", "--json")
     assert third.json["folder"] == "runs/words-3"
-    assert "--resume runs/words-2 goes on with it" in third.err
+    assert "--resume runs/words-2 continues it" in third.err
 
 
 def test_training_goes_on_from_a_checkpoint(shell: Shell, data: Path) -> None:
@@ -292,7 +292,7 @@ def test_the_losses_are_drawn_where_that_is_possible(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "give a FILE.jsonl to train on"),
+        ((), "give a FILE to train on"),
         (("words.jsonl",), "give one of --base-model NAME and --from PATH"),
         (("words.jsonl", *NANO, "--from", "tinker://r/weights/a"), "give one of --base-model"),
         (

@@ -18,6 +18,9 @@ from tinkex.finetune.messages import REASONING, REASONING_NAMES
 from tinkex.finetune.mistakes import WrongFieldError, ranges
 from tinkex.finetune.texts import parsed
 
+_QUESTION = {"role": "user", "content": "A question?"}
+_OTHER_ANSWER = {"role": "assistant", "content": "\N{BLACK SQUARE}"}
+
 
 @frozen
 class Span:
@@ -357,19 +360,52 @@ class _Writer:
 
     def turn(self, index: int) -> tuple[int, str, str]:
         """Return where an answer begins, the text that has it, and what else would ask for it."""
-        prompt = self._chat.prompt(self._example.messages[:index], self._example.tools)
         whole = self.whole(index + 1)
-        if whole.startswith(prompt):
+        prompt = self._prompt(index)
+        if prompt is None:
+            begin = self._begin(index, self._header([_QUESTION]))
+            if begin is not None:
+                return begin, whole, ""
+        elif whole.startswith(prompt):
             return len(prompt), whole, ""
-        # Some templates open the answer with more (such as <think>) when they ask for one.
-        common = _common(prompt, whole)
-        if common < len(self.whole(index) if index else ""):
-            raise WrongFieldError(
-                f"messages[{index}]",
-                "the chat template writes what stands before this answer differently when it asks "
-                "for it, so nothing can tell where the answer begins; try the plain format",
-            )
-        return common, whole, prompt[common:]
+        else:
+            # Some templates open the answer with more (such as <think>) when they ask for one.
+            common = _common(prompt, whole)
+            before = self.whole(index) if index else ""
+            if common >= len(before):
+                return common, whole, prompt[common:]
+            # Others write earlier turns differently once there is an answer. What the model will have
+            # read is what asks for it.
+            begin = self._begin(index, prompt[len(before) :] if prompt.startswith(before) else "")
+            if begin is not None:
+                return len(prompt), prompt + whole[begin:], ""
+        raise WrongFieldError(
+            f"messages[{index}]",
+            f"{self._chat.label} writes what stands before this answer differently when it asks for "
+            "it, so nothing can tell where the answer begins; try the plain format",
+        )
+
+    def _prompt(self, index: int) -> str | None:
+        """Return what asks for an answer; None where the template needs a message before it."""
+        try:
+            return self._chat.prompt(self._example.messages[:index], self._example.tools)
+        except TokenizerError:
+            if index:
+                raise
+            return None
+
+    def _header(self, before: Sequence[Mapping[str, Any]]) -> str:
+        """Return what the template writes before an answer, and only there."""
+        prompt, whole = self._chat.prompt(before), self._chat.whole(before)
+        return prompt[len(whole) :] if prompt.startswith(whole) else ""
+
+    def _begin(self, index: int, header: str) -> int | None:
+        """Return where an answer begins in the text that ends with it."""
+        whole, before = self.whole(index + 1), list(self._example.messages[:index])
+        other = self._chat.whole([*before, _OTHER_ANSWER], self._example.tools)
+        # What the answer says may look like a header; what both answers share does not.
+        at = whole.rfind(header, 0, _common(whole, other)) if header else -1
+        return None if at < 0 else at + len(header)
 
 
 def _ends(chat: ChatFormat, special_tokens: Sequence[str], end: str) -> list[str]:
