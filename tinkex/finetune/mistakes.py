@@ -46,18 +46,17 @@ def ranges(numbers: Iterable[int], unit: str = "line") -> str:
             found[-1][1] = number
         else:
             found.append([number, number])
-    parts = [
-        str(first) if first == last else f"{first} to {last}" if last > first + 1 else None
-        for first, last in found
-    ]
-    texts = [
-        part or f"{first} and {last}" for part, (first, last) in zip(parts, found, strict=True)
-    ]
+    parts: list[tuple[str, int]] = []
+    for first, last in found:
+        if last - first < 2:
+            parts += [(str(number), 1) for number in range(first, last + 1)]
+        else:
+            parts.append((f"{first} to {last}", last - first + 1))
     plural = "s" if len(found) > 1 or found[0][0] != found[0][1] else ""
-    if len(texts) > _RANGES:
-        more = sum(last - first + 1 for first, last in found[_RANGES:])
-        return f"{unit}{plural} {', '.join(texts[:_RANGES])} and {more:,} more"
-    *head, tail = texts
+    if len(parts) > _RANGES:
+        more = sum(count for _, count in parts[_RANGES:])
+        parts = [*parts[:_RANGES], (f"{more:,} more", more)]
+    *head, tail = [text for text, _ in parts]
     joined = f"{', '.join(head)} and {tail}" if head else tail
     return f"{unit}{plural} {joined}"
 

@@ -208,7 +208,7 @@ class Renderer:
             self.trailing.append(example.line)
         for opening in written.openings:
             self.openings.setdefault(opening, []).append(example.line)
-        self._check_answers(example, written)
+        self._check_answers(example, written, {*found.problems, *found.counted})
         return list(written.rendered)
 
     def _best(self, example: Conversation) -> _Attempt:
@@ -301,14 +301,18 @@ class Renderer:
         done.append(Rendered(text, tuple(spans)))
         return _Written(done, last, openings - {""})
 
-    def _check_answers(self, example: Conversation, written: _Written) -> None:
+    def _check_answers(
+        self, example: Conversation, written: _Written, lost: Collection[str]
+    ) -> None:
         weighted = [index for index, weight in enumerate(example.weights) if weight]
         answers = [
             one.text[span.begin : span.end] for one in written.rendered for span in one.spans
         ]
         for index, answer in zip(weighted, answers, strict=True):
             end = next((token for token in self._special if answer.endswith(token)), "")
-            if not answer.removesuffix(end).strip():
+            message = example.messages[index]
+            said = set(message) - {"role", "content", *lost}
+            if not answer.removesuffix(end).strip() or not (message["content"].strip() or said):
                 raise WrongFieldError(
                     f"messages[{index}]",
                     f"{self._chat.label} writes nothing of this answer but its end, so the model would "
