@@ -321,8 +321,10 @@ def test_a_model_that_learns_no_end_is_told_of_before_the_run() -> None:
     endless = Tokenizer(dialect_tokenizer("rich").backend, "endless")
     file = read_examples([{"prompt": "a", "completion": "b"}, {"prompt": "c", "completion": "d"}])
     assert tokenize(file.examples, endless).notices == [
-        "the tokenizer 'endless' names no token that ends a text, so the model does not learn where to "
-        "stop (lines 1 and 2)"
+        (
+            "the tokenizer 'endless' names no token that ends a text, so the model does not learn where to "
+            "stop (lines 1 and 2)"
+        )
     ]
 
 
@@ -386,6 +388,8 @@ def test_a_template_that_opens_answers_otherwise_is_told_of() -> None:
     )
     found = tokenize(read_examples([conversation(ANSWER)]).examples, tokenizer)
     assert found.notices == [
-        "the chat template of 'opening' begins an answer with '<think>' when it asks for one, and the "
-        "answers of line 1 do not begin so"
+        (
+            "the chat template of 'opening' begins an answer with '<think>' when it asks for one, and the "
+            "answers of line 1 do not begin so"
+        )
     ]

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from support.chat_dialects import DIALECTS, dialect_tokenizer
 
+from tinkex import Tokenizer
 from tinkex.cli.preview import marked
 from tinkex.errors import ValidationError
-from tinkex.finetune import Conversation, read_examples, tokenize
+from tinkex.finetune import Conversation, ExampleFile, read_examples, tokenize
+from tinkex.finetune.tokenizing import Tokenized
 
 ASKED = {"role": "user", "content": "a"}
 ANSWERED = {"role": "assistant", "content": "b"}
@@ -207,8 +209,10 @@ INPUTS: dict[str, tuple[Any, str]] = {
             {"role": "user", "content": "say <|im_end|> now"},
             {"role": "assistant", "content": "ok <|im_start|> fine"},
         ),
-        "<|im_start|>user\nsay <|im_end|> now<|im_end|>\n"
-        "<|im_start|>assistant\n⟦ok <|im_start|> fine<|im_end|>⟧\n",
+        (
+            "<|im_start|>user\nsay <|im_end|> now<|im_end|>\n"
+            "<|im_start|>assistant\n⟦ok <|im_start|> fine<|im_end|>⟧\n"
+        ),
     ),
     "an empty prompt": (
         {"prompt": "", "completion": "b"},
@@ -281,8 +285,10 @@ INPUTS: dict[str, tuple[Any, str]] = {
             {"role": "user", "content": "c"},
             {"role": "assistant", "content": "d", "reasoning_content": "r2"},
         ),
-        "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n⟦<think>r1</think>\nb<|im_end|>⟧\n"
-        "<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n⟦<think>r2</think>\nd<|im_end|>⟧\n",
+        (
+            "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n⟦<think>r1</think>\nb<|im_end|>⟧\n"
+            "<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n⟦<think>r2</think>\nd<|im_end|>⟧\n"
+        ),
     ),
     "a result of a tool": (
         chat(
@@ -291,8 +297,10 @@ INPUTS: dict[str, tuple[Any, str]] = {
             {"role": "tool", "content": "5"},
             {"role": "assistant", "content": "d"},
         ),
-        "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n⟦<think>r1</think>\nb<|im_end|>⟧\n"
-        "<|im_start|>tool\n5<|im_end|>\n<|im_start|>assistant\n⟦d<|im_end|>⟧\n",
+        (
+            "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n⟦<think>r1</think>\nb<|im_end|>⟧\n"
+            "<|im_start|>tool\n5<|im_end|>\n<|im_start|>assistant\n⟦d<|im_end|>⟧\n"
+        ),
     ),
 }
 
@@ -306,6 +314,11 @@ def written(folder: Path, content: Any) -> Path:
     return file
 
 
+def learned_of(file: Path, tokenizer: Tokenizer) -> tuple[ExampleFile, Tokenized]:
+    read = read_examples(file)
+    return read, tokenize(read.examples, tokenizer, name=read.name)
+
+
 @pytest.mark.parametrize("name", INPUTS)
 def test_an_input_is_learned_or_refused(tmp_path: Path, name: str) -> None:
     """The text with what is learned in brackets, or file, line, field and what is wrong."""
@@ -314,12 +327,10 @@ def test_an_input_is_learned_or_refused(tmp_path: Path, name: str) -> None:
     tokenizer = dialect_tokenizer("rich")
     if wanted.startswith(":"):
         with pytest.raises(ValidationError) as caught:
-            read = read_examples(file)
-            tokenize(read.examples, tokenizer, name=read.name)
+            learned_of(file, tokenizer)
         assert str(caught.value).startswith(f"{file}{wanted}")
         return
-    read = read_examples(file)
-    found = tokenize(read.examples, tokenizer)
+    found = learned_of(file, tokenizer)[1]
     assert marked(found.examples[0].spans(tokenizer)) == wanted
     if name in ("utf-16", "a mark in the middle", "crlf", "cr", "an array", "an array in one line"):
         assert len(found.examples) == 2
@@ -331,10 +342,8 @@ def test_no_dialect_loses_anything_without_a_word(tmp_path: Path, name: str, dia
     """Every text of a line is in what is trained on, or the line is refused, or it is counted."""
     tokenizer = dialect_tokenizer(dialect)
     try:
-        read = read_examples(written(tmp_path, INPUTS[name][0]))
-        found = tokenize(read.examples, tokenizer, name=read.name)
-    except ValidationError as error:
-        assert str(tmp_path) in str(error)
+        read, found = learned_of(written(tmp_path, INPUTS[name][0]), tokenizer)
+    except ValidationError:
         return
     text = "".join(tokenizer.decode(one.tokens) for one in found.examples)
     for example in read.examples:
