@@ -115,8 +115,8 @@ class Plan:
         checked_name(self.name)
         if not _NAME.fullmatch(self.name) or len(self.name) > _LONGEST_NAME:
             raise ValidationError(
-                f"must be {_LONGEST_NAME} letters, digits, '.', '_' and '-' at most, not beginning with "
-                f"'.', and not {self.name!r:.60}",
+                f"must be letters, digits, '.', '_' and '-', at most {_LONGEST_NAME} and not beginning "
+                f"with '.', not {self.name!r:.60}",
                 path="name",
             )
         if _OWN_NAME.fullmatch(self.name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -122,6 +123,12 @@ class Recipe:
                 f"must be at least 0 and below 1, not {self.held_out!r}", path="held_out"
             )
         check_variables(self.template_variables)
+        try:
+            json.dumps(dict(self.template_variables))
+        except (TypeError, ValueError):
+            raise ValidationError(
+                "must be values that JSON has: a run writes them down", path="template_variables"
+            ) from None
         if not self.adam(self.learning_rate).learning_rate:
             raise ValidationError("is 0, with which nothing is learned", path="learning_rate")
 
