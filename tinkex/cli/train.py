@@ -204,7 +204,7 @@ Example:
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Check every line and show what would be trained; send nothing.",
+    help="Check every example and show what would be trained; none of the data is sent.",
 )
 @pass_invocation
 @click.pass_context
