@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +23,8 @@ _BOOKKEEPING = {"call_id", "id", "index", "strict", "tool_call_id", "type"}
 _COMPARED = {"enum", "format", "required", "role", "type"}
 # Characters that no text has, to find values again.
 _FIRST_MARK = 0xF0000
+_MOST_MARKS = 0x7FFE
+_MARK = re.compile("[\U000f0000-\U000ffffd]")
 
 
 @frozen
@@ -158,13 +160,13 @@ class _Marks:
             leaf: (chr(_FIRST_MARK + 2 * n), chr(_FIRST_MARK + 2 * n + 1))
             for n, leaf in enumerate(leaves)
         }
-        self._all = dict.fromkeys(range(_FIRST_MARK, _FIRST_MARK + 2 * len(leaves)))
 
     def found_in(self, example: Conversation, render: Render) -> str | None:
         """Return the text of the conversation with its marks, or None if they change it."""
-        if any(text.translate(self._all) != text for text in self._texts):
+        is_marked = any(_MARK.search(text) for text in self._texts)
+        if is_marked or len(self._marks) > _MOST_MARKS:
             return None
-        root = copy.deepcopy(self._root)
+        root = _copied(self._root)
         for leaf, (before, after) in self._marks.items():
             value = str(_at(root, leaf))
             core = value.strip()
@@ -174,7 +176,7 @@ class _Marks:
             texts = render(_with(example, root))
         except (TokenizerError, WrongFieldError):
             return None
-        if [text.translate(self._all) for text in texts] != self._texts:
+        if [_MARK.sub("", text) for text in texts] != self._texts:
             return None
         return "".join(texts)
 
@@ -202,7 +204,7 @@ def _leaves(value: Any, path: Path) -> Iterator[Path]:
 
 def _matters(unit: _Unit, example: Conversation, texts: Sequence[str], render: Render) -> bool:
     """Return whether the texts of a conversation differ from those without a value."""
-    root = copy.deepcopy({"messages": list(example.messages), "tools": list(example.tools or ())})
+    root = _copied({"messages": list(example.messages), "tools": list(example.tools or ())})
     *head, last = unit.path
     parent = _at(root, tuple(head))
     if last in ("content", "name", "arguments"):
@@ -236,6 +238,12 @@ def _is_in(value: Any, texts: Sequence[str]) -> bool:
 def _with(example: Conversation, root: Mapping[str, Any]) -> Conversation:
     rest = list(example.messages[len(root["messages"]) :])
     return evolve(example, messages=[*root["messages"], *rest], tools=root["tools"] or None)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(one) for key, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value
 
 
 def _at(root: Any, path: Path) -> Any:

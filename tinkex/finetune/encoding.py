@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from attrs import frozen
 
 from tinkex.finetune.examples import Completion, Document
 from tinkex.finetune.mistakes import ranges
@@ -35,6 +36,49 @@ def _begun_once(ids: list[int], tokenizer: Tokenizer) -> list[int]:
     return ids[1:] if begins_twice else ids
 
 
+@frozen(eq=False)
+class _Whole:
+    """A rendered text and its tokens.
+
+    Attributes:
+        rendered: The text.
+        ids: Its token ids.
+        starts: The character that each of them begins with.
+    """
+
+    rendered: Rendered
+    ids: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+
+    def prompt_ends(self, special_ids: npt.NDArray[np.int64]) -> list[tuple[int, str]]:
+        """Return the end of what stands before each answer, after the index of its first token.
+
+        Control tokens part a text before anything else is done to it, so what stands before the last
+        one has the same tokens in any case.
+        """
+        controls = np.flatnonzero(np.isin(self.ids, special_ids))
+        found = []
+        for span in self.rendered.spans:
+            before = controls[self.starts[controls] < span.begin]
+            first = int(before[-1]) if len(before) else 0
+            at = int(self.starts[first]) if len(before) else 0
+            found.append((first, self.rendered.text[at : span.begin]))
+        return found
+
+    def continues(self, first: int, end: Sequence[int], span: Span) -> bool:
+        """Return whether the tokens before an answer are those of its prompt, and its own follow."""
+        last = first + len(end)
+        is_same = self.ids[first:last].tolist() == list(end)
+        return is_same and bool((self.starts[last : last + 1] >= span.begin).all())
+
+    def weights(self, context: float) -> npt.NDArray[np.float32]:
+        """Return the weights of the tokens."""
+        weights = np.full(len(self.ids), context, np.float32)
+        for span in self.rendered.spans:
+            weights[(self.starts >= span.begin) & (self.starts < span.end)] = span.weight
+        return weights
+
+
 class Encoder:
     """Encodes texts, many at once, and keeps count of doubled and missing control tokens.
 
@@ -48,6 +92,7 @@ class Encoder:
         self._context_weight = context_weight
         self._end = tokenizer.eos_token or ""
         self.end_id = tokenizer.eos_token_id
+        self._special_ids = np.array(list(tokenizer.special_tokens.values()), np.int64)
         self._endless: list[int] = []
         self._ended: list[int] = []
         self._begun: list[int] = []
@@ -97,30 +142,31 @@ class Encoder:
         each get an example, in which the prompt is encoded by itself, as sampling does.
         """
         texts = [one.text for one in rendered]
-        wholes = self._tokenizer.backend.encode_batch(texts, add_special_tokens=False)
-        prompts = [one.text[: span.begin] for one in rendered for span in one.spans]
-        before = iter(self._tokenizer.encode_batch(prompts, add_special_tokens=False))
-        for one, whole in zip(rendered, wholes, strict=True):
-            heads = [next(before) for _ in one.spans]
-            starts = np.array([begin for begin, _ in whole.offsets])
+        encodings = self._tokenizer.backend.encode_batch(texts, add_special_tokens=False)
+        wholes = [
+            _Whole(one, np.array(found.ids, np.int64), np.array([at for at, _ in found.offsets]))
+            for one, found in zip(rendered, encodings, strict=True)
+        ]
+        ends = [one.prompt_ends(self._special_ids) for one in wholes]
+        unique = list(dict.fromkeys(end for found in ends for _, end in found))
+        encoded = self._tokenizer.encode_batch(unique, add_special_tokens=False)
+        ids = dict(zip(unique, encoded, strict=True))
+        for one, found in zip(wholes, ends, strict=True):
             if all(
-                whole.ids[: len(head)] == head and (starts[len(head) :][:1] >= span.begin).all()
-                for head, span in zip(heads, one.spans, strict=True)
+                one.continues(first, ids[end], span)
+                for (first, end), span in zip(found, one.rendered.spans, strict=True)
             ):
-                weights = np.full(len(starts), self._context_weight, np.float32)
-                for span in one.spans:
-                    weights[(starts >= span.begin) & (starts < span.end)] = span.weight
-                yield [(np.array(whole.ids, np.int64), weights)]
+                yield [(one.ids, one.weights(self._context_weight))]
             else:
-                yield [
-                    self._joined(
-                        (head, self._context_weight), (self._answer(one, span), span.weight)
-                    )
-                    for head, span in zip(heads, one.spans, strict=True)
-                ]
+                yield [self._by_itself(one.rendered, span) for span in one.rendered.spans]
 
-    def _answer(self, one: Rendered, span: Span) -> list[int]:
-        return self._tokenizer.encode(one.text[span.begin : span.end], add_special_tokens=False)
+    def _by_itself(
+        self, one: Rendered, span: Span
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        head, answer = self._tokenizer.encode_batch(
+            [one.text[: span.begin], one.text[span.begin : span.end]], add_special_tokens=False
+        )
+        return self._joined((head, self._context_weight), (answer, span.weight))
 
     def _plain(
         self, examples: Sequence[Completion | Document]
