@@ -18,7 +18,9 @@ ROOT = PACKAGE.parent
 
 LONGEST_MODULE = 400
 # Modules that hold one idea and are longer, each with its reason.
-LONGER: dict[str, str] = {}
+LONGER: dict[str, str] = {
+    "tinkex.finetune.rendering": "how a template writes a conversation, and in which words",
+}
 
 HEAVY = {"torch", "transformers", "starlette", "uvicorn", "rich", "click", "safetensors"}
 LOADED_LATE = {

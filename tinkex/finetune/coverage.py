@@ -156,15 +156,15 @@ class _Marks:
         self._texts = list(texts)
         self._leaves = {unit.path: list(_leaves(_at(root, unit.path), unit.path)) for unit in units}
         leaves = [leaf for found in self._leaves.values() for leaf in found]
+        # Of more values than there are characters, each is tried by itself.
         self._marks = {
             leaf: (chr(_FIRST_MARK + 2 * n), chr(_FIRST_MARK + 2 * n + 1))
-            for n, leaf in enumerate(leaves)
+            for n, leaf in enumerate(leaves if len(leaves) <= _MOST_MARKS else ())
         }
 
     def found_in(self, example: Conversation, render: Render) -> str | None:
         """Return the text of the conversation with its marks, or None if they change it."""
-        is_marked = any(_MARK.search(text) for text in self._texts)
-        if is_marked or len(self._marks) > _MOST_MARKS:
+        if not self._marks or any(_MARK.search(text) for text in self._texts):
             return None
         root = _copied(self._root)
         for leaf, (before, after) in self._marks.items():

@@ -24,6 +24,12 @@ _CLIPS_NOTHING = 1e9
 _LARGEST = 2**63 - 1
 
 
+def _recommended(recipe: Recipe) -> float:
+    # A model that is no name is refused later, as all settings are.
+    model = recipe.base_model
+    return recommended_learning_rate(model if isinstance(model, str) else None)
+
+
 def _names(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
@@ -75,7 +81,7 @@ class Recipe:
     epochs: int = 1
     steps: int | None = None
     batch_size: int = 32
-    learning_rate: float = field()
+    learning_rate: float = field(default=attrs.Factory(_recommended, takes_self=True))
     schedule_kind: Kind = "linear"
     warmup_steps: int = 0
     weight_decay: float = 0.0
@@ -87,11 +93,6 @@ class Recipe:
     too_long: TooLong = "error"
     held_out: float | None = None
     ignore_fields: Sequence[str] = field(default=(), converter=_names)
-
-    @learning_rate.default
-    def _recommended(self) -> float:
-        known = isinstance(self.base_model, str) and isinstance(self.rank, int) and self.rank > 0
-        return recommended_learning_rate(self.base_model if known else None)
 
     def __attrs_post_init__(self) -> None:
         if (self.base_model is None) == (self.from_checkpoint is None):
