@@ -76,6 +76,17 @@ def test_texts_are_completions_and_documents() -> None:
     assert file.notices == [
         "preference pairs (1): the chosen answers are learned, and the rejected ones are left out"
     ]
+    _, file = read({"prompt": "a", "completion": "b", "system": "s", "tools": [{"name": "f"}]})
+    assert file.ignored == {"system": 1, "tools": 1}
+    one, file = read(
+        {"prompt": [ASKED], "completion": "b", "system": "s", "tools": [{"name": "f"}]}
+    )
+    assert isinstance(one, Conversation)
+    assert (len(one.messages), one.tools, file.ignored) == (
+        3,
+        [{"type": "function", "function": {"name": "f"}}],
+        {},
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,6 +147,8 @@ def test_columns_that_cannot_be_right_are_refused(columns: dict[str, str], said:
         ({"messages": [ASKED, {"role": "assistant", "content": [{"type": "text", "text": "b"}, {"type": "thinking", "thinking": "c"}]}]}, "messages[1].content[1]: thinks after the text"),
         ({"messages": [ASKED, ANSWERED], "tools": "{"}, "tools: is a text, and no JSON"),
         ({"messages": '[{"role": '}, "messages: is a text, and no JSON"),
+        ({"messages": [ASKED, ANSWERED], "tools": [{"name": "f"}], "functions": [{"name": "f"}]}, "functions: is given, and so is tools"),
+        ({"messages": [ASKED, ANSWERED], "system": {"a": 1}}, "system: must be a text, not object"),
         ({"prompt": 3, "chosen": [ANSWERED]}, "prompt: must be a list of messages, not a number"),
         ({"messages": [ASKED, {"role": "assistant", "content": ""}]}, "messages[1].content: is empty: nothing to learn"),
         ({"messages": [{"role": "user"}, ANSWERED]}, "messages[0].content: must be a text, not null"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -149,6 +150,8 @@ class Renderer:
     ) -> None:
         self._chat = chat
         self._special = list(special_tokens)
+        marks = "|".join(map(re.escape, sorted(special_tokens, key=len, reverse=True)))
+        self._control = re.compile(marks) if marks else None
         self._accepted = {REASONING if name in REASONING_NAMES else name for name in ignore_fields}
         self._keeps_all = keeps_all
         self._ends = _ends(chat, self._special, end)
@@ -341,9 +344,11 @@ class Renderer:
         return text
 
     def _note_controls(self, example: Conversation) -> None:
-        for token in self._special:
-            if any(token in one["content"] for one in example.messages):
-                self.controls.setdefault(token, []).append(example.line)
+        if self._control is None:
+            return
+        said = "\n".join(one["content"] for one in example.messages)
+        for token in dict.fromkeys(self._control.findall(said)):
+            self.controls.setdefault(token, []).append(example.line)
 
 
 class _Writer:

@@ -22,11 +22,11 @@ _FIRST = {"system", "tools", "functions"}
 _SHAPES: Mapping[str, tuple[set[str], set[str]]] = {
     "messages": ({"messages"}, {"messages", *_FIRST}),
     _TURNS: ({_TURNS, "conversation"}, {_TURNS, "conversation", *_FIRST}),
-    "preference": ({"chosen"}, {"prompt", "chosen", "tools", "system"}),
-    "completion": ({"prompt", "completion"}, {"prompt", "completion", "tools", "system"}),
+    "preference": ({"chosen"}, {"prompt", "chosen", *_FIRST}),
+    "completion": ({"prompt", "completion"}, {"prompt", "completion", *_FIRST}),
     "instruction": (
         {"instruction", "input", "output"},
-        {"instruction", "input", "output", "history", "system"},
+        {"instruction", "input", "output", "history", *_FIRST},
     ),
     "text": ({"text"}, {"text"}),
     "columns": ({"user", "assistant"}, {"user", "assistant", "system"}),
@@ -71,10 +71,14 @@ class Shaper:
         """
         row = self._renamed(record) if self._columns else record
         shape, fields = _shape_of(row)
-        ignored = [name for name in record if name not in self._columns.values()]
-        if not self._columns:
-            ignored = [name for name in row if name not in fields]
         example = self._makers[shape](number, row)
+        if isinstance(example, Completion):
+            # Texts have no place for what stands before a conversation.
+            fields = fields - _FIRST
+        if self._columns:
+            ignored = [name for name in record if name not in self._columns.values()]
+        else:
+            ignored = [name for name in row if name not in fields]
         self.ignored.update(ignored)
         self._preferences += shape == "preference"
         return example
@@ -213,12 +217,11 @@ def _settle(row: Record, shapes: list[str]) -> None:
 def _with_first(number: int, row: Record, turns: Any, path: str, context: int = 0) -> Conversation:
     """Return a conversation, after the system's message that has a field of its own."""
     messages = listed(turns, path)
-    tools = row.get("tools")
-    for name in ("functions",):
-        if not tools and row.get(name):
-            tools = row[name]
+    tools = row.get("tools") or row.get("functions")
+    if row.get("tools") and row.get("functions"):
+        raise WrongFieldError("functions", "is given, and so is tools; keep one of them")
     system = row.get("system")
-    if isinstance(system, str) and system:
+    if system is not None and text_of(system, "system", may_be_empty=True):
         if any(isinstance(one, dict) and one.get("role") == "system" for one in messages):
             raise WrongFieldError("system", "is given, and so is a message with that role")
         messages = [{"role": "system", "content": system}, *messages]
