@@ -107,11 +107,12 @@ def test_a_start_that_is_refused_leaves_nothing(
     plan, prepared = plan_of()
     assert fine_tune(nano_service, plan, prepared, tmp_path / "own").finished
     assert has_run(tmp_path / "own")
-    # A run that has begun is not taken away by a start that is refused.
+    # A run that is there is not changed by a start that is refused.
+    before = {one.name: one.read_bytes() for one in (tmp_path / "own").iterdir()}
     other, prepared = plan_of(rank=3)
     with pytest.raises(ValidationError, match="was begun otherwise"):
         fine_tune(nano_service, other, prepared, tmp_path / "own")
-    assert (tmp_path / "own" / "run.json").exists()
+    assert {one.name: one.read_bytes() for one in (tmp_path / "own").iterdir()} == before
 
 
 def test_a_sample_that_is_too_long_is_refused_before_anything_is_sent(tmp_path: Path) -> None:

@@ -189,14 +189,18 @@ def begun_in(folder: Path) -> Iterator[Callable[[], None]]:
     from tinkex.recovery.runfile import FILE_NAME, LOCK_NAME
 
     was_there = folder.exists()
-    old = {name for name in (PLAN, FILE_NAME, LOCK_NAME) if (folder / name).exists()}
+    names = (PLAN, FILE_NAME, LOCK_NAME)
+    old = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
     kept: list[bool] = []
     try:
         yield lambda: kept.append(True)
     except BaseException:
         if not kept:
-            for name in {PLAN, FILE_NAME, LOCK_NAME} - old:
+            for name in set(names) - set(old):
                 (folder / name).unlink(missing_ok=True)
+            if PLAN in old:
+                # A run with another plan is there; it stays what it was.
+                write_whole(folder / PLAN, old[PLAN])
             if not was_there:
                 with contextlib.suppress(OSError):
                     folder.rmdir()

@@ -235,8 +235,12 @@ class _Work:
             known["first_losses"] = [*first[: report.step - 1], report.loss]
         self._last_losses.append(report.loss)
         if report.held_out_loss is not None:
-            known["only_rises"] &= report.held_out_loss >= known["held_out_loss"]
-            known["held_out_loss"] = report.held_out_loss
+            before = known.get("held_out_loss", report.held_out_loss)
+            rises = report.held_out_loss >= before
+            known |= {
+                "held_out_loss": report.held_out_loss,
+                "only_rises": known.get("only_rises", True) and rises,
+            }
         self._run.state.update(known)
 
     def _result(self, steps: int, last: StepReport | None) -> Outcome:
@@ -288,7 +292,7 @@ class _Work:
             yield from loss_failures(recipe, outcome.first_loss, outcome.last_loss)
         if before is not None and after is not None:
             yield from validation_failures(
-                recipe, before, after, only_rose=self._known["only_rises"]
+                recipe, before, after, only_rose=self._known.get("only_rises", False)
             )
 
 
