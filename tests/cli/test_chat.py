@@ -179,9 +179,12 @@ def test_a_model_without_a_template_is_talked_to_plainly(shell: Shell) -> None:
 
 
 def test_a_template_is_told_what_it_is_to_know(shell: Shell) -> None:
-    """A value is JSON if it can be; what the template does with it is its own business."""
-    told = ("--template-variable", "enable_thinking=false", "--template-variable", "day=Monday")
-    assert shell("chat", *TINY, *told, stdin=SKY).out == "blue\n"
+    """A value is JSON if it can be; a variable that the template does not read is refused."""
+    unread = shell("chat", *TINY, "--template-variable", "enable_thinking=false", stdin=SKY)
+    assert unread.code == 2
+    assert "enable_thinking has no effect: the chat template of 'tinkex/tiny-chat'" in unread.err
+    taken = shell("chat", *TINY, "--template-variable", "tools=[]", stdin=SKY)
+    assert "tools cannot be given to a chat template" in taken.err
     ctx = click.Context(click.Command("chat"))
     found = template_variables(ctx, click.Option(["--v"]), ["a=false", "b=Monday", "c=[1]", "d="])
     assert found == {"a": False, "b": "Monday", "c": [1], "d": ""}

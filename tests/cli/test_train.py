@@ -101,7 +101,7 @@ def test_a_dry_run_sends_nothing(shell: Shell, data: Path) -> None:
     assert "7 lines (6 conversations, 1 completion)" in done.out
     assert "ignored fields: id (1 line)" in done.out
     assert "trained on: 6 examples" in done.out
-    assert "held out: 1 examples" in done.out
+    assert "held out: 1 example\n" in done.out
     assert "Say red.<|im_end|>\n<|im_start|>assistant\n⟦red!<|im_end|>⟧" in done.out
     assert not Path("runs").exists()
     shown = shell("train", str(data), *NANO, *elsewhere, "--json").json
@@ -156,7 +156,7 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
         server.faults.clear()
     if how == signal.SIGINT:
         assert process.returncode == 130, err
-        assert "Go on with: tinkex train --resume rough" in err
+        assert "Continue with: tinkex train --resume rough" in err
         assert err.endswith("interrupted\n")
         assert not out
     before = numbers(Path("rough"))
@@ -169,7 +169,7 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
     assert rough.code == 0, rough.err
     if how == signal.SIGINT:
         assert saved == before[-1]["step"]
-    assert f"going on after step {saved} of 12" in rough.err
+    assert f"continuing after step {saved} of 12" in rough.err
     losses = {line["step"]: line["loss"] for line in numbers(Path("rough"))}
     assert losses == {line["step"]: line["loss"] for line in numbers(Path("calm"))}
     assert rough.json["held_out_loss"] == calm.json["held_out_loss"]
@@ -227,7 +227,7 @@ def test_a_new_run_gets_a_folder_of_its_own(shell: Shell, data: Path) -> None:
     plan.write_text(json.dumps({**json.loads(plan.read_text()), "result": None}))
     third = shell("train", str(data), *NANO, "--steps", "1", "--json")
     assert third.json["folder"] == "runs/words-3"
-    assert "--resume runs/words-2 goes on with it" in third.err
+    assert "--resume runs/words-2 continues it" in third.err
 
 
 def test_training_goes_on_from_a_checkpoint(shell: Shell, data: Path) -> None:
@@ -292,7 +292,7 @@ def test_the_losses_are_drawn_where_that_is_possible(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "give a FILE.jsonl to train on"),
+        ((), "give a FILE to train on"),
         (("words.jsonl",), "give one of --base-model NAME and --from PATH"),
         (("words.jsonl", *NANO, "--from", "tinker://r/weights/a"), "give one of --base-model"),
         (
@@ -313,6 +313,123 @@ def test_arguments_that_cannot_be_right_are_refused(
     done = shell("train", *arguments)
     assert done.code == 2, done.err
     assert said in done.err
+
+
+def test_data_may_come_from_standard_input(shell: Shell, data: Path) -> None:
+    """Read once; a run that is resumed is given it again."""
+    text = data.read_text()
+    done = shell("train", "-", *NANO, "--steps", "2", "--json", stdin=text)
+    assert done.code == 0, done.err
+    assert done.json["folder"] == "runs/standard-input"
+    plan = Path("runs/standard-input/finetune.json")
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "result": None}))
+    refused = shell("train", "--resume", "runs/standard-input")
+    assert refused.code == 2
+    assert "give them again, as the FILE of --resume ('-' for standard input)" in refused.err
+    resumed = shell("train", "--resume", "runs/standard-input", "-", "--json", stdin=text)
+    assert resumed.code == 0, resumed.err
+    assert resumed.json["steps"] == 2
+
+
+def test_a_moved_file_can_be_resumed_with(shell: Shell, data: Path) -> None:
+    """Its columns are those of the beginning."""
+    Path("faq.csv").write_text("id,q,a\n" + "".join(f"{n},Say {n}.,{n}!\n" for n in range(4)))
+    columns = ("--user-column", "q", "--assistant-column", "a")
+    done = shell("train", "faq.csv", *NANO, "--steps", "1", *columns, "--json")
+    assert done.code == 0, done.err
+    plan = Path("runs/faq/finetune.json")
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "result": None}))
+    Path("faq.csv").rename("moved.csv")
+    assert "faq.csv" in shell("train", "--resume", "runs/faq").err
+    assert shell("train", "--resume", "runs/faq", "moved.csv").code == 0
+    shown = shell("train", "moved.csv", *NANO, *columns, "--dry-run")
+    assert "ignored fields: id (4 lines)" in shown.out
+    assert "Line 2, with ⟦what is learned⟧" in shown.out
+    assert "user\nSay 0.<|im_end|>\n<|im_start|>assistant\n⟦0!<|im_end|>⟧" in shown.out
+    wrong = shell("train", "moved.csv", *NANO, "--prompt-column", "q", "--dry-run")
+    assert wrong.code == 2
+    assert "columns: also need a column for completion" in wrong.err
+
+
+def test_a_field_that_the_template_ignores_stops_the_run(shell: Shell, data: Path) -> None:
+    """Unless its loss is accepted, one by one or several at once."""
+    turns = [{**LINES[0]["messages"][0], "name": "Bob"}, LINES[0]["messages"][1]]
+    turns[1] = {**turns[1], "reasoning_content": "hm"}
+    data.write_text(json.dumps({"messages": turns}) + "\n")
+    refused = shell("train", str(data), *NANO)
+    assert refused.code == 2
+    assert f"{data}:1: the chat template of " in refused.err
+    assert "--ignore-fields" in refused.err
+    assert not Path("runs").exists()
+    for accepted in (
+        ("--ignore-fields", "name,reasoning_content"),
+        ("--ignore-fields", "name", "--ignore-fields", "reasoning_content"),
+    ):
+        shown = shell("train", str(data), *NANO, "--dry-run", *accepted)
+        assert shown.code == 0, shown.err
+        assert "reasoning_content (1 line)" in shown.out
+        assert "name (1 line)" in shown.out
+
+
+def test_a_dry_run_knows_what_a_model_can_read(
+    shell: Shell, data: Path, server: LocalServer
+) -> None:
+    """Where its server says it: a line that is too long is found by it, and else it says so."""
+    with data.open("a") as file:
+        file.write(json.dumps({"text": "so " * 2000}) + "\n")
+    for where in ((), ("--base-url", "local")):
+        done = shell("train", str(data), *NANO, "--dry-run", *where)
+        assert done.code == 2
+        assert "longer than 512 tokens (line 7;" in done.err
+    nowhere = shell("train", str(data), *NANO, "--dry-run", "--base-url", "http://127.0.0.1:9")
+    assert nowhere.code == 0, nowhere.err
+    assert "context: not known, since no server says it" in nowhere.out
+
+
+def test_a_run_that_is_refused_leaves_no_folder(shell: Shell, data: Path) -> None:
+    """The next one may have its place."""
+    for options in (("--rank", "100000"), ("--name", "a@b"), ("--sample", "so " * 1000)):
+        refused = shell(
+            "train", str(data), "--base-model", "tinkex/nano", *options, "--output", "x"
+        )
+        assert refused.code in (1, 2)
+        assert not Path("x").exists()
+    done = shell("train", str(data), *NANO, "--steps", "1", "--output", "x")
+    assert done.code == 0, done.err
+
+
+def test_a_run_that_fails_says_so(shell: Shell, data: Path) -> None:
+    """In place of an invitation to talk to its model."""
+    options = ("--steps", "6", "--learning-rate", "9", "--held-out", "0.2", "--output", "x")
+    done = shell("train", str(data), *NANO, *options)
+    assert done.code == 0, done.err
+    assert "warning: the loss did not fall: " in done.err
+    assert "warning: the validation loss " in done.err
+    assert "Try a lower learning rate than 9, such as 0.01" in done.err
+    assert "Talk to it" not in done.err
+    again = shell("train", "--resume", "x", "--json")
+    assert again.json["failures"]
+    assert "warning: the loss did not fall: " in again.err
+    fine = shell("train", str(data), *NANO, "--steps", "6")
+    assert "Talk to it" in fine.err
+    assert "learning rate 0.01" in fine.err
+
+
+def test_notices_are_said_before_a_run(shell: Shell, data: Path) -> None:
+    """And by the dry run."""
+    data.write_text(json.dumps({"prompt": "a", "completion": "b c<|im_end|>"}) + "\n")
+    notice = "note: <|im_end|> stands at the end of the text already, and is taken once (line 1)"
+    assert notice in shell("train", str(data), *NANO, "--steps", "1").err
+    shown = shell("train", str(data), *NANO, "--dry-run")
+    assert notice in shown.out
+    assert shell("train", str(data), *NANO, "--dry-run", "--json").json["notices"] == [notice[6:]]
+
+
+def test_a_checkpoint_is_trained_on_with_the_rate_of_its_model(shell: Shell, data: Path) -> None:
+    """Which only the server knows."""
+    first = shell("train", str(data), *NANO, "--steps", "1", "--json").json
+    second = shell("train", str(data), "--from", first["state_path"], "--steps", "1", "--no-plot")
+    assert "learning rate 0.01" in second.err
 
 
 def test_the_first_ctrl_c_asks_and_the_second_one_stops() -> None:

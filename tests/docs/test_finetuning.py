@@ -24,7 +24,7 @@ def test_the_commands_of_the_guide_work(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     shown, _, rest = done.stdout.partition("folder: ")
     assert 'assistant\n⟦{"count": 9, "color": "white"' in shown
-    assert "tokens: 56 to 68 in an example (line 113)" in shown
+    assert "tokens: 57 to 69 in an example (line 113)" in shown
     assert 'after: {"count": 5, "color": "green", "item": "hat", "city": "Tokyo"}' in rest
     asked = json.loads(done.stdout.splitlines()[-1])
     assert asked == {"count": 4, "color": "black", "item": "lamp", "city": "Rome"}
@@ -32,7 +32,7 @@ def test_the_commands_of_the_guide_work(tmp_path: Path) -> None:
 
 
 def test_the_lines_that_the_guide_shows_can_be_read(tmp_path: Path) -> None:
-    """All three forms, as they are printed."""
+    """All three of them, as they are printed."""
     file = tmp_path / "forms.jsonl"
     (lines,) = fenced(PAGE, "json")
     file.write_text(lines)

@@ -127,7 +127,13 @@ def test_a_recipe_can_be_written_down_and_read() -> None:
         ("chat_format", "odd"),
         ("too_long", "cut"),
         ("held_out", 1.0),
+        ("seed", 2**63),
+        ("rank", 2**63),
+        ("train_mlp", 1),
+        ("learning_rate", 0.0),
         ("learning_rate", -1e-4),
+        ("template_variables", {"messages": []}),
+        ("template_variables", {"day": object()}),
         ("weight_decay", float("nan")),
         ("grad_clip_norm", -1.0),
     ],
@@ -138,6 +144,12 @@ def test_a_recipe_refuses_what_cannot_be_right(field: str, value: object) -> Non
         Recipe(base_model="m", **{field: value})
     with pytest.raises(ValidationError, match="base_model and from_checkpoint"):
         Recipe()
+    with pytest.raises(ValidationError, match="base_model: must be the name of a model"):
+        Recipe(base_model=" ")
+    with pytest.raises(ValidationError, match="training goes on from one that save_state made"):
+        Recipe(from_checkpoint="tinker://r/sampler_weights/a")
+    with pytest.raises(ValidationError, match="one of them True"):
+        Recipe(base_model="m", train_mlp=False, train_attn=False, train_unembed=False)
 
 
 def test_a_gradient_is_measured_without_being_clipped() -> None:

@@ -87,7 +87,8 @@ MISTAKES = [
     ({"text": "a", "messages": []}, "has messages and text, which are different forms"),
     ({"text": True}, "text: must be a text, not true or false"),
     ('{"text": "\\ud83d"}', "text: holds half of a surrogate pair at position 0"),
-    ({"messages": {}}, "messages: must be a list of at least one message"),
+    ({"messages": {}}, "messages: must be a list of messages, not an object"),
+    ({"messages": []}, "messages: must be a list of at least one message"),
     ({"messages": [ASKED]}, "messages: no message has the role assistant"),
     ({"messages": [ASKED, {**ANSWERED, "weight": 0}]}, "has weight 0: nothing to learn"),
     ({"messages": ["Hi"]}, "messages[0]: must be an object, not a string"),
@@ -126,15 +127,26 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
         read_examples(file)
 
 
-def test_ten_mistakes_are_shown_at_once(tmp_path: Path) -> None:
+def test_equal_mistakes_are_one(tmp_path: Path) -> None:
     """One pass shows what is wrong; a file with a mistake in each line does not fill the screen."""
-    file = written(tmp_path, *[{"prompt": str(number)} for number in range(25)])
+    roles = [{"messages": [ASKED] * count + [{"role": "bot"}]} for count in (1, 2, 3)]
+    file = written(tmp_path, *[{"prompt": "a"}] * 8, {"text": "fine"}, *roles, {"prompt": "b"})
+    with pytest.raises(ValidationError) as caught:
+        read_examples(file)
+    first, second = str(caught.value).splitlines()
+    assert first == f"{file}: lines 1 to 8 and 13: completion: is missing"
+    assert second.startswith(f"{file}: lines 10 to 12: messages[1].role: must be one of")
+
+
+def test_ten_different_mistakes_are_shown_at_once(tmp_path: Path) -> None:
+    """The rest is counted."""
+    file = written(tmp_path, *[{f"field {number}": "a"} for number in range(25)])
     with pytest.raises(ValidationError) as caught:
         read_examples(file)
     lines = str(caught.value).splitlines()
     assert len(lines) == 11
     assert lines[9].startswith(f"{file}:10: ")
-    assert lines[10] == "... and 15 more lines with mistakes"
+    assert lines[10] == "... and 15 more lines with other mistakes"
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])

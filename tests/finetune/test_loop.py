@@ -13,6 +13,7 @@ from support.clock import FakeClock
 from support.nano import NANO, nano_service
 
 from tinkex import ServiceClient, Tokenizer, get_tokenizer
+from tinkex.clock import SYSTEM_CLOCK
 from tinkex.errors import CheckpointError, DivergedError, ValidationError
 from tinkex.finetune import (
     Batches,
@@ -140,6 +141,30 @@ def test_a_lost_model_is_brought_back_and_its_steps_done_again(tmp_path: Path) -
     calm, rough = found
     assert dict(rough) == dict(calm)
     assert sorted({step for step, _ in rough}) == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_was_measured_before_a_loss_is_not_lost(tmp_path: Path) -> None:
+    """Of a model that is lost before its first checkpoint, the result has what the first one said."""
+    file = read_examples([{"prompt": f"{n} is", "completion": f" {n}"} for n in range(6)])
+    recipe = Recipe(base_model=NANO, rank=2, steps=4, batch_size=2, held_out=0.3)
+    plan = Plan(recipe=recipe, data=Source.of(file), samples=("1 is",))
+    prepared = prepare(recipe, file, TOKENIZER)
+    found = []
+    for fault in (None, Fault(on="forward_backward", nth=2, status=410)):
+        folder = tmp_path / str(fault is None)
+        with (
+            LocalServer(data_dir=folder / "data", faults=[fault] if fault else []) as s,
+            ServiceClient(base_url=s.base_url) as service,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setattr(SYSTEM_CLOCK, "sleep", lambda _seconds: None)
+            outcome = fine_tune(service, plan, prepared, folder / "run")
+            assert not s.faults.waiting
+        found.append(
+            (outcome.samples, outcome.held_out_loss_before, outcome.first_loss, outcome.last_loss)
+        )
+    assert found[0] == found[1]
+    assert found[0][1] is not None
 
 
 def test_the_held_out_loss_is_that_of_the_weights_after_the_step(

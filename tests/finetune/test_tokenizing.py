@@ -72,34 +72,41 @@ def test_only_the_assistants_words_count() -> None:
             ("Hello<|im_end|>", 1.0),
             ("\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n", 0.0),
             ("Ciao<|im_end|>", 1.0),
+            ("\n", 0.0),
         ]
     ]
 
 
 def test_an_answer_of_weight_0_is_context() -> None:
-    """It is read and not learned; what follows the last one that counts is left out."""
-    ((before, answer),) = spans(two_turns(second_weight=0.0))
+    """It is read and not learned."""
+    ((before, answer, after),) = spans(two_turns(second_weight=0.0))
     assert answer == ("Hello<|im_end|>", 1.0)
-    assert before[1] == 0.0
+    assert (before[1], after[1]) == (0.0, 0.0)
+    assert after[0].endswith("Ciao<|im_end|>\n")
 
 
 def test_tokens_are_those_that_sampling_sends() -> None:
-    """What stands before an answer is the prompt of a sample, token for token."""
+    """The tokens are those of the whole text; what stands before an answer is a sample's prompt."""
     conversation = two_turns()
     (one,) = tokenize([conversation], TINY).examples
     prompt = TINY.apply_chat_template(conversation.messages[:3], add_generation_prompt=True)
     assert one.tokens[: len(prompt)].tolist() == prompt
     whole = TINY.apply_chat_template(conversation.messages)
-    assert one.tokens.tolist() == whole[:-1]  # without the line end after the last answer
+    assert one.tokens.tolist() == whole
 
 
 def test_a_template_that_rewrites_earlier_turns_gives_an_example_for_each_answer() -> None:
     """Each answer is learned after exactly what the model will have read before it."""
     assert spans(two_turns(), made(THINKING)) == [
-        [("<|user|>Hi<|end|>\n<|assistant|>", 0.0), ("<think></think>Hello<|end|>", 1.0)],
+        [
+            ("<|user|>Hi<|end|>\n<|assistant|>", 0.0),
+            ("<think></think>Hello<|end|>", 1.0),
+            ("\n", 0.0),
+        ],
         [
             ("<|user|>Hi<|end|>\n<|assistant|>Hello<|end|>\n<|user|>Bye<|end|>\n<|assistant|>", 0),
             ("<think></think>Ciao<|end|>", 1.0),
+            ("\n", 0.0),
         ],
     ]
 
@@ -125,7 +132,7 @@ def test_a_template_that_hides_where_an_answer_begins_is_refused() -> None:
 def test_a_template_that_refuses_a_conversation_names_its_line() -> None:
     """Some templates want user and assistant to take turns."""
     strict = made("{{ raise_exception('roles must alternate') }}")
-    with pytest.raises(TokenizerError, match=r"line 1: .*roles must alternate"):
+    with pytest.raises(ValidationError, match=r"line 1: .*roles must alternate"):
         spans(two_turns(), strict)
 
 
@@ -143,8 +150,9 @@ def test_a_model_without_a_template_gets_a_plain_one() -> None:
     ]
     with pytest.raises(TokenizerError, match="has no chat template"):
         chat_format(tokenizer, "template")
-    tools = Conversation(3, two_turns().messages, two_turns().weights, tools=[{"type": "function"}])
-    with pytest.raises(TokenizerError, match="line 3: the plain format cannot write tools"):
+    tool = {"type": "function", "function": {"name": "now"}}
+    tools = Conversation(3, two_turns().messages, two_turns().weights, tools=[tool])
+    with pytest.raises(ValidationError, match=r"line 3: the plain format ignores tools\[0\]"):
         spans(tools, tokenizer)
 
 
@@ -192,7 +200,7 @@ def test_too_long_examples_are_an_error_unless_said_otherwise() -> None:
     with pytest.raises(ValidationError) as caught:
         tokenize(LONG, TINY, max_length=20)
     message = str(caught.value)
-    assert "2 examples are longer than 20 tokens (line 2, 4; the longest, line " in message
+    assert "2 examples are longer than 20 tokens (lines 2 and 4; the longest, line " in message
     assert "skip or truncate" in message
 
 

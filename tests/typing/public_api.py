@@ -293,6 +293,10 @@ def recovery(client: ServiceClient) -> None:
 
 def fine_tuning(client: ServiceClient) -> None:
     file = finetune.read_examples("orders.jsonl")
+    rows: list[dict[str, str]] = [{"q": "2+2=", "a": "4"}]
+    named = finetune.read_examples(rows, columns={"prompt": "q", "completion": "a"}, split=None)
+    assert_type(named.notices, Sequence[str])
+    assert_type(finetune.recommended_learning_rate("tinkex/nano", rank=8), float)
     recipe = finetune.Recipe(base_model="tinkex/nano", schedule_kind="cosine", too_long="skip")
     prepared = finetune.prepare(recipe, file, tinkex.get_tokenizer("tinkex/nano"))
     assert_type(prepared.batches[0], list[finetune.TokenizedExample])

@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "session": ("tinkex.cli.session", "Look at sessions, close them, and export their traces."),
     "auth": ("tinkex.cli.auth", "Keep the API key in a file, and see which key is in use."),
     "chat": ("tinkex.cli.chat", "Talk to a model."),
-    "train": ("tinkex.cli.train", "Fine-tune a model on the lines of a file."),
+    "train": ("tinkex.cli.train", "Fine-tune a model on the examples of a file or a data set."),
     "serve": ("tinkex.cli.serve", "Run the local server until Ctrl-C."),
     "usage": (
         "tinkex.cli.usage",

@@ -1,5 +1,6 @@
 """What `tinkex train --dry-run` shows: counts, lengths, and an example with its weights marked."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,10 +19,12 @@ def record(prepared: Prepared, file: ExampleFile) -> dict[str, Any]:
     trained = sum(len(kept_one.tokens) for kept_one in kept)
     return {
         "type": "train_preview",
-        "file": str(file.path),
+        "file": file.name,
+        "unit": file.unit,
         "lines": len(file.examples),
         "forms": count_forms(file.examples),
-        "ignored_fields": dict(file.ignored),
+        "ignored_fields": dict(Counter(file.ignored) + Counter(prepared.tokenized.ignored)),
+        "notices": list(prepared.notices),
         "examples": len(examples),
         "trained_on": len(kept),
         "held_out": len(prepared.held_out),
@@ -37,6 +40,8 @@ def record(prepared: Prepared, file: ExampleFile) -> dict[str, Any]:
             "per_epoch": trained,
         },
         "chat_format": prepared.chat.name if prepared.has_conversations else None,
+        "context_length": prepared.context_length,
+        "learning_rate": prepared.recipe.learning_rate,
         "steps_per_epoch": prepared.batches.steps_per_epoch,
         "steps": prepared.steps,
         "example": [
@@ -49,24 +54,27 @@ def record(prepared: Prepared, file: ExampleFile) -> dict[str, Any]:
 def lines(prepared: Prepared, file: ExampleFile, result: dict[str, Any]) -> Iterator[str]:
     """Yield the same for people."""
     tokens = result["tokens"]
+    unit, first = file.unit, prepared.tokenized.examples[0]
     forms = ", ".join(
         f"{count:,} {form}{'s' if count != 1 else ''}" for form, count in result["forms"].items()
     )
     pairs = [
-        ("file", f"{file.path}: {result['lines']:,} lines ({forms})"),
-        ("ignored fields", _counted(result["ignored_fields"])),
-        ("trained on", f"{result['trained_on']:,} examples"),
-        ("held out", f"{result['held_out']:,} examples" if result["held_out"] else None),
+        ("file", f"{file.name}: {result['lines']:,} {unit}{_s(result['lines'])} ({forms})"),
+        ("ignored fields", _counted(result["ignored_fields"], unit)),
+        ("trained on", _examples(result["trained_on"])),
+        ("held out", _examples(result["held_out"]) if result["held_out"] else None),
         ("too long", _too_long(result)),
         (
             "tokens",
             (
-                f"{tokens['least']:,} to {tokens['most']:,} in an example (line "
+                f"{tokens['least']:,} to {tokens['most']:,} in an example ({unit} "
                 f"{tokens['longest_line']}), median {tokens['median']:,}; {tokens['total']:,} in "
                 f"all, {tokens['learned']:,} of them learned"
             ),
         ),
+        ("context", _context(result["context_length"])),
         ("chat format", result["chat_format"]),
+        ("learning rate", f"{result['learning_rate']:g}"),
         (
             "steps",
             (
@@ -76,9 +84,10 @@ def lines(prepared: Prepared, file: ExampleFile, result: dict[str, Any]) -> Iter
         ),
     ]
     yield from facts([(name, value) for name, value in pairs if value])
+    for notice in result["notices"]:
+        yield f"note: {notice}"
     yield ""
-    first = prepared.tokenized.examples[0]
-    yield f"Line {first.line}, with ⟦what is learned⟧ in brackets:"
+    yield f"{unit.capitalize()} {first.line}, with ⟦what is learned⟧ in brackets:"
     yield ""
     yield marked(first.spans(prepared.tokenizer))
 
@@ -96,10 +105,22 @@ def marked(spans: Any) -> str:
     return "".join(parts)
 
 
-def _counted(fields: dict[str, int]) -> str:
-    return ", ".join(
-        f"{name} ({count:,} {'lines' if count > 1 else 'line'})" for name, count in fields.items()
-    )
+def _counted(fields: dict[str, int], unit: str) -> str:
+    return ", ".join(f"{name} ({count:,} {unit}{_s(count)})" for name, count in fields.items())
+
+
+def _examples(count: int) -> str:
+    return f"{count:,} example{_s(count)}"
+
+
+def _context(length: int | None) -> str:
+    if length is None:
+        return "not known, since no server says it; examples that are too long are not found here"
+    return f"{length:,} tokens"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _too_long(result: dict[str, Any]) -> str | None:

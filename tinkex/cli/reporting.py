@@ -38,23 +38,24 @@ class Reporter(Listener):
         self._done = 0
         self._tokens = 0
         self._drawn = contextlib.ExitStack()
+        self._log: TrainingLog | None = None
 
     def __enter__(self) -> Self:
         from tinkex.recovery import RecoveryCompleted, RecoveryStarted
 
-        self._log = TrainingLog(self._metrics)
         self._told = subscribe(self._recovered, RecoveryStarted, RecoveryCompleted)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._told.close()
         self._drawn.close()
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
     def begun(self, run: "ResumableRun") -> None:
-        """Say where the run goes on, and let Ctrl-C stop it gently from here."""
+        """Say where the run continues, and let Ctrl-C stop it gently from here."""
         if run.resumed_from is not None:
-            self._invocation.note(f"going on after step {run.resumed_from} of {self._total}")
+            self._invocation.note(f"continuing after step {run.resumed_from} of {self._total}")
         self._done = run.resumed_from or 0
         self._draw()
         self._begun = time.monotonic()
@@ -65,8 +66,17 @@ class Reporter(Listener):
         if sample.after is None:
             self._say(f"before training: {sample.prompt!r} -> {sample.before!r}")
 
+    def measured(self, held_out_loss: float) -> None:
+        """Show the validation loss of the untrained model."""
+        self._held_out = held_out_loss
+        if not self._invocation.no_progress:
+            self._say(f"before training: validation loss {held_out_loss:.4f}")
+
     def reported(self, report: StepReport) -> None:
-        """Draw and write down a step."""
+        """Draw and log a step."""
+        if self._log is None:
+            # Not before: a run that is refused leaves no folder.
+            self._log = TrainingLog(self._metrics)
         self._steps += 1
         self._done = report.step
         self._tokens += report.tokens
@@ -114,7 +124,7 @@ class Reporter(Listener):
         left = round((self._total - report.step) * seconds / self._steps)
         parts = [f"loss {report.loss:.4f}"]
         if self._held_out is not None:
-            parts.append(f"held out {self._held_out:.4f}")
+            parts.append(f"validation loss {self._held_out:.4f}")
         parts.append(f"{self._tokens / seconds:,.0f} tokens/s")
         if left:
             parts.append(f"{left // 60}:{left % 60:02} left")

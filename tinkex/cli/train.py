@@ -1,4 +1,4 @@
-"""`tinkex train`: fine-tune on the lines of a file."""
+"""`tinkex train`: fine-tune on the examples of a file or a data set."""
 
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,53 @@ from tinkex.cli.variables import template_option
 _DEFAULT = "  [default: {}]"
 # What may stand beside --resume: all else was fixed when the run began.
 _WITH_RESUME = {"resume", "file", "plot"}
+_COLUMNS = {
+    "prompt": "what the model reads; goes with --completion-column",
+    "completion": "what it is to write after it",
+    "text": "texts that are learned as a whole",
+    "messages": "conversations",
+    "user": "what the user says; goes with --assistant-column",
+    "assistant": "what the assistant answers",
+    "system": "what the model is told before everything else",
+}
+
+
+class DataSource(click.Path):
+    """A file, a folder, the name of a data set on the hub, or "-" for standard input."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value if there is such a file, or it can be a data set's name."""
+        if value == "-" or Path(value).exists():
+            return value
+        from tinkex.finetune.sources import is_hub_name
+
+        if not is_hub_name(value):
+            self.fail(f"File {value!r} does not exist.", param, ctx)
+        return value
+
+
+def column_options(command: Any) -> Any:
+    """Add the options that say which column of a table is what."""
+    for role, what in reversed(_COLUMNS.items()):
+        command = click.option(
+            f"--{role}-column", f"{role}_column", metavar="COLUMN", help=f"Column with {what}."
+        )(command)
+    return command
+
+
+def separated(
+    _ctx: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return names that were given one by one, or several with commas between them."""
+    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 
 _EXAMPLE = """\b
 Example:
   export TINKER_BASE_URL=local
   tinkex train orders.jsonl --base-model tinkex/tiny-chat --dry-run
-  tinkex train orders.jsonl --base-model tinkex/tiny-chat --learning-rate 4e-3 --epochs 4
+  tinkex train orders.jsonl --base-model tinkex/tiny-chat --epochs 4
+  tinkex train faq.csv --user-column question --assistant-column answer --base-model Qwen/Qwen3-8B
   tinkex train --resume runs/orders
 """
 
@@ -27,8 +67,8 @@ Example:
 @click.argument(
     "file",
     required=False,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="[FILE.jsonl]",
+    type=DataSource(),
+    metavar="[FILE]",
 )
 @click.option("--base-model", metavar="NAME", help="Model to train; see `tinkex model list`.")
 @click.option(
@@ -41,14 +81,14 @@ Example:
     "--resume",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Go on with the run in this folder where it stopped. Everything else is as it was.",
+    help="Continue the run in this folder where it stopped. Everything else is as it was.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Where the run keeps its file, its metrics and its plot.  [default: runs/<FILE>]",
+    help="Folder of the run's file, metrics and plot.  [default: runs/<FILE>]",
 )
 @click.option(
     "--name", metavar="NAME", help="Name of what is saved at the end." + _DEFAULT.format("final")
@@ -60,18 +100,25 @@ Example:
     help="Fixes the adapter's first values, the order of the lines and what is held out."
     + _DEFAULT.format(0),
 )
-@click.option("--epochs", type=int, help="How often each line is trained on." + _DEFAULT.format(1))
-@click.option("--steps", type=int, help="How many steps there are, in place of --epochs.")
-@click.option("--batch-size", type=int, help="Lines of a step." + _DEFAULT.format(32))
 @click.option(
-    "--learning-rate", type=float, metavar="RATE", help="The highest one." + _DEFAULT.format("1e-4")
+    "--epochs", type=int, help="Times that each example is trained on." + _DEFAULT.format(1)
+)
+@click.option("--steps", type=int, help="Number of optimizer steps, in place of --epochs.")
+@click.option("--batch-size", type=int, help="Examples per optimizer step." + _DEFAULT.format(32))
+@click.option(
+    "--learning-rate",
+    type=float,
+    metavar="RATE",
+    help="Peak learning rate, reached after the warm-up.  [default: one that suits the model]",
 )
 @click.option(
     "--schedule",
     type=click.Choice(["linear", "cosine", "constant"]),
-    help="How the learning rate falls after the warm-up." + _DEFAULT.format("linear"),
+    help="Decay of the learning rate after the warm-up." + _DEFAULT.format("linear"),
 )
-@click.option("--warmup-steps", type=int, help="Steps in which it rises." + _DEFAULT.format(0))
+@click.option(
+    "--warmup-steps", type=int, help="Steps in which the rate rises." + _DEFAULT.format(0)
+)
 @click.option("--weight-decay", type=float, help="Decoupled decay of AdamW." + _DEFAULT.format(0))
 @click.option(
     "--grad-clip-norm",
@@ -95,36 +142,37 @@ Example:
     "--max-length",
     type=int,
     metavar="TOKENS",
-    help="Most tokens of a line.  [default: what the model can read]",
+    help="Most tokens of an example.  [default: what the model can read]",
 )
 @click.option(
     "--too-long",
     type=click.Choice(["error", "skip", "truncate"]),
-    help="What becomes of a longer line." + _DEFAULT.format("error"),
+    help="What becomes of a longer example." + _DEFAULT.format("error"),
 )
 @click.option(
     "--held-out",
     type=float,
     metavar="SHARE",
-    help="Share of the lines that is not trained on, to measure the loss on." + _DEFAULT.format(0),
+    help="Share of the examples kept for the validation loss; 0 trains on all.  [default: 0.1 of 20 or "
+    "more, 200 examples at most]",
 )
 @click.option(
     "--held-out-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE.jsonl",
-    help="Lines to measure the loss on, in place of --held-out.",
+    type=DataSource(),
+    metavar="FILE",
+    help="Examples for the validation loss, in place of --held-out.",
 )
 @click.option(
     "--measure-every",
     type=click.IntRange(min=1),
     metavar="STEPS",
-    help="How often that is done.  [default: once an epoch]",
+    help="Compute the validation loss every N steps.  [default: once per epoch]",
 )
 @click.option(
     "--checkpoint-every",
     type=click.IntRange(min=1),
     metavar="STEPS",
-    help="How often the run is saved; what a crash costs at most." + _DEFAULT.format(50),
+    help="Save the run every N steps; a crash costs as many at most." + _DEFAULT.format(50),
 )
 @click.option(
     "--sample",
@@ -132,6 +180,19 @@ Example:
     multiple=True,
     metavar="PROMPT",
     help="Show what the model answers before and after. May be repeated.",
+)
+@click.option(
+    "--ignore-fields",
+    multiple=True,
+    callback=separated,
+    metavar="NAME",
+    help="Train although the chat template leaves this field of messages out. May be repeated.",
+)
+@column_options
+@click.option(
+    "--split",
+    metavar="NAME",
+    help="Split of a data set (a folder, or on the hub).  [default: train]",
 )
 @template_option
 @click.option(
@@ -143,16 +204,19 @@ Example:
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Check every line and show what would be trained; send nothing.",
+    help="Check every example and show what would be trained; none of the data is sent.",
 )
 @pass_invocation
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> Any:
-    """Fine-tune a model on the lines of a file.
+    """Fine-tune a model on the examples of a file or a data set.
 
-    Each line of FILE.jsonl is a JSON object: {"messages": [{"role": "user", "content": "..."},
-    {"role": "assistant", "content": "..."}]}, or {"prompt": "...", "completion": "..."}, or
-    {"text": "..."}. Ctrl-C stops after the steps under way; --resume goes on there.
+    FILE is JSON lines, a JSON array, CSV, TSV, Parquet or lines of text, each also as .gz or .zst; a
+    folder that Hugging Face's datasets saved; the name of a data set on its hub; or - for standard
+    input. An example is {"messages": [{"role": "user", "content": "..."}, {"role": "assistant",
+    "content": "..."}]}, or {"prompt": "...", "completion": "..."}, or {"text": "..."}; other usual
+    shapes are known, and the options --...-column name the columns of any. Ctrl-C stops after the
+    steps under way; --resume continues there.
     """
     _check(ctx, options)
     from tinkex.cli.training import begin, resume
@@ -162,7 +226,10 @@ def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> An
         return resume(
             invocation, options["resume"], options["file"], plot=options["plot"] is not False
         )
-    return begin(invocation, given.pop("file"), **given)
+    columns = {
+        role: name for role in _COLUMNS if (name := given.pop(f"{role}_column", None)) is not None
+    }
+    return begin(invocation, given.pop("file"), columns=columns or None, **given)
 
 
 def _check(ctx: click.Context, options: dict[str, Any]) -> None:
@@ -173,11 +240,11 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> None:
             given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
             if given and name not in _WITH_RESUME and not isinstance(option, CommonOption):
                 raise click.UsageError(
-                    f"{option.opts[0]} does not go with --resume: the run goes on as it was begun"
+                    f"{option.opts[0]} does not go with --resume: a run continues as it was begun"
                 )
         return
     if options["file"] is None:
-        raise click.UsageError("give a FILE.jsonl to train on, or --resume FOLDER")
+        raise click.UsageError("give a FILE to train on, or --resume FOLDER")
     if (options["base_model"] is None) == (options["from_checkpoint"] is None):
         raise click.UsageError("give one of --base-model NAME and --from PATH")
     if options["steps"] is not None and options["epochs"] is not None:

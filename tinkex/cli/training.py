@@ -1,4 +1,4 @@
-"""What `tinkex train` does: read the file, train or show what would be trained, tell the result."""
+"""What `tinkex train` does: read the file, train or show what would be trained, show the result."""
 
 import contextlib
 import sys
@@ -11,6 +11,7 @@ import click
 
 from tinkex import finetune
 from tinkex.cli import preview
+from tinkex.cli.context import context_length, known_context_length
 from tinkex.cli.interrupts import Interrupts
 from tinkex.cli.invocation import Invocation
 from tinkex.cli.reporting import Reporter
@@ -37,10 +38,12 @@ _PLAN = {"checkpoint_every", "measure_every", "name", "samples", "tokenizer"}
 
 def begin(
     invocation: Invocation,
-    file: Path,
+    file: str,
     *,
     output: Path | None = None,
-    held_out_file: Path | None = None,
+    held_out_file: str | None = None,
+    columns: dict[str, str] | None = None,
+    split: str | None = None,
     schedule: str | None = None,
     dry_run: bool = False,
     plot: bool = True,
@@ -50,54 +53,57 @@ def begin(
     if schedule is not None:
         given["schedule_kind"] = schedule
     recipe = Recipe(**{name: value for name, value in given.items() if name in _RECIPE})
-    data = finetune.read_examples(file)
-    held_out = finetune.read_examples(held_out_file) if held_out_file else None
+    # What can be refused without the file is refused before a large one is read.
+    settings = {name: value for name, value in given.items() if name in _PLAN}
+    Plan(recipe=recipe, data=Source(path=None, sha256=""), **settings)
+    data = finetune.read_examples(file, columns=columns, split=split)
+    held_out = None
+    if held_out_file is not None:
+        held_out = finetune.read_examples(held_out_file, columns=columns)
     plan = Plan(
         recipe=recipe,
         data=Source.of(data),
         held_out=Source.of(held_out) if held_out else None,
-        **{name: value for name, value in given.items() if name in _PLAN},
+        **settings,
     )
     if dry_run:
         return _show_preview(invocation, plan, data, held_out)
-    folder = _free_folder(invocation, file, output)
-    return _train(invocation, plan, folder, data, held_out, plot)
+    folder = _free_folder(invocation, data.name, output)
+    chosen = "learning_rate" in given
+    return _train(invocation, plan, folder, data, held_out, plot, chooses_rate=not chosen)
 
 
-def resume(invocation: Invocation, folder: Path, file: Path | None, *, plot: bool = True) -> Any:
-    """Go on with the run in a folder."""
+def resume(invocation: Invocation, folder: Path, file: str | None, *, plot: bool = True) -> Any:
+    """Continue the run in a folder."""
     plan = Plan.read(folder)
     if plan.result is not None:
-        invocation.note(f"the run in {folder} has ended already; this is what came of it")
+        invocation.note(f"the run in {folder} has ended already; this is its result")
         return _show(invocation, plan.result, folder)
-    data = finetune.read_examples(file or plan.data.path)
-    plan.data.check(data)
-    held_out = None
-    if plan.held_out is not None:
-        held_out = finetune.read_examples(plan.held_out.path)
-        plan.held_out.check(held_out)
+    data = plan.data.read(file)
+    held_out = plan.held_out.read() if plan.held_out is not None else None
     return _train(invocation, plan, folder, data, held_out, plot)
 
 
-def _free_folder(invocation: Invocation, file: Path, output: Path | None) -> Path:
+def _free_folder(invocation: Invocation, data: str, output: Path | None) -> Path:
     """Return the folder of a new run: the one that was named, or one beside those that are there."""
     if output is not None:
         if has_run(output):
             raise click.UsageError(
-                f"--output {output} holds a run already. Go on with it (--resume {output}), or choose "
+                f"--output {output} holds a run already. Continue it (--resume {output}), or choose "
                 "another folder"
             )
         return output
     base = Path("runs")
-    names = [file.stem, *(f"{file.stem}-{number}" for number in range(2, 10_000))]
+    stem = Path(data).name.partition(".")[0].replace(" ", "-") or "data"
+    names = [stem, *(f"{stem}-{number}" for number in range(2, 10_000))]
     for name in names:
         if not has_run(base / name):
             return base / name
         with contextlib.suppress(TinkexError):
             if Plan.read(base / name).result is None:
                 invocation.note(
-                    f"{base / name} holds a run that has not ended; --resume {base / name} goes on "
-                    "with it. This is a new one"
+                    f"{base / name} holds a run that has not ended; --resume {base / name} continues "
+                    "it. This is a new one"
                 )
     raise click.UsageError(f"{base} is full of runs; name a folder with --output")
 
@@ -109,20 +115,25 @@ def _train(
     data: finetune.ExampleFile,
     held_out: finetune.ExampleFile | None,
     plot: bool,
+    *,
+    chooses_rate: bool = False,
 ) -> Any:
     with invocation.service() as service:
         model = plan.recipe.base_model or _model_of(service, str(plan.recipe.from_checkpoint))
-        with invocation.progress(f"Reading {data.path.name}"):
+        if chooses_rate:
+            rate = finetune.recommended_learning_rate(model, plan.recipe.rank)
+            plan = attrs.evolve(plan, recipe=attrs.evolve(plan.recipe, learning_rate=rate))
+        with invocation.progress(f"Reading {data.name}"):
             prepared = finetune.prepare(
                 plan.recipe,
                 data,
                 _tokenizer(service, plan, model),
                 held_out_file=held_out,
-                context_length=_context_length(service, model),
+                context_length=context_length(service, model),
             )
-        _tell_plan(invocation, prepared, data, folder, model)
+        _say_plan(invocation, prepared, data, folder, model)
         with (
-            _how_to_go_on(invocation, folder),
+            _how_to_resume(invocation, folder),
             Interrupts(invocation.note) as interrupts,
             Reporter(invocation, folder / METRICS, prepared, interrupts) as reporter,
         ):
@@ -142,8 +153,8 @@ def _train(
 
 
 @contextlib.contextmanager
-def _how_to_go_on(invocation: Invocation, folder: Path) -> Iterator[None]:
-    """Tell the command that goes on with the run, however it was stopped."""
+def _how_to_resume(invocation: Invocation, folder: Path) -> Iterator[None]:
+    """Show the command that continues the run, however it was stopped."""
     try:
         yield
     except DivergedError:
@@ -158,7 +169,7 @@ def _how_to_go_on(invocation: Invocation, folder: Path) -> Iterator[None]:
             server = invocation.settings.get("base_url")
             common = f"--base-url {server} " if server else ""
             invocation.note(
-                f"{record.step} steps are saved. Go on with: tinkex train {common}--resume {folder}"
+                f"{record.step} steps are saved. Continue with: tinkex train {common}--resume {folder}"
             )
         raise
 
@@ -181,31 +192,28 @@ def _tokenizer(service: "ServiceClient", plan: Plan, model: str) -> Tokenizer:
             raise error from None
 
 
-def _context_length(service: "ServiceClient", model: str) -> int | None:
-    for one in service.get_server_capabilities().supported_models:
-        if one.model_name == model:
-            return one.max_context_length or None
-    return None
-
-
 def _show_preview(
     invocation: Invocation,
     plan: Plan,
     data: finetune.ExampleFile,
     held_out: finetune.ExampleFile | None,
 ) -> Any:
-    if plan.recipe.base_model is None and plan.tokenizer is None:
+    model = plan.recipe.base_model
+    if model is None and plan.tokenizer is None:
         raise click.UsageError(
-            "--dry-run asks no server, so it cannot know the model of a checkpoint; name its "
-            "tokenizer with --tokenizer"
+            "--dry-run sends nothing that needs a key, so it cannot know the model of a checkpoint; "
+            "name its tokenizer with --tokenizer"
         )
-    tokenizer = get_tokenizer(plan.tokenizer or str(plan.recipe.base_model))
-    prepared = finetune.prepare(plan.recipe, data, tokenizer, held_out_file=held_out)
+    tokenizer = get_tokenizer(plan.tokenizer or str(model))
+    length = known_context_length(invocation, model) if model else None
+    prepared = finetune.prepare(
+        plan.recipe, data, tokenizer, held_out_file=held_out, context_length=length
+    )
     result = preview.record(prepared, data)
     return invocation.show(result, lambda: preview.lines(prepared, data, result))
 
 
-def _tell_plan(
+def _say_plan(
     invocation: Invocation,
     prepared: Prepared,
     data: finetune.ExampleFile,
@@ -213,7 +221,8 @@ def _tell_plan(
     model: str,
 ) -> None:
     kept = len(prepared.batches.examples)
-    parts = [f"{model}: {kept:,} examples of {data.path.name}, {prepared.steps:,} steps"]
+    parts = [f"{model}: {kept:,} examples of {data.name}, {prepared.steps:,} steps"]
+    parts.append(f"learning rate {prepared.recipe.learning_rate:g}")
     if prepared.held_out:
         parts.append(f"{len(prepared.held_out):,} held out")
     for what, lines in (
@@ -223,6 +232,8 @@ def _tell_plan(
         if lines:
             parts.append(f"{len(lines):,} {what}")
     invocation.note(", ".join(parts) + f"; the run is kept in {folder}")
+    for notice in prepared.notices:
+        invocation.note(f"note: {notice}")
 
 
 def _plot(invocation: Invocation, folder: Path) -> None:
@@ -245,7 +256,9 @@ def _show(invocation: Invocation, outcome: dict[str, Any], folder: Path) -> Any:
     }
     shown = invocation.show(result, lambda: _lines(result))
     sys.stdout.flush()
-    if result["sampler_path"]:
+    for failure in result.get("failures", ()):
+        invocation.note(f"warning: {failure}")
+    if result["sampler_path"] and not result.get("failures"):
         server = invocation.settings.get("base_url")
         common = f"--base-url {server} " if server else ""
         invocation.note(f"Talk to it: tinkex chat {common}--model-path {result['sampler_path']}")
@@ -254,11 +267,12 @@ def _show(invocation: Invocation, outcome: dict[str, Any], folder: Path) -> Any:
 
 def _lines(result: dict[str, Any]) -> Iterator[str]:
     last, held = result["last"], result["held_out_loss"]
+    before = result.get("held_out_loss_before")
     pairs = [
         ("folder", result["folder"]),
         ("steps", result["steps"]),
         ("loss", f"{last['loss']:.4f}" if last else None),
-        ("held-out loss", None if held is None else f"{held:.4f}"),
+        ("validation loss", None if held is None else f"{held:.4f}{_before(before)}"),
         ("to train on", result["state_path"]),
         ("to sample from", result["sampler_path"]),
         ("metrics", result["metrics"]),
@@ -268,3 +282,7 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
     for sample in result["samples"]:
         yield ""
         yield from facts([(name, sample[name]) for name in ("prompt", "before", "after")])
+
+
+def _before(loss: float | None) -> str:
+    return "" if loss is None else f" ({loss:.4f} before training)"

@@ -1,4 +1,4 @@
-"""Fine-tune on the lines of a file; what `tinkex train` is made of.
+"""Fine-tune on the examples of a file or a data set; what `tinkex train` is made of.
 
 >>> from tinkex import finetune
 >>> file = finetune.read_examples("orders.jsonl")
@@ -8,10 +8,12 @@
 >>> finetune.fine_tune(service, plan, prepared, Path("runs/orders")).sampler_path
 'tinker://.../sampler_weights/final'
 
-`examples` reads and checks the file, `formats` and `tokenizing` make tokens with weights of it,
-`batches` says which step trains on what, `recipe` and `schedule` how; `prepare` puts these
-together. `loop` trains, `run` does that from beginning to end, and `folder` is what it keeps.
-Everything before `loop` needs no server.
+Reading: `sources` and `texts` find the rows of whatever it is, `shapes` and `messages` make examples
+of them, `mistakes` places what is wrong. Rendering: `rendering` writes conversations by a format of
+`formats`, `coverage` finds what that leaves out, `encoding` and `tokenizing` make tokens with weights
+of it. Training: `recipe`, `rates`, `schedule` and `batches` say what each step does; `prepare` puts
+these together. `loop` trains, `run` does that from beginning to end, `verdict` judges it, and
+`folder` is what it keeps. Everything before `loop` needs no server.
 """
 
 from tinkex.finetune.batches import Batches, shuffled, split
@@ -27,6 +29,7 @@ from tinkex.finetune.folder import Plan, Source
 from tinkex.finetune.formats import ChatFormat, PlainFormat, TemplateFormat, chat_format
 from tinkex.finetune.loop import Evaluation, StepReport, train
 from tinkex.finetune.prepare import Prepared, prepare
+from tinkex.finetune.rates import recommended_learning_rate
 from tinkex.finetune.recipe import Recipe
 from tinkex.finetune.run import Listener, Outcome, Sampled, fine_tune
 from tinkex.finetune.schedule import Schedule
@@ -58,6 +61,7 @@ __all__ = [
     "fine_tune",
     "prepare",
     "read_examples",
+    "recommended_learning_rate",
     "shuffled",
     "split",
     "tokenize",

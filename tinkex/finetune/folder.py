@@ -1,41 +1,74 @@
-"""The folder of a run: what it was asked to do, and what came of it."""
+"""The folder of a run: what it was asked to do, and its result."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, frozen
 
-from tinkex.checks import checked_name
+from tinkex.checks import checked_count, checked_name
 from tinkex.errors import CheckpointError, ValidationError
-from tinkex.finetune.examples import ExampleFile
+from tinkex.finetune.examples import ExampleFile, read_examples
 from tinkex.finetune.recipe import Recipe
+from tinkex.finetune.sources import STANDARD_INPUT, Data
 from tinkex.whole_file import write_whole
 
 PLAN = "finetune.json"
 METRICS = "metrics.jsonl"
 PLOT = "training.png"
 _FORMAT = 1
+# As the contract has it for the names of checkpoints.
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_LONGEST_NAME = 255
+_OWN_NAME = re.compile(r"step-\d{7,}")
 
 
 @frozen(kw_only=True)
 class Source:
-    """Name a file of examples, so that a changed one is noticed.
+    """Where examples came from, so that they can be read again and a change is noticed.
 
     Attributes:
-        path: The file, absolute.
+        path: The file, absolute; a folder; the name of a data set; "-" for standard input; None for
+            objects of a program.
         sha256: The digest of its bytes, in hex.
+        columns: Which column is what, if columns were named.
+        split: The split of the data set, if one was named.
     """
 
-    path: str
+    path: str | None
     sha256: str
+    columns: Mapping[str, str] | None = None
+    split: str | None = None
 
     @classmethod
     def of(cls, file: ExampleFile) -> Source:
-        """Return the source that a file is."""
-        return cls(path=str(file.path.absolute()), sha256=file.sha256)
+        """Return the source of examples."""
+        return cls(path=file.origin, sha256=file.sha256, columns=file.columns, split=file.split)
+
+    def read(self, elsewhere: Data | None = None) -> ExampleFile:
+        """Return the examples, unchanged since the run began.
+
+        Args:
+            elsewhere: Where they are now, if they were moved.
+
+        Raises:
+            ValidationError: The examples were changed, or cannot be read again.
+        """
+        place = self.path if elsewhere is None else elsewhere
+        if place is None or (place == STANDARD_INPUT and elsewhere is None):
+            raise ValidationError(
+                "the examples came from no file: give them again, as the FILE of --resume ('-' for "
+                "standard input)",
+                path="source",
+            )
+        file = read_examples(place, columns=self.columns, split=self.split)
+        self.check(file)
+        return file
 
     def check(self, file: ExampleFile) -> None:
         """Refuse a file with other bytes.
@@ -45,26 +78,26 @@ class Source:
         """
         if file.sha256 != self.sha256:
             raise ValidationError(
-                "was changed since the run began, so the run cannot go on where it was. Put the "
+                "was changed since the run began, so the run cannot continue where it was. Put the "
                 "file back as it was, or begin a new run in another folder",
-                path=str(file.path),
+                path=file.name,
             )
 
 
 @frozen(kw_only=True)
 class Plan:
-    """Hold what a run was asked to do; together with its checkpoints enough to go on.
+    """What a run was asked to do; together with its checkpoints enough to resume it.
 
     Attributes:
         recipe: How it is trained.
         data: The examples to train on.
-        held_out: Examples to measure the loss on, if they have a file of their own.
+        held_out: Examples for the validation loss, if they have a file of their own.
         checkpoint_every: Steps from one checkpoint to the next.
-        measure_every: Steps from one measurement of the held-out loss to the next.
+        measure_every: Steps from one measurement of the validation loss to the next.
         name: The name of what is saved at the end.
         samples: Prompts to answer before and after.
         tokenizer: Name or path of the tokenizer, if it is not the model's own.
-        result: What came of it; None until it has ended.
+        result: The result; None until it has ended.
     """
 
     recipe: Recipe
@@ -78,8 +111,24 @@ class Plan:
     result: dict[str, Any] | None = None
 
     def __attrs_post_init__(self) -> None:
-        # Training takes hours, and what came of it must not fail to be saved for its name.
+        # Training takes hours, and its end must not fail for what its beginning could have refused.
         checked_name(self.name)
+        if not _NAME.fullmatch(self.name) or len(self.name) > _LONGEST_NAME:
+            raise ValidationError(
+                f"must be letters, digits, '.', '_' and '-', at most {_LONGEST_NAME} and not beginning "
+                f"with '.', not {self.name!r:.60}",
+                path="name",
+            )
+        if _OWN_NAME.fullmatch(self.name):
+            raise ValidationError(
+                f"{self.name!r} is how the run names its own checkpoints; choose another name",
+                path="name",
+            )
+        checked_count(self.checkpoint_every, "checkpoint_every", 1)
+        if self.measure_every is not None:
+            checked_count(self.measure_every, "measure_every", 1)
+        for index, prompt in enumerate(self.samples):
+            _check_sample(prompt, f"samples[{index}]")
 
     def write(self, folder: Path) -> None:
         """Write the plan into its folder, in one piece.
@@ -121,6 +170,43 @@ class Plan:
             raise CheckpointError(f"{file} cannot be read: {error}") from None
 
 
+def _check_sample(prompt: Any, path: str) -> None:
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ValidationError("must be a text for the model to answer, not empty", path=path)
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise ValidationError("holds bytes that are no text in UTF-8", path=path) from None
+
+
+@contextlib.contextmanager
+def begun_in(folder: Path) -> Iterator[Callable[[], None]]:
+    """Leave nothing of a run in a folder if it fails before it has begun.
+
+    Yields:
+        A function to call when the run has begun; from then on everything stays.
+    """
+    from tinkex.recovery.runfile import FILE_NAME, LOCK_NAME
+
+    was_there = folder.exists()
+    names = (PLAN, FILE_NAME, LOCK_NAME)
+    old = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    kept: list[bool] = []
+    try:
+        yield lambda: kept.append(True)
+    except BaseException:
+        if not kept:
+            for name in set(names) - set(old):
+                (folder / name).unlink(missing_ok=True)
+            if PLAN in old:
+                # A run with another plan is there; it stays what it was.
+                write_whole(folder / PLAN, old[PLAN])
+            if not was_there:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        raise
+
+
 def has_run(folder: Path) -> bool:
-    """Tell whether a run was begun in a folder."""
+    """Return whether a run was begun in a folder."""
     return (folder / PLAN).exists()

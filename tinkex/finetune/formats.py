@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tinkex.errors import TokenizerError
+from tinkex.errors import TokenizerError, ValidationError
+from tinkex.tokenizer.chat import check_variables
 
 if TYPE_CHECKING:
     from tinkex.tokenizer import Tokenizer
@@ -16,13 +17,15 @@ Tools = Sequence[Mapping[str, Any]] | None
 
 
 class ChatFormat(Protocol):
-    """Write conversations as one model reads them.
+    """A way to write conversations as one model reads them.
 
     Attributes:
         name: "template" or "plain".
+        label: What messages call it.
     """
 
     name: str
+    label: str
 
     def prompt(self, messages: Messages, tools: Tools = None) -> str:
         """Return the text up to where the assistant is to answer."""
@@ -35,7 +38,7 @@ class ChatFormat(Protocol):
 
 
 def chat_format(
-    tokenizer: Tokenizer, kind: Literal["auto", "template", "plain"] = "auto", **variables: Any
+    tokenizer: Tokenizer, kind: Literal["auto", "template", "plain"] = "auto", /, **variables: Any
 ) -> ChatFormat:
     """Return the way to write conversations for a tokenizer's model.
 
@@ -49,10 +52,16 @@ def chat_format(
         variables: Whatever else the template knows, such as ``enable_thinking``.
 
     Raises:
+        ValidationError: A variable is given that the template does not read.
         TokenizerError: The template is asked for, and the tokenizer has none.
         MissingDependencyError: The extra ``chat`` is not installed.
     """
     if kind == "plain" or (kind == "auto" and tokenizer.chat_template is None):
+        if variables:
+            raise ValidationError(
+                f"{', '.join(sorted(variables))} has no effect: the plain format has no variables",
+                path="template_variables",
+            )
         return PlainFormat(tokenizer)
     return TemplateFormat(tokenizer, **variables)
 
@@ -62,14 +71,23 @@ class TemplateFormat:
 
     name = "template"
 
-    def __init__(self, tokenizer: Tokenizer, **variables: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer, /, **variables: Any) -> None:
         if tokenizer.chat_template is None:
             raise TokenizerError(
                 f"the tokenizer {tokenizer.name!r} has no chat template; the plain format writes "
                 "conversations without one"
             )
+        check_variables(variables)
+        unread = sorted(set(variables) - tokenizer.template_variables) if variables else []
+        if unread:
+            raise ValidationError(
+                f"{', '.join(unread)} has no effect: the chat template of {tokenizer.name!r} reads "
+                f"{', '.join(sorted(tokenizer.template_variables))}",
+                path="template_variables",
+            )
         self._tokenizer = tokenizer
         self._variables = variables
+        self.label = f"the chat template of {tokenizer.name!r}"
 
     def prompt(self, messages: Messages, tools: Tools = None) -> str:
         """Return the text up to where the assistant is to answer."""
@@ -110,6 +128,7 @@ class PlainFormat:
     """
 
     name = "plain"
+    label = "the plain format"
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._begin = tokenizer.bos_token or ""
@@ -120,12 +139,8 @@ class PlainFormat:
         before = self.whole(messages, tools)
         return f"{before}\n\nAssistant:" if messages else f"{before}Assistant:"
 
-    def whole(self, messages: Messages, tools: Tools = None) -> str:
-        """Return the text of a conversation."""
-        if tools or any(message.get("tool_calls") for message in messages):
-            raise TokenizerError(
-                "the plain format cannot write tools and their calls; that takes a chat template"
-            )
+    def whole(self, messages: Messages, tools: Tools = None) -> str:  # noqa: ARG002 - it has no place for them
+        """Return the text of a conversation; tools and their calls are not written."""
         return self._begin + "\n\n".join(map(self._said, messages))
 
     def stops(self) -> list[int] | list[str]:

@@ -27,16 +27,17 @@ _AHEAD = 2
 
 @frozen
 class StepReport:
-    """Tell what came of a step.
+    """The result of a step.
 
     Attributes:
         step: Its number, from 1: so many steps are done.
         epoch: Epochs that are done, in fractions.
         loss: The mean negative log likelihood of the tokens that count, in nats, before the step.
         learning_rate: The step's learning rate.
-        grad_norm: L2 norm of the gradient before it was clipped, if the server tells it.
+        grad_norm: L2 norm of the gradient before it was clipped, if the server reports it.
         tokens: Tokens that were read.
-        held_out_loss: As `loss`, over the held-out examples after the step, where it was measured.
+        held_out_loss: The validation loss after the step, where it was measured: as `loss`, over the
+            held-out examples.
     """
 
     step: int
@@ -49,7 +50,7 @@ class StepReport:
 
 
 class Evaluation:
-    """Be the loss of examples under the weights that a model has when this is asked for."""
+    """The loss of examples under the weights that a model has when this is made."""
 
     def __init__(self, training: TrainingClient, examples: Sequence[TokenizedExample]) -> None:
         if not examples:
@@ -58,8 +59,18 @@ class Evaluation:
         self._output = training.forward([one.datum() for one in examples], "cross_entropy")
 
     def loss(self) -> float:
-        """Wait for the mean negative log likelihood of the tokens that count, in nats."""
-        return self._output.result().loss / self._weight
+        """Wait for the mean negative log likelihood of the tokens that count, in nats.
+
+        Raises:
+            DivergedError: It is no number.
+        """
+        loss = self._output.result().loss / self._weight
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the validation loss is {loss}: the run diverged. Begin again with a lower learning "
+                "rate, or clip the gradient"
+            )
+        return loss
 
 
 @frozen(eq=False)
@@ -195,7 +206,7 @@ def _report(sent: _Sent, steps_per_epoch: int) -> StepReport:
     loss = sent.output.result().loss / sent.weight
     if not math.isfinite(loss):
         raise DivergedError(
-            f"the loss of step {sent.step} is {loss}: the run diverged. Begin anew with a lower "
+            f"the loss of step {sent.step} is {loss}: the run diverged. Begin again with a lower "
             f"learning rate than {sent.learning_rate:g}, or clip the gradient"
         )
     metrics = sent.update.result().metrics or {}

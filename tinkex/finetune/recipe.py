@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
 from attrs import field, frozen
 
+from tinkex.checks import check_training_path
 from tinkex.errors import ValidationError
+from tinkex.finetune.rates import recommended_learning_rate
 from tinkex.finetune.schedule import KINDS, Kind, Schedule
 from tinkex.finetune.tokenizing import LossOn, TooLong
+from tinkex.tokenizer.chat import check_variables
 from tinkex.types import AdamParams
 
 # Services report the norm of the gradient only where it is clipped. A bound that no gradient
 # reaches makes them report it and changes nothing.
 _CLIPS_NOTHING = 1e9
+# The largest integer that the contract's seeds and numbers can be.
+_LARGEST = 2**63 - 1
+
+
+def _recommended(recipe: Recipe) -> float:
+    # A model that is no name is refused later, as all settings are.
+    model = recipe.base_model
+    return recommended_learning_rate(model if isinstance(model, str) else None)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 @frozen(kw_only=True)
 class Recipe:
-    """Say what is trained and how. Two runs of one recipe on one file learn the same.
+    """What is trained and how. Two runs of one recipe on one file learn the same.
 
     >>> Recipe(base_model="Qwen/Qwen3-8B", learning_rate=2e-4, epochs=3).schedule(steps=30).at(0)
     0.0002
@@ -38,7 +53,8 @@ class Recipe:
         epochs: How often each example is trained on.
         steps: How many steps there are, in place of epochs.
         batch_size: Examples of a step.
-        learning_rate: The highest learning rate.
+        learning_rate: Peak learning rate, reached after the warm-up; `recommended_learning_rate` if
+            it is not given.
         schedule_kind: "constant", "linear" or "cosine"; see `Schedule`.
         warmup_steps: Steps in which the learning rate rises.
         weight_decay: Decoupled decay of AdamW.
@@ -50,7 +66,9 @@ class Recipe:
             ``{"enable_thinking": False}``.
         max_length: Most tokens of an example; None takes what the model can read.
         too_long: "error", "skip" or "truncate".
-        held_out: The share of the examples that is held out to measure the loss on.
+        held_out: The share of the examples that is held out for the validation loss. None holds a
+            tenth out (200 lines at most) where there are 20 lines or more, and else none.
+        ignore_fields: Fields of messages that the chat template may leave out, such as ``name``.
     """
 
     base_model: str | None = None
@@ -63,7 +81,7 @@ class Recipe:
     epochs: int = 1
     steps: int | None = None
     batch_size: int = 32
-    learning_rate: float = 1e-4
+    learning_rate: float = field(default=attrs.Factory(_recommended, takes_self=True))
     schedule_kind: Kind = "linear"
     warmup_steps: int = 0
     weight_decay: float = 0.0
@@ -73,11 +91,13 @@ class Recipe:
     template_variables: Mapping[str, Any] = field(factory=dict)
     max_length: int | None = None
     too_long: TooLong = "error"
-    held_out: float = 0.0
+    held_out: float | None = None
+    ignore_fields: Sequence[str] = field(default=(), converter=_names)
 
     def __attrs_post_init__(self) -> None:
         if (self.base_model is None) == (self.from_checkpoint is None):
             raise ValidationError("give one of base_model and from_checkpoint")
+        self._check_model()
         for name, least in (
             ("rank", 1),
             ("seed", 0),
@@ -99,11 +119,32 @@ class Recipe:
                 raise ValidationError(
                     f"must be one of {', '.join(allowed)}, not {getattr(self, name)!r}", path=name
                 )
-        if not 0 <= self.held_out < 1:
+        if self.held_out is not None and not 0 <= self.held_out < 1:
             raise ValidationError(
                 f"must be at least 0 and below 1, not {self.held_out!r}", path="held_out"
             )
-        self.adam(self.learning_rate)
+        check_variables(self.template_variables)
+        try:
+            json.dumps(dict(self.template_variables))
+        except (TypeError, ValueError):
+            raise ValidationError(
+                "must be values that JSON has: a run writes them down", path="template_variables"
+            ) from None
+        if not self.adam(self.learning_rate).learning_rate:
+            raise ValidationError("is 0, with which nothing is learned", path="learning_rate")
+
+    def _check_model(self) -> None:
+        if self.from_checkpoint is not None:
+            check_training_path(self.from_checkpoint)
+        elif not isinstance(self.base_model, str) or not self.base_model.strip():
+            raise ValidationError(
+                f"must be the name of a model, not {self.base_model!r}", path="base_model"
+            )
+        layers = (self.train_mlp, self.train_attn, self.train_unembed)
+        if not all(isinstance(one, bool) for one in layers) or not any(layers):
+            raise ValidationError(
+                "train_mlp, train_attn and train_unembed must be True or False, and one of them True"
+            )
 
     def adam(self, learning_rate: float) -> AdamParams:
         """Return the settings of a step with this learning rate.
@@ -145,5 +186,8 @@ class Recipe:
 def _check_integer(name: str, value: Any, least: int) -> None:
     if value is None and name in ("steps", "max_length"):
         return
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < math.inf:
-        raise ValidationError(f"must be an integer of at least {least}, not {value!r}", path=name)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _LARGEST:
+        raise ValidationError(
+            f"must be an integer of at least {least} and at most 2**63 - 1, not {value!r:.40}",
+            path=name,
+        )

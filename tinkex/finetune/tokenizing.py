@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
+from attrs import field, frozen
 
-from tinkex.errors import TokenizerError, ValidationError
-from tinkex.finetune.examples import Completion, Conversation, Document, Example
-from tinkex.finetune.formats import ChatFormat, chat_format, end_of_answer
+from tinkex.errors import ValidationError
+from tinkex.finetune.encoding import Encoder, Work
+from tinkex.finetune.examples import Conversation, Example
+from tinkex.finetune.formats import ChatFormat, chat_format
+from tinkex.finetune.mistakes import Mistake, WrongFieldError, error_of, ranges
+from tinkex.finetune.rendering import Renderer
 from tinkex.losses import cross_entropy_datum
 from tinkex.types import Datum
 
@@ -22,13 +25,13 @@ if TYPE_CHECKING:
 LossOn = Literal["answers", "all"]
 TooLong = Literal["error", "skip", "truncate"]
 
-# So many examples are encoded at once: all cores work, and the pieces of text do not pile up.
+# So many texts are encoded at once: all cores work, and the pieces of text do not pile up.
 _AT_ONCE = 1024
 
 
 @frozen(eq=False)
 class TokenizedExample:
-    """Hold N tokens to learn from.
+    """N tokens to learn from.
 
     Attributes:
         line: The line of the file that they came from.
@@ -65,33 +68,22 @@ class TokenizedExample:
 
 @frozen(eq=False)
 class Tokenized:
-    """Hold what came of all examples.
+    """The tokens of all examples.
 
     Attributes:
         examples: What is trained on. A conversation whose template rewrites earlier turns gives one
             for each of its answers.
         truncated: Lines whose tokens past the limit were cut off.
         skipped: Lines that were left out because they are too long.
+        ignored: How many lines have each field that the chat template does not write.
+        notices: What to know before training, one sentence each.
     """
 
     examples: Sequence[TokenizedExample]
     truncated: Sequence[int] = ()
     skipped: Sequence[int] = ()
-
-
-@frozen
-class _Piece:
-    """Hold a stretch of text that is encoded by itself.
-
-    Attributes:
-        text: The text.
-        weight: The weight of each of its tokens.
-        framed: Whether the tokenizer's own frame (a begin-of-text token) goes around it.
-    """
-
-    text: str
-    weight: float
-    framed: bool = False
+    ignored: Mapping[str, int] = field(factory=dict)
+    notices: Sequence[str] = ()
 
 
 def tokenize(
@@ -102,6 +94,9 @@ def tokenize(
     loss_on: LossOn = "answers",
     max_length: int | None = None,
     too_long: TooLong = "error",
+    ignore_fields: Collection[str] = (),
+    name: str = "",
+    unit: str = "line",
 ) -> Tokenized:
     r"""Turn examples into tokens with weights.
 
@@ -109,8 +104,8 @@ def tokenize(
     >>> list(one.spans(tokenizer))
     [('2+2=', 0.0), ('4<|im_end|>', 1.0)]
 
-    A prompt is encoded by itself, so that its tokens are those that sampling will send; the answer
-    follows, with the token that ends it.
+    A conversation is encoded as its template writes it, all in one, and the answers are found in it.
+    What stands before an answer has the tokens that sampling sends.
 
     Args:
         examples: From `read_examples`, or made by hand.
@@ -120,143 +115,123 @@ def tokenize(
         max_length: Most tokens of an example; None is no limit.
         too_long: What becomes of a longer one: "error" raises, "skip" leaves it out, "truncate"
             cuts its end off (and leaves it out if nothing that counts remains).
+        ignore_fields: Fields of messages that the template may leave out, such as ``name``.
+        name: The file's name, for errors.
+        unit: What an example's number counts, for errors.
 
     Raises:
-        ValidationError: An example is too long, too short, or nothing in it counts.
-        TokenizerError: The chat template refuses a conversation; the message names its line.
+        ValidationError: The template refuses an example or leaves a part of it out, an example is
+            too long or too short, or nothing in it counts. Every one is named.
     """
-    writer = _Writer(tokenizer, chat, loss_on)
+    writer = _Writer(tokenizer, chat, ignore_fields, keeps_all=loss_on == "all")
+    encoder = Encoder(tokenizer, context_weight=1.0 if loss_on == "all" else 0.0)
     done: list[TokenizedExample] = []
     truncated: list[int] = []
     skipped: list[int] = []
     lengthy: list[tuple[int, int]] = []
-    for whole in _encoded(_sequences(examples, writer), tokenizer):
-        one, length = whole, len(whole.tokens)
-        if max_length is not None and length > max_length:
-            if too_long == "error":
-                lengthy.append((one.line, length))
+    written = writer.written(examples)
+    while part := list(islice(written, _AT_ONCE)):
+        for line, tokens, weights in encoder.encoded(part):
+            whole = TokenizedExample(line, tokens, weights)
+            if mistake := _mistake_in(whole, encoder.end_id):
+                writer.mistakes.append(Mistake(whole.line, mistake))
                 continue
-            one = whole.cut(max_length)
-            if too_long == "skip" or not one.weight:
-                skipped.append(one.line)
-                continue
-            truncated.append(one.line)
-        if not one.weight:
-            raise ValidationError(
-                "no token counts: a model has to read something before what it learns to write",
-                path=f"line {one.line}",
-            )
-        done.append(one)
+            one, length = whole, len(whole.tokens)
+            if max_length is not None and length > max_length:
+                if too_long == "error":
+                    lengthy.append((one.line, length))
+                    continue
+                one = whole.cut(max_length)
+                if too_long == "skip" or not one.weight:
+                    skipped.append(one.line)
+                    continue
+                truncated.append(one.line)
+            done.append(one)
+    if writer.mistakes:
+        raise error_of(sorted(writer.mistakes, key=lambda one: one.line), name, unit)
     if lengthy:
-        raise _too_long(lengthy, max_length)
-    return Tokenized(done, truncated, skipped)
+        raise _too_long(lengthy, max_length, name, unit)
+    notices = [*writer.notices(unit), *encoder.notices(unit)]
+    return Tokenized(done, truncated, skipped, dict(writer.ignored), notices)
 
 
-def _too_long(lengthy: Sequence[tuple[int, int]], most: int | None) -> ValidationError:
+def _mistake_in(one: TokenizedExample, end: int | None) -> str | None:
+    if len(one.tokens) < 2:
+        return "is too short: it needs at least two tokens"
+    learned = one.tokens[1:][one.weights[1:] > 0]
+    if not len(learned):
+        return "no token counts: a model has to read something before what it learns to write"
+    if end is not None and (learned == end).all():
+        return (
+            "only the token that ends the text would be learned: a model has to read something "
+            "before what it learns to write"
+        )
+    return None
+
+
+def _too_long(
+    lengthy: Sequence[tuple[int, int]], most: int | None, name: str, unit: str
+) -> ValidationError:
     longest_line, longest = max(lengthy, key=lambda one: one[1])
-    lines = ", ".join(str(line) for line, _ in lengthy[:10]) + (", ..." if lengthy[10:] else "")
-    count = f"{len(lengthy):,} examples are" if len(lengthy) > 1 else "one example is"
+    lines = {line for line, _ in lengthy}
+    count = f"{len(lines):,} examples are" if len(lines) > 1 else "one example is"
     return ValidationError(
-        f"{count} longer than {most:,} tokens (line {lines}; the longest, line {longest_line}, has "
-        f"{longest:,}). Choose what becomes of them: skip or truncate (on the command line --too-long)",
-        path="too_long",
+        f"{count} longer than {most:,} tokens ({ranges(lines, unit)}; the longest, {unit} "
+        f"{longest_line}, has {longest:,}). Choose what becomes of them: skip or truncate (on the "
+        "command line --too-long)",
+        path=name or "too_long",
     )
 
 
 class _Writer:
-    """Write examples as pieces of text with weights."""
+    """Writes examples as they are encoded, and keeps the mistakes."""
 
-    def __init__(self, tokenizer: Tokenizer, chat: ChatFormat | None, loss_on: LossOn) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        chat: ChatFormat | None,
+        ignore_fields: Collection[str],
+        *,
+        keeps_all: bool,
+    ) -> None:
         self._tokenizer = tokenizer
         self._chat = chat
-        self._end = tokenizer.eos_token or ""
-        self._special = list(tokenizer.special_tokens)
-        self._context = 1.0 if loss_on == "all" else 0.0
+        self._ignore_fields = ignore_fields
+        self._keeps_all = keeps_all
+        self._renderer: Renderer | None = None
+        self.mistakes: list[Mistake] = []
 
-    def sequences(self, example: Example) -> Iterator[list[_Piece]]:
-        """Yield the pieces of each sequence that an example gives."""
-        if isinstance(example, Document):
-            yield [_Piece(example.text, 1.0, framed=True), _Piece(self._end, 1.0)]
-        elif isinstance(example, Completion):
-            prompt = _Piece(example.prompt, self._context, framed=True)
-            yield [prompt, _Piece(example.completion + self._end, 1.0)]
-        else:
-            yield from self._answers(example)
+    @property
+    def ignored(self) -> Mapping[str, int]:
+        """Return how many lines have each field that the template does not write."""
+        return self._renderer.ignored if self._renderer else {}
 
-    def _answers(self, example: Conversation) -> Iterator[list[_Piece]]:
-        """Put all answers into one sequence as long as the template leaves earlier turns alone."""
-        pieces: list[_Piece] = []
-        written = ""
-        for index, weight in enumerate(example.weights):
-            if not weight:
+    def notices(self, unit: str) -> Iterator[str]:
+        """Yield what to know of all conversations."""
+        if self._renderer is not None:
+            yield from self._renderer.notices(unit)
+
+    def written(self, examples: Iterable[Example]) -> Iterator[Work]:
+        """Yield what is encoded of each example; what is wrong with others is noted."""
+        for example in examples:
+            if not isinstance(example, Conversation):
+                yield example.line, example
                 continue
-            prompt, answer = self._turn(example, index)
-            if pieces and not prompt.startswith(written):
-                yield pieces
-                pieces, written = [], ""
-            pieces.append(_Piece(prompt[len(written) :], self._context))
-            pieces.append(_Piece(answer, weight))
-            written = prompt + answer
-        yield pieces
+            try:
+                rendered = self._rendering().render(example)
+            except WrongFieldError as error:
+                self.mistakes.append(Mistake(example.line, str(error)))
+                continue
+            for one in rendered:
+                yield example.line, one
 
-    def _turn(self, example: Conversation, index: int) -> tuple[str, str]:
-        """Return what stands before an answer, and the answer with the token that ends it."""
-        if self._chat is None:
-            self._chat = chat_format(self._tokenizer)
-        before = example.messages[:index]
-        prompt = self._chat.prompt(before, example.tools)
-        whole = self._chat.whole(example.messages[: index + 1], example.tools)
-        if not whole.startswith(prompt):
-            # Some templates open the answer with more (such as <think>) when they ask for one.
-            common = whole[: _common(prompt, whole)]
-            if len(common) < len(self._chat.whole(before, example.tools) if before else ""):
-                raise ValidationError(
-                    "the chat template writes what stands before this answer differently when it "
-                    "asks for it, so nothing can tell where the answer begins; try the plain format",
-                    path=f"line {example.line}: messages[{index}]",
-                )
-            prompt = common
-        answer = whole[len(prompt) :]
-        return prompt, answer[: end_of_answer(answer, self._special)]
-
-
-def _common(one: str, other: str) -> int:
-    """Return how many characters two texts begin with alike."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def _sequences(examples: Iterable[Example], writer: _Writer) -> Iterator[tuple[int, list[_Piece]]]:
-    for example in examples:
-        try:
-            for pieces in writer.sequences(example):
-                yield example.line, pieces
-        except TokenizerError as error:
-            error.message = f"line {example.line}: {error.message}"
-            raise
-
-
-def _encoded(
-    sequences: Iterator[tuple[int, list[_Piece]]], tokenizer: Tokenizer
-) -> Iterator[TokenizedExample]:
-    while part := list(islice(sequences, _AT_ONCE)):
-        ids: dict[tuple[str, bool], Any] = {}
-        for framed in (False, True):
-            texts = list(
-                dict.fromkeys(
-                    piece.text for _, pieces in part for piece in pieces if piece.framed == framed
-                )
+    def _rendering(self) -> Renderer:
+        if self._renderer is None:
+            self._renderer = Renderer(
+                self._chat or chat_format(self._tokenizer),
+                list(self._tokenizer.special_tokens),
+                end=self._tokenizer.eos_token or "",
+                ignore_fields=self._ignore_fields,
+                keeps_all=self._keeps_all,
             )
-            encoded = tokenizer.encode_batch(texts, add_special_tokens=framed)
-            ids |= {(text, framed): row for text, row in zip(texts, encoded, strict=True)}
-        for line, pieces in part:
-            rows = [ids[piece.text, piece.framed] for piece in pieces]
-            tokens = np.fromiter((one for row in rows for one in row), np.int64)
-            weights = np.repeat(
-                np.array([piece.weight for piece in pieces], np.float32), [len(row) for row in rows]
-            )
-            if len(tokens) < 2:
-                raise ValidationError(
-                    "is too short: it needs at least two tokens", path=f"line {line}"
-                )
-            yield TokenizedExample(line, tokens, weights)
+        return self._renderer

@@ -40,7 +40,7 @@ class Connections:
         self._open: dict[_Address, asyncio.Transport] = {}
         self._header_timeout_s = header_timeout_s
 
-    def protocol(self) -> type[asyncio.Protocol]:
+    def protocol(self) -> type[asyncio.Protocol]:  # noqa: C901 - a class within, counted as one function
         """Return uvicorn's protocol class, which enters its connections here."""
         known, timeout_s = self._open, self._header_timeout_s
 

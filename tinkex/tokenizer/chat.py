@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import frozen
 
-from tinkex.errors import MissingDependencyError, TokenizerError
+from tinkex.errors import MissingDependencyError, TokenizerError, ValidationError
 
 if TYPE_CHECKING:
     import jinja2
@@ -19,6 +19,27 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 64 * 1024 * 1024
 _LONGEST_PRODUCT = 1_000_000
 _LARGEST_NUMBER = 1e18
+# Arguments of transformers' apply_chat_template that have no effect here, or are set by the caller.
+_RESERVED = frozenset({
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation",
+    "max_length", "messages", "padding", "return_assistant_tokens_mask", "return_dict",
+    "return_tensors", "tokenize", "tokenizer", "tokenizer_kwargs", "tools", "truncation",
+})  # fmt: skip
+
+
+def check_variables(variables: Mapping[str, Any]) -> None:
+    """Refuse names that no variable of a chat template can have.
+
+    Raises:
+        ValidationError: Such a variable would have no effect, or replace the conversation itself.
+    """
+    taken = sorted(_RESERVED & set(variables))
+    if taken:
+        raise ValidationError(
+            f"{', '.join(taken)} cannot be given to a chat template: it is set by what is rendered, or "
+            "has no effect here",
+            path="template_variables",
+        )
 
 
 @frozen
@@ -37,6 +58,17 @@ class ChatTemplate:
     def source(self) -> str:
         """Return the template that is used if no tools are given."""
         return self.sources.get("default") or next(iter(self.sources.values()))
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Return the names that the templates read besides what every template is given."""
+        from jinja2 import meta
+
+        environment = _environment()
+        found: set[str] = set()
+        for source in self.sources.values():
+            found |= meta.find_undeclared_variables(environment.parse(source))
+        return frozenset(found)
 
     def render(
         self,

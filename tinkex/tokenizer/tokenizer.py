@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from tinkex.errors import TokenizerError, ValidationError
-from tinkex.tokenizer.chat import ChatTemplate
+from tinkex.tokenizer.chat import ChatTemplate, check_variables
 from tinkex.tokenizer.incremental import IncrementalDecoder
 
 if TYPE_CHECKING:
@@ -196,9 +196,11 @@ class Tokenizer:
             variables: Whatever else the template knows, such as ``enable_thinking``.
 
         Raises:
+            ValidationError: A variable has a name that has no effect here, such as ``padding``.
             TokenizerError: The tokenizer has no template, or the template refuses the messages.
             MissingDependencyError: The extra ``chat`` is not installed.
         """
+        check_variables(variables)
         if self._chat_template is None:
             raise TokenizerError(
                 f"the tokenizer {self.name!r} has no chat template: neither chat_template.jinja nor "
@@ -216,6 +218,11 @@ class Tokenizer:
     def chat_template(self) -> str | None:
         """Return the source of the chat template, or None."""
         return self._chat_template.source if self._chat_template else None
+
+    @property
+    def template_variables(self) -> frozenset[str]:
+        """Return the names that the chat template reads, such as ``enable_thinking``."""
+        return self._chat_template.variables if self._chat_template else frozenset()
 
     def token_to_id(self, token: str) -> int | None:
         """Return the id of one token as the vocabulary writes it, or None."""
