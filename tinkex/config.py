@@ -209,9 +209,10 @@ class Config:
         """Return what tells one user of a server from another: the key, or where it comes from."""
         return self.api_key or self.key_function or self.credential_cmd or self.credentials_file
 
-    def with_base_url(self, base_url: str) -> Config:
-        """Return a copy that points at another server."""
-        return self.unchecked(**{**_values_of(self), "base_url": base_url})
+    def with_base_url(self, base_url: str, api_key: Secret | None = None) -> Config:
+        """Return a copy that points at another server, perhaps with the key of that one."""
+        values = {**_values_of(self), "base_url": base_url}
+        return self.unchecked(**values | ({"api_key": api_key} if api_key else {}))
 
     def without_key(self) -> Config:
         """Return a copy for a server that no key is to be told to."""

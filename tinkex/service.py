@@ -8,7 +8,6 @@ from concurrent.futures import Future as StandardFuture
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
-from attrs import evolve
 from tinkex_generated.api.service import get_server_capabilities, healthz
 
 from tinkex._core.transport import Transport
@@ -425,4 +424,4 @@ def _with_running_server(config: Config) -> Config:
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigurationError(f"the embedded local server cannot start: {error}") from error
     # A real key has no business with the embedded server, which takes its own and no other.
-    return evolve(config.without_key(), base_url=server.base_url, api_key=server.api_key)
+    return config.without_key().with_base_url(server.base_url, server.api_key)
