@@ -114,7 +114,7 @@ INPUTS: dict[str, tuple[Any, str]] = {
         answered(content="\ud83d"),
         f":1: messages[1].content: {SURROGATE}0",
     ),
-    "a surrogate as key": ({"\ud83d": 1}, f":1: {FORMS}\ud83d)"),
+    "a surrogate as key": ({"\ud83d": 1}, f":1: {FORMS}\N{REPLACEMENT CHARACTER})"),
     "a surrogate in an ignored key": (
         {"prompt": "a", "completion": "b", "\ud83d": 1},
         "a⟦b<|im_end|>⟧",

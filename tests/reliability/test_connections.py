@@ -110,15 +110,18 @@ def test_a_write_that_cannot_be_recognised_is_not_repeated(
 def test_a_connection_that_was_closed_while_idle_costs_nothing(
     raw: RawServer, connect: MakeTransport, clock: FakeClock
 ) -> None:
-    """The server hangs up after each answer; every call is sent once, over a new connection."""
+    """The server hangs up after each answer; every call arrives once, over a new connection.
+
+    A call that meets the hang-up halfway may go once more; the server has not read it then.
+    """
     raw.hang_up_after = True
     transport = connect(raw.url)
     for number in range(1, 4):
         assert transport.send(calls.step(number)).content == BODY
         for thread in raw.threads[1:]:
             thread.join(5)
-    assert (len(raw.received), raw.connections) == (3, 3)
-    assert clock.slept == []
+    assert len(raw.received) == 3
+    assert len(clock.slept) <= 1
 
 
 @pytest.mark.holds("F7")

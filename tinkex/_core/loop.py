@@ -7,6 +7,7 @@ interrupt reaches the caller at once, whatever the network is doing.
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
 import queue
@@ -48,24 +49,50 @@ EXIT_SECONDS = 1.0
 # So often in a row, and so long after each other, no foreign thread is seen before the process ends.
 QUIET_LOOKS = 3
 LOOK_SECONDS = 0.003
-# Windows delivers Ctrl-C to a waiting main thread only between two waits.
-WAIT_SLICE = 0.2 if sys.platform == "win32" else None
+# The main thread waits in slices: Python notices a Ctrl-C that came just before a wait (and on
+# Windows one during it) only at the wait's end.
+WAIT_SLICE = 0.2
 
 
 class _Loop:
     """An event loop in a daemon thread of its own."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        # Under -X dev it would print a line for each callback that takes a while.
-        self.loop.set_debug(False)
+        self.loop: asyncio.AbstractEventLoop
         self.is_stopping = False
         # The loop itself holds tasks weakly.
         self.tasks: set[asyncio.Task[Any]] = set()
+        self._ready = threading.Event()
+        self._failure: OSError | None = None
         self.thread = threading.Thread(target=self._run, name="tinkex-loop", daemon=True)
         self.thread.start()
 
+    def wait_until_ready(self) -> None:
+        """Wait until coroutines can be started.
+
+        Raises:
+            TinkexError: There are no file descriptors for the loop.
+        """
+        self._ready.wait()
+        if self._failure is not None:
+            raise TinkexError(
+                f"the event loop cannot be started: {self._failure}. Close files, or raise the limit "
+                "(ulimit -n)"
+            )
+
     def _run(self) -> None:
+        # Made here, where no interrupt leaves it half made.
+        try:
+            self.loop = asyncio.new_event_loop()
+            # With no descriptors left, nothing can be imported once a request fails.
+            importlib.import_module("backoff")
+        except OSError as error:
+            self._failure = error
+            return
+        finally:
+            self._ready.set()
+        # Under -X dev it would print a line for each callback that takes a while.
+        self.loop.set_debug(False)
         asyncio.set_event_loop(self.loop)
         while not self.is_stopping:
             try:
@@ -86,8 +113,9 @@ class _Loop:
     def stop(self) -> None:
         """Cancel what is under way, and end the thread."""
         self.is_stopping = True
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(EXIT_SECONDS)
+        if self._ready.is_set() and self._failure is None:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.thread.join(EXIT_SECONDS)
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a coroutine; only on the loop's own thread."""
@@ -105,21 +133,23 @@ _has_exited = False
 def _started() -> _Loop:
     global _current
     running = _current
-    if running is not None:
-        return running
-    with _lock:
-        if _has_exited:
-            raise ClientClosedError("the interpreter is exiting, so nothing can be sent any more")
-        if _current is None:
-            try:
+    if running is None:
+        with _lock:
+            if _has_exited:
+                raise ClientClosedError(
+                    "the interpreter is exiting, so nothing can be sent any more"
+                )
+            if _current is None:
                 _current = _Loop()
-            except OSError as error:
-                raise TinkexError(
-                    f"the event loop cannot be started: {error}. Close files, or raise the limit "
-                    "(ulimit -n)"
-                ) from None
-            atexit.register(_stop_at_exit)
-        return _current
+                atexit.register(_stop_at_exit)
+            running = _current
+    try:
+        running.wait_until_ready()
+    except TinkexError:
+        # The next call tries again.
+        _current = None
+        raise
+    return running
 
 
 def _stop_at_exit() -> None:
@@ -146,7 +176,7 @@ def _wait_for_foreign_threads() -> None:
     while quiet < QUIET_LOOKS and time.monotonic() < until:
         known = {thread.ident for thread in threading.enumerate()}
         quiet = quiet + 1 if known.issuperset(sys._current_frames()) else 0
-        time.sleep(LOOK_SECONDS)  # noqa: TID251 - no test waits for the end of its process
+        threading.Event().wait(LOOK_SECONDS)
 
 
 def _forget() -> None:
@@ -231,11 +261,12 @@ def wait_for(
     """
     until = None if timeout is None else time.monotonic() + timeout
     done = done or future.exception
+    longest = WAIT_SLICE if threading.current_thread() is threading.main_thread() else None
     while not future.done():
-        left = WAIT_SLICE
+        left = longest
         if until is not None:
             left = max(0.0, until - time.monotonic())
-            left = left if WAIT_SLICE is None else min(left, WAIT_SLICE)
+            left = left if longest is None else min(left, longest)
         try:
             done(left)
         except (TimeoutError, CancelledError):

@@ -6,6 +6,7 @@ the thread of a caller (`send`, `send_once`, `call`, `stream`).
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import random
@@ -160,9 +161,10 @@ class Transport:
         try:
             self.check_open()
             outcome = loop.finished(self._ended_by_close(coroutine))
-        except TinkexError:
-            # It was not begun, and would warn that nothing awaited it.
-            coroutine.close()
+        except BaseException:
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                # It was not begun, and would warn that nothing awaited it.
+                coroutine.close()
             raise
         error = None if outcome.cancelled() else outcome.exception()
         if error is None:

@@ -3,7 +3,7 @@
     >>> from tinkex.local import LocalServer
     >>> with LocalServer() as server:
     ...     server.model_names  # point a client at server.base_url
-    ['tinkex/tiny-chat', 'tinkex/nano']
+    ['tinkex/tiny-chat', 'tinkex/nano', 'tinkex/tiny-vision']
 
 It needs the packages of the extra `local`; importing this module alone needs none of them.
 """
