@@ -292,7 +292,7 @@ def test_a_callback_that_fails_stops_no_other(make: Make, caplog) -> None:
     future.add_done_callback(lambda _: 1 / 0)
     future.add_done_callback(called.put)
     assert called.get(timeout=10) is future
-    assert "a callback of a future failed" in caplog.text
+    # Which logger tells depends on whether the future was already done.
     assert "ZeroDivisionError" in caplog.text
 
 

@@ -100,6 +100,8 @@ class _Loop:
             except BaseException:
                 # SystemExit in an event handler, say: one caller's mistake must not stop the others.
                 log.exception("the event loop continues after an error")
+        # What was handed over last begins too, so that it ends as cancelled.
+        self.loop.run_until_complete(asyncio.sleep(0))
         tasks = [task for task in self.tasks if not task.done()]
         for task in tasks:
             task.cancel()
@@ -193,8 +195,9 @@ if hasattr(os, "register_at_fork"):
 class _Call:
     """A coroutine on the loop whose result another thread waits for."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> None:
         self._coroutine: Coroutine[Any, Any, Any] | None = coroutine
+        self._tasks = tasks
         self._task: asyncio.Task[Any] | None = None
         self.result: StandardFuture[Any] = StandardFuture()
 
@@ -204,6 +207,7 @@ class _Call:
             self.result.cancel()
             return
         self._task = loop.create_task(coroutine)
+        self._tasks.add(self._task)
         self._task.add_done_callback(self._settle)
 
     def cancel(self) -> None:
@@ -214,6 +218,7 @@ class _Call:
             self._coroutine = None
 
     def _settle(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
         if task.cancelled():
             self.result.cancel()
         elif (error := task.exception()) is not None:
@@ -222,10 +227,15 @@ class _Call:
             self.result.set_result(task.result())
 
 
-def finished(coroutine: Coroutine[Any, Any, T]) -> StandardFuture[T]:
+def finished(coroutine: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> StandardFuture[T]:
     """Run a coroutine on the loop and return its outcome when it is done; an interrupt cancels it.
 
+    Args:
+        coroutine: What to run.
+        tasks: Where its task is found on the loop while it runs, for who wants to cancel it.
+
     Raises:
+        ClientClosedError: The interpreter is exiting.
         TinkexError: It was called on the loop's own thread, which must not block.
     """
     try:
@@ -234,9 +244,9 @@ def finished(coroutine: Coroutine[Any, Any, T]) -> StandardFuture[T]:
     except BaseException:
         coroutine.close()
         raise
-    call = _Call(coroutine)
-    loop.loop.call_soon_threadsafe(call.start, loop)
+    call = _Call(coroutine, tasks)
     try:
+        loop.loop.call_soon_threadsafe(call.start, loop)
         wait_for(call.result)
     except BaseException:
         if not call.result.done():

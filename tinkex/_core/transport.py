@@ -6,7 +6,6 @@ the thread of a caller (`send`, `send_once`, `call`, `stream`).
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import random
@@ -160,12 +159,12 @@ class Transport:
         """
         try:
             self.check_open()
-            outcome = loop.finished(self._ended_by_close(coroutine))
-        except BaseException:
-            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
-                # It was not begun, and would warn that nothing awaited it.
-                coroutine.close()
+        except ClientClosedError:
+            coroutine.close()
             raise
+        outcome = loop.finished(coroutine, self._tasks)
+        if outcome.cancelled():
+            self.check_open()
         error = None if outcome.cancelled() else outcome.exception()
         if error is None:
             return outcome.result()
@@ -413,22 +412,6 @@ class Transport:
         # They leave their exchanges in order before these are closed.
         await asyncio.sleep(0)
         await self.engine.aclose()
-
-    async def _ended_by_close(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.current_task()
-        if self._closed:
-            coroutine.close()
-            self.check_open()
-        if task is not None:
-            self._tasks.add(task)
-        try:
-            return await coroutine
-        except asyncio.CancelledError:
-            if self._closed:
-                self.check_open()
-            raise
-        finally:
-            self._tasks.discard(task)
 
     # One attempt.
 
