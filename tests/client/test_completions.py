@@ -64,6 +64,17 @@ def test_what_was_retrieved_is_told_with_the_next_poll(script: Script) -> None:
     assert ["r0"] in told
 
 
+def test_what_was_retrieved_is_reported_again_after_an_error(script: Script) -> None:
+    """A server that failed at the report has not taken it."""
+    sampling(script, finished("r0", cursor=1), 503, finished("r1", cursor=2))
+    with scripted_service(script) as service:
+        sampler = service.create_sampling_client(base_model="B")
+        sampler.sample(PROMPT).result(10)
+        sampler.sample(PROMPT).result(10)
+    reported = [poll.get("retrieved_request_ids") for poll in script.bodies("retrieve_futures")]
+    assert reported[1:3] == [["r0"], ["r0"]]
+
+
 @pytest.mark.parametrize("refusal", [404, 405, 501, (200, b"[]"), (400, {"detail": "no"})])
 def test_a_server_that_cannot_report_is_polled_for_each_sample(script: Script, refusal) -> None:
     """A switch that promises too much costs one request, and no sample."""

@@ -96,21 +96,19 @@ class Completions:
                     _set(done)
 
     async def _poll(self) -> FuturesRetrieveResponse | None:
-        retrieved, self._retrieved = self._retrieved, []
+        retrieved = self._retrieved.copy()
         request = retrieve_futures.build_request(
             body=FuturesRetrieveRequest(
                 target=self._target, prev_cursor=self._cursor, retrieved_request_ids=retrieved
             )
         )
-        try:
-            response = await self._transport.attempt(request, timeout=self._transport.poll_timeout)
-        except TransportError:
-            self._retrieved += retrieved
-            raise
+        response = await self._transport.attempt(request, timeout=self._transport.poll_timeout)
+        if not response.is_success and response.status_code != 408:
+            raise self._transport.api_error(response, request.operation)
+        # Others may have been added meanwhile.
+        del self._retrieved[: len(retrieved)]
         if response.status_code == 408:
             return None
-        if not response.is_success:
-            raise self._transport.api_error(response, request.operation)
         return self._transport.parsed(response, retrieve_futures.parse_response, request.operation)
 
     def _note(self, found: FuturesRetrieveResponse) -> None:
