@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,10 @@ import h2.errors
 import h2.events
 from support.certificates import server_context
 from support.raw_server import BODY
+from support.socket_server import SocketServer
 
 
-class Http2Server:
+class Http2Server(SocketServer):
     """Answer each request with a body, but for those that it refuses.
 
     Attributes:
@@ -30,23 +30,10 @@ class Http2Server:
     def __init__(self, certificate: Path) -> None:
         self._context = server_context(certificate)
         self._context.set_alpn_protocols(["h2"])
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-        self.url = f"https://localhost:{self._socket.getsockname()[1]}"
         self.refusals = self.refused = self.answered = 0
         self.leaves_early = False
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                taken, _ = self._socket.accept()
-            except OSError:
-                return
-            self._open.append(taken)
-            self._threads.append(threading.Thread(target=self._serve, args=(taken,)))
-            self._threads[-1].start()
+        super().__init__()
+        self.url = f"https://localhost:{self.port}"
 
     def _serve(self, taken: socket.socket) -> None:
         with contextlib.suppress(OSError), self._context.wrap_socket(taken, True) as link:
@@ -80,14 +67,6 @@ class Http2Server:
         self.answered += 1
         state.send_headers(stream, [(":status", "200"), ("content-type", "application/json")])
         state.send_data(stream, BODY, end_stream=True)
-
-    def close(self) -> None:
-        for sock in (self._socket, *self._open):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        for thread in self._threads:
-            thread.join(10)
 
 
 @contextmanager

@@ -7,10 +7,12 @@ import contextlib
 import socket
 import threading
 
+from support.socket_server import SocketServer
+
 WANTED = b"HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n"
 
 
-class ProxyServer:
+class ProxyServer(SocketServer):
     """Pass requests and tunnels on to `target`, whatever host they name.
 
     Attributes:
@@ -21,24 +23,10 @@ class ProxyServer:
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
         self.heads: list[bytes] = []
         self.password: str | None = None
         self.dies = ""
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                taken, _ = self._socket.accept()
-            except OSError:
-                return
-            self._open.append(taken)
-            self._threads.append(threading.Thread(target=self._serve, args=(taken,)))
-            self._threads[-1].start()
+        super().__init__()
 
     def _serve(self, taken: socket.socket) -> None:
         with taken, contextlib.suppress(OSError):
@@ -69,14 +57,6 @@ class ProxyServer:
 
     def _basic(self) -> bytes:
         return b"Basic " + base64.b64encode((self.password or "").encode())
-
-    def close(self) -> None:
-        for sock in (self._socket, *self._open):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        for thread in self._threads:
-            thread.join(10)
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:

@@ -6,9 +6,10 @@ import contextlib
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from support.socket_server import SocketServer
 
 BODY = b'{"supported_models": []}'
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -19,7 +20,7 @@ RESET = b"RST"
 Play = Callable[[int, bytes], bytes | Iterable[bytes] | None]
 
 
-class RawServer:
+class RawServer(SocketServer):
     """Answer each request with bytes; None hangs up, and an answer that ends in RESET resets.
 
     An answer in pieces is sent piece by piece, and ends the connection.
@@ -30,35 +31,20 @@ class RawServer:
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._context = context
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self.connections = 0
         self.received: list[bytes] = []
         self.play: Play = lambda number, request: GOOD
         self.hang_up_after = False
-        self._open: list[socket.socket] = []
-        self.threads = [threading.Thread(target=self._accept)]
-        self.threads[0].start()
+        super().__init__()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                taken, _ = self._socket.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self.threads.append(threading.Thread(target=self._serve, args=(taken,)))
-            self.threads[-1].start()
-
     def _serve(self, taken: socket.socket) -> None:
         try:
             if self._context:
                 taken = _encrypted(taken, self._context)
-            self._open.append(taken)
+                self._open.append(taken)
             with taken, taken.makefile("rb") as file:
                 while request := self._read(file):
                     self.received.append(request)
@@ -91,17 +77,6 @@ class RawServer:
             if at.lower().startswith(b"content-length")
         ]
         return head + b"\r\n" + (file.read(length[0]) if length else b"") if head else b""
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        for taken in self._open:
-            try:
-                taken.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-        for thread in self.threads:
-            thread.join(5)
 
 
 def _encrypted(taken: socket.socket, context: ssl.SSLContext) -> socket.socket:
