@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_CLOSED = "this ServiceClient was closed; create a new one"
-
 # Factories that wait for the server side by side.
 SIDE_BY_SIDE = 16
 
@@ -382,8 +380,7 @@ class ServiceClient:
         return training
 
     def __enter__(self) -> Self:
-        if self._closed:
-            raise ClientClosedError(_CLOSED)
+        self._check_open()
         return self
 
     def __exit__(

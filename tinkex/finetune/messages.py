@@ -71,10 +71,7 @@ def conversation_of(
 def listed(value: Any, path: str) -> list[Any]:
     """Return a list, also one that a table holds as a JSON text."""
     if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = parsed(value)
-        except WrongFieldError as error:
-            raise WrongFieldError(path, f"is a text, and {error}") from None
+        value = _parsed_at(path, value)
     if not isinstance(value, list):
         raise WrongFieldError(path, f"must be a list of messages, not {a(kind_of(value))}")
     return value
@@ -273,6 +270,13 @@ def _call(call: Any, path: str) -> dict[str, Any]:
     return made
 
 
+def _parsed_at(path: str, text: str) -> Any:
+    try:
+        return parsed(text)
+    except WrongFieldError as error:
+        raise WrongFieldError(path, f"is a text, and {error}") from None
+
+
 def _arguments(value: Any, path: str) -> str | dict[str, Any]:
     """Return arguments as they were given, an object or the JSON text of one."""
     if value is None or value == "":
@@ -282,10 +286,7 @@ def _arguments(value: Any, path: str) -> str | dict[str, Any]:
     if not isinstance(value, str):
         raise WrongFieldError(path, f"must be an object or its JSON text, not {a(kind_of(value))}")
     _check_characters(value, path)
-    try:
-        found = parsed(value)
-    except WrongFieldError as error:
-        raise WrongFieldError(path, f"is a text, and {error}") from None
+    found = _parsed_at(path, value)
     if not isinstance(found, dict):
         raise WrongFieldError(path, f"must be a JSON object, not {a(kind_of(found))}")
     _check_value(found, path)
@@ -294,10 +295,7 @@ def _arguments(value: Any, path: str) -> str | dict[str, Any]:
 
 def _tools(value: Any) -> list[dict[str, Any]] | None:
     if isinstance(value, str) and value.strip():
-        try:
-            value = parsed(value)
-        except WrongFieldError as error:
-            raise WrongFieldError("tools", f"is a text, and {error}") from None
+        value = _parsed_at("tools", value)
     if not value:
         return None
     if not isinstance(value, list) or not all(isinstance(tool, Mapping) for tool in value):
