@@ -155,7 +155,7 @@ class Config:
         try:
             values = _values_of(settle(settings, environ={}))
         except ConfigurationError:
-            # Whoever shows the variables of this frame finds something that can be shown.
+            # A debugger that shows the variables of this frame finds something that can be shown.
             self.__attrs_init__()
             raise
         self.__attrs_init__(**{**values, "sources": sources or values["sources"]})

@@ -199,7 +199,7 @@ class Future(concurrent.futures.Future[T]):
         try:
             self.set_result(value)
         except concurrent.futures.InvalidStateError:
-            # Cancelled or closed meanwhile: nobody asks any more.
+            # Cancelled or closed meanwhile: no caller waits any more.
             return
 
     def _fail(self, error: Exception) -> None:
@@ -314,7 +314,7 @@ class Unfinished:
             future._fail(error())
 
     def cancel(self) -> None:
-        """End what is still done for futures that nobody waits for any more."""
+        """End what is still done for futures that no caller waits for any more."""
         loop.call_soon(self._cancel)
 
     def _start(self, future: Future[Any]) -> None:

@@ -144,7 +144,7 @@ def watch(folder: Path, url: str, events: IO[str], over: threading.Event) -> Non
                         seen.add(path)
         except tinkex.errors.TinkexError as error:
             # The server lost the session, or was away for long.
-            _note(events, "watched anew", error=type(error).__name__)
+            _note(events, "watched again", error=type(error).__name__)
 
 
 def _newest(folder: Path) -> set[str]:

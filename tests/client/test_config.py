@@ -453,7 +453,7 @@ def test_a_copy_with_changes_is_converted_and_checked_too() -> None:
 
 @pytest.mark.parametrize("name", ["api_key", "cf_access_client_secret", "proxy_headers"])
 def test_a_secret_of_the_settings_is_masked_in_errors_from_then_on(name: str) -> None:
-    """Whoever builds settings makes the process know what it must not show."""
+    """Building settings registers what the process must not show."""
     secret = f"tml-canary-of-{name}-0123456789"
     Config(
         base_url="local",

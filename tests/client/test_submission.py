@@ -341,7 +341,7 @@ def looked_up(*, is_taken: bool | None) -> LookUp:
 def test_a_name_that_is_taken_uses_no_number(
     queue: SubmissionQueue, script: Script, said: dict[str, str]
 ) -> None:
-    """What the name holds decides, whatever the words; or the server would wait for a number for ever."""
+    """What the name holds decides, whatever the words; or the server would wait for a number indefinitely."""
     script.on(STEP, DOWN)
     with pytest.raises(TransportError):
         submit(queue, step())

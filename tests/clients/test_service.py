@@ -421,7 +421,7 @@ def test_what_stands_beside_a_config_is_checked(wrong: dict[str, Any]) -> None:
 
 
 def test_a_client_that_could_not_be_made_can_be_shown() -> None:
-    """Whoever prints the variables of the traceback sees the error, not a second one."""
+    """Printing the variables of the traceback shows the error, not a second one."""
     with pytest.raises(ConfigurationError) as caught:
         ServiceClient(nonsense=1)
     shown = "".join(

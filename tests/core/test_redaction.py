@@ -26,7 +26,7 @@ ODD = 'canary/päss "word"\\%&+?'
 
 @pytest.fixture(autouse=True)
 def known() -> None:
-    """Register the canaries, as whoever begins to use a secret does."""
+    """Register the canaries, as code that begins to use a secret does."""
     hide(Secret(KEY), TOKEN, ODD)
 
 

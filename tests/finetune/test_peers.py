@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 transformers = pytest.importorskip("transformers")
 
 MARKED = ("marked", "dated", "default system")
-# Spelled otherwise than transformers is given them, or written anew for each answer.
+# Spelled otherwise than transformers is given them, or written again for each response.
 DIALECTS = [one for one in TEMPLATES if one not in ("plain", "raw", "thinking", "forgetful")]
 
 

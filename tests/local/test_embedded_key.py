@@ -32,7 +32,7 @@ def run(code: str, data_dir: Path, *, fails: bool = False) -> str:
 
 @pytest.mark.holds("S24")
 def test_other_users_of_the_machine_are_kept_out(tmp_path: Path) -> None:
-    """Whoever only knows the port can list, read and delete nothing, with any key or token."""
+    """A client that only knows the port can list, read and delete nothing, with any key or token."""
     code = (
         WORK
         + """

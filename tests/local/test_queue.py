@@ -170,7 +170,7 @@ def test_a_dropped_lane_is_not_run() -> None:
 
 
 def test_a_long_job_stops_for_the_other_sessions() -> None:
-    """When its slice is over, each of them has a turn before it goes on."""
+    """When its slice is over, each of them has a turn before it continues."""
     log = Log(slice_s=0.0)
     log.engine.put("a", log.long_job("a", "A"))
     log.engine.put("b", log.job("b", "B"))
@@ -242,7 +242,7 @@ def test_more_sessions_than_there_are_strands_are_all_served() -> None:
 
 
 def test_a_session_that_ends_cuts_its_long_job_short() -> None:
-    """It is not computed to its end for nobody."""
+    """It is not computed to its end without a reader."""
     log = Log(slice_s=0.0)
     log.engine.put("a", log.long_job("a", "A", parts=1_000_000))
     log.engine.put("b", Job(promise("b", "B"), lambda: log.engine.drop_lane("a")))

@@ -99,7 +99,7 @@ def test_a_server_that_says_not_to_come_again_is_obeyed(
 def test_a_server_that_stays_full_ends_the_program_and_not_the_run(
     tmp_path: Path, server: LocalServer, service: ServiceClient, data: Path, heard: list[Event]
 ) -> None:
-    """After as many repetitions as the policy allows the error comes through; the next start goes on."""
+    """After as many repetitions as the policy allows the error comes through; the next start continues."""
     server.faults.add(
         Fault(on="optim_step", nth=6, times=None, headers={"retry-after": "30"}, **BUSY)
     )

@@ -261,7 +261,7 @@ def pem(label: str) -> str:
 def test_a_client_certificate_that_cannot_be_used_is_a_configuration_error(
     connect: MakeTransport, tmp_path: Path, content: str, error: str
 ) -> None:
-    """It says which setting it is, and nobody is asked for a password."""
+    """It says which setting it is, and no password is asked for."""
     file = tmp_path / "client.pem"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=error):

@@ -350,7 +350,7 @@ def test_a_server_that_takes_no_farewell_does_not_keep_a_program(last: str) -> N
 @pytest.mark.holds("F29")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
-    """Each old object tells the child so in one sentence, a new client works, and the parent goes on."""
+    """Each old object tells the child so in one sentence, a new client works, and the parent continues."""
     with stuck_server() as server:
         program = TRAINING + textwrap.dedent("""
             sampler = service.create_sampling_client(base_model="B")

@@ -123,7 +123,7 @@ def test_the_polls_of_all_samples_are_held_at_the_same_time() -> None:
 
 @pytest.mark.holds("F48")
 def test_closing_a_client_fails_all_that_wait_for_it(script: Script) -> None:
-    """A result that is waited for, one with a callback, one in `wait` and one that nobody asked for."""
+    """A result that is waited for, one with a callback, one in `wait` and one without a waiter."""
     clock = StandingClock()
     script.on("POST create_model", {"model_id": "M"}).on(STEP, {"request_id": "r"})
     script.on("POST retrieve_future", 408)
@@ -217,7 +217,7 @@ def test_a_response_that_drips_ends_with_its_attempt(connect: MakeTransport, whe
         began = time.monotonic()
         with pytest.raises(ReadTimeoutError):
             transport.send(calls.read())
-        assert time.monotonic() - began < 5, "the drips come for ever"
+        assert time.monotonic() - began < 5, "the drips come indefinitely"
         transport.close()
 
 

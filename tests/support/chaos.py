@@ -106,7 +106,7 @@ class ChaosProxy(ThreadingHTTPServer):
             return _Answer(answer.status, answer.getheaders(), answer.read())
 
     def ask_later(self, seconds: float, *request: Any) -> None:
-        """Send a request to the server in a while; nobody waits for the answer."""
+        """Send a request to the server in a while; no caller waits for the response."""
 
         def send() -> None:
             if not self.closed.wait(seconds):
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
             if reset:
                 linger = struct.pack("ii", 1, 0)
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                # While these are open, so is the socket, whoever closes it.
+                # While these are open, so is the socket, whichever closes it.
                 self.rfile.close()
                 self.wfile.close()
                 self.connection.close()

@@ -79,7 +79,7 @@ class FakeClock:
 
 
 class StandingClock(FakeClock):
-    """Let nobody move time by waiting: coroutines that pause are held until the test moves it."""
+    """Do not let a wait move time: coroutines that pause are held until the test moves it."""
 
     async def pause(self, seconds: float) -> None:
         self.slept.append(seconds)

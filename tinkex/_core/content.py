@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 @runtime_checkable
 class StreamedBody(Protocol):
-    """A body of a known size that yields its bytes, anew for each attempt to send it."""
+    """A body of a known size that yields its bytes again for each attempt to send it."""
 
     @property
     def size(self) -> int:

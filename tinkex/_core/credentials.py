@@ -27,12 +27,12 @@ log = logging.getLogger("tinkex.transport")
 
 # Renewed so long before it expires, or halfway through a life that is shorter than twice that.
 EARLY_SECONDS = 60.0
-# At least so long between two looks that nobody asked for: a source may be a slow command.
+# At least so long between two looks that no caller asked for: a source may be a slow command.
 LEAST_SECONDS = 5.0
 
 
 def key_source(config: Config) -> KeySource | None:
-    """Return where the key is to be had anew, or None if it was given outright."""
+    """Return where the key can be read again, or None if it was given outright."""
     if (config.key_function, config.credential_cmd, config.credentials_file) == (None, None, None):
         return None
     # It loads what runs commands, which most programs never need.

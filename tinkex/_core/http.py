@@ -101,7 +101,7 @@ def open_engine(
 
 
 def fixed_headers(config: Config) -> RequestHeaders:
-    """Return what goes on each request to a server, whatever the operation."""
+    """Return the headers of each request to a server, whatever the operation."""
     system, machine = platform.system(), platform.machine()
     headers = {
         "Accept": "application/json",
@@ -156,7 +156,7 @@ class PyqwestEngine:
 
     Args:
         config: The server, its certificates and its proxy.
-        credentials: What goes on each request at the last moment.
+        credentials: What each request gets at the last moment.
     """
 
     def __init__(self, config: Config, credentials: Credentials) -> None:

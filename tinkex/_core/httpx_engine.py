@@ -49,7 +49,7 @@ class HttpxEngine:
 
     Args:
         config: The server, its certificates and its proxy.
-        credentials: What goes on each request at the last moment.
+        credentials: What each request gets at the last moment.
         http_transport: A replacement for the network, such as `httpx.MockTransport`. A blocking
             one runs in threads.
     """
@@ -72,7 +72,7 @@ class HttpxEngine:
                 auth=_KeyAuth(credentials),
                 # The loop bounds each attempt as a whole.
                 timeout=httpx.Timeout(None, connect=min(CONNECT_TIMEOUT, config.timeout)),
-                # A kept connection may hold bytes that nobody asked for, and httpx would read them as the
+                # A kept connection may hold bytes of no request, and httpx would read them as the
                 # response to the next request.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
                 follow_redirects=False,

@@ -1,4 +1,4 @@
-"""Events and spans of requests and futures; nothing happens while nobody subscribes or traces."""
+"""Events and spans of requests and futures; nothing happens without subscribers or tracing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One gate for text that others wrote: secrets masked, control characters replaced, length bounded.
 
-Every known secret of the process is registered here by whoever begins to use it, so that an error
+Every known secret of the process is registered here by the code that begins to use it, so that an error
 needs no client at hand to keep it out. The order matters: a text that is cut first may end in half
 a secret, which no mask finds any more.
 """

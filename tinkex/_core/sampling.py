@@ -69,7 +69,7 @@ class RetryConfig:
     Attributes:
         enabled: Whether a sample is tried again after a failure that may pass.
         deadline: Seconds (or a timedelta) of failures in a row after which a sample gives up.
-        resubmissions: How often a sample whose result the server lost is sent anew.
+        resubmissions: How often a sample whose result the server lost is sent again.
         max_connections: Most samples of this client that the server works on at once; threads are
             far fewer. None sets no limit of its own: all clients of a server and key together have
             `Config.samples_in_flight`.

@@ -481,7 +481,7 @@ class Transport:
     def _headers(
         self, request: Request, extra: Mapping[str, str] | None, timeout: float | None
     ) -> RequestHeaders:
-        """Return what goes on every attempt of a request, beside what goes on all requests."""
+        """Return the headers of every attempt of a request, beside those of all requests."""
         headers = RequestHeaders((name.lower(), value) for name, value in request.headers.items())
         if request.content_type:
             headers["content-type"] = request.content_type
@@ -616,7 +616,7 @@ class _ServerFailedError(Exception):
 
 
 def _breakers_of(config: Config, clock: Clock) -> CircuitBreakers | None:
-    """Return the breakers of a server's operations, or None where nobody asked for them."""
+    """Return the breakers of a server's operations, or None where the settings do not ask for them."""
     if config.breaker_failures is None:
         return None
     from tinkex.circuit_breaker import CircuitBreakers

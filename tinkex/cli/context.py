@@ -8,7 +8,7 @@ from tinkex.errors import TinkexError
 if TYPE_CHECKING:
     from tinkex.service import ServiceClient
 
-# Seconds; whoever only looks does not wait for a server that is not there.
+# Seconds; a command that only looks does not wait for a server that is not there.
 _PATIENCE = 5.0
 
 

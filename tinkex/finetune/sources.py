@@ -251,7 +251,7 @@ def _plain(value: Any, library: str, *, is_row: bool = True) -> Any:
     """Return a value as JSON has it.
 
     Arrow gives every struct all keys that one of them has, and pandas writes NaN where a cell is
-    empty; neither was said by whoever wrote the data.
+    empty; neither is in the data as written.
     """
     if isinstance(value, Mapping):
         items = ((str(key), _plain(one, library, is_row=False)) for key, one in value.items())

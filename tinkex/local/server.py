@@ -122,7 +122,7 @@ class LocalServer:
     def console_url(self) -> str:
         """The address of the page for a browser, signed if the server asks for a key.
 
-        Treat a signed one as a secret: it shows the runs to whoever has it, as long as the key is
+        Treat a signed one as a secret: it shows the runs to anyone who has it, as long as the key is
         good, and at most for 30 days.
         """
         if self._site is None or self.api_key is None:

@@ -34,7 +34,7 @@ def is_repeatable(error: TinkexError) -> bool:
     The server's own word (x-should-retry) stands in `TinkexError.retryable`.
     """
     if isinstance(error, DecodeError):
-        # An answer that nobody can read, as a proxy may give: the server knows number and bytes.
+        # A response that cannot be read, as a proxy may give: the server knows number and bytes.
         return True
     passing = isinstance(error, RateLimitError | ServerError | TransportError)
     return passing and error.retryable and (error.retry_after or 0.0) <= LONGEST_RETRY_AFTER
@@ -100,7 +100,7 @@ class Patience:
                 self._clock.sleep(wait)
 
     def followed(self, work: Work[T]) -> Work[T]:
-        """Return work that goes on asking for its result where the other gives up."""
+        """Return work that continues asking for its result where the other gives up."""
         return _PatientWork(work, self, _Spell(self._policy), self._clock)
 
     def give_up(self, error: BaseException) -> None:

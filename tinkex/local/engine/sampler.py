@@ -51,7 +51,7 @@ class SampleJob:
 
     `stop_tokens` None stands for the model's end-of-sequence tokens, () for none at all. A
     sequence ends after the stop token or after the token that completes a stop string; both stay
-    in `tokens`. `max_tokens` None goes on to the context limit. `topk_sample_logprobs` asks for that many
+    in `tokens`. `max_tokens` None continues to the context limit. `topk_sample_logprobs` asks for that many
     likeliest tokens at each sampled position; what may be asked about the prompt is said at
     `PromptQuery`. `on_token(sample, token, logprob)` is called as tokens come, one call at a time, from a worker's thread. When
     `cancelled()` turns true the job's sequences end where they stand, as by length.
