@@ -21,7 +21,7 @@ from tinkex._core.submission import SubmissionQueue
 from tinkex._core.token_counts import tell_trained
 from tinkex._core.wire import binary, decode, encode
 from tinkex._core.wire.chunking import binary_bytes, chunk_data, estimate_bytes
-from tinkex._core.wire.combine import Shape, combine, fitted, target_shapes
+from tinkex._core.wire.combine import Shape, combine, fitted, target_shapes, total_weight
 from tinkex._core.wire_negotiation import Form, Operation, server_form
 from tinkex.types import Datum, ForwardBackwardOutput
 
@@ -56,7 +56,7 @@ def submit_batch(
             batch.as_json() if form == "json" else batch.as_protobuf(compress=compress),
             request_type="Forward" if operation == "forward" else "ForwardBackward",
             parse=decode.forward_backward_output,
-            combine=partial(_combined, target_shapes(data)),
+            combine=partial(_combined, data, target_shapes(data)),
         )
 
     # One turn, so that a second try has the number of the first.
@@ -75,9 +75,9 @@ def submit_batch(
 
 
 def _combined(
-    shapes: Sequence[Shape | None], results: list[ForwardBackwardOutput]
+    data: Sequence[Datum], shapes: Sequence[Shape | None], results: list[ForwardBackwardOutput]
 ) -> ForwardBackwardOutput:
-    return fitted(combine(results), shapes)
+    return attrs.evolve(fitted(combine(results), shapes), weight=total_weight(data))
 
 
 @attrs.frozen

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from tinkex._core.checks import checked_data
 from tinkex._core.polling import Promise, Work
+from tinkex._core.wire.combine import total_weight
 from tinkex.errors import DecodeError, ValidationError
 from tinkex.losses.gradients import backend_function
 from tinkex.losses.loss_function import Backend, FloatArray, LossFunction
@@ -28,7 +29,7 @@ from tinkex.types.outputs import ForwardBackwardOutput
 
 @frozen
 class CustomStep:
-    """Hold a batch, the loss, and its regularizers, checked.
+    """A checked batch with its loss and regularizers.
 
     Attributes:
         data: What the user gave.
@@ -106,27 +107,30 @@ class CustomStep:
             _with_weights(datum, -gradient.astype(np.float32))
             for datum, gradient in zip(self.data, gradients, strict=True)
         ]
-        return Surrogate(data, {**metrics, **output.base_loss.custom})
+        metrics |= output.base_loss.custom
+        return Surrogate(data, metrics, total_weight(self.data))
 
 
 @frozen
 class Surrogate:
-    """Hold the backward pass that stands for a custom loss.
+    """The backward pass that stands for a custom loss.
 
     Attributes:
         data: The data to send, with weights −∂loss/∂logprob.
-        metrics: What to say in place of the server's own metrics.
+        metrics: Metrics that replace the server's own.
+        weight: The sum of the weights of the user's data.
     """
 
     data: list[Datum]
     metrics: Mapping[str, float]
+    weight: float
 
     def merged(self, output: ForwardBackwardOutput) -> ForwardBackwardOutput:
         """Return the backward's result with the metrics of the loss that was meant."""
         metrics = dict(output.metrics)
         if "loss:sum" in metrics:
             metrics["surrogate_loss:sum"] = metrics.pop("loss:sum")
-        return attrs.evolve(output, metrics={**metrics, **self.metrics})
+        return attrs.evolve(output, metrics={**metrics, **self.metrics}, weight=self.weight)
 
 
 class SurrogateWork:

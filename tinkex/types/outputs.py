@@ -12,7 +12,10 @@ from tinkex.types.tensor import TensorData
 
 @frozen
 class ForwardBackwardOutput:
-    """Hold the result of a forward or forward_backward call.
+    """The result of a forward or forward_backward call.
+
+    >>> gradients.result().mean_loss < gradients.result().loss
+    True
 
     Attributes:
         loss_fn_output_type: The server's name for the kind of outputs.
@@ -20,11 +23,23 @@ class ForwardBackwardOutput:
             ``logprobs``, float32 of the shape of its `target_tokens`: the model's log probability
             of each target.
         metrics: Numbers by ``name:reduction``; ``loss:sum`` is the loss summed over all tokens.
+        weight: The sum of the `weights` of all data; a target without a weight counts 1. NaN if
+            the output was not made by a client.
     """
 
     loss_fn_output_type: str
     loss_fn_outputs: list[dict[str, TensorData]] = field(repr=lambda outputs: f"<{len(outputs)}>")
     metrics: Mapping[str, float]
+    weight: float = field(default=float("nan"), repr=False)
+
+    @property
+    def mean_loss(self) -> float:
+        """Return the loss per token: `loss` divided by `weight`; NaN if either is not known.
+
+        It does not depend on the batch's size or the examples' length, so it can be compared
+        between steps. The server's gradient is that of the sum, `loss`.
+        """
+        return self.loss / self.weight if self.weight else float("nan")
 
     @property
     def loss(self) -> float:
