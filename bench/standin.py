@@ -3,7 +3,7 @@
     python bench/standin.py          # prints the port it listens on, and serves until its input ends
 
 It measures clients, so it does as little as an honest server can: HTTP/1.1 with keep-alive over
-asyncio, no validation, results that are ready when they are asked for, unless it is told that they take time. What it sends depends on
+asyncio, no validation, results that are ready at once, unless a duration is set. What it sends depends on
 what it was sent (`payload.py`), so that a client which mixes up requests is found out.
 
 `POST /bench/latency` with a number sets the seconds that pass before each response; `POST /bench/takes`
@@ -45,7 +45,7 @@ def answer(value: Any, status: int = 200) -> Answer:
 
 
 class Service:
-    """Know the routes, and the results that were promised."""
+    """The routes, and the pending results."""
 
     def __init__(self) -> None:
         self.latency = 0.0

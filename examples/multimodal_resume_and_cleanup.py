@@ -1,10 +1,10 @@
-"""Let a vision model look at an image, then go on training from a checkpoint, and clean up.
+"""Sample from a vision model with an image, resume training from a checkpoint, and clean up.
 
     python examples/multimodal_resume_and_cleanup.py
 
 The embedded server has tinkex/tiny-vision, which names drawn shapes and their colours; with another
 server each part is skipped with a line if there is nothing for it: no model that sees, no checkpoint to
-go on from. Where the number of an image's tokens is known and there is no checkpoint yet, the example
+resume from. Where the number of an image's tokens is known and there is no checkpoint yet, the example
 makes one: it teaches the model what the image shows. Exit code 1 if a part failed.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL (a vision model), TINKER_IMAGE_PATH (a PNG
@@ -85,7 +85,7 @@ def image_path() -> Path:
 
 
 def image_format(path: Path) -> Literal["png", "jpeg"]:
-    """Return the format that a file's name tells."""
+    """Return the image format of a file, by its name."""
     ending = path.suffix.lower()
     if ending == ".png":
         return "png"
@@ -95,7 +95,7 @@ def image_format(path: Path) -> Literal["png", "jpeg"]:
 
 
 def expected_tokens() -> int | None:
-    """Return how many tokens the image is said to take."""
+    """Return the declared number of tokens of the image."""
     given = os.environ.get("TINKER_IMAGE_EXPECTED_TOKENS")
     if not given:
         return None

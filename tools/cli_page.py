@@ -35,7 +35,8 @@ stand in [configuration.md](configuration.md). Made by `tools/cli_page.py` from 
 - **Data goes to stdout, everything else to stderr**: progress, notes, questions, errors. Progress is drawn only
   if stderr is a terminal (`--no-progress` turns it off), colour only on terminals (`NO_COLOR` turns it off).
 - **Tables** line up on a terminal; where one would be wider than the terminal, each row becomes a block, so
-  that nothing is cut off. In a pipe the cells are separated by tabs. Times are said as people say them.
+  that nothing is cut off; `run list` keeps one line per run and drops columns instead. In a pipe cells are
+  separated by tabs. Times are relative ("3 hours ago").
 - **JSON** (`--format json`, `--json`) has a stable schema: keys are added, never renamed or taken away. Times are
   ISO 8601 in UTC.
 - **Strings of the server** cannot steer your terminal: control characters are left out of tables and
@@ -53,7 +54,7 @@ stand in [configuration.md](configuration.md). Made by `tools/cli_page.py` from 
 |---|---|
 {codes}
 
-`tinkex doctor` has more of its own, one for each layer.
+`tinkex doctor` has additional ones, one for each layer.
 
 ## Commands
 

@@ -38,7 +38,7 @@ def rows(cases: Iterable[Case], held_by: list[Holder]) -> str:
 
 
 def page(current: str) -> str:
-    """Return the page with its tables made anew; what stands around them stays."""
+    """Return the page with regenerated tables and the same text around them."""
     held_by = list(holders())
     for name, cases in (("faults", FAULTS), ("attacks", ATTACKS)):
         begin, end = (

@@ -144,6 +144,29 @@ def test_wide_characters_take_two_columns(monkeypatch: pytest.MonkeyPatch) -> No
     assert {width(line) for line in lines} == {7}
 
 
+def test_a_narrow_terminal_keeps_one_line_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Optional columns go first, then the elastic one is shortened in its middle."""
+    headers, row = ("ID", "Model", "Owner"), ("r" * 30, "Qwen/Qwen3-235B-A22B", "somebody")
+    shown = {}
+    for columns in (70, 56, 44, 30):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr("sys.stdout", Terminal())
+        shown[columns] = list(table(headers, [row], optional=("Owner",), elastic="Model"))
+    assert shown[70][1] == "  ".join(row)
+    assert shown[56][1] == "  ".join(row[:2])
+    assert shown[44][1] == f"{row[0]}  Qwen/Q…-A22B"
+    assert shown[30][0] == f"ID:    {row[0]}"
+
+
+def test_changed_settings_can_be_shown_alone(shell: Shell) -> None:
+    """`config show --changed` leaves out what has its default."""
+    everything, changed = (
+        shell("config", "show", *more, "--json").json["settings"] for more in ((), ("--changed",))
+    )
+    assert [row for row in everything if row["source"] != "default"] == changed
+    assert [row["setting"] for row in changed] == ["base_url"]
+
+
 def test_progress_is_a_line_that_fits_and_goes_away() -> None:
     """It is cut to the terminal, shows sizes, and leaves an empty line."""
     stream = io.StringIO()

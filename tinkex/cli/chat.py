@@ -24,7 +24,7 @@ Example:
     metavar="PATH",
     help="Saved weights to talk to: tinker://<run>/sampler_weights/<name>.",
 )
-@click.option("--system", metavar="TEXT", help="What the model is told before everything else.")
+@click.option("--system", metavar="TEXT", help="System prompt.")
 @click.option(
     "--max-tokens",
     type=click.IntRange(min=1),
@@ -55,7 +55,7 @@ Example:
 )
 @pass_invocation
 def command(invocation: Invocation, /, **options: Any) -> Any:
-    """Talk to a model.
+    """Chat with a model.
 
     Answers are written as they come. Ctrl-C stops an answer, Ctrl-D leaves; /help lists what else
     there is. Where the input is no terminal, each line is a message and only the answers are

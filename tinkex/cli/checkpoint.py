@@ -177,7 +177,7 @@ def show_checkpoint(invocation: Invocation, path: str) -> Any:
 
 
 def _listed(rest: "RestClient", path: "CheckpointPath") -> "Checkpoint | None":
-    """Return a checkpoint as its run's list has it; the server tells of one in no other way."""
+    """Return a checkpoint as its run's list has it; the API has no other way to get one."""
     from tinkex.errors import NotFoundError
 
     try:

@@ -28,9 +28,9 @@ _TINKER = "tinker://"
 @click.option("--force", is_flag=True, help="Replace the folder of an earlier download.")
 @pass_invocation
 def download(invocation: Invocation, path: str, output: Path, force: bool) -> Any:
-    """Download a checkpoint into a folder of its own.
+    """Download a checkpoint into a new folder.
 
-    One that was interrupted goes on where it stopped when it is called again.
+    An interrupted download resumes when the command is called again.
     """
     with (
         invocation.rest() as rest,

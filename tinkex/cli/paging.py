@@ -71,8 +71,8 @@ def collect(
                 wanted = min(wanted, total - offset - len(found))
             if wanted <= 0:
                 break
-            batch, told = fetch(wanted, offset + len(found))
-            total = told if told is not None else total
+            batch, reported = fetch(wanted, offset + len(found))
+            total = reported if reported is not None else total
             found += batch
             step(len(found), None if total is None else max(total - offset, 0))
             # A page that is not full is the last one, whatever the total says.

@@ -18,18 +18,18 @@ from tinkex.errors import AuthenticationError, TinkexError
 from tinkex.service import ServiceClient
 from tinkex.types import ModelInput, SamplingParams
 
-# Seconds for a layer that has no time limit of its own.
+# Seconds for a layer without its own time limit.
 PATIENCE = 10.0
 SAMPLE_PATIENCE = 120.0
 
 
 class Skip(Exception):  # noqa: N818 - no error: the layer is not there
-    """Say why a layer has nothing to try."""
+    """Return why a layer was skipped."""
 
 
 @frozen
 class Finding:
-    """Say how a layer did.
+    """Return the result of a layer.
 
     Attributes:
         layer: Its name.

@@ -1,4 +1,4 @@
-"""How far something is, in one line of a terminal that is written anew."""
+"""Progress in one line of a terminal, which is redrawn."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from typing import IO, Protocol
 
 from tinkex.cli.text import cell, size
 
-# Faster than that nobody reads, and a terminal over a slow line keeps up.
+# No one reads faster, and a terminal on a slow connection keeps up.
 _INTERVAL = 0.1
 _BAR = 24
 ERASE = "\r\x1b[K"

@@ -22,7 +22,7 @@ from tinkex.cli.options import Command
 def command(
     invocation: Invocation, base_model: str | None, sample: bool, output: Path | None
 ) -> Any:
-    """Gather what a maintainer needs to help you; no secret is in it.
+    """Collect what a maintainer needs to help you, without secrets.
 
     Versions, every setting with its source (secrets masked), and what `tinkex doctor` finds, as JSON.
     Read it before you send it: URLs and names of models and sessions are in it.

@@ -17,7 +17,7 @@ PAGE = 1000
 
 @click.group("session", cls=Group)
 def command() -> None:
-    """Look at sessions, close them, and export their traces."""
+    """List sessions, close them, and export their traces."""
 
 
 @command.command("list")

@@ -23,13 +23,13 @@ def template_variables(
             raise click.BadParameter(f"{text!r} is not NAME=VALUE", ctx, option)
         try:
             found[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             found[name] = value
     return found
 
 
 def template_option(command: Any) -> Any:
-    """Give a command the option ``--template-variable``."""
+    """Add the option ``--template-variable`` to a command."""
     return click.option(
         "--template-variable",
         "template_variables",

@@ -227,12 +227,12 @@ class AppState:
             sampler.close()
 
     def succeed(self, promise: Promise, value: Any) -> None:
-        """Give a promise a result that needs no computing."""
+        """Set a result that needs no computation."""
         self._begin(promise)
         self._settle(promise, value, None)
 
     def fail(self, promise: Promise, error: Exception) -> None:
-        """Let a promise end in failure."""
+        """Set a failure as the result of a promise."""
         self._settle(promise, None, error)
 
     def _write_behind(self) -> None:

@@ -13,7 +13,7 @@ from tinkex.testing.faults import ANY_OPERATION, Fault, FaultPlan
 
 
 class FaultGate:
-    """Let requests pass, unless a fault of the plan is due; add the latency that was asked for."""
+    """Middleware that injects the faults and the latency of a plan."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class FaultGate:
             await send(message)
 
     async def _ask(self, scope: Scope, body: bytes) -> list[Message]:
-        """Let the server take the request, and return its answer."""
+        """Pass the request to the server, and return its response."""
         given = False
 
         async def receive() -> Message:
@@ -140,8 +140,8 @@ def _made_up(fault: Fault) -> list[Message]:
         body = fault.body.encode()
         headers.setdefault("content-type", "text/plain; charset=utf-8")
     else:
-        said = {"detail": "a fault of tinkex.testing"} if fault.body is None else fault.body
-        body = orjson.dumps(said)
+        content = {"detail": "a fault of tinkex.testing"} if fault.body is None else fault.body
+        body = orjson.dumps(content)
         headers.setdefault("content-type", "application/json")
     if fault.status in (204, 304):
         body = b""

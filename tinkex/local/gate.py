@@ -92,7 +92,7 @@ class Gate:
             raise self._too_large()
 
     def _has_page_link(self, scope: Scope) -> bool:
-        """Say whether a browser follows a signed link to a page: it cannot send the key's header."""
+        """Return whether a browser follows a signed link to a page: it cannot send the key's header."""
         if scope["method"] not in ("GET", "HEAD") or scope["path"].startswith("/api/"):
             return False
         query = QueryParams(scope["query_string"])
@@ -133,7 +133,7 @@ class Gate:
 
 
 def _is_open(scope: Scope) -> bool:
-    """Say whether a request needs no key: a look at the health, or a download with a signed URL."""
+    """Return whether a request needs no key: a look at the health, or a download with a signed URL."""
     return scope["method"] in ("GET", "HEAD") and _OPEN.fullmatch(scope["path"]) is not None
 
 

@@ -1,7 +1,7 @@
 """The names and addresses that a server answers to.
 
 A page in a browser can make requests to this machine: by a name that it lets point here (DNS
-rebinding), or across origins. So the Host header must be one that the server was told of, and an
+rebinding), or across origins. So the Host header must be one that the server knows, and an
 Origin as well, wherever the server listens.
 """
 
@@ -63,14 +63,14 @@ class HostNames:
 
 
 def is_loopback(bound: str) -> bool:
-    """Say whether only this machine reaches a server that is bound so."""
+    """Return whether only this machine reaches a server that is bound so."""
     if bound.lower() == "localhost":
         return True
     return _is_address(bound) and ip_address(bound).is_loopback
 
 
 def is_every_interface(bound: str) -> bool:
-    """Say whether a server that is bound so listens on all interfaces."""
+    """Return whether a server that is bound so listens on all interfaces."""
     return not bound or (_is_address(bound) and ip_address(bound).is_unspecified)
 
 

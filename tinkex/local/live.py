@@ -100,7 +100,7 @@ class LiveSampler:
                 self._watchers.remove(watcher)
 
     def close(self) -> None:
-        """Let nobody wait for completions any more."""
+        """Wake all waiters, and let no more wait for completions."""
         with self._lock:
             self.closed = True
             watchers = list(self._watchers)

@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import errno
 import logging
 import os
 import secrets
@@ -50,7 +51,7 @@ class LocalServer:
     with the server. `port=0` takes a free one. `models` names Hugging Face folders beside the
     shipped models. With `api_key` only that key is let in, otherwise any. `host` is the loopback
     interface unless the server shall be reachable from elsewhere; then it needs a key, or
-    `without_key=True` to let everybody in, and answers to the address it listens on and to
+    `without_key=True` to accept everyone, and serves the address it listens on and to
     `allowed_hosts`. `faults` are played at the
     requests they are for, and `latency` seconds pass before any request is looked at; see
     `tinkex.testing`. `options` has the finer settings.
@@ -115,7 +116,7 @@ class LocalServer:
 
     @property
     def api_key(self) -> Secret | None:
-        """The key that the server asks for; None if it lets everybody in."""
+        """The key that the server requires; None if it accepts everyone."""
         return self._options.api_key
 
     @property
@@ -317,7 +318,7 @@ def _check_key(key: Secret | None, host: str, without_key: bool) -> None:
     elif not (without_key or is_loopback(host)):
         raise ValueError(
             f"a server at {host!r} is open to other machines and needs an API key (api_key=..., or"
-            " TINKEX_SERVE_API_KEY for tinkex serve); to let in everybody who reaches it, say so"
+            " TINKEX_SERVE_API_KEY for tinkex serve); to accept everyone who can reach it, say so"
             " (without_key=True, or --without-key)"
         )
 
@@ -332,6 +333,10 @@ def _listen(host: str, port: int) -> socket.socket:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        reason = "is already in use" if error.errno == errno.EADDRINUSE else error.strerror
+        raise OSError(error.errno, f"port {port} of {host} {reason}; choose another port") from None
     except BaseException:
         listening.close()
         raise

@@ -121,7 +121,7 @@ def load_operations() -> dict[str, Operation]:
     found = {}
     for path, item in root["paths"].items():
         for method in _METHODS:
-            # The binary forms of two operations stand in the spec under paths of their own.
+            # The binary forms of two operations have separate paths in the spec.
             if method in item and "x-tinkex-wire-path" not in item[method]:
                 operation = _operation(path, method, item, root)
                 found[operation.operation_id] = operation

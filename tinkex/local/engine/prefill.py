@@ -1,4 +1,4 @@
-"""Running prompts through the model once: caches, last hidden rows, and what is said of the prompt."""
+"""Running prompts through the model once: caches, last hidden rows, and the log probabilities of the prompt."""
 
 from __future__ import annotations
 

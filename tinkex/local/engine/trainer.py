@@ -195,7 +195,7 @@ class Trainer:
     def load(self, folder: Path | str, optimizer: bool) -> None:
         """Replace the weights by saved ones; pending gradients are dropped.
 
-        With `optimizer` training goes on exactly where it stood; without, moments and step count
+        With `optimizer` training resumes exactly where it stopped; without, moments and step count
         start at zero.
 
         Raises:

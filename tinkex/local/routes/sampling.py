@@ -95,7 +95,7 @@ async def stream_sample(site: AppState, call: Call) -> StreamingResponse:
             async for chunk in feed.chunks(decode):
                 yield _event(chunk)
         finally:
-            # Reached early when the reader has gone: nobody needs the rest.
+            # Reached early if the reader has disconnected: the rest is not needed.
             ticket.cancelled = True
             site.promises.forget(promise)
 

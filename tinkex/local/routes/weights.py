@@ -92,7 +92,7 @@ def load_weights(site: AppState, call: Call) -> UntypedAPIFuture:
 
 
 def weights_info(site: AppState, call: Call) -> WeightsInfoResponse:
-    """Say what a checkpoint was trained from, and how."""
+    """Return the base model and the settings of a checkpoint."""
     record, run = site.weights_at(call.body.tinker_path)
     optimizer = saved_optimizer(site.checkpoints.folder(record)) or OPTIMIZERS[0]
     return WeightsInfoResponse(
@@ -107,7 +107,7 @@ def weights_info(site: AppState, call: Call) -> WeightsInfoResponse:
 
 
 def copy_weights(site: AppState, call: Call) -> CopyWeightsResponse:
-    """Copy a checkpoint into a run of its own, which cannot be trained."""
+    """Copy a checkpoint into a new run, which cannot be trained."""
     body = call.body
     record, run = site.weights_at(body.source_path)
     by_session = body.session_id is not None and body.model_seq_id is not None
@@ -159,7 +159,7 @@ def promised_path(body: Any, kind: Kind) -> TinkerPath:
 def submit_save(
     site: AppState, call: Call, path: TinkerPath, work: Any, *, overwrite: bool
 ) -> UntypedAPIFuture:
-    """Queue a save whose name nobody else gets meanwhile."""
+    """Queue a save, and reserve its name meanwhile."""
     model = site.models.get(call.body.model_id)
 
     def admit() -> None:
