@@ -135,9 +135,9 @@ def teach(service: ServiceClient, model: str, image: ImageChunk) -> str:
     losses = []
     for _ in range(10):
         output, step = training.train_step([datum], "cross_entropy", AdamParams(learning_rate=5e-3))
-        losses.append(output.result().loss)
+        losses.append(output.result().mean_loss)
         step.result()
-    print(f"Taught {SHOWN.strip()!r}: loss {losses[0]:.2f} → {losses[-1]:.2f}")
+    print(f"Taught {SHOWN.strip()!r}: loss per token {losses[0]:.2f} → {losses[-1]:.2f}")
     return training.save_state("taught").result().path
 
 

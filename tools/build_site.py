@@ -20,6 +20,8 @@ from typing import Any
 import reference
 import yaml
 
+from tinkex._base.version import __version__
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "build" / "site-source"
 PAGES = SOURCE / "docs"
@@ -105,6 +107,16 @@ def with_reference(entries: list[Any], reference_pages: list[dict[str, str]]) ->
     return kept
 
 
+def repository_url() -> str | None:
+    """Return the web address of the repository that this clone is of, None if it has none."""
+    command = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.fullmatch(
+        r"(?:https://(?:[^@/]*@)?|git@)([\w.-]+)[/:](.+?)(?:\.git)?", done.stdout.strip()
+    )
+    return f"https://{found[1]}/{found[2]}" if found else None
+
+
 def listed(entries: list[Any]) -> set[str]:
     """Return every page that a navigation names."""
     found: set[str] = set()
@@ -136,6 +148,9 @@ def stage() -> None:
     named = listed(settings["nav"])
     if there != named:
         raise SiteError(f"the nav of mkdocs.yml and the pages differ in {sorted(there ^ named)}")
+    settings["copyright"] = f"tinkex {__version__}"
+    if repository := repository_url():
+        settings["repo_url"], settings["repo_name"] = repository, "Source"
     (SOURCE / "mkdocs.yml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
