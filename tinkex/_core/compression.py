@@ -17,7 +17,7 @@ _LEVEL = 1
 
 
 def wants_compression(session: Session) -> bool:
-    """Tell whether the server asked for compressed batches and the package for it is there."""
+    """Return whether the server asked for compressed batches and the package for it is there."""
     return session.server_config.config.proto_compress_fwdbwd and _has_zstandard()
 
 

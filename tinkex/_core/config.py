@@ -196,12 +196,12 @@ class Config:
 
     @property
     def is_local(self) -> bool:
-        """Tell whether the embedded server is meant."""
+        """Return whether the embedded server is meant."""
         return self.base_url == LOCAL
 
     @property
     def is_loopback(self) -> bool:
-        """Tell whether the server is on this machine."""
+        """Return whether the server is on this machine."""
         return self.is_local or is_loopback_host(urlsplit(self.base_url).hostname or "")
 
     @property

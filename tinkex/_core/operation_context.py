@@ -37,7 +37,7 @@ class OperationContext:
         return self
 
     def is_free_for(self, operation: str) -> bool:
-        """Tell whether the scope is that of a call, and nobody keeps it yet."""
+        """Return whether the scope is that of a call, and nobody keeps it yet."""
         return not self._is_kept and self.operation == operation
 
     def end(self, error: BaseException | None = None, request_id: str | None = None) -> None:

@@ -169,7 +169,7 @@ def _variables() -> dict[str, tuple[str, str]]:
 
 
 def is_exempt(url: str, no_proxy: str) -> bool:
-    """Tell whether a NO_PROXY list exempts a URL.
+    """Return whether a NO_PROXY list exempts a URL.
 
     >>> is_exempt("https://api.example.org", "localhost, example.org")
     True

@@ -51,7 +51,7 @@ class QueueStateChange(Event):
 
     @property
     def is_paused(self) -> bool:
-        """Tell whether the request waits for something other than its turn."""
+        """Return whether the request waits for something other than its turn."""
         return self.state.startswith("paused")
 
     @property

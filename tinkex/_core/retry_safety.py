@@ -26,7 +26,7 @@ class RequestClass(Enum):
 
     @property
     def is_idempotent(self) -> bool:
-        """Tell whether the same bytes may be sent again after they may have arrived."""
+        """Return whether the same bytes may be sent again after they may have arrived."""
         return self not in {RequestClass.UNKEYED, RequestClass.BACKGROUND}
 
 

@@ -84,7 +84,7 @@ class HeartbeatState:
 
     @property
     def is_alive(self) -> bool:
-        """Tell whether, as far as is known, the server still has the session."""
+        """Return whether, as far as is known, the server still has the session."""
         return self.lost is None
 
 
@@ -185,7 +185,7 @@ class Session:
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether the session was ended from this side."""
+        """Return whether the session was ended from this side."""
         return self._stop.is_set()
 
     def check(self) -> None:

@@ -97,7 +97,7 @@ def check_scheme(path: str) -> None:
 
 
 def is_name(part: str) -> bool:
-    """Tell whether a checkpoint can be called so and still be named by a path."""
+    """Return whether a checkpoint can be called so and still be named by a path."""
     return (
         isinstance(part, str)
         and part not in {"", ".", ".."}

@@ -50,7 +50,7 @@ _NO_TOKEN, _NO_LOGPROB = 0, -99999.0
 
 
 def can_hold(data: Sequence[Datum]) -> bool:
-    """Tell whether data have a binary form: one that points to an image elsewhere has none."""
+    """Return whether data have a binary form: one that points to an image elsewhere has none."""
     return not any(
         isinstance(chunk, ImageAssetPointerChunk)
         for datum in data
