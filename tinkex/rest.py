@@ -597,7 +597,7 @@ class RestClient:
             return self._transport.call(request, parse, policy=policy)
         except NotFoundError as error:
             error.message += (
-                f". {request.operation} is optional: this server may not offer it at all"
+                f". {request.operation} is optional: this server may not support it"
             )
             # The frames of sending it tell the user nothing.
             raise error.with_traceback(None) from None

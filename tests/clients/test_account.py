@@ -116,10 +116,10 @@ def test_each_call_goes_to_its_route(name: str, script: Script, rest: RestClient
 def test_a_server_without_the_route_is_named_as_the_reason(
     name: str, script: Script, rest: RestClient
 ) -> None:
-    """404 on an optional route says that the server may not offer it at all."""
+    """404 on an optional route names the missing support as a possible reason."""
     call, route, _, _ = CALLS[name]
     script.on(route, (404, {"detail": "Not Found"}))
-    with pytest.raises(NotFoundError, match="this server may not offer it"):
+    with pytest.raises(NotFoundError, match="this server may not support it"):
         call(rest)
 
 
