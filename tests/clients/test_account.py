@@ -165,7 +165,7 @@ def test_a_trace_that_does_not_come_is_an_error(
 ) -> None:
     """A failure, or more patience than was given, ends the wait with the reason."""
     script.on("GET sessions/S/trace_export", *answers)
-    with pytest.raises(RequestFailedError, match="cannot be had"):
+    with pytest.raises(RequestFailedError, match="is not available"):
         rest.export_session_trace("S", patience=20)
 
 

@@ -563,9 +563,7 @@ def test_the_message_holds_what_the_server_said(
     script.on(PUBLISH, (500, body))
     with pytest.raises(ServerError) as caught:
         transport.send(calls.publish())
-    assert caught.value.message.startswith(
-        f"publish_checkpoint failed with HTTP 500: {said} — "
-    )
+    assert caught.value.message.startswith(f"publish_checkpoint failed with HTTP 500: {said} — ")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

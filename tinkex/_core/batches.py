@@ -18,7 +18,7 @@ from tinkex._core.events.bus import has_subscribers
 from tinkex._core.limits import Limits
 from tinkex._core.polling import Work
 from tinkex._core.submission import SubmissionQueue
-from tinkex._core.token_counts import tell_trained
+from tinkex._core.token_counts import emit_trained_tokens
 from tinkex._core.wire import binary, decode, encode
 from tinkex._core.wire.chunking import binary_bytes, chunk_data, estimate_bytes
 from tinkex._core.wire.combine import Shape, combine, fitted, target_shapes
@@ -70,7 +70,7 @@ def submit_batch(
             is_untouched=lambda: queue.next_number == number,
         )
     if has_subscribers():
-        tell_trained(session.id, operation, data)
+        emit_trained_tokens(session.id, operation, data)
     return work
 
 

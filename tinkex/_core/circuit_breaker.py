@@ -154,7 +154,7 @@ class CircuitBreaker:
         with self._lock:
             before = self._state()
             self._close()
-        self._tell(before, "closed", 0)
+        self._emit_change(before, "closed", 0)
 
     def _enter(self) -> int:
         with self._lock:
@@ -184,7 +184,7 @@ class CircuitBreaker:
                     self._opened_at, self._trials = self._clock.now(), 0
                     self._era += 1
             after, failures = self._state(), self._failures
-        self._tell(before, after, failures)
+        self._emit_change(before, after, failures)
 
     def _close(self) -> None:
         if self._opened_at is not None:
@@ -209,7 +209,7 @@ class CircuitBreaker:
             "check whether the service is up"
         )
 
-    def _tell(self, before: BreakerState, after: BreakerState, failures: int) -> None:
+    def _emit_change(self, before: BreakerState, after: BreakerState, failures: int) -> None:
         if before != after:
             events.emit(
                 BreakerChange(breaker=self.name, before=before, after=after, failures=failures)

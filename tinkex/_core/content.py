@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 
 @runtime_checkable
-class StreamedBody(Protocol):
+class StreamedContent(Protocol):
     """Content of a known size, which can be iterated again for each attempt."""
 
     @property
@@ -20,10 +20,10 @@ class StreamedBody(Protocol):
         ...
 
 
-Body: TypeAlias = bytes | StreamedBody
+Content: TypeAlias = bytes | StreamedContent
 
 
-def size_of(content: Body | None) -> int:
+def size_of(content: Content | None) -> int:
     """Return the number of bytes of a content; 0 for None."""
     if content is None:
         return 0

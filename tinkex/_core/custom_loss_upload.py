@@ -34,7 +34,7 @@ def create_custom_loss(
         )
     )
     try:
-        answer = session.transport.send(request)
+        response = session.transport.send(request)
     except NotFoundError as error:
         error.message += (
             ". create_custom_loss is optional: this server may not support it. "
@@ -43,7 +43,7 @@ def create_custom_loss(
         raise
     created = outcome(
         session,
-        answer,
+        response,
         "create_custom_loss",
         "CreateCustomLoss",
         CreateCustomLossResponse.from_dict,

@@ -114,7 +114,7 @@ def wants_client_certificate(text: str) -> bool:
     return _CLIENT_REFUSED.search(text) is not None
 
 
-def disarm(error: BaseException) -> None:
+def strip_requests(error: BaseException) -> None:
     """Remove from an error and its causes what may hold or quote the request headers."""
     for cause in causes_of(error):
         cause.__traceback__ = None
@@ -139,14 +139,14 @@ def api_error(response: Response, what: str) -> ApiError:
     status = response.status_code
     body = _decoded(response.content)
     text = redact(_text_of(response.content))
-    said = safe_text(message_of(body)) or _start(text) or safe_text(response.reason_phrase)
+    detail = safe_text(message_of(body)) or _start(text) or safe_text(response.reason_phrase)
     kind = api_error_class(status, body.get("code"))
     hint = _hint(409 if kind is ConflictError else status)
-    message = f"{what} failed with HTTP {status}: {said}" + (f" — {hint}" if hint else "")
-    if status in (400, 426) and _OUTDATED.search(said):
+    message = f"{what} failed with HTTP {status}: {detail}" + (f" — {hint}" if hint else "")
+    if status in (400, 426) and _OUTDATED.search(detail):
         kind = VersionNotSupportedError
         message = (
-            f"{what} failed with HTTP {status}: {said} — this is tinkex {__version__}; upgrade tinkex (pip install -U tinkex), or report another "
+            f"{what} failed with HTTP {status}: {detail} — this is tinkex {__version__}; upgrade tinkex (pip install -U tinkex), or report another "
             "version by sdk_version=... (TINKEX_SDK_VERSION)"
         )
     error = kind(
@@ -197,13 +197,13 @@ def _decoded(content: bytes) -> dict[str, Any]:
 def message_of(body: Mapping[str, Any]) -> str:
     """Return the message of an error body, in any of the forms that servers use."""
     for key in ("message", "error", "detail"):
-        said = body.get(key)
-        if isinstance(said, str) and said:
-            return said
-        if isinstance(said, dict) and isinstance(said.get("message"), str):
-            return str(said["message"])
-        if isinstance(said, list) and said:
-            return "; ".join(_field_problem(item) for item in said[:5])
+        message = body.get(key)
+        if isinstance(message, str) and message:
+            return message
+        if isinstance(message, dict) and isinstance(message.get("message"), str):
+            return str(message["message"])
+        if isinstance(message, list) and message:
+            return "; ".join(_field_problem(item) for item in message[:5])
     return ""
 
 

@@ -168,7 +168,7 @@ def test_a_pointer_to_an_image_has_no_binary_form() -> None:
     data = [Datum(ModelInput.from_ints([1])), Datum(ModelInput((pointer,)))]
     assert binary.can_hold(data[:1])
     assert not binary.can_hold(data)
-    with pytest.raises(ValidationError, match=r"data\[8\].model_input.chunks\[0\]: points to"):
+    with pytest.raises(ValidationError, match=r"data\[8\].model_input.chunks\[0\]: refers to"):
         binary.forward_backward_body(data, 7, "cross_entropy", None)
 
 

@@ -79,7 +79,7 @@ def has_subscribers() -> bool:
     return bool(_subscriptions)
 
 
-def listened_to(kind: type[Event]) -> bool:
+def has_subscribers_for(kind: type[Event]) -> bool:
     """Return whether any handler is subscribed to a class; check it before building costly events."""
     return bool(_subscriptions) and any(issubclass(kind, one.wanted) for one in _subscriptions)
 
