@@ -20,5 +20,7 @@ def test_each_path_of_the_page_exists(path: str) -> None:
 
 def test_each_room_is_on_the_page() -> None:
     """No folder of the package is missing from the table of rooms."""
-    rooms = [entry.name for entry in (ROOT / "tinkex").iterdir() if (entry / "__init__.py").exists()]
+    rooms = [
+        entry.name for entry in (ROOT / "tinkex").iterdir() if (entry / "__init__.py").exists()
+    ]
     assert [room for room in rooms if f"`{room}/`" not in PAGE] == []
