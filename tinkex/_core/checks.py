@@ -6,10 +6,11 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+from tinkex._base.checkpoint_path import is_name, split_path
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import ModelInput
-from tinkex.types.paths import CheckpointPath, check_scheme, is_name
+from tinkex.types.paths import CheckpointPath
 
 T = TypeVar("T")
 
@@ -102,7 +103,7 @@ def check_sampling_path(path: str) -> None:
 
     Servers differ in what stands between run and name (SkyRL: nothing), so that is theirs to judge.
     """
-    check_scheme(path)
+    split_path(path, ValidationError)
     if "/external_weights/" in path:
         raise ValidationError(
             f"{path} holds exported files; samples come from save_weights_for_sampler",
