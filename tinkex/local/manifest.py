@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 from attrs import frozen
 
+from tinkex._base.atomic_file import atomic_write
 from tinkex._base.checkpoint_path import CheckpointPath
-from tinkex.local.engine.tensors import write_durably
 from tinkex.local.paths import check_name
 from tinkex.local.problem import Problem
 
@@ -63,7 +63,8 @@ def write_manifest(
         "files": dict(files),
         "replaces": replaces,
     }
-    write_durably(folder / MANIFEST_NAME, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    written = orjson.dumps(content, option=orjson.OPT_INDENT_2)
+    atomic_write(folder / MANIFEST_NAME, written, durable=True)
 
 
 def read_manifest(folder: Path) -> Manifest | None:
