@@ -1,7 +1,7 @@
 """The binary form of the API: protobuf messages to and from numpy, without the protobuf package.
 
-Client and server both stand on it; which message holds what is said by openapi.yaml, under
-`x-tinkex-protobuf`, and written down by `tinkex._core.wire.binary` and `tinkex.local.binary`.
+Client and server both use it: `tinkex._core.wire.binary` and `tinkex.local.binary`. The numbers of
+the fields are generated from openapi.yaml (`x-tinkex-protobuf`).
 """
 
 MEDIA_TYPE = "application/x-protobuf"
