@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tinkex._base.columns import columns
 from tinkex._base.safetensors import read_header
 from tinkex.checkpoints.extract import iter_files
 from tinkex.errors import CheckpointError
@@ -109,14 +110,13 @@ class Inspection:
     def table(self) -> str:
         """Return it for people: what it is, and a line for each tensor."""
         facts = [
-            ("base model", self.base_model or "unknown"),
+            ("base model", _shown(self.base_model or "unknown")),
             ("rank", "none" if self.rank is None else str(self.rank)),
-            ("target modules", ", ".join(self.target_modules) or "none"),
-            ("dtypes", ", ".join(self.dtypes) or "none"),
+            ("target modules", _shown(", ".join(self.target_modules)) or "none"),
+            ("dtypes", _shown(", ".join(self.dtypes)) or "none"),
             ("parameters", f"{self.parameters:,}"),
             ("size", f"{self.size_bytes:,} bytes"),
         ]
-        lines = [f"{name:<16}{_shown(value)}" for name, value in facts]
         rows = [("tensor", "dtype", "shape", "bytes")]
         rows += [
             (
@@ -127,12 +127,7 @@ class Inspection:
             )
             for tensor in self.tensors
         ]
-        name, dtype, shape, size = (max(len(row[i]) for row in rows) for i in range(4))
-        lines += [
-            "",
-            *(f"{a:<{name}}  {b:<{dtype}}  {c:>{shape}}  {d:>{size}}" for a, b, c, d in rows),
-        ]
-        return "\n".join(lines)
+        return "\n".join([*columns(facts), "", *columns(rows, right={2, 3})])
 
 
 def inspect(folder: str | os.PathLike[str]) -> Inspection:
