@@ -183,7 +183,6 @@ class RecoveryMonitor:
             if one.run.corrupted:
                 return "corrupted"
             if one.training is not None:
-                one.training._session.check()
                 one.training.get_info()
             one.not_found = 0
         except SessionLostError:
