@@ -1,4 +1,4 @@
-"""Events and spans of requests and futures; nothing happens without subscribers or tracing."""
+"""Events and spans of requests and futures; a no-op without subscribers or tracing."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class RequestEvents:
         self._end(None, retries, error=error)
 
     def answered(self, status_code: int, received_bytes: int = 0, retries: int = 0) -> None:
-        """Emit that a response came, whatever its status."""
+        """Emit that a response was received, whatever its status."""
         if self._facts is None:
             return
         from tinkex._core.events.types import HttpRequestStop
@@ -165,7 +165,7 @@ def _facts(transport: Transport, request: Request) -> dict[str, Any]:
 class FutureObserver:
     """Emits a future's events: when it is made, when something goes wrong, when it is done.
 
-    Its end is emitted before waiters get the result, so that counters are up to date then.
+    The end is emitted before waiting callers get the result, so that counters are up to date by then.
     """
 
     __slots__ = ("_future", "_is_over", "_is_silent", "_lock", "_scope")
@@ -183,7 +183,7 @@ class FutureObserver:
         emit(FutureStart(**self._facts()))
 
     def ended(self, outcome: Outcome, error: BaseException | None = None) -> None:
-        """Emit how the future ended; only the first time counts."""
+        """Emit how the future ended; only the first call has an effect."""
         if self._is_silent:
             return
         with self._lock:
@@ -204,7 +204,7 @@ class FutureObserver:
             self._scope.end(error, self._future.request_id)
 
     def trouble(self, error: BaseException) -> None:
-        """Emit what went wrong with a future that is still pending."""
+        """Emit a problem of a future that is still pending."""
         if not self._is_silent:
             self._emit_trouble(error)
 
@@ -236,7 +236,7 @@ class FutureObserver:
 
 
 def _trouble_of(error: BaseException) -> Any:
-    """Return the event class of an error; what cannot be read is no trouble with the connection."""
+    """Return the event class of an error; an unreadable response is not a connection error."""
     from tinkex._core.events import types as kinds
 
     if isinstance(error, FutureTimeoutError):
