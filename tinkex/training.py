@@ -248,7 +248,7 @@ class TrainingClient:
                 raise
 
     def get_info(self) -> GetInfoResponse:
-        """Return what the server knows about the model: base model, rank, tokenizer id.
+        """Return the server's description of the model: base model, rank, tokenizer id.
 
         Raises:
             SessionLostError: The server ended the session.
@@ -590,7 +590,7 @@ class TrainingClient:
             try:
                 work = self._sent(send)
             except TinkexError as error:
-                # The frames of building and sending it do not help the user.
+                # Frames of chunking and sending are no use to the user.
                 raise error.with_traceback(None) from None
             return self._promised(work, operation)
 

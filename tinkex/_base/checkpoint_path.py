@@ -11,7 +11,7 @@ CheckpointKind = Literal["weights", "sampler_weights", "external_weights"]
 SCHEME = "tinker://"
 FORM = f"{SCHEME}<run>/<kind>/<name>"
 _KINDS: tuple[CheckpointKind, ...] = get_args(CheckpointKind)
-# They would end or change the path of a URL.
+# These would end or change the path of a URL.
 _NOT_IN_NAMES = frozenset("/?#\\ ")
 
 
@@ -37,10 +37,10 @@ class CheckpointPath:
 
     @classmethod
     def parse(cls, path: str) -> Self:
-        """Read a path of the form ``tinker://<run>/<kind>/<name>``.
+        """Parse a path of the form ``tinker://<run>/<kind>/<name>``.
 
         Raises:
-            ValidationError: It has another form.
+            ValidationError: The path has another form.
         """
         parts = split_path(path, cls.error)
         if len(parts) != 3:

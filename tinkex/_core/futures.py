@@ -138,7 +138,7 @@ class Future(concurrent.futures.Future[T]):
 
     @property
     def has_unread_error(self) -> bool:
-        """Return whether it failed and neither `result` nor `exception` has given out the error."""
+        """Return whether it failed and neither `result` nor `exception` has returned the error."""
         if self._was_read or not self.done() or self.cancelled():
             return False
         return super().exception(0) is not None

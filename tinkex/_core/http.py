@@ -86,7 +86,7 @@ def unsendable(headers: Mapping[str, str], where: str) -> TransportError:
     text = "its URL or a secret header has invalid characters"
     for name, value in headers.items():
         if not is_header_name(name) or not _HEADER_VALUE.fullmatch(value):
-            text = f"the header {name[:50]!r} holds what no header may"
+            text = f"the header {name[:50]!r} has invalid characters"
     return not_sent(transport_error(Failure.REQUEST, text, where))
 
 

@@ -33,7 +33,7 @@ class RequestEvents:
     """Emits a request's events, as a context manager around the request.
 
     Attributes:
-        sent_bytes: Bytes of the body, filled in by the sender.
+        sent_bytes: Bytes of the body, set by the sender.
     """
 
     __slots__ = ("_began", "_clock", "_facts", "_is_over", "sent_bytes")
@@ -64,7 +64,7 @@ class RequestEvents:
         retries = max(0, len(getattr(error, "attempts", ())) - 1)
         status = getattr(error, "status_code", None)
         if status is not None and not isinstance(error, TransportError):
-            # A status is a response.
+            # An error status is a response, too.
             self.answered(status, len(getattr(error, "body", b"")), retries)
             return
         from tinkex._core.events.types import HttpRequestException
@@ -117,7 +117,7 @@ class RequestObserver(RequestEvents):
     """Emits the events of a request to the API, and keeps its span.
 
     Attributes:
-        headers: The headers to send: those of the call, and a trace's.
+        headers: The headers to send, including the trace context.
     """
 
     __slots__ = ("_span", "headers")
@@ -150,7 +150,7 @@ class RequestObserver(RequestEvents):
 def _facts(transport: Transport, request: Request) -> dict[str, Any]:
     scope = current_context()
     return {
-        # A listener counts operations; the form of a response makes no other one.
+        # Subscribers count operations; the format of the response is not part of the name.
         "operation": request.operation.removesuffix("_binary"),
         "method": request.method,
         "path": request.path,

@@ -121,7 +121,7 @@ def check_restorable(path: str, info: WeightsInfoResponse, asked: Mapping[str, A
     ]
     if not differing:
         return
-    table = comparison(("setting", "asked for", "checkpoint"), *differing)
+    table = comparison(("setting", "requested", "checkpoint"), *differing)
     raise ValidationError(
         f"{path} cannot be restored with these settings:\n{table}\nOmit these arguments to continue with "
         "the checkpoint's settings, or create a new LoRA training client",

@@ -1,4 +1,4 @@
-"""The ``tinker://`` paths of checkpoints."""
+"""``tinker://`` paths of checkpoints."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class CheckpointPath(checkpoint_path.CheckpointPath):
     ('run-1:train:0', 'weights', 'step-10', 'training')
 
     Attributes:
-        training_run_id: The run that made it.
-        kind: "weights" can be trained on, "sampler_weights" can be sampled from.
-        name: What the user called it.
+        training_run_id: The run that saved it.
+        kind: "weights" for training, "sampler_weights" for sampling.
+        name: The name that the user gave it.
 
     Raises:
         ValidationError: The kind or a name is not a valid one.

@@ -66,7 +66,7 @@ class Tensor:
         shape = tuple(message.integers(proto.Tensor.shape)) or None
         if message.which(_ENCODINGS) == proto.Tensor.sparse_csr:
             csr = message.message(proto.Tensor.sparse_csr, "sparse_csr")
-            assert csr is not None  # noqa: S101 - it is there
+            assert csr is not None  # noqa: S101 - the message has no dense values, so it has sparse ones
             return cls(
                 _values(csr.blob(proto.SparseCsr.values), code, message.path),
                 shape,

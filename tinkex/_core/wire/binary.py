@@ -49,7 +49,7 @@ _STOP_REASONS = {
     proto.StopReason.STOP_REASON_STOP: "stop",
     proto.StopReason.STOP_REASON_LENGTH: "length",
 }
-# What a server writes into the cells of a row that has fewer than k tokens.
+# Fills the rows that have fewer than k tokens.
 _NO_TOKEN, _NO_LOGPROB = 0, -99999.0
 
 
@@ -87,7 +87,7 @@ def forward_backward_body(
     for i, datum in enumerate(data, first_index):
         message.message(form.data, _datum(datum, f"data[{i}]"))
     message.text(form.loss_fn, loss_fn)
-    # Maps are sorted, so that equal requests are equal bytes.
+    # Maps are sorted, so that equal requests have equal bytes.
     settings = sorted((loss_fn_config or {}).items(), key=lambda item: item[0].encode())
     for name, value in settings:
         if not isinstance(value, str):
@@ -248,7 +248,7 @@ def _sequence(message: Message) -> SampledSequence:
 
 
 def _topk(message: Message | None) -> TopTokens | None:
-    """Return for each position its (token, log probability) pairs; None for one without any."""
+    """Return for each position its (token, log probability) pairs; None for positions without any."""
     form = proto.TopkLogprobs
     if (
         message is None
@@ -286,4 +286,4 @@ def _alternatives(message: Message) -> PromptAltTokens:
 
 
 def _tensor(message: Message) -> TensorData:
-    return TensorData.from_answer(Tensor.read(message).dense(message.path))
+    return TensorData.from_response(Tensor.read(message).dense(message.path))
