@@ -101,12 +101,13 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
                 had = partial.size() if response.status_code == httpx.codes.PARTIAL_CONTENT else 0
                 _take(response, partial, progress, source)
                 events.answered(response.status_code, partial.size() - had)
-            return
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to no URL") from None
         except (httpx.HTTPError, DownloadIncompleteError) as error:
             said = f"{type(error).__name__} ({error})"
             retry_after = getattr(error, "retry_after", None)
+        else:
+            return
         broken += 1
         if partial.size() >= best + LEAST_PROGRESS:
             best, retries = partial.size(), source.retries()
