@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tinkex_generated.types import Request
@@ -53,12 +52,7 @@ class RequestEvents:
             emit(HttpRequestStart(**self._facts))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is None or self._facts is None or self._is_over:
             return
         retries = max(0, len(getattr(error, "attempts", ())) - 1)

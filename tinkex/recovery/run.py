@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve
@@ -182,15 +181,10 @@ class ResumableRun:
             self._exit = opened.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         with self._exit:
             is_whole = self._open is None and self._loss is None
-            if kind is None and is_whole and self._step > self._record.step:
+            if error is None and is_whole and self._step > self._record.step:
                 self._save()
 
     def _taken_up(self) -> RunRecord:
