@@ -49,7 +49,6 @@ def is_loss(error: BaseException, training: TrainingClient) -> bool:
 def is_gone(training: TrainingClient) -> bool:
     """Ask the server whether it has lost a model; if it cannot be asked, it has not."""
     try:
-        training._session.check()
         training.get_info()
     except (NotFoundError, GoneError, SessionLostError):
         return True
