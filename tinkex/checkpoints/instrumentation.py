@@ -1,4 +1,4 @@
-"""Tell of a download as of any request, without its URL, which is as good as a key."""
+"""Events of downloads, without their URLs, which are secret."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ OPERATION = "download_archive"
 
 @contextlib.contextmanager
 def told_download(origin: str, file: Path, clock: Clock, pool: str) -> Iterator[None]:
-    """Tell when an attempt to fetch a file begins and how it ends.
+    """Emit the start and the end of an attempt to fetch a file.
 
     Args:
-        origin: Where from: scheme, host and port.
-        file: Where to, possibly behind what is there.
-        clock: What durations are measured by.
-        pool: The name of the client's connections.
+        origin: The source's scheme, host and port.
+        file: The target file, which may have earlier bytes.
+        clock: The clock of the durations.
+        pool: The name of the client's connection pool.
     """
     if not has_subscribers():
         yield

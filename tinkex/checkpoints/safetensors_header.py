@@ -1,7 +1,7 @@
-"""Read what a safetensors file holds from its header alone.
+"""Parsing of safetensors headers.
 
 Format: https://huggingface.co/docs/safetensors/index#format: eight bytes with the length of a JSON
-object (little-endian), the object, the tensors' bytes one behind the other.
+object (little-endian), the object, and the bytes of all tensors.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from attrs import frozen
 
 from tinkex.errors import CheckpointError
 
-# The bound of the format itself.
+# The format's own limit.
 LONGEST_HEADER = 100_000_000
 _METADATA = "__metadata__"
-# Bits, as some kinds are smaller than a byte.
+# In bits, since some dtypes are smaller than a byte.
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F4": 4,
     "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
@@ -31,13 +31,13 @@ _BITS = {
 
 @frozen
 class StoredTensor:
-    """Describe a tensor in a file.
+    """A tensor in a file.
 
     Attributes:
         name: Its name.
-        dtype: Its kind, as the format writes it: "F32", "BF16".
+        dtype: Its dtype in the format's notation: "F32", "BF16".
         shape: Its dimensions.
-        size_bytes: What it takes in the file.
+        size_bytes: Its size in the file.
         file: The file's name.
     """
 
@@ -49,15 +49,15 @@ class StoredTensor:
 
     @property
     def parameters(self) -> int:
-        """Return the number of its values."""
+        """Return the number of values."""
         return math.prod(self.shape)
 
 
 def read_header(file: Path) -> list[StoredTensor]:
-    """Return the tensors of a safetensors file, sorted by name; their bytes are not read.
+    """Return the tensors of a safetensors file, sorted by name; only the header is read.
 
     Raises:
-        CheckpointError: The file is none, or its header does not fit its length.
+        CheckpointError: The file is invalid, or its header does not match its length.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:
@@ -69,9 +69,9 @@ def read_header(file: Path) -> list[StoredTensor]:
     try:
         header = json.loads(raw)
     except (ValueError, RecursionError):
-        raise _wrong(file, "its header is no JSON") from None
+        raise _wrong(file, "its header is not JSON") from None
     if not isinstance(header, dict):
-        raise _wrong(file, "its header is no JSON object")
+        raise _wrong(file, "its header is not a JSON object")
     room = size - 8 - length
     tensors = [
         _tensor(file, name, entry, room) for name, entry in header.items() if name != _METADATA
@@ -86,10 +86,10 @@ def _tensor(file: Path, name: str, entry: Any, room: int) -> StoredTensor:
     if not isinstance(dtype, str) or not _are_counts(shape) or not _are_counts(offsets):
         raise _wrong(file, f"its tensor {name!r:.100} has no dtype, shape or data_offsets")
     if len(offsets) != 2 or not offsets[0] <= offsets[1] <= room:
-        raise _wrong(file, f"its tensor {name!r:.100} lies outside of the file")
+        raise _wrong(file, f"its tensor {name!r:.100} is outside the file")
     taken, bits = offsets[1] - offsets[0], _BITS.get(dtype)
     if bits is not None and taken * 8 != math.prod(shape) * bits:
-        raise _wrong(file, f"its tensor {name!r:.100} has another size than its shape says")
+        raise _wrong(file, f"its tensor {name!r:.100} has a size that does not match its shape")
     return StoredTensor(name, dtype, tuple(shape), taken, file.name)
 
 
@@ -98,4 +98,6 @@ def _are_counts(value: Any) -> TypeGuard[list[int]]:
 
 
 def _wrong(file: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"{file.name} is no whole safetensors file: {why}; download it again")
+    return CheckpointError(
+        f"{file.name} is not a complete safetensors file: {why}; download it again"
+    )

@@ -1,4 +1,4 @@
-"""What a pipeline tells an observer while it works."""
+"""Events of a pipeline for its observer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tell(
     measurements: Mapping[str, Any],
     metadata: Mapping[str, Any],
 ) -> None:
-    """Tell an observer, and the event bus; a failure of theirs does not stop the training."""
+    """Emit an event to an observer and to the event bus; their failures do not stop the training."""
     if has_subscribers():
         _emit(event, measurements, metadata)
     if observer is None:
@@ -49,13 +49,13 @@ def _emit(event: str, measurements: Mapping[str, Any], metadata: Mapping[str, An
         "regularizer.compute.stop": kinds.RegularizerComputeStop,
         "regularizer.compute.exception": kinds.RegularizerComputeException,
     }[event]
-    # An observer is told the time of day and an error's message as well; an event is not.
+    # The observer also gets the time of day and an error's message; a bus event does not.
     wanted = {field.name for field in attrs.fields(kind)}
     emit(kind(**{key: fact for key, fact in {**measurements, **metadata}.items() if key in wanted}))
 
 
 def log_events(level: int = logging.INFO) -> Observer:
-    """Make an observer that writes a line for each event to the log "tinkex.regularizers".
+    """Return an observer that logs a line per event to "tinkex.regularizers".
 
     >>> pipeline = Pipeline([RegularizerSpec(L1(), 0.01)], observer=log_events())
     """
