@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tinkex_generated.types import Request
@@ -85,7 +86,6 @@ class PyqwestEngine:
     """
 
     def __init__(self, config: Config, credentials: Credentials) -> None:
-        _use()
         self._config = config
         self._credentials = credentials
         self._fixed = fixed_headers(config)
@@ -104,7 +104,8 @@ class PyqwestEngine:
         )
         # The OpenSSL engine, once it was needed: see `open`.
         self._fallback: Engine | None = None
-        self._common = self._transport(IDLE_SECONDS)
+        with _runtime():
+            self._common = self._transport(IDLE_SECONDS)
         # For requests that must not be repeated; created on first use.
         self._careful: pyqwest.HTTPTransport | None = None
 
@@ -314,13 +315,28 @@ def _most_connections() -> int | None:
 
 
 _first_user: int | None = None
+_WORKERS = "TOKIO_WORKER_THREADS"
 
 
-def _use() -> None:
+@contextlib.contextmanager
+def _runtime() -> Iterator[None]:
+    """Start pyqwest's runtime, which begins with the first transport, with one worker thread.
+
+    One keeps up with the event loop. Several would wake each other for each request, which costs more
+    than the request. A number that the environment sets is kept.
+    """
     global _first_user
     # These loggers log the URL of each request, whose query may be a secret.
     strip_queries("pyqwest", "pyqwest.access")
+    is_unset = _first_user is None and _WORKERS not in os.environ
+    if is_unset:
+        os.environ[_WORKERS] = "1"
     _first_user = _first_user or os.getpid()
+    try:
+        yield
+    finally:
+        if is_unset:
+            os.environ.pop(_WORKERS, None)
 
 
 def _is_forked() -> bool:
