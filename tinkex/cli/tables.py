@@ -1,13 +1,12 @@
 """Tables: aligned columns on a terminal, tab-separated cells in a pipe."""
 
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tinkex._base.columns import columns, width
 from tinkex.cli.text import cell, is_terminal
 
-_GAP = "  "
 # A cell is not shortened to fewer columns than this.
 _SHORTEST = 8
 
@@ -37,11 +36,9 @@ def table(
         return
     if optional or elastic:
         headers, cells = _narrowed(list(headers), cells, optional, elastic)
-    widths = [max(width(row[index]) for row in [headers, *cells]) for index in range(len(headers))]
-    if sum(widths) + len(_GAP) * (len(widths) - 1) <= _columns():
-        yield from (
-            _GAP.join(map(_padded, row, widths)).rstrip() for row in [list(headers), *cells]
-        )
+    lines = columns([headers, *cells])
+    if max(map(width, lines)) <= _columns():
+        yield from lines
         return
     for number, row in enumerate(cells):
         if number:
@@ -55,8 +52,7 @@ def _narrowed(
     """Return a table that fits the terminal, if leaving out and shortening can achieve that."""
 
     def excess() -> int:
-        columns = zip(headers, *cells, strict=True)
-        return sum(len(_GAP) + max(map(width, one)) for one in columns) - len(_GAP) - _columns()
+        return max(map(width, columns([headers, *cells]))) - _columns()
 
     for name in optional:
         if excess() <= 0:
@@ -89,30 +85,10 @@ def _shortened(text: str, most: int) -> str:
 
 def facts(pairs: Sequence[tuple[str, Any]]) -> Iterator[str]:
     """Yield a line "name: value" per pair, with aligned values on a terminal."""
-    pad = max((width(name) for name, _ in pairs), default=0) + 1
-    for name, value in pairs:
-        if is_terminal(sys.stdout):
-            yield f"{_padded(name + ':', pad)} {cell(value)}"
-        else:
-            yield f"{name}: {cell(value)}"
-
-
-def width(text: str) -> int:
-    """Return the columns that a text takes on a terminal: two per East Asian wide character.
-
-    >>> width("ab"), width("\u6f22")
-    (2, 2)
-    """
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
-        for one in text
-    )
-
-
-def _padded(text: str, to: int) -> str:
-    return text + " " * (to - width(text))
+    if is_terminal(sys.stdout):
+        yield from columns([(f"{name}:", cell(value)) for name, value in pairs], gap=" ")
+    else:
+        yield from (f"{name}: {cell(value)}" for name, value in pairs)
 
 
 def _columns() -> int:

@@ -395,4 +395,4 @@ def _pause_of(engine: EngineThread, strand: _Strand) -> Callable[[], None]:
 
 
 def _nothing() -> None:
-    """A placeholder for completed work."""
+    """Do nothing, in place of completed work."""
