@@ -87,7 +87,7 @@ _SHOWN = {
     SAVED: f"tinker://session-{1:020d}:train:0/sampler_weights/first",
     TRAINED: f"tinker://session-{9:020d}:train:0/sampler_weights/final",
 }
-# What is answered to a question.
+# The input to a question.
 ANSWERS = {"tinkex checkpoint delete": "y", "tinkex auth login": "tml-0123456789abcdef"}
 
 
@@ -233,6 +233,6 @@ def _masked(text: str, names: dict[str, str], folder: str) -> str:
     text = re.sub(r" *\d+ ms  ", lambda found: f"{'… ms  ':>{len(found[0])}}", text)
     text = re.sub(r"\d+ tokens/s( +\d+:\d\d left)?", "… tokens/s", text)
     text = re.sub(r"127\.0\.0\.1:\d+ \(", "127.0.0.1:41234 (", text)
-    text = re.sub(r"port \d+ answers", "port 41234 answers", text)
+    text = re.sub(r"port \d+ is open", "port 41234 is open", text)
     text = re.sub(r"http://127\.0\.0\.1:\d+/(?=\S*commit)", "https://huggingface.co/", text)
     return text.replace(f"{folder}/home", "~").replace(f"{folder}/", "")

@@ -29,8 +29,8 @@ def command() -> None:
 
 
 @command.command("login")
-@click.option("--name", default="default", show_default=True, help="What the key is called.")
-@click.option("--check/--no-check", default=True, help="Ask the server whether it takes the key.")
+@click.option("--name", default="default", show_default=True, help="Name of the key in the file.")
+@click.option("--check/--no-check", default=True, help="Check that the server accepts the key.")
 @pass_invocation
 def login(invocation: Invocation, name: str, check: bool) -> Any:
     """Store an API key in the credentials file, which only you can read.
@@ -60,7 +60,7 @@ def login(invocation: Invocation, name: str, check: bool) -> Any:
 
 
 @command.command("logout", cls=OfflineCommand)
-@click.option("--name", default="default", show_default=True, help="What the key is called.")
+@click.option("--name", default="default", show_default=True, help="Name of the key in the file.")
 @pass_invocation
 def logout(invocation: Invocation, name: str) -> Any:
     """Delete an API key that `auth login` stored; the server still accepts it."""

@@ -52,7 +52,10 @@ def unpublish(invocation: Invocation, path: str) -> Any:
 @click.command("set-ttl", cls=Command)
 @click.argument("path", metavar="PATH")
 @click.option(
-    "--ttl", type=click.IntRange(min=1), metavar="SECONDS", help="Delete it in so many seconds."
+    "--ttl",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="Time to live: delete the checkpoint in that many seconds.",
 )
 @click.option("--remove", is_flag=True, help="Remove the expiry.")
 @pass_invocation

@@ -26,7 +26,7 @@ class Conversation:
     Attributes:
         messages: The messages, starting with the system message if there is one.
         left_out: How many of them the last prompt had no room for.
-        stop_reason: Why the last answer ended: "stop", "length", or "interrupted".
+        stop_reason: Why the last response ended: "stop", "length", or "interrupted".
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class Conversation:
         if system is not None:
             self.system = system
 
-    def answer(self, text: str) -> Generator[str, None, None]:
+    def respond(self, text: str) -> Generator[str, None, None]:
         """Send a message to the model, and yield its response in pieces as they are sampled.
 
-        Both are part of the conversation when the answer has ended; one that is interrupted (the
+        Both are part of the conversation when the response has ended; one that is interrupted (the
         iterator is closed, or `KeyboardInterrupt` is raised in it) is so far as it came. After an
         error, or if it was interrupted before its first word, nothing was said.
         """
@@ -95,7 +95,7 @@ class Conversation:
         try:
             prompt, room = self._prompt()
             for piece in _before_stop(self._drawn(prompt, room), self._texts()):
-                # The plain format leaves the space before an answer to the model.
+                # The plain format leaves the space before a response to the model.
                 shown = piece if pieces else piece.lstrip()
                 if shown:
                     pieces.append(shown)
@@ -112,8 +112,8 @@ class Conversation:
             raise
         self._record("".join(pieces))
 
-    def _record(self, answer: str) -> None:
-        self.messages.append({"role": "assistant", "content": answer.rstrip()})
+    def _record(self, response: str) -> None:
+        self.messages.append({"role": "assistant", "content": response.rstrip()})
 
     def _texts(self) -> list[str]:
         return [one for one in self._chat.stops() if isinstance(one, str)]
@@ -138,7 +138,7 @@ class Conversation:
         return ids, room
 
     def _drawn(self, prompt: Sequence[int], room: int | None) -> Iterator[str]:
-        """Yield the text of an answer as its tokens come; at once where the server cannot stream."""
+        """Yield the text of a response as it is sampled; at once if the server cannot stream."""
         params = evolve(self._params, max_tokens=room)
         model_input = ModelInput.from_ints(prompt)
         decoder = self._tokenizer.incremental_decoder(skip_special_tokens=True)

@@ -104,7 +104,7 @@ class Probes:
     def _tcp(self) -> str:
         self._skip_behind_proxy()
         with self._connected():
-            return f"port {self._port} answers"
+            return f"port {self._port} is open"
 
     def _tls(self) -> str:
         if not self._is_https:
@@ -158,7 +158,7 @@ class Probes:
             return socket.create_connection((self._host, self._port), timeout=PATIENCE)
         except OSError as error:
             raise OSError(
-                f"port {self._port} of {self._host} does not answer ({error}): is the server "
+                f"port {self._port} of {self._host} does not respond ({error}): is the server "
                 "running, does a firewall stand between?"
             ) from None
 

@@ -11,12 +11,12 @@ from tinkex.cli.options import Command
 
 @click.command("report", cls=Command)
 @click.option("--base-model", metavar="NAME", help="Model to sample from.  [default: the first]")
-@click.option("--sample/--no-sample", default=True, help="Draw one token at the end.")
+@click.option("--sample/--no-sample", default=True, help="Sample one token at the end.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write it to.  [default: stdout]",
+    help="File for the report.  [default: stdout]",
 )
 @pass_invocation
 def command(

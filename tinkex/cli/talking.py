@@ -1,4 +1,4 @@
-"""What `tinkex chat` does: lines in, answers out, and the commands between them."""
+"""The loop of `tinkex chat`: messages, responses and commands."""
 
 import contextlib
 import sys
@@ -86,7 +86,7 @@ def _conversation(
 
 
 class _Talk:
-    """Read lines, and answer each of them."""
+    """Read lines, and respond to each of them."""
 
     def __init__(self, invocation: Invocation, conversation: Conversation) -> None:
         self._invocation = invocation
@@ -128,7 +128,7 @@ class _Talk:
         return "\n".join(lines)
 
     def _answer(self, text: str) -> None:
-        pieces = self._conversation.answer(text)
+        pieces = self._conversation.respond(text)
         try:
             for piece in pieces:
                 self._write(piece)
@@ -157,7 +157,9 @@ class _Talk:
     def _tell_limits(self) -> None:
         talk = self._conversation
         if talk.stop_reason == "length":
-            self._invocation.note("(the answer was cut off; --max-tokens sets how long it may be)")
+            self._invocation.note(
+                "(the response was cut off; --max-tokens sets its maximum length)"
+            )
         if talk.left_out:
             self._invocation.note(
                 f"(the {talk.left_out} oldest messages no longer fit into the context; /reset starts a new conversation)"
@@ -207,7 +209,7 @@ class _Talk:
     def _retry(self, _: str) -> None:
         messages = self._conversation.messages
         if not messages or messages[-1]["role"] != "assistant":
-            self._invocation.note("there is no answer yet")
+            self._invocation.note("there is no response yet")
             return
         text = messages[-2]["content"]
         del messages[-2:]
@@ -229,7 +231,7 @@ class _Talk:
 
 
 def _input(prompt: str) -> str:
-    """Read a line from the terminal, and keep stdout for the answers if it is none."""
+    """Read a line; if stdout is not a terminal, it is kept for the responses."""
     if is_terminal(sys.stdout):
         return input(prompt)
     sys.stderr.write(prompt)

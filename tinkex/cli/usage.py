@@ -28,10 +28,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
     default=7,
     show_default=True,
     metavar="N",
-    help="The last N days, at most 14.",
+    help="Number of days to include, at most 14.",
 )
-@click.option("--session", metavar="SESSION_ID", help="Only this session.")
-@click.option("--csv", "as_csv", is_flag=True, help="Write each hour as a line of CSV.")
+@click.option("--session", metavar="SESSION_ID", help="Limit to this session.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write CSV, one line per hour.")
 @pass_invocation
 def command(invocation: Invocation, days: int, session: str | None, as_csv: bool) -> Any:
     """Show token usage by type and model, and storage.

@@ -36,5 +36,5 @@ def template_option(command: Any) -> Any:
         multiple=True,
         metavar="NAME=VALUE",
         callback=template_variables,
-        help="What the chat template is to know, such as enable_thinking=false. May be repeated.",
+        help="Variable for the chat template, such as enable_thinking=false. May be repeated.",
     )(command)

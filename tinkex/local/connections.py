@@ -33,7 +33,7 @@ class Connections:
     """The open connections by the client's address, so that one can be cut or reset.
 
     A client that has not sent a whole header within `header_timeout_s` is disconnected. When the
-    process is about to have no file descriptors left, further connections are answered with 503.
+    process is about to have no file descriptors left, further connections get a 503.
     """
 
     def __init__(self, header_timeout_s: float) -> None:

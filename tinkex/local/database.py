@@ -2,7 +2,7 @@
 
 One connection per server, used under a lock; write-ahead logging lets several servers share the
 file. What was reported to a caller is kept even if the process is killed at the next moment: a
-transaction is committed before the answer is sent. `durable=True` also waits for the disk, so that
+transaction is committed before the response is sent. `durable=True` also waits for the disk, so that
 a saved checkpoint survives a power cut.
 """
 

@@ -41,7 +41,7 @@ NO_LIMIT = 2**31
 
 @define(eq=False)
 class Job:
-    """One piece of training work: `run` computes the answer of the promise."""
+    """One piece of training work: `run` computes the result of the promise."""
 
     promise: Promise
     run: Callable[[], Any]

@@ -1,6 +1,6 @@
 """Promises: what a request id stands for until, and after, its result is there.
 
-Results are kept as the bytes of the answer, on disk from the moment that they are there, and the
+Results are stored as the bytes of the response, on disk as soon as they exist, and the
 newest in memory as well. They stay retrievable until they are evicted (410), also after their
 session has ended and by another server process on the same folder.
 """
@@ -41,7 +41,7 @@ class Promise:
     # When the engine took it up; None if it never did.
     began_at: float | None = None
     finished_at: float = 0.0
-    # Why nothing happens yet, for the pending answer; None: it is in the engine's queue.
+    # Why nothing happens yet, for the pending response; None: it is in the engine's queue.
     waits_for: Callable[[], str | None] = field(default=lambda: None)
     on_done: Callable[["Promise"], None] | None = None
     cancel: Callable[[], None] | None = None
@@ -119,7 +119,7 @@ class PromiseBook:
         )
 
     def read(self, promise: Promise) -> bytes:
-        """Return the answer's bytes, from memory or from disk."""
+        """Return the bytes of the response, from memory or from disk."""
         payload = promise.payload
         if payload is None:
             payload = self.get(promise.request_id).payload

@@ -67,7 +67,7 @@ def routes(site: AppState) -> list[Route]:
 
 
 def _endpoint(
-    site: AppState, answer: Callable[[str, list[HubFile], Request], Response]
+    site: AppState, respond: Callable[[str, list[HubFile], Request], Response]
 ) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         model = request.path_params["model"]
@@ -75,7 +75,7 @@ def _endpoint(
         if folder is None:
             return _refusal("RepoNotFound", site.bases.unknown(model))
         files = await site.pool.run(partial(_files, folder))
-        return answer(model, files, request)
+        return respond(model, files, request)
 
     return endpoint
 

@@ -2,7 +2,7 @@
 
 They are stored in a separate database file, so that large results neither swell nor hold up the one
 with the records. A result that is let go leaves its id behind, so that asking for it later is
-answered with 410 (it was here) and not with 404 (it never was).
+returned as 410 (it existed) and not as 404 (it never did).
 """
 
 import sqlite3

@@ -56,7 +56,7 @@ class LocalServer:
     requests they are for, and `latency` seconds pass before any request is looked at; see
     `tinkex.testing`. `options` has the finer settings.
 
-    `start` returns when requests are answered; `stop` ends every thread, closes every file and may
+    `start` returns when the server accepts requests; `stop` ends every thread, closes every file and may
     be called twice. A stopped server cannot be started again: make another one.
 
     Raises:
@@ -144,7 +144,7 @@ class LocalServer:
         return [] if self._site is None else self._site.bases.names
 
     def start(self) -> Self:
-        """Start the server and return when it answers."""
+        """Start the server and return when it accepts requests."""
         with self._lock:
             if self._state == "running":
                 return self
@@ -326,7 +326,7 @@ def _check_key(key: Secret | None, host: str, without_key: bool) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns off Nagle's algorithm only on sockets that say they are TCP; with it, every
-    # answer would wait 40 ms for the acknowledgement of its first packet.
+    # response would wait 40 ms for the acknowledgement of its first packet.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":

@@ -24,7 +24,7 @@ _LEAST = b"-922337203685477"
 _METHODS = ("get", "put", "post", "delete", "patch")
 _MOST_ERRORS = 10
 _MOST_TEXT = 300
-# What writes a body again (for its fingerprint, the database, an answer) goes no deeper than 254.
+# What writes a body again (for its fingerprint, the database, a response) goes no deeper than 254.
 MOST_NESTING = 100
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
@@ -173,7 +173,7 @@ def _operation(
 
 
 def _success(responses: Mapping[str, Any]) -> int:
-    """Return the status of a good answer: 200, or 204 where the answer has no body."""
+    """Return the status of a success: 200, or 204 for a response without a body."""
     return 200 if responses.get("200", {}).get("content") else 204
 
 

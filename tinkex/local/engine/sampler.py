@@ -91,7 +91,7 @@ class SampledTokens:
 
 @frozen(eq=False)
 class SampleResult:
-    """The answer to a job."""
+    """The result of a job."""
 
     sequences: list[SampledTokens]
     prompt: PromptScores = field(factory=PromptScores)

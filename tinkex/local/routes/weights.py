@@ -171,11 +171,11 @@ def submit_save(
 
     def run(trainer: Trainer) -> Any:
         try:
-            answer = work(trainer)
+            result = work(trainer)
         finally:
             model.promised_names.discard(str(path))
         site.usage.add("checkpoint", model.base_model, model.session_id, 1)
-        return answer
+        return result
 
     return submit(site, call, run, admit=admit)
 
