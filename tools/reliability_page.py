@@ -22,7 +22,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 def rows(cases: Iterable[Case], held_by: list[Holder]) -> str:
     """Return the table of some cases, each with links to its tests."""
     lines = [
-        "| # | what goes wrong | what tinkex does | brought about by | held by |",
+        "| # | fault or attack | what tinkex does | reproduced with | tests |",
         "|---|---|---|---|---|",
     ]
     for case in cases:

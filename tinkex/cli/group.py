@@ -71,7 +71,8 @@ class LazyGroup(Group):
 
 
 _EPILOG = """\b
-Exit codes: 0 success, 1 the operation failed, 2 usage error, 3 no valid key, 130 Ctrl-C.
+Exit codes:
+  0 success, 1 operation failed, 2 usage error, 3 no valid key, 130 Ctrl-C
 """
 
 
