@@ -149,6 +149,7 @@ def fine_tune(
             train_attn=recipe.train_attn,
             train_unembed=recipe.train_unembed,
             checkpoint_every=plan.checkpoint_every,
+            user_metadata=labels_of(plan, prepared, folder.resolve().name),
         ) as run:
             listener.begun(run)
             work = _Work(run, plan, prepared, prompts, listener)
@@ -158,6 +159,30 @@ def fine_tune(
     if outcome.finished:
         attrs.evolve(plan, result=outcome.to_dict()).write(folder)
     return outcome
+
+
+def labels_of(plan: Plan, prepared: Prepared, name: str) -> dict[str, str]:
+    """Return what the server stores with a run, for people who look at it there.
+
+    These are the settings that no request has: how the examples become steps.
+    """
+    recipe = plan.recipe
+    labels = {
+        "name": name,
+        "data": Path(plan.data.path or "-").name,
+        "training examples": len(prepared.batches.examples),
+        "validation examples": len(prepared.held_out),
+        "steps": prepared.steps,
+        "batch size": recipe.batch_size,
+        "peak learning rate": f"{recipe.learning_rate:g}",
+        "schedule": recipe.schedule_kind,
+        "warm-up steps": recipe.warmup_steps,
+        "loss on": recipe.loss_on,
+        "seed": recipe.seed,
+    }
+    if recipe.steps is None:
+        labels["epochs"] = recipe.epochs
+    return {key: str(value) for key, value in labels.items()}
 
 
 class _Work:
