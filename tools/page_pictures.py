@@ -17,12 +17,12 @@ from playwright.sync_api import Browser, sync_playwright
 
 import tinkex
 from tinkex.errors import TinkexError
-from tinkex.finetune import read_examples
-from tinkex.finetune.folder import Plan, Source
-from tinkex.finetune.prepare import prepare
-from tinkex.finetune.recipe import Recipe
-from tinkex.finetune.run import fine_tune
 from tinkex.local import LocalServer
+from tinkex.recipes import read_examples
+from tinkex.recipes.folder import Plan, Source
+from tinkex.recipes.prepare import prepare
+from tinkex.recipes.recipe import Recipe
+from tinkex.recipes.run import fine_tune
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data" / "orders.jsonl"
@@ -65,7 +65,8 @@ def photograph(browser: Browser, url: str, runs: list[str], folder: Path) -> Non
     for scheme in ("light", "dark"):
         for size, (width, height) in SIZES.items():
             page = browser.new_page(
-                viewport={"width": width, "height": height}, color_scheme=scheme  # type: ignore[arg-type]
+                viewport={"width": width, "height": height},
+                color_scheme=scheme,  # type: ignore[arg-type]
             )
             for name, path in pages.items():
                 page.goto(url + path)

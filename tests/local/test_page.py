@@ -15,9 +15,9 @@ import httpx
 import numpy as np
 import pytest
 from local.wire import Clock, Wire, served
-
 from tinkex.local.charts import curve, hourly_bars, nice_ticks
-from tinkex.local.site import Options
+
+from tinkex.local.app_state import Options
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [

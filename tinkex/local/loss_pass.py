@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 
+from tinkex.local.app_state import AppState
 from tinkex.local.custom_loss import Allowance, CustomLoss
 from tinkex.local.engine import Example, LossOutput, Trainer
 from tinkex.local.live import LiveModel
 from tinkex.local.meter import VALIDATION_LOSS
 from tinkex.local.problem import Problem
-from tinkex.local.site import Site
 
 CUSTOM = "custom"
 _CARRIER = "cross_entropy"
@@ -21,7 +21,7 @@ _CARRIER = "cross_entropy"
 class LossPass:
     """The data of a request, and what is kept of its passing: usage and metrics."""
 
-    site: Site
+    site: AppState
     model: LiveModel
     examples: Sequence[Example]
     loss_fn: str
@@ -95,7 +95,7 @@ class LossPass:
         return Example(example.tokens, inputs)
 
 
-def write_validation_loss(site: Site, model: LiveModel) -> None:
+def write_validation_loss(site: AppState, model: LiveModel) -> None:
     """Write what a model was evaluated at since its last step, or take back what was written."""
     meter = model.meter
     if meter.validation_loss is None:

@@ -8,9 +8,9 @@ from attrs import define
 from starlette.requests import ClientDisconnect
 from tinkex_generated.errors import ParseError
 
+from tinkex._base.protobuf.fields import Message
+from tinkex.local.app_state import AppState
 from tinkex.local.problem import Problem, dotted
-from tinkex.local.site import Site
-from tinkex.protobuf.fields import Message
 
 # The same bytes will come again under the same number.
 _RETRIED = frozenset({408, 429})
@@ -25,7 +25,7 @@ class Refusal:
 
 
 @contextmanager
-def noting_refusal(site: Site, operation: str) -> Iterator[Refusal]:
+def noting_refusal(site: AppState, operation: str) -> Iterator[Refusal]:
     """Note the refusal of a request within the block, and its sequence number."""
     refusal = Refusal()
     try:
@@ -46,7 +46,7 @@ def reason_of(problem: Problem) -> str:
     return "; ".join(issues)
 
 
-def _note(site: Site, operation: str, refusal: Refusal, error: Exception) -> None:
+def _note(site: AppState, operation: str, refusal: Refusal, error: Exception) -> None:
     status, reason = 500, type(error).__name__
     if isinstance(error, Problem):
         status, reason = error.status, reason_of(error)

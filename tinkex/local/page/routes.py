@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from tinkex.local.app_state import AppState
 from tinkex.local.metrics import Series
 from tinkex.local.page import words
 from tinkex.local.page.sections import (
@@ -26,7 +27,6 @@ from tinkex.local.page.sections import (
     chosen_runs,
 )
 from tinkex.local.problem import Problem
-from tinkex.local.site import Site
 
 MOST_COMPARED = 8
 MOST_WATCHERS = 32
@@ -66,7 +66,7 @@ class Page:
 class Pages:
     """The pages of one server."""
 
-    site: Site
+    site: AppState
     # One page is rendered at a time, so that watchers leave threads to the API.
     _turn: asyncio.Semaphore = field(init=False, factory=lambda: asyncio.Semaphore(1))
     _watchers: int = field(init=False, default=0)
@@ -179,7 +179,7 @@ class Pages:
 class Watch:
     """What an open page has been sent, to send only what changed since then."""
 
-    _site: Site
+    _site: AppState
     _page: Page
     _sent: dict[str, str] = field(init=False, factory=dict)
     _cursor: int | None = field(init=False, default=None)
@@ -211,7 +211,7 @@ class Watch:
             yield _event("points", {"whole": before is None, "runs": points})
 
 
-def render(site: Site, page: Page) -> str:
+def render(site: AppState, page: Page) -> str:
     """Return a page's HTML."""
     runs = [(view.run_id, view.name) for view in chosen_runs(site, page.place)]
     # The sections' templates have escaped what is in them.
@@ -222,7 +222,7 @@ def render(site: Site, page: Page) -> str:
     return _environment().get_template(page.template).render(sections=sections, runs=runs)
 
 
-def render_section(site: Site, place: Place, name: str) -> str:
+def render_section(site: AppState, place: Place, name: str) -> str:
     """Return the HTML of a section."""
     template = _environment().get_template(f"sections/{name}.html")
     return template.render(SECTIONS[name](site, place))

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 from markupsafe import Markup
 
+from tinkex.local.app_state import AppState
 from tinkex.local.checkpoints import CheckpointRecord
 from tinkex.local.futures import Promise
 from tinkex.local.page.charts import curve, hourly_bars
@@ -15,7 +16,6 @@ from tinkex.local.page.words import run_name
 from tinkex.local.problem import Problem
 from tinkex.local.run_status import RunStatus, status_of
 from tinkex.local.runs import RunRecord
-from tinkex.local.site import Site
 from tinkex.local.usage import HOUR_S
 
 MOST_RUNS = 30
@@ -85,18 +85,18 @@ class Place:
 Values = Mapping[str, Any]
 
 
-def view_of(site: Site, run: RunRecord) -> RunView:
+def view_of(site: AppState, run: RunRecord) -> RunView:
     """Return a run as the pages show it."""
     status = status_of(site, run)
     return RunView(run, status, run_name(run, status), site.metrics.last_step(run.run_id))
 
 
-def chosen_runs(site: Site, place: Place) -> list[RunView]:
+def chosen_runs(site: AppState, place: Place) -> list[RunView]:
     """Return the runs of a page."""
     return [view_of(site, site.runs.get(run_id)) for run_id in place.run_ids]
 
 
-def tiles(site: Site, place: Place) -> Values:
+def tiles(site: AppState, place: Place) -> Values:
     """Show what there is in numbers."""
     del place
     totals = site.usage.totals()
@@ -111,7 +111,7 @@ def tiles(site: Site, place: Place) -> Values:
     }
 
 
-def runs(site: Site, place: Place) -> Values:
+def runs(site: AppState, place: Place) -> Values:
     """Show the newest runs, each with its loss curve."""
     del place
     page, total = site.runs.page(MOST_RUNS, 0)
@@ -122,7 +122,7 @@ def runs(site: Site, place: Place) -> Values:
     return {"cards": cards, "total": total}
 
 
-def queue(site: Site, place: Place) -> Values:
+def queue(site: AppState, place: Place) -> Values:
     """Show the requests without a result: those that are computed now, and those that wait."""
     del place
     pending = site.promises.pending()
@@ -133,7 +133,7 @@ def queue(site: Site, place: Place) -> Values:
     return {"pending": views[:MOST_PENDING], "states": states, "total": len(views)}
 
 
-def _pending_view(site: Site, promise: Promise) -> PendingView:
+def _pending_view(site: AppState, promise: Promise) -> PendingView:
     if promise.began_at is not None:
         state, since = "computing", promise.began_at
     else:
@@ -149,7 +149,7 @@ def _pending_view(site: Site, promise: Promise) -> PendingView:
     return PendingView(promise.operation.replace("_", " "), run_id, name, state, since)
 
 
-def hours(site: Site, place: Place) -> Values:
+def hours(site: AppState, place: Place) -> Values:
     """Show the tokens of the last hours."""
     del place
     newest = int(site.now() // HOUR_S)
@@ -168,7 +168,7 @@ def hours(site: Site, place: Place) -> Values:
     }
 
 
-def checkpoints(site: Site, place: Place) -> Values:
+def checkpoints(site: AppState, place: Place) -> Values:
     """Show the newest checkpoints of all runs."""
     records, total = site.checkpoints.page(MOST_ROWS, 0)
     names: dict[str, str] = {}
@@ -182,7 +182,7 @@ def checkpoints(site: Site, place: Place) -> Values:
 
 
 def _checkpoint_view(
-    site: Site, place: Place, record: CheckpointRecord, name: str
+    site: AppState, place: Place, record: CheckpointRecord, name: str
 ) -> CheckpointView:
     path, server = str(record.path), f"--base-url {place.base_url}"
     commands = [("download", f"tinkex checkpoint download {server} {path}")]
@@ -200,7 +200,7 @@ def _checkpoint_view(
     return CheckpointView(record, name, step, kind, commands)
 
 
-def samplers(site: Site, place: Place) -> Values:
+def samplers(site: AppState, place: Place) -> Values:
     """Show the newest sampling sessions."""
     del place
     rows = site.database.rows(
@@ -221,7 +221,7 @@ def samplers(site: Site, place: Place) -> Values:
     }
 
 
-def _source_name(site: Site, model_path: str | None, base_model: str) -> str:
+def _source_name(site: AppState, model_path: str | None, base_model: str) -> str:
     """Return what to call the weights that a sampling session samples from."""
     if model_path is None:
         return base_model
@@ -233,13 +233,13 @@ def _source_name(site: Site, model_path: str | None, base_model: str) -> str:
     return f"{name} / {rest.partition('/')[2]}"
 
 
-def troubles(site: Site, place: Place) -> Values:
+def troubles(site: AppState, place: Place) -> Values:
     """Show the newest errors and refused requests."""
     del place
     return {"troubles": site.troubles.newest()[:MOST_ROWS]}
 
 
-def run_head(site: Site, place: Place) -> Values:
+def run_head(site: AppState, place: Place) -> Values:
     """Show what a run is and how it stands."""
     (run,) = chosen_runs(site, place)
     newest = site.metrics.losses(run.run_id)
@@ -252,7 +252,7 @@ def run_head(site: Site, place: Place) -> Values:
     }
 
 
-def run_settings(site: Site, place: Place) -> Values:
+def run_settings(site: AppState, place: Place) -> Values:
     """Show the settings of a run: what the client noted with it, and what its requests had."""
     (run,) = chosen_runs(site, place)
     record = run.record
@@ -269,31 +269,31 @@ def run_settings(site: Site, place: Place) -> Values:
     return {"settings": own, "labels": labels, "run": run}
 
 
-def run_checkpoints(site: Site, place: Place) -> Values:
+def run_checkpoints(site: AppState, place: Place) -> Values:
     """Show a run's checkpoints with the commands that use them."""
     (run,) = chosen_runs(site, place)
     records = site.checkpoints.of_run(run.run_id)
     return {"checkpoints": [_checkpoint_view(site, place, one, run.name) for one in records]}
 
 
-def run_samples(site: Site, place: Place) -> Values:
+def run_samples(site: AppState, place: Place) -> Values:
     """Show samples from each saved state of a run's weights."""
     (run_id,) = place.run_ids
     return {"snapshots": site.shown_samples.of_run(run_id)}
 
 
-def run_log(site: Site, place: Place) -> Values:
+def run_log(site: AppState, place: Place) -> Values:
     """Show what happened to a run."""
     (run_id,) = place.run_ids
     return {"entries": site.run_log.of_run(run_id)}
 
 
-def compared(site: Site, place: Place) -> Values:
+def compared(site: AppState, place: Place) -> Values:
     """Show the runs that are laid over each other."""
     return {"runs": chosen_runs(site, place)}
 
 
-SECTIONS: Mapping[str, Callable[[Site, Place], Values]] = {
+SECTIONS: Mapping[str, Callable[[AppState, Place], Values]] = {
     "tiles": tiles,
     "runs": runs,
     "queue": queue,
