@@ -33,7 +33,7 @@ from tinkex.local.journal import Journal
 from tinkex.local.keys import KeyRing
 from tinkex.local.live import Directory, Keyed, LiveModel, LiveSampler
 from tinkex.local.metrics import MetricTable
-from tinkex.local.page.access import PageAccess
+from tinkex.local.page_access import PageAccess
 from tinkex.local.paths import parse_path
 from tinkex.local.problem import Problem
 from tinkex.local.reconcile import reconcile

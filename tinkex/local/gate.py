@@ -14,8 +14,8 @@ from tinkex.local.app import problem_response
 from tinkex.local.hosts import HostNames
 from tinkex.local.keys import KeyRing
 from tinkex.local.log_lines import one_line
-from tinkex.local.page.access import TOKEN_HEADER, PageAccess
 from tinkex.local.page.routes import LOCKED
+from tinkex.local.page_access import TOKEN_HEADER, PageAccess
 from tinkex.local.problem import Problem
 
 logger = logging.getLogger("tinkex.local.gate")

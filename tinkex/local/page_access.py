@@ -51,7 +51,10 @@ class PageAccess:
 
     def token_for_key(self, key: str) -> str:
         """Exchange the key for a token, or raise a 401 problem."""
-        self._keys.check(key)
+        try:
+            self._keys.check(key)
+        except Problem as problem:
+            raise Problem(401, "this is not the key of this server") from problem
         return self._token()
 
     def admits(self, token: str) -> bool:
