@@ -8,11 +8,14 @@ light and dark. Needs chromium and the development tools.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 import tinkex
@@ -20,9 +23,10 @@ from tinkex.errors import TinkexError
 from tinkex.local import LocalServer
 from tinkex.recipes import read_examples
 from tinkex.recipes.folder import Plan, Source
+from tinkex.recipes.loop import StepReport
 from tinkex.recipes.prepare import prepare
 from tinkex.recipes.recipe import Recipe
-from tinkex.recipes.run import fine_tune
+from tinkex.recipes.run import Listener, fine_tune
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data" / "orders.jsonl"
@@ -32,27 +36,44 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
+# High enough for the charts and what follows them.
+SIZES = {"wide": (1200, 1500), "narrow": (390, 1400)}
 
 
-def train(url: str, folder: Path) -> None:
-    """Train the runs, the last of which is still open when the pictures are taken."""
-    for number, (name, rate) in enumerate(RATES.items()):
-        recipe = Recipe(
-            base_model="tinkex/tiny-chat", learning_rate=rate, rank=16, epochs=6, batch_size=16,
-            seed=number, warmup_steps=5, schedule_kind="cosine",
-        )  # fmt: skip
-        data = read_examples(str(DATA))
-        with tinkex.ServiceClient(base_url=url, api_key="tml-local", display_name=name) as service:
-            tokenizer = service.create_sampling_client(
-                base_model="tinkex/tiny-chat"
-            ).get_tokenizer()
-            plan = Plan(
-                recipe=recipe, data=Source.of(data), measure_every=10, checkpoint_every=25,
-                samples=SAMPLES,
-            )  # fmt: skip
-            prepared = prepare(recipe, data, tokenizer)
-            fine_tune(service, plan, prepared, folder / name)
+class Watcher(Listener):
+    """Notices when a run has done some steps, and lets it end."""
+
+    def __init__(self, steps: int | None) -> None:
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        self._steps = steps
+
+    def reported(self, report: StepReport) -> None:
+        """Wait at the step, with the run still open, until the pictures are taken."""
+        if report.step == self._steps:
+            self.reached.set()
+            self.go_on.wait()
+
+
+def train(url: str, folder: Path, name: str, listener: Listener) -> None:
+    """Train a run."""
+    recipe = Recipe(
+        base_model="tinkex/tiny-chat", learning_rate=RATES[name], rank=16, epochs=6, batch_size=16,
+        seed=list(RATES).index(name), warmup_steps=5, schedule_kind="cosine",
+    )  # fmt: skip
+    data = read_examples(str(DATA))
+    plan = Plan(
+        recipe=recipe, data=Source.of(data), measure_every=10, checkpoint_every=25, samples=SAMPLES
+    )
+    with tinkex.ServiceClient(base_url=url, api_key="tml-local") as service:
+        tokenizer = service.create_sampling_client(base_model="tinkex/tiny-chat").get_tokenizer()
+        prepared = prepare(recipe, data, tokenizer)
+        fine_tune(service, plan, prepared, folder / name, listener=listener)
+
+
+def shrink(file: Path) -> None:
+    """Write a picture with few colours, which takes a third of the space."""
+    picture = Image.open(file).convert("RGB")
+    picture.quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def photograph(browser: Browser, url: str, runs: list[str], folder: Path) -> None:
@@ -74,7 +95,9 @@ def photograph(browser: Browser, url: str, runs: list[str], folder: Path) -> Non
                 if name != "overview":
                     page.wait_for_selector(".chart canvas")
                 page.wait_for_timeout(300)
-                page.screenshot(path=folder / f"page-{name}-{size}-{scheme}.png", full_page=True)
+                file = folder / f"page-{name}-{size}-{scheme}.png"
+                page.screenshot(path=file)
+                shrink(file)
             page.close()
 
 
@@ -86,18 +109,26 @@ def main() -> None:
         sys.exit("chromium is not installed")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, LocalServer() as server:
-        train(server.base_url, Path(temporary))
+        *first, last = RATES
+        for name in first:
+            train(server.base_url, Path(temporary), name, Listener())
+        watcher = Watcher(38)
+        going = threading.Thread(
+            target=train, args=(server.base_url, Path(temporary), last, watcher), daemon=True
+        )
+        going.start()
+        watcher.reached.wait()
         with tinkex.ServiceClient(base_url=server.base_url, api_key="tml-local") as service:
-            try:
+            with contextlib.suppress(TinkexError):
                 service.create_sampling_client("tinker://nobody/sampler_weights/none")
-            except TinkexError as error:
-                print("refused, as it is to be:", error)
             found = service.create_rest_client().list_training_runs().training_runs
-            runs = [run.training_run_id for run in reversed(found)]
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-                photograph(browser, server.base_url, runs, folder)
-                browser.close()
+        runs = [run.training_run_id for run in reversed(found)]
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            photograph(browser, server.base_url, runs, folder)
+            browser.close()
+        watcher.go_on.set()
+        going.join()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from tinkex.local.runs import RunRecord
 from tinkex.local.usage import HOUR_S
 
 MOST_RUNS = 30
-MOST_ROWS = 30
+MOST_ROWS = 12
 MOST_PENDING = 40
 HOURS = 24
 # Clients set a bound that no gradient reaches where servers report its norm only if there is one.
