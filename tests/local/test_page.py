@@ -277,6 +277,14 @@ def test_stream_sends_what_changed_and_only_that() -> None:
             assert "2</b><small>steps" in later["section"]["html"]
 
 
+def test_stream_is_not_begun_for_a_look_at_its_header(filled: tuple[Wire, str]) -> None:
+    """HEAD answers at once."""
+    wire, run_id = filled
+    response = httpx.head(str(wire.http.base_url.join(f"/run/{run_id}/live")))
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+
+
 def test_stream_ends_with_the_server() -> None:
     """Open pages do not keep a server from stopping."""
     with served() as (server, _), httpx.stream("GET", f"{server.base_url}/live") as response:

@@ -23,6 +23,8 @@ _NAMES = {"learning_rate:mean": LEARNING_RATE, "unclipped_grad_l2:mean": GRAD_NO
 _MOST_NAMES = 24
 _LONGEST_NAME = 60
 _EVALUATION_LOSS = "cross_entropy"
+# Of a client that evaluates without end and never trains.
+_MOST_EVALUATED = 50_000
 
 
 @define(eq=False)
@@ -73,7 +75,7 @@ class Meter:
 
     def evaluated(self, examples: Sequence[Example], loss_fn: str, output: LossOutput) -> bool:
         """Add a forward pass; return whether its validation loss can be shown at once."""
-        if loss_fn != _EVALUATION_LOSS:
+        if loss_fn != _EVALUATION_LOSS or len(self._evaluated) > _MOST_EVALUATED:
             return False
         for example, logprobs in zip(examples, output.logprobs, strict=True):
             weights = example.loss_inputs.get("weights", np.ones_like(logprobs))

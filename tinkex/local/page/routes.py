@@ -35,6 +35,7 @@ EVERY_S = 1.0
 # So often a watcher is told that nothing happened, so that its connection stays.
 QUIET_S = 15.0
 _TICK_S = 0.2
+_STREAM = "text/event-stream"
 
 # A page loads only what this server has; no script stands in the page itself.
 _POLICY = (
@@ -121,11 +122,13 @@ class Pages:
                 f"{MOST_WATCHERS} pages are watched already: close one",
                 headers={"retry-after": "10"},
             )
+        if request.method == "HEAD":
+            return Response(media_type=_STREAM, headers=HEADERS)
         page = make(request)
         for run_id in page.place.run_ids:
             await self.site.pool.run(partial(self.site.runs.get, run_id))
         events = self._events(Watch(self.site, page))
-        return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
+        return StreamingResponse(events, media_type=_STREAM, headers=HEADERS)
 
     async def _events(self, watch: "Watch") -> AsyncIterator[bytes]:
         changes, loop = self.site.changes, asyncio.get_running_loop()
