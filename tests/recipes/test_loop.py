@@ -201,7 +201,7 @@ def test_samples_are_drawn_at_each_checkpoint(tmp_path: Path) -> None:
             run = service.create_rest_client().get_training_run(outcome.model_id)
     assert run.user_metadata is not None
     assert run.user_metadata["name"] == "mine"
-    assert run.user_metadata["batch size"] == "2"
+    assert run.user_metadata["batch_size"] == "2"
 
 
 def test_the_held_out_loss_is_that_of_the_weights_after_the_step(

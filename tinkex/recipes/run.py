@@ -155,7 +155,7 @@ def fine_tune(
             train_attn=recipe.train_attn,
             train_unembed=recipe.train_unembed,
             checkpoint_every=plan.checkpoint_every,
-            user_metadata=labels_of(plan, prepared, folder.resolve().name),
+            user_metadata=_labels(service, plan, prepared, folder),
         ) as run:
             listener.begun(run)
             work = _Work(run, plan, prepared, prompts, listener)
@@ -167,23 +167,27 @@ def fine_tune(
     return outcome
 
 
-def labels_of(plan: Plan, prepared: Prepared, name: str) -> dict[str, str]:
-    """Return what the server stores with a run, for people who look at it there.
+def _labels(
+    service: ServiceClient, plan: Plan, prepared: Prepared, folder: Path
+) -> dict[str, str] | None:
+    """Return what a server that shows runs stores with this one; None for other servers.
 
     These are the settings that no request has: how the examples become steps.
     """
+    if service.session.server_config.console_url is None:
+        return None
     recipe = plan.recipe
     labels = {
-        "name": name,
+        "name": folder.resolve().name,
         "data": Path(plan.data.path or "-").name,
-        "training examples": len(prepared.batches.examples),
-        "validation examples": len(prepared.held_out),
+        "training_examples": len(prepared.batches.examples),
+        "validation_examples": len(prepared.held_out),
         "steps": prepared.steps,
-        "batch size": recipe.batch_size,
-        "peak learning rate": f"{recipe.learning_rate:g}",
+        "batch_size": recipe.batch_size,
+        "peak_learning_rate": f"{recipe.learning_rate:g}",
         "schedule": recipe.schedule_kind,
-        "warm-up steps": recipe.warmup_steps,
-        "loss on": recipe.loss_on,
+        "warmup_steps": recipe.warmup_steps,
+        "loss_on": recipe.loss_on,
         "seed": recipe.seed,
     }
     if recipe.steps is None:
