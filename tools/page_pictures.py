@@ -73,7 +73,8 @@ def train(url: str, folder: Path, name: str, listener: Listener) -> None:
 def shrink(file: Path) -> None:
     """Write a picture with few colours, which takes a third of the space."""
     picture = Image.open(file).convert("RGB")
-    picture.quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
+    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(file, optimize=True)
 
 
 def photograph(browser: Browser, url: str, runs: list[str], folder: Path) -> None:
@@ -96,7 +97,7 @@ def photograph(browser: Browser, url: str, runs: list[str], folder: Path) -> Non
                     page.wait_for_selector(".chart canvas")
                 page.wait_for_timeout(300)
                 file = folder / f"page-{name}-{size}-{scheme}.png"
-                page.screenshot(path=file)
+                page.screenshot(path=file, full_page=(name, size) == ("run", "wide"))
                 shrink(file)
             page.close()
 
