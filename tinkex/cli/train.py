@@ -180,7 +180,7 @@ Example:
     "samples",
     multiple=True,
     metavar="PROMPT",
-    help="Sample this prompt before and after training. May be repeated.",
+    help="Sample this prompt before training, at each checkpoint, and after. May be repeated.",
 )
 @click.option(
     "--ignore-fields",
