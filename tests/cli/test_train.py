@@ -192,7 +192,7 @@ def test_a_model_that_is_lost_is_told_of_and_brought_back(
     assert rough.code == 0, rough.err
     assert not server.faults.waiting
     assert "the model was lost; going back to the newest checkpoint\n" in rough.err
-    assert "training goes on from tinker://" in rough.err
+    assert "training continues from tinker://" in rough.err
     assert rough.json["last"] == calm.json["last"]
 
 
