@@ -117,6 +117,17 @@ def repository_url() -> str | None:
     return f"https://{found[1]}/{found[2]}" if found else None
 
 
+def write_examples(places: dict[Path, str]) -> set[str]:
+    """Write a page with the source of each example, so that links to it show it; return the pages."""
+    (PAGES / "examples").mkdir(parents=True)
+    for file in sorted((ROOT / "examples").glob("*.py")):
+        place = places[file] = f"examples/{file.stem}.md"
+        source = file.read_text(encoding="utf-8")
+        text = f"# {file.name}\n\n[All examples](../examples.md)\n\n```python\n{source}```\n"
+        (PAGES / place).write_text(text, encoding="utf-8")
+    return {place for place in places.values() if place.startswith("examples/")}
+
+
 def listed(entries: list[Any]) -> set[str]:
     """Return every page that a navigation names."""
     found: set[str] = set()
@@ -133,6 +144,7 @@ def stage() -> None:
     pages = origins()
     places = {origin: place for place, origin in pages.items()}
     texts = {place: origin.read_text(encoding="utf-8") for place, origin in pages.items()}
+    examples = write_examples(places)
     for place, text in texts.items():
         (PAGES / place).parent.mkdir(parents=True, exist_ok=True)
         moved = with_links_that_lead(text, place, pages[place], places)
@@ -145,7 +157,7 @@ def stage() -> None:
     pages_of_it = [{title: f"reference/{file}"} for title, file in titles]
     settings["nav"] = with_reference(settings["nav"], pages_of_it)
     there = {str(page.relative_to(PAGES)) for page in PAGES.rglob("*.md")}
-    named = listed(settings["nav"])
+    named = listed(settings["nav"]) | examples
     if there != named:
         raise SiteError(f"the nav of mkdocs.yml and the pages differ in {sorted(there ^ named)}")
     settings["copyright"] = f"tinkex {__version__}"
