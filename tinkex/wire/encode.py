@@ -125,15 +125,21 @@ def lora_config(value: LoraConfig) -> wire.LoraConfig:
 
 def sampling_params(value: SamplingParams) -> wire.SamplingParams:
     """Return the wire form of sampling settings."""
-    stop = value.stop
     return wire.SamplingParams(
         max_tokens=value.max_tokens,
         seed=value.seed,
-        stop=cast("Any", stop if stop is None or isinstance(stop, str) else list(stop)),
+        stop=cast("Any", _stop_list(value.stop)),
         temperature=float(value.temperature),
         top_k=value.top_k,
         top_p=float(value.top_p),
     )
+
+
+def _stop_list(stop: Any) -> list[Any] | None:
+    if stop is None:
+        return None
+    # Not every server takes a string by itself.
+    return [stop] if isinstance(stop, str) else list(stop)
 
 
 def check_loss(
