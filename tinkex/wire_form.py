@@ -7,34 +7,30 @@ accepts settles it, for all clients of the process.
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from attrs import define, field
+from tinkex_generated.types import loads
 
+from tinkex._core.retry import is_repeatable
 from tinkex.config import Config
-from tinkex.errors import ApiError
+from tinkex.errors import ApiError, ServerError
 
 T = TypeVar("T")
 
 Form = Literal["protobuf", "json"]
 Operation = Literal["forward", "forward_backward"]
+Send: TypeAlias = Callable[[Form, bool], T]
 
 log = logging.getLogger("tinkex.training")
 
-# A 422 about the body as a whole, or about the field that only the JSON form has: so speaks a server
-# that read the bytes of the other form. Bad data are named by a place inside of the body.
-_NOT_THE_BODY = re.compile(
-    r'"loc"\s*:\s*\[\s*"body"\s*(,\s*(\d+|"forward_(backward_)?input")\s*)?\]'
-)
-# What parsers say of bytes that are not theirs.
-_MALFORMED = re.compile(
-    r"\bjson\b|protobuf|content.?type|media.?type|utf-?8|pars(e|ing)|decod|malformed|compress|zstd",
-    re.IGNORECASE,
-)
-_NO_ROUTE = re.compile(r"^$|\bnot found\b|/forward\b|no(t a)? route|cannot post", re.IGNORECASE)
+# These are about the caller or the moment, whatever the form.
+_NOT_THE_FORM = frozenset({401, 402, 403, 408, 425, 429})
+# With these a server says that it does not take a form at all, or that the number is taken.
+_NOT_TAKEN = frozenset({405, 409, 415, 501})
+_NO_ROUTE = frozenset({404, 405, 501})
 
 
 @define(eq=False)
@@ -51,7 +47,7 @@ class ServerForm:
 
     def send(
         self,
-        send: Callable[[Form], T],
+        send: Send[T],
         choice: str,
         operation: Operation,
         *,
@@ -61,7 +57,7 @@ class ServerForm:
         """Send a call in the form the server takes, and if it refuses the form, once in the other.
 
         Args:
-            send: Sends the call in a form.
+            send: Sends the call in a form; tentatively, if an error status is to be raised at once.
             choice: The user's: "auto", "protobuf" or "json".
             operation: What the call is.
             may_be_binary: Whether the call has a binary form.
@@ -72,80 +68,139 @@ class ServerForm:
             ApiError: The server refused the call itself, or both forms of it.
         """
         if choice != "auto":
-            return send("protobuf" if choice == "protobuf" else "json")
-        first = self._first(operation) if may_be_binary else "json"
-        try:
-            result = send(first)
-        except ApiError as error:
-            if not (is_untouched() and self._is_about_form(error, first, operation)):
-                raise
-            refusal = error
-        else:
-            self._learn(first if may_be_binary else None)
-            return result
+            return send("protobuf" if choice == "protobuf" else "json", False)
         if not may_be_binary:
-            refusal.message += (
-                ". The data point to an image elsewhere, which only JSON can: give the images "
-                "themselves as ImageChunk"
-            )
-            raise refusal
-        return self._send_other(send, "json" if first == "protobuf" else "protobuf", refusal)
-
-    def _send_other(self, send: Callable[[Form], T], form: Form, refusal: ApiError) -> T:
-        log.info("the server refused the form of a batch (%s); it is sent as %s", refusal, form)
+            return _in_json_alone(send)
+        if self.known is None:
+            return self._find_out(send, operation, is_untouched)
+        form: Form = "protobuf" if operation == "forward" and self.lacks_forward else self.known
         try:
-            result = send(form)
+            result = send(form, False)
         except ApiError as error:
-            # The second answer is about the call itself, unless it only says that this form is none
-            # the server takes: then the first one is what the user has to read.
-            says_nothing = _refuses_form(error) and not _refuses_form(refusal)
-            if error.status_code == 415 or says_nothing:
-                raise refusal from None
-            raise
-        self._learn(form)
+            if not is_untouched():
+                raise
+            lacks_forward = (
+                form == "json" and operation == "forward" and error.status_code in _NO_ROUTE
+            )
+            if error.status_code != 415 and not lacks_forward:
+                raise
+            return self._in_other(
+                send, "json" if form == "protobuf" else "protobuf", error, operation
+            )
+        self._learn(form, operation)
         return result
 
-    def _first(self, operation: Operation) -> Form:
-        if self.known == "json" and operation == "forward" and self.lacks_forward:
-            return "protobuf"
-        return self.known or "protobuf"
+    def _find_out(self, send: Send[T], operation: Operation, is_untouched: Callable[[], bool]) -> T:
+        """Send the first call to a server: in the binary form, and after any failure as JSON.
 
-    def _is_about_form(self, error: ApiError, form: Form, operation: Operation) -> bool:
-        """Tell a refusal of the form from one of what the user sent.
-
-        A 415 says it, at any time: the server may be another one by now. A missing route for
-        forward passes says it too. For 400 and 422 the words have to do, so these count only until
-        a form was accepted. Where the words mislead, the call is refused in the other form for the
-        same reason, and the user reads that.
+        A server may refuse bytes that it cannot read with whatever status.
         """
-        if error.status_code == 415:
-            return True
-        if form == "json" and operation == "forward" and _lacks_route(error):
-            self.lacks_forward = True
-            return True
-        return self.known is None and _refuses_form(error)
+        try:
+            result = send("protobuf", True)
+        except ApiError as error:
+            if not is_untouched():
+                raise
+            binary = error
+        else:
+            self._learn("protobuf", operation)
+            return result
+        if binary.status_code in _NOT_THE_FORM or binary.retry_after is not None:
+            if not is_repeatable(binary, operation):
+                raise binary
+            return self._repeated(send, "protobuf", operation)
+        log.info("the server refused the form of a batch (%s); it is sent as JSON", binary)
+        try:
+            result = send("json", True)
+        except ApiError as error:
+            if not is_untouched():
+                raise
+            json = error
+        else:
+            self._learn("json", operation)
+            return result
+        refusal = _about_the_call(binary, json, operation)
+        if not is_repeatable(refusal, operation):
+            raise refusal
+        return self._repeated(send, "json" if refusal is json else "protobuf", operation)
 
-    def _learn(self, form: Form | None) -> None:
-        if form is not None and form != self.known:
+    def _repeated(self, send: Send[T], form: Form, operation: Operation) -> T:
+        result = send(form, False)
+        self._learn(form, operation)
+        return result
+
+    def _in_other(self, send: Send[T], form: Form, refusal: ApiError, operation: Operation) -> T:
+        """Send a call in the other form, after the one that was known was refused."""
+        log.info("the server refused the form of a batch (%s); it is sent as %s", refusal, form)
+        try:
+            result = send(form, True)
+        except ApiError as error:
+            if error.status_code in _NOT_TAKEN | _NO_ROUTE or _is_about_whole_body(error):
+                raise refusal from None
+            raise
+        if refusal.status_code == 415:
+            self._learn(form, operation)
+        else:
+            self.lacks_forward = True
+        return result
+
+    def _learn(self, form: Form, operation: Operation) -> None:
+        is_detour = operation == "forward" and self.lacks_forward
+        if form != self.known and not is_detour:
             log.debug("batches go to this server as %s", form)
             self.known = form
 
 
-def _refuses_form(error: ApiError) -> bool:
-    if error.status_code == 422:
-        return _NOT_THE_BODY.search(error.body) is not None
-    if error.status_code == 400:
-        return _MALFORMED.search(error.body) is not None
-    return error.status_code == 415
+def _in_json_alone(send: Send[T]) -> T:
+    try:
+        return send("json", False)
+    except ApiError as error:
+        if error.status_code == 415:
+            error.message += (
+                ". The data point to an image elsewhere, which only JSON can: give the images "
+                "themselves as ImageChunk"
+            )
+        raise
 
 
-def _lacks_route(error: ApiError) -> bool:
-    # A model that is not there is a 404 too, but its message names the model.
-    return error.status_code == 405 or (
-        error.status_code == 404
-        and "model" not in error.body.lower()
-        and _NO_ROUTE.search(error.body) is not None
-    )
+def _about_the_call(binary: ApiError, json: ApiError, operation: Operation) -> ApiError:
+    """Return which of two refusals is about the call, and not about the form in which it came."""
+    not_taken = _NOT_TAKEN | (_NO_ROUTE if operation == "forward" else frozenset())
+    if json.status_code in not_taken or _is_about_whole_body(json):
+        return binary
+    if binary.status_code in _NOT_TAKEN or _is_about_whole_body(binary):
+        return json
+    if isinstance(json, ServerError):
+        # Of a server that fails at both forms in the same way, nothing is known yet.
+        return binary if binary.status_code == json.status_code else json
+    if not isinstance(binary, ServerError) and binary.body != json.body:
+        json.message += f". In the binary form, {binary.message}"
+    return json
+
+
+def _is_about_whole_body(error: ApiError) -> bool:
+    """Return whether a validator refuses the body as a whole, or the one field that wraps it in JSON.
+
+    So does a server that read the bytes of the other form. Bad data are named by a place inside.
+    """
+    if error.status_code != 422:
+        return False
+    try:
+        body = loads(error.body)
+    except ValueError:
+        return False
+    faults = body.get("detail") if isinstance(body, dict) else None
+    if not isinstance(faults, list) or not faults:
+        return False
+    return all(isinstance(fault, dict) and _is_outer(fault.get("loc")) for fault in faults)
+
+
+def _is_outer(place: Any) -> bool:
+    match place:
+        case ["body"] | ["body", "forward_backward_input" | "forward_input"]:
+            return True
+        case ["body", int()]:
+            return True
+    return False
 
 
 _forms: dict[str, ServerForm] = {}

@@ -51,12 +51,13 @@ def submit_batch(
     batch = _Batch(model_id, operation, data, loss_fn, config, session.limits)
     compress = wants_compression(session)
 
-    def send(form: Form) -> Work[ForwardBackwardOutput]:
+    def send(form: Form, tentative: bool) -> Work[ForwardBackwardOutput]:
         return queue.submit(
             batch.as_json() if form == "json" else batch.as_protobuf(compress=compress),
             request_type="Forward" if operation == "forward" else "ForwardBackward",
             parse=decode.forward_backward_output,
             combine=partial(_combined, target_shapes(data)),
+            tentative=tentative,
         )
 
     # One turn, so that a second try has the number of the first.

@@ -77,8 +77,8 @@ class Promise(Generic[T]):
         request_type: What was asked for, in the server's words, such as "ForwardBackward".
         completions: Reports when the result is there, where the server does that for many at once.
         on_queue_state: Called with state and reason whenever the server names another queue state.
-        on_end: Called once, with the error status by which a poll reported a failed job, or with
-            None after a result or a failure in the API's own form.
+        on_end: Called when the polls end: with the error status by which one of them reported a
+            failed job, else with None.
         queue_state: What the server last said: "active", "paused_capacity", ….
         queue_state_reason: Its reason, if it gave one.
         last_heard: What the last poll brought, in a few words.
@@ -125,6 +125,17 @@ class Promise(Generic[T]):
             ApiError: The server refuses to respond.
             TransportError: The server could not be reached for too long.
         """
+        refusal: int | None = None
+        try:
+            return await self._followed()
+        except RequestFailedError as error:
+            refusal = error.status_code
+            raise
+        finally:
+            if self.on_end is not None:
+                self.on_end(refusal)
+
+    async def _followed(self) -> T:
         while True:
             if self.completions is not None and not self._reserved_bytes:
                 await self.completions.wait(self.request_id)
@@ -207,7 +218,6 @@ class Promise(Generic[T]):
         if status == "complete_metadata":
             return self._reserve(response, body)
         if status == "failed" or body.get("error") is not None:
-            self._ended(None)
             raise self._job_failure(body.get("error"), body.get("category"))
         result = body["result"] if status == "completed" and "result" in body else body
         return self._finish(response, result)
@@ -223,7 +233,6 @@ class Promise(Generic[T]):
                 raise self._refusal(response, f"a {self.request_type} has no binary form")
         value = self._parsed(response, result)
         self.last_heard = "result"
-        self._ended(None)
         return Done(value)
 
     def _parsed(self, response: Response, result: Any) -> T:
@@ -330,11 +339,9 @@ class Promise(Generic[T]):
         body = _mapping(response)
         failure = self._job_failure(message_of(body), body.get("category"))
         failure.status_code = response.status_code
-        self._ended(response.status_code)
         return failure
 
     def _unwritable(self, response: Response) -> RequestFailedError:
-        self._ended(None)
         said = message_of(_mapping(response)) or response.content[:200].decode("utf-8", "replace")
         return RequestFailedError(
             f"the result of {self.request_type} cannot be had: {self._failed_polls} polls were "
@@ -345,10 +352,6 @@ class Promise(Generic[T]):
             status_code=500,
             category="server",
         )
-
-    def _ended(self, refusal: int | None) -> None:
-        if self.on_end is not None:
-            self.on_end(refusal)
 
     def _after_400(self, response: Response, error: ApiError) -> float:
         body = _mapping(response, None)

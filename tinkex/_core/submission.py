@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -34,6 +36,8 @@ T = TypeVar("T")
 Parse = Callable[[Mapping[str, Any]], Any]
 
 log = logging.getLogger("tinkex.training")
+
+CONFLICT = 409
 
 
 @frozen
@@ -136,11 +140,22 @@ class SubmissionQueue:
       recognises number and bytes, and applies them once. Another call under that number is refused
       with a conflict if the first one did arrive; then the number counts as used and the error says
       so.
+    - A request that was accepted and whose job then failed has used up its number on most servers,
+      and on some it has not. Where the failure came in another form than the API's, the next
+      request asks: it takes that number, and the one after all others if the number is taken.
     """
 
     def __init__(self, session: Session, first_number: int = 1) -> None:
         self.session = session
         self._next = first_number
+        # Numbers whose jobs have not ended.
+        self._open: set[int] = set()
+        # Numbers of failed jobs that may be free, with the server's ids of those jobs.
+        self._doubtful: dict[int, str] = {}
+        # What the number was before one of these was taken.
+        self._furthest = 0
+        # Filled by the loop's thread: number, request id, the status that reported a failure.
+        self._ended: deque[tuple[int, str, int | None]] = deque()
         self._unsure: str | None = None
         self._turn = threading.RLock()
         self._closed = False
@@ -153,6 +168,7 @@ class SubmissionQueue:
         parse: Parse,
         combine: Callable[[list[Any]], Any] = _only,
         look_up: LookUp | None = None,
+        tentative: bool = False,
     ) -> Work[Any]:
         """Send one call's requests in order, with no other call's in between.
 
@@ -162,6 +178,8 @@ class SubmissionQueue:
             parse: Reads one result.
             combine: Makes one result of all.
             look_up: Looks up the checkpoint that the request saves, after a conflict.
+            tentative: Whether an error status that the first request meets is raised at once:
+                nothing is repeated, and no conflict settled.
 
         Raises:
             ApiError: The server refused a request.
@@ -169,16 +187,61 @@ class SubmissionQueue:
         """
         with self._turn:
             self._check()
-            # All requests are built before any is sent, so that bad data cannot stop half a batch.
-            requests = [make(self._next + i) for i, make in enumerate(build)]
-            return self.session.transport.run(
-                self._send_all(requests, request_type, parse, combine, look_up)
+            number, furthest = self.next_number, self._next
+
+            def send() -> Work[Any]:
+                # All requests are built before any is sent: bad data cannot stop half a batch.
+                requests = [make(self._next + i) for i, make in enumerate(build)]
+                return self.session.transport.run(
+                    self._send_all(
+                        requests, request_type, parse, combine, look_up, tentative=tentative
+                    )
+                )
+
+            if number == furthest:
+                return send()
+            self._next, self._furthest = number, furthest
+            try:
+                return send()
+            except (ConflictError, _ReplayedError):
+                if self._next != number:
+                    raise
+            except BaseException:
+                if self._next == number:
+                    self._next = furthest
+                raise
+            log.debug(
+                "number %d belongs to the job that failed; continuing with %d", number, furthest
             )
+            self._doubtful.clear()
+            self._next = furthest
+            return send()
 
     @property
     def next_number(self) -> int:
         """Return the number that the next accepted request takes."""
+        self._take_note()
+        if self._doubtful and not self._open:
+            return max(self._doubtful)
         return self._next
+
+    def _take_note(self) -> None:
+        """Sort out which numbers the jobs that have ended meanwhile may have left free."""
+        while self._ended:
+            number, request_id, refusal = self._ended.popleft()
+            self._open.discard(number)
+            if refusal is None or refusal >= 500:
+                # The server is past this number, and so past those before it.
+                for passed in [other for other in self._doubtful if other <= number]:
+                    del self._doubtful[passed]
+                self._furthest = 0
+            elif refusal != CONFLICT:
+                self._doubtful[number] = request_id
+            else:
+                # It was not this number's turn.
+                self._doubtful.pop(number, None)
+                if not self._doubtful:
+                    self._next = max(self._next, self._furthest)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -202,24 +265,37 @@ class SubmissionQueue:
         parse: Parse,
         combine: Callable[[list[Any]], Any],
         look_up: LookUp | None,
+        *,
+        tentative: bool,
     ) -> Work[Any]:
         parts: list[Promise[Any] | Done[Any]] = []
         for request in requests:
+            is_first = tentative and not parts
             try:
-                parts.append(await self._send(request, request_type, parse, look_up))
+                parts.append(
+                    await self._send(request, request_type, parse, look_up, tentative=is_first)
+                )
             except TinkexError as error:
                 self._explain(error, request.operation, len(parts), len(requests))
                 raise
         return PromisedWork(parts, combine)
 
     async def _send(
-        self, request: Request, request_type: str, parse: Parse, look_up: LookUp | None
+        self,
+        request: Request,
+        request_type: str,
+        parse: Parse,
+        look_up: LookUp | None,
+        *,
+        tentative: bool,
     ) -> Promise[Any] | Done[Any]:
         transport = self.session.transport
         retries = transport.retries(request.operation)
         before, self._unsure = self._unsure, request.operation
         try:
-            response = await transport.request(request, retries=retries)
+            response = await transport.request(
+                request, retries=retries, repeats_statuses=not tentative
+            )
             part = transport.parsed(
                 response,
                 lambda content: _part(
@@ -235,6 +311,8 @@ class SubmissionQueue:
             raise
         except ConflictError as error:
             self._unsure = before
+            if tentative or self._next in self._doubtful:
+                raise
             result = await self._settle_conflict(request.operation, error, retries, look_up)
             if result is None:
                 raise
@@ -243,9 +321,18 @@ class SubmissionQueue:
             # Refused: this one has not taken the number. One before it may have.
             self._unsure = before
             raise
+        if isinstance(part, Promise):
+            if part.request_id in self._doubtful.values():
+                self._unsure = before
+                raise _ReplayedError
+            part.on_end = partial(self._note_end, self._next, part.request_id)
+            self._open.add(self._next)
         self._next += 1
         self._unsure = None
         return part
+
+    def _note_end(self, number: int, request_id: str, refusal: int | None) -> None:
+        self._ended.append((number, request_id, refusal))
 
     def _explain(self, error: TinkexError, operation: str, accepted: int, parts: int) -> None:
         error.session_id = error.session_id or self.session.id
@@ -302,6 +389,10 @@ class SubmissionQueue:
         log.warning("number %d was taken by the %s before", self._next, operation)
         self._next += 1
         self._unsure = None
+
+
+class _ReplayedError(Exception):
+    """The server gave the promise of a job that has failed already: it knows number and bytes."""
 
 
 def decoded(content: bytes) -> Any:

@@ -233,6 +233,7 @@ class Transport:
         accept: Container[int] = (),
         retry_on: Container[int] = (),
         body: Body | None = None,
+        repeats_statuses: bool = True,
     ) -> Response:
         """Send a request, repeating it where that is safe, and return the response.
 
@@ -246,6 +247,7 @@ class Transport:
             accept: Statuses that are results like any 2xx.
             retry_on: Statuses that say "not yet", beside those that always do.
             body: What is sent instead of the request's own body.
+            repeats_statuses: Whether it is repeated after a response with an error status, too.
 
         Raises:
             TransportError: No usable response came.
@@ -274,6 +276,8 @@ class Transport:
                     repeatable = (
                         is_repeatable(error, operation) or error.status_code in retry_on
                     ) and not self._is_hopeless(error, retries)
+                    if isinstance(error, ApiError) and not repeats_statuses:
+                        repeatable = False
                     await retries.pause_after(error, repeatable=repeatable)
                     continue
                 retries.succeeded()
