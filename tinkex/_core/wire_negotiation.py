@@ -1,0 +1,213 @@
+"""Send batches in the form that a server takes: binary (protobuf) or JSON.
+
+Some servers take both, some one of them alone, and none says which. So the first batch that a server
+accepts settles it, for all clients of the process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from attrs import define, field
+from tinkex_generated.types import loads
+
+from tinkex._core.config import Config
+from tinkex._core.retry import is_repeatable
+from tinkex.errors import ApiError, ServerError
+
+T = TypeVar("T")
+
+Form = Literal["protobuf", "json"]
+Operation = Literal["forward", "forward_backward"]
+Send: TypeAlias = Callable[[Form, bool], T]
+
+log = logging.getLogger("tinkex.training")
+
+# These are about the caller or the moment, whatever the form.
+_NOT_THE_FORM = frozenset({401, 402, 403, 408, 425, 429})
+# With these a server says that it does not take a form at all, or that the number is taken.
+_NOT_TAKEN = frozenset({405, 409, 415, 501})
+_NO_ROUTE = frozenset({404, 405, 501})
+
+
+@define(eq=False)
+class WireFormat:
+    """Remember what one server took.
+
+    Attributes:
+        known: The form in which it accepted a batch; None before the first.
+        lacks_forward: Whether it has no route for a forward pass as JSON.
+    """
+
+    known: Form | None = None
+    lacks_forward: bool = field(default=False)
+
+    def send(
+        self,
+        send: Send[T],
+        choice: str,
+        operation: Operation,
+        *,
+        may_be_binary: bool = True,
+        is_untouched: Callable[[], bool] = lambda: True,
+    ) -> T:
+        """Send a call in the form the server takes, and if it refuses the form, once in the other.
+
+        Args:
+            send: Sends the call in a form; tentatively, if an error status is to be raised at once.
+            choice: The user's: "auto", "protobuf" or "json".
+            operation: What the call is.
+            may_be_binary: Whether the call has a binary form.
+            is_untouched: Tells whether nothing of the call was accepted, so that its number is
+                free for the same call in the other form.
+
+        Raises:
+            ApiError: The server refused the call itself, or both forms of it.
+        """
+        if choice != "auto":
+            return send("protobuf" if choice == "protobuf" else "json", False)
+        if not may_be_binary:
+            return _in_json_alone(send)
+        if self.known is None:
+            return self._find_out(send, operation, is_untouched)
+        form: Form = "protobuf" if operation == "forward" and self.lacks_forward else self.known
+        try:
+            result = send(form, False)
+        except ApiError as error:
+            if not is_untouched():
+                raise
+            lacks_forward = (
+                form == "json" and operation == "forward" and error.status_code in _NO_ROUTE
+            )
+            if error.status_code != 415 and not lacks_forward:
+                raise
+            return self._in_other(
+                send, "json" if form == "protobuf" else "protobuf", error, operation
+            )
+        self._learn(form, operation)
+        return result
+
+    def _find_out(self, send: Send[T], operation: Operation, is_untouched: Callable[[], bool]) -> T:
+        """Send the first call to a server: in the binary form, and after any failure as JSON.
+
+        A server may refuse bytes that it cannot read with whatever status.
+        """
+        try:
+            result = send("protobuf", True)
+        except ApiError as error:
+            if not is_untouched():
+                raise
+            binary = error
+        else:
+            self._learn("protobuf", operation)
+            return result
+        if binary.status_code in _NOT_THE_FORM or binary.retry_after is not None:
+            if not is_repeatable(binary, operation):
+                raise binary
+            return self._repeated(send, "protobuf", operation)
+        log.info("the server refused the form of a batch (%s); it is sent as JSON", binary)
+        try:
+            result = send("json", True)
+        except ApiError as error:
+            if not is_untouched():
+                raise
+            json = error
+        else:
+            self._learn("json", operation)
+            return result
+        refusal = _about_the_call(binary, json, operation)
+        if not is_repeatable(refusal, operation):
+            raise refusal
+        return self._repeated(send, "json" if refusal is json else "protobuf", operation)
+
+    def _repeated(self, send: Send[T], form: Form, operation: Operation) -> T:
+        result = send(form, False)
+        self._learn(form, operation)
+        return result
+
+    def _in_other(self, send: Send[T], form: Form, refusal: ApiError, operation: Operation) -> T:
+        """Send a call in the other form, after the one that was known was refused."""
+        log.info("the server refused the form of a batch (%s); it is sent as %s", refusal, form)
+        try:
+            result = send(form, True)
+        except ApiError as error:
+            if error.status_code in _NOT_TAKEN | _NO_ROUTE or _is_about_whole_body(error):
+                raise refusal from None
+            raise
+        if refusal.status_code == 415:
+            self._learn(form, operation)
+        else:
+            self.lacks_forward = True
+        return result
+
+    def _learn(self, form: Form, operation: Operation) -> None:
+        is_detour = operation == "forward" and self.lacks_forward
+        if form != self.known and not is_detour:
+            log.debug("batches go to this server as %s", form)
+            self.known = form
+
+
+def _in_json_alone(send: Send[T]) -> T:
+    try:
+        return send("json", False)
+    except ApiError as error:
+        if error.status_code == 415:
+            error.message += (
+                ". The data point to an image elsewhere, which only JSON can: give the images "
+                "themselves as ImageChunk"
+            )
+        raise
+
+
+def _about_the_call(binary: ApiError, json: ApiError, operation: Operation) -> ApiError:
+    """Return which of two refusals is about the call, and not about the form in which it came."""
+    not_taken = _NOT_TAKEN | (_NO_ROUTE if operation == "forward" else frozenset())
+    if json.status_code in not_taken or _is_about_whole_body(json):
+        return binary
+    if binary.status_code in _NOT_TAKEN or _is_about_whole_body(binary):
+        return json
+    if isinstance(json, ServerError):
+        # Of a server that fails at both forms in the same way, nothing is known yet.
+        return binary if binary.status_code == json.status_code else json
+    if not isinstance(binary, ServerError) and binary.body != json.body:
+        json.message += f". In the binary form, {binary.message}"
+    return json
+
+
+def _is_about_whole_body(error: ApiError) -> bool:
+    """Return whether a validator refuses the body as a whole, or the one field that wraps it in JSON.
+
+    So does a server that read the bytes of the other form. Bad data are named by a place inside.
+    """
+    if error.status_code != 422:
+        return False
+    try:
+        body = loads(error.body)
+    except ValueError:
+        return False
+    faults = body.get("detail") if isinstance(body, dict) else None
+    if not isinstance(faults, list) or not faults:
+        return False
+    return all(isinstance(fault, dict) and _is_outer(fault.get("loc")) for fault in faults)
+
+
+def _is_outer(place: Any) -> bool:
+    match place:
+        case ["body"] | ["body", "forward_backward_input" | "forward_input"]:
+            return True
+        case ["body", int()]:
+            return True
+    return False
+
+
+_forms: dict[str, WireFormat] = {}
+_forms_lock = threading.Lock()
+
+
+def server_form(config: Config) -> WireFormat:
+    """Return what is known of a server; the same for all clients of the process."""
+    with _forms_lock:
+        return _forms.setdefault(config.base_url, WireFormat())
