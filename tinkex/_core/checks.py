@@ -87,9 +87,12 @@ def checked_name(name: str) -> str:
 
 
 def check_training_path(path: str) -> None:
-    """Refuse a path that names nothing to go on training from."""
+    """Refuse a path that names nothing to go on training from.
+
+    What a path without a kind names, its server knows.
+    """
     parsed = CheckpointPath.parse(path)
-    if parsed.kind != "weights":
+    if parsed.kind != "weights" and not parsed.is_short:
         raise ValidationError(
             f"{path} is a {parsed.checkpoint_type} checkpoint; training goes on from one that "
             "save_state made (tinker://<run>/weights/<name>)",

@@ -107,6 +107,7 @@ class Promise(Generic[T]):
     _bare_400s: int = 0
     _failed_polls: int = 0
     _was_compared: bool = False
+    _said: str = ""
 
     def heard(self) -> str:
         """Return what the last poll brought, why the queue lets it wait, and how long ago that was."""
@@ -278,6 +279,7 @@ class Promise(Generic[T]):
         self._troubles.clear()
         self._bare_400s = self._failed_polls = 0
         self._was_compared = False
+        self._said = ""
 
     def _reserve(self, response: Response, body: Mapping[str, Any]) -> float:
         if not self._allow_metadata_only:
@@ -308,10 +310,12 @@ class Promise(Generic[T]):
         """Return whether a 404 is about what the job was to work on, not about the promise.
 
         The server is asked for a promise that does not exist: what it says of that one, it says of
-        a promise that it does not know.
+        a promise that it does not know. A proxy, or a replica that lags behind, says something else
+        for a moment only.
         """
-        said = _problem(response, self.request_id)
-        if self._was_compared or not said:
+        before, self._said = self._said, _problem(response, self.request_id)
+        said = self._said
+        if self._was_compared or not said or said != before:
             return False
         self._was_compared = True
         stranger = _stranger(self.request_id)

@@ -38,12 +38,12 @@ class Call:
         signer.verify(subject, self.parameters["expires"], self.parameters["signature"])
 
     def checkpoint_path(self) -> TinkerPath:
-        """Return the checkpoint that the URL names."""
-        run_id, kind, name = (
-            self.parameters[part]
-            for part in ("training_run_id", "checkpoint_kind", "checkpoint_name")
+        """Return the checkpoint that the URL names; without a kind it is one to sample from."""
+        return TinkerPath(
+            self.parameters["training_run_id"],
+            self.parameters.get("checkpoint_kind", "sampler_weights"),
+            self.parameters["checkpoint_name"],
         )
-        return TinkerPath(run_id, kind, name)
 
 
 def light(handler: F) -> F:

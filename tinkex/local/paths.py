@@ -34,6 +34,9 @@ class TinkerPath:
 def parse_path(text: str) -> TinkerPath:
     """Parse a tinker:// path, or raise a 400 problem that says what a path looks like."""
     parts = text.removeprefix(SCHEME).split("/")
+    if len(parts) == 2 and parts[1] not in KINDS:
+        # Other servers leave the kind out for weights to sample from.
+        parts.insert(1, "sampler_weights")
     if not text.startswith(SCHEME) or len(parts) != 3 or not all(parts):
         raise Problem(400, f"invalid tinker path {text!r}: expected tinker://<run>/<kind>/<name>")
     run_id, kind, name = parts

@@ -29,15 +29,23 @@ class CheckpointPath:
     >>> path.training_run_id, path.kind, path.name, path.checkpoint_type
     ('run-1:train:0', 'weights', 'step-10', 'training')
 
+    Some servers leave out the kind of weights to sample from:
+
+    >>> path = CheckpointPath.parse("tinker://model_1/s1")
+    >>> path.kind, path.name, str(path), path.long
+    ('sampler_weights', 's1', 'tinker://model_1/s1', 'tinker://model_1/sampler_weights/s1')
+
     Attributes:
         training_run_id: The run that made it.
         kind: "weights" can be trained on, "sampler_weights" can be sampled from.
         name: What the user called it.
+        is_short: Whether the path is written without its kind.
     """
 
     training_run_id: str
     kind: CheckpointKind
     name: str
+    is_short: bool = False
 
     def __attrs_post_init__(self) -> None:
         if self.kind not in _TYPES:
@@ -51,13 +59,15 @@ class CheckpointPath:
 
     @classmethod
     def parse(cls, path: str) -> CheckpointPath:
-        """Read a path of the form ``tinker://<run>/<kind>/<name>``.
+        """Read a path of the form ``tinker://<run>/<kind>/<name>``, or ``tinker://<run>/<name>``.
 
         Raises:
             ValidationError: It has another form.
         """
         check_scheme(path)
         parts = path.removeprefix(SCHEME).split("/")
+        if len(parts) == 2 and parts[1] not in _TYPES:
+            return cls(parts[0], "sampler_weights", parts[1], is_short=True)
         if len(parts) != 3:
             raise ValidationError(
                 f"checkpoint path {path!r} must have the form tinker://<run>/<kind>/<name>"
@@ -75,8 +85,13 @@ class CheckpointPath:
         """Return the part after the run: ``<kind>/<name>``."""
         return f"{self.kind}/{self.name}"
 
-    def __str__(self) -> str:
+    @property
+    def long(self) -> str:
+        """Return the path with its kind, which is the same for both ways to write it."""
         return f"{SCHEME}{self.training_run_id}/{self.kind}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.training_run_id}/{self.name}" if self.is_short else self.long
 
 
 def check_scheme(path: str) -> None:

@@ -45,7 +45,7 @@ def sync_detailed(
     *, client: Client, body: CreateSamplingSessionRequest
 ) -> Response[CreateSamplingSessionResponse]:
     """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(body=body), parse_response, (200,))
+    return client.exchange(build_request(body=body), parse_response, (200, 201))
 
 
 def sync(*, client: Client, body: CreateSamplingSessionRequest) -> CreateSamplingSessionResponse:

@@ -43,7 +43,7 @@ def parse_response(content: bytes) -> CreateSessionResponse:
 
 def sync_detailed(*, client: Client, body: CreateSessionRequest) -> Response[CreateSessionResponse]:
     """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(body=body), parse_response, (200,))
+    return client.exchange(build_request(body=body), parse_response, (200, 201))
 
 
 def sync(*, client: Client, body: CreateSessionRequest) -> CreateSessionResponse:

@@ -44,7 +44,7 @@ def parse_response(content: bytes) -> UntypedAPIFuture:
 
 def sync_detailed(*, client: Client, body: ForwardRequest) -> Response[UntypedAPIFuture]:
     """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(body=body), parse_response, (200,))
+    return client.exchange(build_request(body=body), parse_response, (200, 202))
 
 
 def sync(*, client: Client, body: ForwardRequest) -> UntypedAPIFuture:
