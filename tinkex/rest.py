@@ -402,8 +402,8 @@ class RestClient:
             try:
                 answer = self._archive(request, policy)
             except NotFoundError as other:
-                is_better = is_missing_route(error.status_code, error.body)
-                raise (other if is_better else error).with_traceback(None) from None
+                knows_more = _has_route(other) and not _has_route(error)
+                raise (other if knows_more else error).with_traceback(None) from None
         if answer.status_code not in REDIRECTS:
             return self._transport.parsed(
                 answer, get_checkpoint_archive_url.parse_response, request.operation
@@ -656,7 +656,7 @@ class RestClient:
         try:
             return self._transport.call(request, parse, policy=policy)
         except NotFoundError as error:
-            if not is_missing_route(error.status_code, error.body):
+            if _has_route(error):
                 error.message += (
                     f". {request.operation} is optional: this server may not offer it at all"
                 )
@@ -665,6 +665,10 @@ class RestClient:
 
     def __repr__(self) -> str:
         return f"<RestClient {self._transport.where}>"
+
+
+def _has_route(error: ApiError) -> bool:
+    return not is_missing_route(error.status_code, error.body)
 
 
 def _scope(access_scope: AccessScope) -> AccessScope:

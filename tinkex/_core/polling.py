@@ -48,6 +48,8 @@ NOT_FOUND_GRACE = 120.0
 BARE_400_LIMIT = 3
 # With these a server reports that the job failed, not that the poll did.
 _JOB_FAILURES = frozenset({409, 422})
+# Of a promise that does not exist, these say nothing: they are about the caller, or the moment.
+_SAYS_NOTHING = frozenset({401, 402, 403, 408, 425, 429})
 # After so many 500s in a row the server is asked whether it fails at this result alone.
 FAILED_POLLS = 5
 PROBE_TIMEOUT = 10.0
@@ -320,7 +322,9 @@ class Promise(Generic[T]):
         self._was_compared = True
         stranger = _stranger(self.request_id)
         other = await self._probe(stranger)
-        return other is not None and other.status_code == 404 and _problem(other, stranger) != said
+        if other is None or other.status_code >= 500 or other.status_code in _SAYS_NOTHING:
+            return False
+        return other.status_code != 404 or _problem(other, stranger) != said
 
     async def _is_unwritable(self) -> bool:
         """Return whether the server fails at this result alone, and not at polls in general."""

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tinkex._base.secret import Secret
 from tinkex._core.retry import ARCHIVE_PATIENCE
+from tinkex.checkpoints.export import exported, offers_exports
 from tinkex.checkpoints.extract import Limits, iter_files, safe_paths
 from tinkex.checkpoints.extract import extract as unpack
 from tinkex.checkpoints.fetch import Progress, Source, fetch
@@ -79,7 +80,8 @@ def download(
     announces one) are checked, it is unpacked there, and that is renamed at the very end: under its
     name there is either the whole checkpoint or nothing new. What had come of a download that was
     interrupted is kept, and the next call goes on from there. A server without archives is asked
-    for the files of an export (`RestClient.get_external_weights_urls`) instead.
+    for the files of an export (`RestClient.get_external_weights_urls`) instead; a training
+    checkpoint is exported for that, by a session and a model that end with the download.
 
     Args:
         rest: The client that knows the server.
@@ -210,10 +212,7 @@ def _bring(job: _Job, folder: Path, files: Path) -> None:
     try:
         first = next(signs)
     except (NotFoundError, GoneError) as refused:
-        urls = _export_urls(job)
-        if urls is None:
-            raise refused from None
-        _bring_export(job, folder, files, urls)
+        _bring_without_archive(job, folder, files, refused)
         return
     later = itertools.chain([first], signs)
     partial = Partial(folder / f"{ARCHIVE}.partial", expands=job.extract)
@@ -226,6 +225,22 @@ def _bring(job: _Job, folder: Path, files: Path) -> None:
     except CheckpointError:
         partial.forget()  # whole and wrong: nothing to go on with
         raise
+
+
+def _bring_without_archive(job: _Job, folder: Path, files: Path, refused: ApiError) -> None:
+    """Fetch the files of an export: those of the checkpoint, or of one that is made for this."""
+    urls = _export_urls(job)
+    if urls is not None:
+        _bring_export(job, folder, files, urls)
+        return
+    rest = job.rest
+    transport = rest._transport
+    if CheckpointPath.parse(job.path).kind != "weights" or not offers_exports(transport):
+        raise refused.with_traceback(None) from None
+    info = rest.get_weights_info_by_tinker_path(job.path)
+    with exported(transport, job.path, info, rest.delete_checkpoint) as path:
+        export = evolve(job, path=path)
+        _bring_export(export, folder, files, _asked_for_urls(export))
 
 
 def _archive_signs(job: _Job) -> Iterator[Secret]:
