@@ -1,18 +1,21 @@
 """Drive all of tinkex against other people's servers, and write the table: `make interop-servers`.
 
-Arguments are names of servers, such as "tuft"; without one it is all of them, and the table goes into
-docs/many-gpus.md. The servers are installed from the package index at the first run.
+Arguments are names of servers, such as "tuft"; without one it is all of them. The outcomes are kept
+beside the virtual environments, and those of all servers make the table in docs/many-gpus.md. The
+servers are installed from the package index at the first run.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
 from pathlib import Path
 
+import attrs
 from calls import Row, drive
-from servers import HERE, SERVERS, Server, make_model
+from servers import HERE, SERVERS, VENVS, Server, make_model
 
 PAGE = HERE.parents[2] / "docs" / "many-gpus.md"
 BEGIN, END = "<!-- made by make interop-servers -->\n", "<!-- end -->\n"
@@ -27,26 +30,35 @@ def main(names: list[str]) -> int:
     for server in SERVERS:
         print(f"installing {server.name} ...", flush=True)
         server.install()
-    results: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory(prefix="tinkex-interop-") as folder:
         model = Path(folder) / "tiny-qwen3"
         make_model(model)
         for kind in chosen:
-            results[kind.name] = tried(kind(Path(folder) / kind.venv().name, model))
+            rows = tried(kind(Path(folder) / kind.venv().name, model))
+            _kept(kind).write_text(json.dumps([attrs.asdict(row) for row in rows]), "utf-8")
+    results = {
+        kind.name: [Row(**row) for row in json.loads(_kept(kind).read_text("utf-8"))]
+        for kind in SERVERS
+        if _kept(kind).exists()
+    }
     text = table(results)
     print(text)
-    if not names:
+    if len(results) == len(SERVERS):
         page = PAGE.read_text(encoding="utf-8")
         before, rest = page.split(BEGIN)
         PAGE.write_text(before + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
     failed = [
-        f"{name}: {row.area}: {row.call}: {row.reason}"
-        for name, rows in results.items()
-        for row in rows
+        f"{kind.name}: {row.area}: {row.call}: {row.reason}"
+        for kind in chosen
+        for row in results[kind.name]
         if row.outcome == "fails" and not row.is_servers_fault
     ]
     print("\n".join(failed) or "every call works, or its server says why not")
     return 1 if failed else 0
+
+
+def _kept(kind: type[Server]) -> Path:
+    return VENVS / f"{kind.venv().name}.json"
 
 
 def tried(server: Server) -> list[Row]:
