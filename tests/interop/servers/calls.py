@@ -44,6 +44,7 @@ SERVERS_FAULTS = {
     ("SkyRL 0.3.0", "forward_backward: gspo"): "SkyRL 0.3.0 has no gspo",
     ("SkyRL 0.3.0", "forward_backward: dro"): "SkyRL has no dro",
     ("SkyRL 0.4.0", "forward_backward: dro"): "SkyRL has no dro",
+    ("SkyRL 0.4.0", "forward_backward: gspo"): "SkyRL's JAX backend has no gspo",
     ("TuFT 0.2.2", "forward_backward: gspo"): "TuFT has no gspo",
     (
         "TuFT 0.2.2",
@@ -455,7 +456,7 @@ def _(w: World) -> None:
 
 @call("checkpoints", "save_weights_for_sampler")
 def _(w: World) -> None:
-    w.made["weights"] = w.made["kept"].save_weights_for_sampler("weights").result(WAIT).path
+    w.made["weights"] = w.made["kept"].save_weights_for_sampler("final").result(WAIT).path
     assert w.made["weights"]
 
 
