@@ -121,7 +121,7 @@ def test_a_server_without_the_route_is_named_as_the_reason(
     script.on(route, (404, {"detail": "Not Found"}), (404, {"detail": "it is not there"}))
     with pytest.raises(NotFoundError, match="this server does not offer the route"):
         call(rest)
-    with pytest.raises(NotFoundError, match="this server may not offer it"):
+    with pytest.raises(NotFoundError, match="this server may not support it"):
         call(rest)
 
 
@@ -167,7 +167,7 @@ def test_a_trace_that_does_not_come_is_an_error(
 ) -> None:
     """A failure, or more patience than was given, ends the wait with the reason."""
     script.on("GET sessions/S/trace_export", *answers)
-    with pytest.raises(RequestFailedError, match="cannot be had"):
+    with pytest.raises(RequestFailedError, match="is not available"):
         rest.export_session_trace("S", patience=20)
 
 

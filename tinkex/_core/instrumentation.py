@@ -1,4 +1,4 @@
-"""Events and spans of requests and futures; nothing happens without subscribers or tracing."""
+"""Events and spans of requests and futures; a no-op without subscribers or tracing."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class RequestObserver:
     """Emits a request's events and keeps its span, as a context manager around the request.
 
     Attributes:
-        headers: The headers to send: those of the call, and a trace's.
-        sent_bytes: Bytes of the body, filled in by the sender.
+        headers: The headers to send, including the trace context.
+        sent_bytes: Bytes of the body, set by the sender.
     """
 
     __slots__ = ("_began", "_facts", "_is_over", "_span", "_transport", "headers", "sent_bytes")
@@ -50,7 +50,7 @@ class RequestObserver:
         scope = current_context()
         self._transport = transport
         self._facts = {
-            # A listener counts operations; the form of a response makes no other one.
+            # Subscribers count operations; the format of the response is not part of the name.
             "operation": request.operation.removesuffix("_binary"),
             "method": request.method,
             "path": request.path,
@@ -85,7 +85,7 @@ class RequestObserver:
             return
         retries = max(0, len(getattr(error, "attempts", ())) - 1)
         if isinstance(error, ApiError) and error.status_code is not None:
-            # A status is a response.
+            # An error status is a response, too.
             self.answered(error.status_code, len(error.body), retries)
             return
         from tinkex._core.events.types import HttpRequestException
@@ -103,7 +103,7 @@ class RequestObserver:
             self._span.end(None, retries, error)
 
     def answered(self, status_code: int, received_bytes: int = 0, retries: int = 0) -> None:
-        """Emit that a response came, whatever its status."""
+        """Emit that a response was received, whatever its status."""
         if self._facts is None:
             return
         from tinkex._core.events.types import HttpRequestStop
@@ -129,7 +129,7 @@ class RequestObserver:
 class FutureObserver:
     """Emits a future's events: when it is made, when something goes wrong, when it is done.
 
-    Its end is emitted before waiters get the result, so that counters are up to date then.
+    The end is emitted before waiting callers get the result, so that counters are up to date by then.
     """
 
     __slots__ = ("_future", "_is_over", "_is_silent", "_lock", "_scope")
@@ -147,7 +147,7 @@ class FutureObserver:
         emit(FutureStart(**self._facts()))
 
     def ended(self, outcome: Outcome, error: BaseException | None = None) -> None:
-        """Emit how the future ended; only the first time counts."""
+        """Emit how the future ended; only the first call has an effect."""
         if self._is_silent:
             return
         with self._lock:
@@ -168,7 +168,7 @@ class FutureObserver:
             self._scope.end(error, self._future.request_id)
 
     def trouble(self, error: BaseException) -> None:
-        """Emit what went wrong with a future that is still pending."""
+        """Emit a problem of a future that is still pending."""
         if not self._is_silent:
             self._emit_trouble(error)
 
@@ -200,7 +200,7 @@ class FutureObserver:
 
 
 def _trouble_of(error: BaseException) -> Any:
-    """Return the event class of an error; what cannot be read is no trouble with the connection."""
+    """Return the event class of an error; an unreadable response is not a connection error."""
     from tinkex._core.events import types as kinds
 
     if isinstance(error, FutureTimeoutError):

@@ -1,7 +1,7 @@
-"""Send batches in the form that a server takes: binary (protobuf) or JSON.
+"""Negotiation of the wire format of batches: binary (protobuf) or JSON.
 
-Some servers take both, some one of them alone, and none says which. So the first batch that a server
-accepts settles it, for all clients of the process.
+Servers accept one format or both, and none announces which. The first batch that a server accepts
+decides, for all clients of the process.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _NO_ROUTE = frozenset({404, 405, 501})
 
 @define(eq=False)
 class WireFormat:
-    """Remember what one server took.
+    """The wire format of one server.
 
     Attributes:
-        known: The form in which it accepted a batch; None before the first.
+        known: The format in which it accepted a batch; None before the first one.
         lacks_forward: Whether it has no route for a forward pass as JSON.
     """
 
@@ -54,18 +54,18 @@ class WireFormat:
         may_be_binary: bool = True,
         is_untouched: Callable[[], bool] = lambda: True,
     ) -> T:
-        """Send a call in the form the server takes, and if it refuses the form, once in the other.
+        """Send a call in the format that the server accepts, or else in the other one.
 
         Args:
-            send: Sends the call in a form; tentatively, if an error status is to be raised at once.
-            choice: The user's: "auto", "protobuf" or "json".
-            operation: What the call is.
-            may_be_binary: Whether the call has a binary form.
-            is_untouched: Tells whether nothing of the call was accepted, so that its number is
-                free for the same call in the other form.
+            send: Sends the call in a given format; with True, an error status is raised at once.
+            choice: The user's setting: "auto", "protobuf" or "json".
+            operation: The call's operation id.
+            may_be_binary: Whether the binary format supports the call.
+            is_untouched: Returns whether no part of the call was accepted, so that its number is free for
+                the other format.
 
         Raises:
-            ApiError: The server refused the call itself, or both forms of it.
+            ApiError: The server refused the call itself, or both formats.
         """
         if choice != "auto":
             return send("protobuf" if choice == "protobuf" else "json", False)
@@ -108,7 +108,7 @@ class WireFormat:
             if not is_repeatable(binary, operation):
                 raise binary
             return self._repeated(send, "protobuf", operation)
-        log.info("the server refused the form of a batch (%s); it is sent as JSON", binary)
+        log.info("the server refused the format of a batch (%s); it is sent as JSON", binary)
         try:
             result = send("json", True)
         except ApiError as error:
@@ -130,7 +130,7 @@ class WireFormat:
 
     def _in_other(self, send: Send[T], form: Form, refusal: ApiError, operation: Operation) -> T:
         """Send a call in the other form, after the one that was known was refused."""
-        log.info("the server refused the form of a batch (%s); it is sent as %s", refusal, form)
+        log.info("the server refused the format of a batch (%s); sending it as %s", refusal, form)
         try:
             result = send(form, True)
         except ApiError as error:
@@ -146,7 +146,7 @@ class WireFormat:
     def _learn(self, form: Form, operation: Operation) -> None:
         is_detour = operation == "forward" and self.lacks_forward
         if form != self.known and not is_detour:
-            log.debug("batches go to this server as %s", form)
+            log.debug("this server gets batches as %s", form)
             self.known = form
 
 
@@ -208,6 +208,6 @@ _forms_lock = threading.Lock()
 
 
 def server_form(config: Config) -> WireFormat:
-    """Return what is known of a server; the same for all clients of the process."""
+    """Return the known wire format of a server; shared by all clients of the process."""
     with _forms_lock:
         return _forms.setdefault(config.base_url, WireFormat())

@@ -29,7 +29,7 @@ LONGEST_RETRY_AFTER = 600.0
 
 
 def is_repeatable(error: TinkexError) -> bool:
-    """Tell whether the same call, made again, may succeed and is applied once.
+    """Return whether the same call, made again, may succeed and is applied once.
 
     The server's own word (x-should-retry) stands in `TinkexError.retryable`.
     """
@@ -108,7 +108,7 @@ class Patience:
         self._burnt = error
 
     def is_burnt(self, error: BaseException) -> bool:
-        """Tell whether an error ended a call that the model may hold a part of."""
+        """Return whether an error ended a call that the model may hold a part of."""
         return error is self._burnt
 
 

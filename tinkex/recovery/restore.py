@@ -1,4 +1,4 @@
-"""Tell whether a run is lost, and make the client that goes on with it."""
+"""Return whether a run is lost, and make the client that goes on with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _UNCLEAR = (NotFoundError, ServerError, TransportError)
 
 
 def is_loss(error: BaseException, training: TrainingClient) -> bool:
-    """Tell whether a model is lost, so that going back to a checkpoint is the way on.
+    """Return whether a model is lost, so that going back to a checkpoint is the way on.
 
     A mistake of the caller (400, 401, 422, …) is no loss, and comes back however often it is tried.
     A full server (429), an outage or a lost connection is none either, as long as the server has

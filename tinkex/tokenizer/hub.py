@@ -26,7 +26,7 @@ TIMEOUT = 20.0
 
 
 def is_off() -> bool:
-    """Tell whether the variables of Hugging Face forbid to ask the hub."""
+    """Return whether the variables of Hugging Face forbid to ask the hub."""
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     return any(os.environ.get(name, "").upper() in _TRUE for name in names)
 

@@ -1,4 +1,4 @@
-"""The ``tinker://`` names of checkpoints."""
+"""``tinker://`` paths of checkpoints."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _TYPES: dict[str, CheckpointType] = {
     "external_weights": "external",
 }
 SCHEME = "tinker://"
-# They would end or change the path of a URL.
+# These would end or change the path of a URL.
 _NOT_IN_NAMES = frozenset("/?#\\ ")
 
 
 @frozen
 class CheckpointPath:
-    """Hold the parts of a checkpoint's name.
+    """The parts of a checkpoint's path.
 
     >>> path = CheckpointPath.parse("tinker://run-1:train:0/weights/step-10")
     >>> path.training_run_id, path.kind, path.name, path.checkpoint_type
@@ -36,9 +36,9 @@ class CheckpointPath:
     ('sampler_weights', 's1', 'tinker://model_1/s1', 'tinker://model_1/sampler_weights/s1')
 
     Attributes:
-        training_run_id: The run that made it.
-        kind: "weights" can be trained on, "sampler_weights" can be sampled from.
-        name: What the user called it.
+        training_run_id: The run that saved it.
+        kind: "weights" for training, "sampler_weights" for sampling.
+        name: The name that the user gave it.
         is_short: Whether the path is written without its kind.
     """
 
@@ -55,14 +55,16 @@ class CheckpointPath:
             )
         for part in (self.training_run_id, self.name):
             if not is_name(part):
-                raise ValidationError(f"checkpoint path {str(self)!r}: {part!r} is no name")
+                raise ValidationError(
+                    f"checkpoint path {str(self)!r}: {part!r} is not a valid name"
+                )
 
     @classmethod
     def parse(cls, path: str) -> CheckpointPath:
-        """Read a path of the form ``tinker://<run>/<kind>/<name>``, or ``tinker://<run>/<name>``.
+        """Parse a path of the form ``tinker://<run>/<kind>/<name>``, or ``tinker://<run>/<name>``.
 
         Raises:
-            ValidationError: It has another form.
+            ValidationError: The path has another form.
         """
         check_scheme(path)
         parts = path.removeprefix(SCHEME).split("/")
@@ -95,12 +97,12 @@ class CheckpointPath:
 
 
 def check_scheme(path: str) -> None:
-    """Refuse what cannot be a path on the server.
+    """Refuse a text that cannot be a path on the server.
 
-    More is not asked of a path to sample from: some servers leave its middle segment out.
+    Paths to sample from are not checked further: some servers omit the middle segment.
 
     Raises:
-        ValidationError: It does not begin with ``tinker://``, or nothing readable follows.
+        ValidationError: It does not begin with ``tinker://``, or the rest is invalid.
     """
     if not isinstance(path, str) or not path.startswith(SCHEME):
         raise ValidationError(f"checkpoint path {path!r} must start with {SCHEME}")
@@ -112,7 +114,7 @@ def check_scheme(path: str) -> None:
 
 
 def is_name(part: str) -> bool:
-    """Tell whether a checkpoint can be called so and still be named by a path."""
+    """Return whether a path can name a checkpoint of this name."""
     return (
         isinstance(part, str)
         and part not in {"", ".", ".."}

@@ -1,7 +1,7 @@
-"""Arrays inside of messages: their dtypes, dense and sparse tensors, and batches of arrays.
+"""Arrays inside messages: dtypes, dense and sparse tensors, batches of arrays.
 
-All arrays are little-endian. Only float32 and int64 leave this module: the narrow bfloat16 and int32
-are widened, which loses nothing.
+All arrays are little-endian. Only float32 and int64 leave this module: bfloat16 and int32 are widened
+without loss.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _CODES = {"f": FLOAT32, "i": INT64}
 # Dense bytes, or a SparseCsr.
 _ENCODINGS = {1: LENGTH, 2: LENGTH}
 
-# Cells of a sparse tensor, written out; a few bytes must not ask for all memory there is.
+# Upper bound for the cells of a sparse tensor, made dense: a small message must not exhaust memory.
 MOST_CELLS = 2**28
 
 
 @frozen(eq=False)
 class Tensor:
-    """Hold a tensor as its message does.
+    """A tensor as its message stores it.
 
     Attributes:
-        values: float32 or int64; flat. Of a sparse tensor those that are listed.
-        shape: None if the message names none.
-        crow_indices: Of a sparse tensor (CSR) the first value of each row, int64 [rows + 1].
-        col_indices: Of a sparse tensor the column of each value, int64.
+        values: float32 or int64, flat. For a sparse tensor only the stored values.
+        shape: None if the message has none.
+        crow_indices: For a sparse tensor (CSR), the index of each row's first value, int64 [rows + 1].
+        col_indices: For a sparse tensor, the column of each value, int64.
     """
 
     values: Array
@@ -56,13 +56,13 @@ class Tensor:
         """Read a Tensor.
 
         Raises:
-            ParseError: It has no dtype that there is, or bytes that are no array of it.
+            ParseError: The dtype is unknown, or the bytes do not fit it.
         """
         code = message.integer(3, bits=32)
         shape = tuple(message.integers(4)) or None
         if message.which(_ENCODINGS) == 2:
             csr = message.message(2, "sparse_csr")
-            assert csr is not None  # noqa: S101 - it is there
+            assert csr is not None  # noqa: S101 - the message has no dense values, so it has sparse ones
             return cls(
                 _values(csr.blob(1), code, message.path),
                 shape,
@@ -72,7 +72,7 @@ class Tensor:
         return cls(_values(message.blob(1), code, message.path), shape)
 
     def dense(self, path: str) -> Array:
-        """Return the tensor as one array, with zeros in the cells that are not listed.
+        """Return the tensor as one array, with zeros in the cells that are not stored.
 
         Raises:
             ParseError: Values, indices and shape do not fit each other.
@@ -114,7 +114,7 @@ def write_sparse(values: Array, crow: Array, col: Array, shape: Sequence[int]) -
 def dense_from_csr(
     values: Array, crow: Array, col: Array, shape: Sequence[int] | None, path: str
 ) -> Array:
-    """Return a CSR matrix as a dense array, with zeros in the cells that are not listed.
+    """Return a CSR matrix as a dense array, with zeros in the cells that are not stored.
 
     Raises:
         ParseError: Values, indices and shape do not fit each other.
@@ -169,7 +169,7 @@ def read_batch(message: Message) -> list[Array]:
 
 
 def write_batch(arrays: Sequence[Array]) -> Writer:
-    """Return the BatchedTensor of arrays of one dtype whose shapes differ in the first place only."""
+    """Return the BatchedTensor of arrays of one dtype whose shapes differ only in the first dimension."""
     code = _CODES[arrays[0].dtype.kind]
     ends = np.cumsum([one.nbytes for one in arrays], dtype="<i8")
     flat = np.concatenate([one.reshape(-1) for one in arrays])
@@ -183,21 +183,23 @@ def write_batch(arrays: Sequence[Array]) -> Writer:
 
 
 def array(data: memoryview | None, dtype: str | np.dtype[Any], path: str) -> Array:
-    """Return an array of its own from its bytes, in the byte order of this machine.
+    """Return a new array from its bytes, in the byte order of this machine.
 
     Raises:
-        ParseError: They are no whole number of items.
+        ParseError: The length is not a multiple of the item size.
     """
     kind = np.dtype(dtype)
     data = memoryview(b"") if data is None else data
     if len(data) % kind.itemsize:
-        raise ParseError(path, f"has {len(data)} bytes, which is no array of {kind.name}")
-    # A copy: inside of a message an array may begin at any byte.
+        raise ParseError(
+            path, f"has {len(data)} bytes, not a multiple of the item size of {kind.name}"
+        )
+    # A copy: inside a message an array may be unaligned.
     return np.frombuffer(data, kind).astype(kind.newbyteorder("="))
 
 
 def _falls(numbers: Array) -> bool:
-    # Not by differences: those of hostile numbers overflow.
+    # Not by differences, which overflow for hostile numbers.
     return bool((numbers[1:] < numbers[:-1]).any())
 
 

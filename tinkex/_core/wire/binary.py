@@ -1,6 +1,6 @@
-"""Write requests in the binary form straight from the arrays, and read answers straight into them.
+"""The binary format: requests written from arrays, responses read into arrays.
 
-Which field of which message holds what is said by openapi.yaml, under `x-tinkex-protobuf`.
+The message fields are defined in openapi.yaml, under `x-tinkex-protobuf`.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 else:
     np = LazyModule("numpy")
 
-# The kinds of requests whose results have a binary form, in the server's words.
+# Request types whose results have a binary format, in the server's terms.
 RESULTS = frozenset({"Sample", "Forward", "ForwardBackward"})
 
 _MOST_TOKEN = 2**31 - 1
-# A few bytes must not stand for more outputs than any request has data.
+# Upper bound for the outputs of a message: a small message must not exhaust memory.
 _MOST_DATUMS = 2**17
 _STOP_REASONS = {0: "stop", 1: "length"}
-# What a server writes into the cells of a row that has fewer than k tokens.
+# Fills the rows that have fewer than k tokens.
 _NO_TOKEN, _NO_LOGPROB = 0, -99999.0
 
 
 def can_hold(data: Sequence[Datum]) -> bool:
-    """Tell whether data have a binary form: one that points to an image elsewhere has none."""
+    """Return whether data can be sent in the binary format; references to images cannot."""
     return not any(
         isinstance(chunk, ImageAssetPointerChunk)
         for datum in data
@@ -66,24 +66,24 @@ def forward_backward_body(
     *,
     forward_only: bool = False,
 ) -> Writer:
-    """Return a ForwardBackwardRequest without its model and its number.
+    """Return a ForwardBackwardRequest without its model and sequence number.
 
     Args:
-        data: Data that have a binary form, see `can_hold`.
-        first_index: The place of the first of them in the whole batch.
+        data: Data that the binary format supports, see `can_hold`.
+        first_index: The index of the first datum in the whole batch.
         loss_fn: The loss.
         loss_fn_config: Its settings.
-        forward_only: Whether no gradients are wanted.
+        forward_only: Whether to skip the gradients.
 
     Raises:
-        ValidationError: A tensor holds NaN or infinity, or a token id is larger than the form can
-            hold; the path names the place.
+        ValidationError: A tensor holds NaN or infinity, or a token id exceeds the format's range; the path
+            names the location.
     """
     message = Writer()
     for i, datum in enumerate(data, first_index):
         message.message(3, _datum(datum, f"data[{i}]"))
     message.text(4, loss_fn)
-    # Maps are sorted, so that equal requests are equal bytes.
+    # Maps are sorted, so that equal requests have equal bytes.
     settings = sorted((loss_fn_config or {}).items(), key=lambda item: item[0].encode())
     for name, value in settings:
         if not isinstance(value, str):
@@ -138,8 +138,8 @@ def _model_input(value: ModelInput, path: str) -> Writer:
             message.message(1, Writer().message(3, audio))
         else:
             raise ValidationError(
-                "points to an image elsewhere, which the binary form cannot: give the image itself "
-                "as an ImageChunk, or choose wire_format='json' if the server takes it",
+                "refers to an image, which the binary format does not support: pass the image itself as an "
+                "ImageChunk, or set wire_format='json' if the server accepts it",
                 path=where,
             )
     return message
@@ -150,7 +150,7 @@ def _tokens(chunk: EncodedTextChunk, path: str) -> Array:
     if tokens.size and tokens.max() > _MOST_TOKEN:
         place = int(tokens.argmax())
         raise ValidationError(
-            f"is {tokens[place]}; the binary form holds token ids up to {_MOST_TOKEN}",
+            f"is {tokens[place]}; the binary format supports token ids up to {_MOST_TOKEN}",
             path=f"{path}.tokens[{place}]",
         )
     return tokens.astype("<i4")
@@ -161,10 +161,10 @@ def _entry(name: str) -> Writer:
 
 
 def forward_backward_output(content: bytes) -> ForwardBackwardOutput:
-    """Read the result of a forward or forward_backward call.
+    """Parse the result of a forward or forward_backward call.
 
     Raises:
-        ParseError: The bytes are no such message, or its parts do not fit each other.
+        ParseError: The bytes are not such a message, or its parts are inconsistent.
     """
     message = Message(content)
     records = message.messages(2, "loss_fn_outputs")
@@ -189,16 +189,16 @@ def _record(record: Message) -> list[dict[str, TensorData]]:
                 f"{record.path}.fields[{name!r}]", f"has {len(arrays)} arrays for {count} outputs"
             )
     return [
-        {name: TensorData.from_answer(arrays[i]) for name, arrays in fields.items()}
+        {name: TensorData.from_response(arrays[i]) for name, arrays in fields.items()}
         for i in range(count)
     ]
 
 
 def sample_response(content: bytes) -> SampleResponse:
-    """Read the result of a sample call.
+    """Parse the result of a sample call.
 
     Raises:
-        ParseError: The bytes are no such message, or its parts do not fit each other.
+        ParseError: The bytes are not such a message, or its parts are inconsistent.
     """
     message = Message(content)
     prompt_logprobs = message.blob(2)
@@ -230,7 +230,7 @@ def _sequence(message: Message) -> SampledSequence:
 
 
 def _topk(message: Message | None) -> TopTokens | None:
-    """Return for each position its (token, log probability) pairs; None for one without any."""
+    """Return for each position its (token, log probability) pairs; None for positions without any."""
     if message is None or not (k := message.unsigned(3)) or not (length := message.unsigned(4)):
         return None
     tokens = array(message.blob(1), "<i4", message.at("token_ids"))
@@ -262,7 +262,7 @@ def _alternatives(message: Message) -> PromptAltTokens:
 
 
 def _tensor(message: Message) -> TensorData:
-    return TensorData.from_answer(Tensor.read(message).dense(message.path))
+    return TensorData.from_response(Tensor.read(message).dense(message.path))
 
 
 def _value(entry: Message, path: str) -> Message:

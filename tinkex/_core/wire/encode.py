@@ -1,6 +1,6 @@
-"""Turn public types into the generated models that are sent.
+"""Conversion of public types into the generated models.
 
-Arrays are handed over as they are: the JSON writer reads them straight from memory.
+Arrays are passed through: the JSON writer reads them from memory.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tinkex.types.params import AdamParams, DimuonParams, LoraConfig, SamplingPa
 from tinkex.types.provenance import ProvenanceSpans, SampledProvenanceSpan
 from tinkex.types.tensor import TensorData, check_finite
 
-# The name of an uploaded loss is the one setting that is no number.
+# The id of an uploaded loss is the only setting that is not a number.
 _TEXT_SETTINGS = frozenset({"loss_id"})
 
 
 def model_input(value: ModelInput) -> wire.ModelInput:
-    """Return the wire form of an input."""
+    """Return the wire format of an input."""
     return wire.ModelInput(chunks=[_chunk(chunk) for chunk in value.chunks])
 
 
 def datum(value: Datum, path: str) -> wire.Datum:
-    """Return the wire form of a datum; `path` names it in errors.
+    """Return the wire format of a datum; `path` names it in errors.
 
     Raises:
         ValidationError: A tensor holds NaN or infinity.
@@ -72,7 +72,7 @@ def forward_backward_input(
     loss_fn: str,
     loss_fn_config: Mapping[str, float | str] | None,
 ) -> wire.ForwardBackwardInput:
-    """Return the wire form of a chunk of data; `first_index` is its place in the whole batch."""
+    """Return the wire format of a chunk of data; `first_index` is its index in the whole batch."""
     return wire.ForwardBackwardInput(
         data=[datum(item, f"data[{first_index + i}]") for i, item in enumerate(data)],
         loss_fn=cast("Any", loss_fn),
@@ -81,7 +81,7 @@ def forward_backward_input(
 
 
 def adam_params(value: AdamParams) -> wire.AdamParams:
-    """Return the wire form of optimizer settings."""
+    """Return the wire format of optimizer settings."""
     return wire.AdamParams(
         learning_rate=value.learning_rate,
         beta1=value.beta1,
@@ -93,7 +93,7 @@ def adam_params(value: AdamParams) -> wire.AdamParams:
 
 
 def dimuon_params(value: DimuonParams) -> wire.DimuonParams:
-    """Return the wire form of Dimuon's settings."""
+    """Return the wire format of Dimuon's settings."""
     return wire.DimuonParams(
         learning_rate=value.learning_rate,
         grad_clip_norm=value.grad_clip_norm,
@@ -102,7 +102,7 @@ def dimuon_params(value: DimuonParams) -> wire.DimuonParams:
 
 
 def lora_config(value: LoraConfig) -> wire.LoraConfig:
-    """Return the wire form of an adapter's settings."""
+    """Return the wire format of an adapter's settings."""
     return wire.LoraConfig(
         rank=value.rank,
         seed=value.seed,
@@ -113,7 +113,7 @@ def lora_config(value: LoraConfig) -> wire.LoraConfig:
 
 
 def sampling_params(value: SamplingParams) -> wire.SamplingParams:
-    """Return the wire form of sampling settings."""
+    """Return the wire format of sampling settings."""
     return wire.SamplingParams(
         max_tokens=value.max_tokens,
         seed=value.seed,
@@ -134,12 +134,12 @@ def _stop_list(stop: Any) -> list[Any] | None:
 def check_loss(
     loss_fn: str, loss_fn_config: Mapping[str, Any] | None
 ) -> dict[str, float | str] | None:
-    """Check a loss and its settings, and return the settings as they are sent.
+    """Check a loss and its settings, and return the settings to send.
 
     Which losses there are, the server knows.
 
     Raises:
-        ValidationError: The loss has no name, or a setting is no number.
+        ValidationError: The loss has no name, or a setting is not a number.
     """
     if not isinstance(loss_fn, str) or not loss_fn:
         raise ValidationError(
@@ -159,7 +159,7 @@ def _setting(name: object, value: Any) -> float:
     path = f"loss_fn_config[{name!r}]"
     try:
         if isinstance(value, bool):
-            raise ValueError  # noqa: TRY004 - joins the refusals below
+            raise ValueError  # noqa: TRY004 - handled with the errors below
         number = float(value)
     except (TypeError, ValueError):
         raise ValidationError(f"must be a number, not {value!r}", path=path) from None
@@ -189,7 +189,7 @@ def _chunk(
 
 
 def tensor_data(tensor: TensorData, path: str) -> wire.TensorData:
-    """Return the wire form of a tensor; `path` names it in errors.
+    """Return the wire format of a tensor; `path` names it in errors.
 
     Raises:
         ValidationError: It holds NaN or infinity.

@@ -18,7 +18,7 @@ from tinkex._core.events.bus import (
     Subscription,
     emit,
     has_subscribers,
-    listened_to,
+    has_subscribers_for,
     subscribe,
 )
 
@@ -96,7 +96,7 @@ __all__ = [
     "detach",
     "emit",
     "has_subscribers",
-    "listened_to",
+    "has_subscribers_for",
     "subscribe",
 ]
 

@@ -53,7 +53,7 @@ class Metrics:
         self._subscriptions: list[Subscription] = []
         if is_listening:
             self._subscriptions = [
-                subscribe(self._on_answer, HttpRequestStop),
+                subscribe(self._on_response, HttpRequestStop),
                 subscribe(self._on_silence, HttpRequestException),
                 subscribe(self._on_retry, RetryAttemptRetry),
                 subscribe(self._on_call, FutureStart),
@@ -133,7 +133,7 @@ class Metrics:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _on_answer(self, event: HttpRequestStop) -> None:
+    def _on_response(self, event: HttpRequestStop) -> None:
         self._count_request(event, "success" if event.result == "ok" else "failure", event.duration)
 
     def _on_silence(self, event: HttpRequestException) -> None:
