@@ -156,8 +156,8 @@ def _in_json_alone(send: Send[T]) -> T:
     except ApiError as error:
         if error.status_code == 415:
             error.message += (
-                ". The data point to an image elsewhere, which only JSON can: give the images "
-                "themselves as ImageChunk"
+                ". The data refer to an image, which only JSON supports: pass the images themselves as "
+                "ImageChunk"
             )
         raise
 

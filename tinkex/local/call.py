@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 from attrs import frozen
 from starlette.requests import Request
 
-from tinkex.local.paths import TinkerPath
+from tinkex._base.checkpoint_path import CheckpointPath
+from tinkex.local.paths import path_of
 from tinkex.local.signing import UrlSigner
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,9 +38,9 @@ class Call:
         """Raise a 403 problem unless the URL was signed for `subject` and is still good."""
         signer.verify(subject, self.parameters["expires"], self.parameters["signature"])
 
-    def checkpoint_path(self) -> TinkerPath:
-        """Return the checkpoint that the URL names; without a kind it is one to sample from."""
-        return TinkerPath(
+    def checkpoint_path(self) -> CheckpointPath:
+        """Return the checkpoint that the URL names; without a kind, one to sample from."""
+        return path_of(
             self.parameters["training_run_id"],
             self.parameters.get("checkpoint_kind", "sampler_weights"),
             self.parameters["checkpoint_name"],

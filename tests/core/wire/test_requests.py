@@ -345,7 +345,7 @@ def test_loss_settings_become_numbers() -> None:
 @pytest.mark.parametrize(
     ("loss_fn", "config", "path"),
     [
-        ("mse", None, "loss_fn"),
+        ("", None, "loss_fn"),
         (None, None, "loss_fn"),
         ("ppo", {"clip": "nope"}, "loss_fn_config['clip']"),
         ("ppo", {"clip": None}, "loss_fn_config['clip']"),

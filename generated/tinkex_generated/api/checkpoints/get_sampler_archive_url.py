@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from ...decode import parse_json
 from ...models.checkpoint_archive_url_response import CheckpointArchiveUrlResponse
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, training_run_id: str, checkpoint_name: str) -> Request:
@@ -45,22 +45,13 @@ def parse_response(content: bytes) -> CheckpointArchiveUrlResponse:
     return parse_json(content, CheckpointArchiveUrlResponse.from_dict)
 
 
-def sync_detailed(
+def sync(
     *, client: Client, training_run_id: str, checkpoint_name: str
-) -> Response[CheckpointArchiveUrlResponse | None]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+) -> CheckpointArchiveUrlResponse | None:
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
     return client.exchange(
         build_request(training_run_id=training_run_id, checkpoint_name=checkpoint_name),
         parse_response,
         (200,),
         (302,),
     )
-
-
-def sync(
-    *, client: Client, training_run_id: str, checkpoint_name: str
-) -> CheckpointArchiveUrlResponse | None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(
-        client=client, training_run_id=training_run_id, checkpoint_name=checkpoint_name
-    ).parsed
