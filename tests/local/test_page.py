@@ -228,7 +228,7 @@ def test_queue_shows_what_is_computed_and_what_waits() -> None:
             seen = page(wire)
         finally:
             go_on.set()
-        assert "1 computing" in seen
+        assert "1 computing, 1 queued, 1 held back" in seen
         assert re.search(r"busy forward queued", seen)
         assert re.search(r"busy optim step waiting for seq_id \d of this model", seen)
         assert f"{NANO} asample computing" in seen
