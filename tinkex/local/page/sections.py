@@ -192,7 +192,7 @@ def checkpoints(site: AppState, place: Place) -> Values:
     names: dict[str, str] = {}
     views = []
     for record in records:
-        run_id = record.path.run_id
+        run_id = record.path.training_run_id
         if run_id not in names:
             names[run_id] = view_of(site, site.runs.get(run_id)).name
         views.append(_checkpoint_view(site, place, record, names[run_id]))
