@@ -79,9 +79,13 @@ def test_first_page_shows_what_there_is(filled: tuple[Wire, str]) -> None:
 
 
 def test_first_page_of_an_empty_server_says_so() -> None:
-    """Each section says that there is nothing yet."""
-    with served() as (_, wire):
-        assert page(wire).count("None yet.") == 5
+    """Each section says that there is nothing yet, and the first one how to begin."""
+    with served() as (server, wire):
+        seen = page(wire)
+        assert seen.count("None yet.") == 5
+        assert (
+            f"tinkex train --base-url {server.base_url} --base-model tinkex/tiny-chat FILE" in seen
+        )
 
 
 def test_page_of_a_run_shows_all_about_it(filled: tuple[Wire, str]) -> None:

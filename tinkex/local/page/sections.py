@@ -113,14 +113,14 @@ def tiles(site: AppState, place: Place) -> Values:
 
 
 def runs(site: AppState, place: Place) -> Values:
-    """Show the newest runs, each with its loss curve."""
-    del place
+    """Show the newest runs, each with its loss curve; where there is none, how to begin one."""
     page, total = site.runs.page(MOST_RUNS, 0)
     cards = []
     for run in page:
         losses = site.metrics.losses(run.run_id)
         cards.append((view_of(site, run), Markup(curve(losses)), losses[-1][1] if losses else None))  # noqa: S704 - drawn from numbers
-    return {"cards": cards, "total": total}
+    first = f"tinkex train --base-url {place.base_url} --base-model {site.bases.names[0]} FILE"
+    return {"cards": cards, "total": total, "first": first}
 
 
 def queue(site: AppState, place: Place) -> Values:
