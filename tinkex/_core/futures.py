@@ -78,7 +78,7 @@ class Future(concurrent.futures.Future[T]):
         session_id: str | None = None,
         subject: str | None = None,
         queue_watch: QueueWatch | None = None,
-        scope: OperationContext | None = None,
+        context: OperationContext | None = None,
     ) -> None:
         super().__init__()
         self._work = work
@@ -96,7 +96,7 @@ class Future(concurrent.futures.Future[T]):
             # Its sequence number is taken, so it cannot be cancelled.
             self.set_running_or_notify_cancel()
         work.on_queue_state(self._note_queue)
-        self._observer = FutureObserver(self, scope)
+        self._observer = FutureObserver(self, context)
 
     @property
     def request_id(self) -> str | None:

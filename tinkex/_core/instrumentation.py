@@ -59,7 +59,7 @@ class RequestEvents:
         status = getattr(error, "status_code", None)
         if status is not None and not isinstance(error, TransportError):
             # An error status is a response, too.
-            self.answered(status, len(getattr(error, "body", b"")), retries)
+            self.responded(status, len(getattr(error, "body", b"")), retries)
             return
         from tinkex._core.events.types import HttpRequestException
 
@@ -74,7 +74,7 @@ class RequestEvents:
         )
         self._end(None, retries, error=error)
 
-    def answered(self, status_code: int, received_bytes: int = 0, retries: int = 0) -> None:
+    def responded(self, status_code: int, received_bytes: int = 0, retries: int = 0) -> None:
         """Emit that a response was received, whatever its status."""
         if self._facts is None:
             return
@@ -142,7 +142,7 @@ class RequestObserver(RequestEvents):
 
 
 def _facts(transport: Transport, request: Request) -> dict[str, Any]:
-    scope = current_context()
+    context = current_context()
     return {
         # Subscribers count operations; the format of the response is not part of the name.
         "operation": request.operation.removesuffix("_binary"),
@@ -150,8 +150,8 @@ def _facts(transport: Transport, request: Request) -> dict[str, Any]:
         "path": request.path,
         "base_url": transport.config.base_url,
         "pool": transport.config.http_pool,
-        "caller": scope.operation if scope else None,
-        "model": scope.model if scope else None,
+        "caller": context.operation if context else None,
+        "model": context.model if context else None,
         "session_id": transport.session_id,
     }
 
@@ -162,11 +162,11 @@ class FutureObserver:
     The end is emitted before waiting callers get the result, so that counters are up to date by then.
     """
 
-    __slots__ = ("_future", "_is_over", "_is_silent", "_lock", "_scope")
+    __slots__ = ("_future", "_is_over", "_is_silent", "_lock", "_context")
 
-    def __init__(self, future: Future[Any], scope: OperationContext | None) -> None:
-        self._scope = scope
-        self._is_silent = scope is None and not has_subscribers()
+    def __init__(self, future: Future[Any], context: OperationContext | None) -> None:
+        self._context = context
+        self._is_silent = context is None and not has_subscribers()
         if self._is_silent:
             return
         from tinkex._core.events.types import FutureStart
@@ -194,8 +194,8 @@ class FutureObserver:
                 **self._facts(), outcome=outcome, duration=self._elapsed, error_type=error_type
             )
         )
-        if self._scope is not None:
-            self._scope.end(error, self._future.request_id)
+        if self._context is not None:
+            self._context.end(error, self._future.request_id)
 
     def trouble(self, error: BaseException) -> None:
         """Emit a problem of a future that is still pending."""
@@ -223,7 +223,7 @@ class FutureObserver:
         return {
             "operation": self._future.operation,
             "subject": self._future.subject,
-            "model": self._scope.model if self._scope else None,
+            "model": self._context.model if self._context else None,
             "request_id": self._future.request_id,
             "session_id": self._future.session_id,
         }

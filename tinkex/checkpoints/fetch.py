@@ -100,7 +100,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
             ):
                 had = partial.size() if response.status_code == httpx.codes.PARTIAL_CONTENT else 0
                 _take(response, partial, progress, source)
-                events.answered(response.status_code, partial.size() - had)
+                events.responded(response.status_code, partial.size() - had)
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to no URL") from None
         except (httpx.HTTPError, DownloadIncompleteError) as error:
