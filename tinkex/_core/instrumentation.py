@@ -162,7 +162,7 @@ class FutureObserver:
     The end is emitted before waiting callers get the result, so that counters are up to date by then.
     """
 
-    __slots__ = ("_future", "_is_over", "_is_silent", "_lock", "_context")
+    __slots__ = ("_context", "_future", "_is_over", "_is_silent", "_lock")
 
     def __init__(self, future: Future[Any], context: OperationContext | None) -> None:
         self._context = context
