@@ -27,7 +27,7 @@ from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import Failure, api_error, decode_error, transport_error
 from tinkex._core.http import Engine, fixed_headers
-from tinkex._core.instrumentation import RequestObserver
+from tinkex._core.instrumentation import observed
 from tinkex._core.pyqwest_engine import open_engine
 from tinkex._core.response import Headers, OpenResponse, RequestHeaders, Response
 from tinkex._core.retry import (
@@ -202,7 +202,7 @@ class Transport:
     @contextmanager
     def stream(self, request: Request) -> Iterator[Stream]:
         """Send a request and return its response with the body unread."""
-        with RequestObserver(self, request) as seen:
+        with observed(self, request) as seen:
             headers = self._headers(request, seen.headers, None)
             sending = _Sending(request, request.encode(), headers, None, whole=False)
             opened = self.run(self._attempt(sending))
@@ -251,7 +251,7 @@ class Transport:
             ApiError: The server responded with an error status.
         """
         operation = request.operation
-        with RequestObserver(self, request) as seen, self._guard(operation):
+        with observed(self, request) as seen, self._guard(operation):
             retries = retries or self.retries(operation, policy)
             content = request.encode() if body is None else body
             seen.sent_bytes = size_of(content)
@@ -286,7 +286,7 @@ class Transport:
         Raises:
             TransportError: No response was received.
         """
-        with RequestObserver(self, request, headers) as seen:
+        with observed(self, request, headers) as seen:
             content = request.encode()
             if content is not None and len(content) < SMALL_BODY:
                 # orjson returns its whole buffer, which a long poll would keep alive.

@@ -20,7 +20,7 @@ from tinkex._base.secret import Secret
 from tinkex._base.urls import is_loopback_host, split_url
 from tinkex._core.config import Config
 from tinkex._core.events.bus import has_subscribers
-from tinkex._core.instrumentation import RequestEvents
+from tinkex._core.instrumentation import RequestObserver
 from tinkex._core.proxies import ProxySettings, proxy_for_url
 from tinkex._core.response import REDIRECTS
 from tinkex._core.retry import (
@@ -122,7 +122,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         source.clock.sleep(wait)
 
 
-def _events(source: Source, url: Secret) -> RequestEvents:
+def _events(source: Source, url: Secret) -> RequestObserver:
     """Return what emits the events of an attempt, without its URL, which is as good as a key."""
     facts = {
         "operation": "download_archive",
@@ -131,7 +131,7 @@ def _events(source: Source, url: Secret) -> RequestEvents:
         "base_url": _origin(url),
         "pool": source.config.http_pool,
     }
-    return RequestEvents(source.clock, facts if has_subscribers() else None)
+    return RequestObserver(source.clock, facts if has_subscribers() else None)
 
 
 @contextlib.contextmanager
