@@ -95,7 +95,7 @@ class Promise(Generic[T]):
     _troubles: dict[_Trouble, Retries] = field(factory=dict)
     _bare_400s: int = 0
 
-    def heard(self) -> str:
+    def last_status(self) -> str:
         """Return the outcome of the last poll, the queue's reason for a pause, and its age."""
         if self._heard_at is None:
             return self.last_heard
