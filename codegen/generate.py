@@ -1,4 +1,4 @@
-"""Make the generated client from the API description, or check that it is up to date.
+"""Generate the client from the API description, or check that it is up to date.
 
     python codegen/generate.py            writes generated/tinkex_generated
     python codegen/generate.py --check    compares instead; status 1 and a list of files on drift
@@ -118,7 +118,7 @@ def tidy(folder: Path) -> None:
 
 
 def check_import(package: Path) -> None:
-    """Import all modules of a package, in a process of its own."""
+    """Import all modules of a package, in a new process."""
     command = [sys.executable, "-B", "-c", IMPORT_ALL, package.name]
     _run(command, "the generated package does not import", cwd=package.parent)
 
@@ -135,7 +135,7 @@ def _copy_runtime(output: Path) -> None:
 
 
 def provenance(spec_path: Path) -> dict[str, Any]:
-    """Return what the package is made from, so that a copy of it can be traced: checksums and versions."""
+    """Return the sources of the package, so that a copy can be traced: checksums and versions."""
     parts = [path for part in PARTS for path in sorted(FOLDER.glob(part)) if path.is_file()]
     return {
         "made_by": "codegen/generate.py",
@@ -146,7 +146,7 @@ def provenance(spec_path: Path) -> dict[str, Any]:
 
 
 def _sha256(path: Path) -> str:
-    # Without what git makes of line ends on some systems.
+    # Without git's conversion of line ends on some systems.
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
@@ -202,7 +202,7 @@ def _run(command: Sequence[str], problem: str, **options: Any) -> None:
 
 
 def replace(made: Path, output: Path) -> None:
-    """Put the folder `made` in the place of `output`, which is away for no more than a moment."""
+    """Replace the folder `output` by `made`; it is missing only for a moment."""
     fresh, old = (output.with_name(f".{output.name}.{name}") for name in ("new", "old"))
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)

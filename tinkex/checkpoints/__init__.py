@@ -1,4 +1,4 @@
-"""Bring checkpoints home, say what they are, pass them on, and clear them away."""
+"""Checkpoint management: download, inspection, upload to the Hugging Face Hub, deletion."""
 
 from tinkex.checkpoints.bar import progress_bar
 from tinkex.checkpoints.download import Download, download

@@ -1,4 +1,4 @@
-"""Patterns of file names, in which ``*`` stays within a folder and ``**`` does not."""
+"""Glob patterns of file names, in which ``*`` stays within a folder and ``**`` does not."""
 
 from __future__ import annotations
 

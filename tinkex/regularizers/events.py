@@ -78,7 +78,7 @@ def _event(event: str, measurements: Mapping[str, Any], metadata: Mapping[str, A
 
 
 def log_events(level: int = logging.INFO) -> Observer:
-    """Make an observer that writes a line for each event to the log "tinkex.regularizers".
+    """Return an observer that logs a line per event to "tinkex.regularizers".
 
     >>> pipeline = Pipeline([RegularizerSpec(L1(), 0.01)], observer=log_events())
     """

@@ -1,4 +1,4 @@
-"""What is worth keeping on disk: made once, by one process, and whole whenever it is there."""
+"""A cache of files on disk, written atomically by one process at a time."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def default_cache_dir() -> Path:
 def kept(
     name: Path, make: Callable[[], bytes], cache_dir: str | os.PathLike[str] | None = None
 ) -> bytes:
-    """Return what is kept under a name, made and kept if it is not there or is damaged.
+    """Return the content cached under a name; computes and caches it if it is missing or damaged.
 
-    Where the folder cannot be written, it is made each time.
+    If the folder cannot be written, it is computed each time.
     """
     folder = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
     file = folder / name
@@ -46,12 +46,12 @@ def kept(
                 atomic_write(file, _digest(content) + b"\n" + content, mode=PRIVATE)
             return content
     except OSError as error:
-        log.info("%s cannot be written, so nothing is kept there: %s", file, error)
+        log.info("%s cannot be written, so nothing is cached there: %s", file, error)
         return content if content is not None else make()
 
 
 def _read(file: Path) -> bytes | None:
-    """Return a file's content, or None if there is none or it is not what was written."""
+    """Return a file's content, or None if it is missing or damaged."""
     try:
         digest, _, content = file.read_bytes().partition(b"\n")
     except OSError:
