@@ -96,7 +96,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
             with (
                 without_queries(),
                 _events(source, url) as events,
-                _answer(source.config, url, partial) as response,
+                _response(source.config, url, partial) as response,
             ):
                 had = partial.size() if response.status_code == httpx.codes.PARTIAL_CONTENT else 0
                 _take(response, partial, progress, source)
@@ -135,7 +135,7 @@ def _events(source: Source, url: Secret) -> RequestObserver:
 
 
 @contextlib.contextmanager
-def _answer(config: Config, url: Secret, partial: Partial) -> Iterator[httpx.Response]:
+def _response(config: Config, url: Secret, partial: Partial) -> Iterator[httpx.Response]:
     """Request the missing part of the archive, following redirects manually."""
     headers = {"Accept-Encoding": "identity"}
     have = partial.size()
