@@ -24,12 +24,20 @@ class ForwardBackwardOutput:
         metrics: Numbers by ``name:reduction``; ``loss:sum`` is the loss summed over all tokens.
         weight: The sum of the `weights` of all data; a target without a weight counts 1. NaN if
             the output was not made by a client.
+        computes_loss: Whether the server left the computing of ``loss:sum`` to its clients: it is
+            then the sum of its ``elementwise_loss``, or computed from its log probabilities.
     """
 
     loss_fn_output_type: str
     loss_fn_outputs: list[dict[str, TensorData]] = field(repr=lambda outputs: f"<{len(outputs)}>")
     metrics: Mapping[str, float]
-    weight: float = field(default=float("nan"), repr=False)
+    weight: float = field(default=float("nan"), repr=False, kw_only=True)
+    computes_loss: bool = field(default=False, repr=False)
+
+    @property
+    def has_loss(self) -> bool:
+        """Return whether the loss is known."""
+        return "loss:sum" in self.metrics or "loss" in self.metrics
 
     @property
     def mean_loss(self) -> float:
@@ -42,7 +50,7 @@ class ForwardBackwardOutput:
 
     @property
     def loss(self) -> float:
-        """Return the loss, summed over all tokens of all data; NaN if the server returned none."""
+        """Return the loss, summed over all tokens of all data; NaN if it is not known."""
         return self.metrics.get("loss:sum", self.metrics.get("loss", float("nan")))
 
     def _repr_html_(self) -> str:
