@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 from urllib.parse import unquote, urljoin, urlsplit
 
 from attrs import evolve
@@ -392,7 +392,7 @@ class RestClient:
         parts = _parts(tinker_path, checkpoint_id)
         request = get_checkpoint_archive_url.build_request(**parts)
         try:
-            answer = self._archive(request, policy)
+            response = self._archive(request, policy)
         except NotFoundError as error:
             if parts["checkpoint_kind"] != "sampler_weights":
                 raise
@@ -400,20 +400,20 @@ class RestClient:
             del parts["checkpoint_kind"]
             request = get_sampler_archive_url.build_request(**parts)
             try:
-                answer = self._archive(request, policy)
+                response = self._archive(request, policy)
             except NotFoundError as other:
                 knows_more = _has_route(other) and not _has_route(error)
                 raise (other if knows_more else error).with_traceback(None) from None
-        if answer.status_code not in REDIRECTS:
+        if response.status_code not in REDIRECTS:
             return self._transport.parsed(
-                answer, get_checkpoint_archive_url.parse_response, request.operation
+                response, get_checkpoint_archive_url.parse_response, request.operation
             )
         return CheckpointArchiveUrlResponse(
-            url=self._location(request, answer), expires=_expiry(answer.headers.get("expires"))
+            url=self._location(request, response), expires=_expiry(response.headers.get("expires"))
         )
 
     def _archive(self, request: Request, policy: RetryPolicy) -> Response:
-        # 503 and 409 both say that it is not built yet.
+        # Both 503 and 409 mean that it is not built yet.
         return self._transport.send(request, policy=policy, accept=REDIRECTS, retry_on={409})
 
     def delete_checkpoint(self, tinker_path: str, checkpoint_id: str | None = None) -> None:
@@ -446,8 +446,8 @@ class RestClient:
     unpublish_checkpoint_from_tinker_path = unpublish_checkpoint
     set_checkpoint_ttl_from_tinker_path = set_checkpoint_ttl
 
-    def _location(self, request: Request, answer: Response) -> str:
-        location = answer.headers.get("location", "")
+    def _location(self, request: Request, response: Response) -> str:
+        location = response.headers.get("location", "")
         url = _joined(self._transport.where + request.path, location)
         if url is not None:
             return url
@@ -455,11 +455,11 @@ class RestClient:
         # It may be signed, whatever it is.
         del location
         if folder is None:
-            raise _no_url(answer.status_code)
+            raise _no_url(response.status_code)
         raise CheckpointError(
             f"the server offers no download: it keeps the checkpoint's files on its own disk, in "
             f"{folder}. Copy them from there",
-            status_code=answer.status_code,
+            status_code=response.status_code,
         )
 
     def whoami(self) -> SelfApiKeyResponse:
@@ -532,11 +532,11 @@ class RestClient:
             session_id=checked_id(session_id, "session_id")
         )
         while True:
-            answer = self._optional(request, export_session_trace.parse_response)
-            if answer.status == "ready":
-                return answer
-            if answer.status == "failed" or clock.now() >= until:
-                why = answer.error or f"it is still {answer.status} after {patience:g} s"
+            response = self._optional(request, export_session_trace.parse_response)
+            if response.status == "ready":
+                return response
+            if response.status == "failed" or clock.now() >= until:
+                why = response.error or f"it is still {response.status} after {patience:g} s"
                 raise RequestFailedError(
                     f"the trace of session {session_id} is not available: {why}",
                     session_id=session_id,
@@ -594,18 +594,13 @@ class RestClient:
             patience: Seconds after which no further attempt starts; the usual limit of calls by
                 default.
         """
-        path = CheckpointPath.parse(tinker_path)
-        policy = None
+        parts, policy = _parts(tinker_path), None
         if patience is not None:
             policy = RetryPolicy(
                 max_attempts=10_000, deadline=patience, longest_retry_after=patience
             )
         return self._optional(
-            get_external_weights_urls.build_request(
-                training_run_id=path.training_run_id,
-                checkpoint_kind=path.kind,
-                checkpoint_name=path.name,
-            ),
+            get_external_weights_urls.build_request(**parts),
             get_external_weights_urls.parse_response,
             policy,
         )
@@ -673,10 +668,7 @@ def _has_route(error: ApiError) -> bool:
 
 
 def _scope(access_scope: AccessScope) -> AccessScope:
-    if access_scope not in ("owned", "accessible"):
-        raise ValidationError(
-            f"must be one of owned, accessible, not {access_scope!r}", path="access_scope"
-        )
+    _one_of(access_scope, get_args(AccessScope), "access_scope")
     return access_scope
 
 

@@ -111,7 +111,7 @@ class Promise(Generic[T]):
     _was_compared: bool = False
     _said: str = ""
 
-    def heard(self) -> str:
+    def last_status(self) -> str:
         """Return the outcome of the last poll, the queue's reason for a pause, and its age."""
         if self._heard_at is None:
             return self.last_heard
