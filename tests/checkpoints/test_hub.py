@@ -196,7 +196,6 @@ def test_a_name_alone_is_one_of_your_own(rest: RestClient, hub: HubRepositories)
             {"adapter_config.json", "adapter_model.safetensors"},
         ),
     ],
-    ids=str,
 )
 def test_patterns_choose_the_files(
     rest: RestClient,

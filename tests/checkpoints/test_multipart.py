@@ -92,7 +92,7 @@ def test_no_name_begins_a_header_of_its_own() -> None:
         ("n", b"", None, {"X": "1\r\nY: 2"}),
         ("n", b"", None, {"Content-Type": "text/csv"}),
         ("n", None),
-        io.StringIO("text"),
+        pytest.param(io.StringIO("text"), id="a stream of text"),
     ],
     ids=str,
 )

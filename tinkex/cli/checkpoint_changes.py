@@ -151,9 +151,12 @@ def _agreed(paths: Sequence[str]) -> bool:
     except click.Abort as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise
-        # Nobody is there to answer.
         click.echo(err=True)
-        return False
+        # No answer is no agreement, and no success either: a script must not take it for one.
+        raise Failed(
+            "the input ended before the question was answered: nothing was deleted. "
+            "Give --yes to delete without being asked"
+        ) from None
 
 
 def _summary(action: str, paths: Sequence[str], **more: Any) -> dict[str, Any]:
