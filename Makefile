@@ -10,6 +10,8 @@ RUNTIME := $(VENV)/.runtime
 DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
+# Whatever the environment says: without compiled modules each short program would compile all of them.
+export PYTHONDONTWRITEBYTECODE :=
 LOWEST := .venv-lowest
 NEWEST := .venv-newest
 # Without what tries the development tools, whose versions are pinned, and what installs into clean venvs itself.
