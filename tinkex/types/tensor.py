@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import attrs
 from attrs import field, frozen
 
+from tinkex._base.lazy import LazyModule
 from tinkex.errors import ValidationError
-from tinkex.later import Later
 from tinkex.types.flat import flat_array
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 else:
-    np = Later("numpy")
+    np = LazyModule("numpy")
 
 TensorDtype = Literal["float32", "int64"]
 
