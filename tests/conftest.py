@@ -22,3 +22,14 @@ def _logging_as_it_was() -> Iterator[None]:
     yield
     logger.handlers[:] = handlers
     logger.setLevel(level)
+
+
+# Folders with many programs; with the files that have tests marked slow they begin, so that none runs alone at the end.
+LONG = ("docs", "examples")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow and item.path.parent.name not in LONG)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.extent import extent
 from support.greeting import greeting_of, url_in
 from support.stored_weights import assert_same_weights, stored_weights
 from support.training import NANO_RUN, train
@@ -24,7 +25,7 @@ from tinkex import ServiceClient
 from tinkex.local import LocalServer
 from tinkex.recovery import read_run
 
-KILLS = int(os.environ.get("TINKEX_KILLS", "6"))
+KILLS = extent("KILLS", 5, 40)
 STEPS = 23 + KILLS
 PLACES = ("before", "between", "submitted", "after", "before writing", "after writing")
 PROGRAM = Path(__file__).with_name("killed_program.py")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
-import os
 import re
 import tempfile
 import threading
@@ -30,6 +29,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support.clock import FakeClock
+from support.extent import extent
 from support.stored_weights import assert_same_weights, stored_weights
 from support.training import ADAM, NANO_RUN, batch
 
@@ -39,8 +39,8 @@ from tinkex.local import LocalServer
 from tinkex.recovery.restore import restore
 from tinkex.testing import Fault
 
-LONG = "TINKEX_MACHINE_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("TINKEX_MACHINE_EXAMPLES", "6"))
+EXAMPLES = extent("MACHINE_EXAMPLES", 3, 100)
+LONG = EXAMPLES > 10
 CANARY = "tml-machine-0123456789abcdef"
 LORA = {key: value for key, value in NANO_RUN.items() if key != "base_model"}
 SUBMITS = ("forward_backward", "forward_backward_binary", "optim_step", "save_weights")
