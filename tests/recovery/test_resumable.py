@@ -406,6 +406,19 @@ def test_a_loop_that_was_left_in_a_step_goes_back(tmp_path: Path, service: Servi
     assert read_run(tmp_path / "run").step == 7  # type: ignore[union-attr]
 
 
+def test_a_step_of_a_loop_that_another_one_replaced_is_not_counted(
+    tmp_path: Path, service: ServiceClient
+) -> None:
+    """The second loop goes back to the beginning; what the first one left open then is no step done."""
+    with run_of(tmp_path, service, checkpoint_every=100) as run:
+        first = run.steps(4)
+        for step in (next(first), next(first)):
+            train(run.training, step)
+        assert next(first) == 2
+        assert next(run.steps(4)) == 0
+        assert next(first) == 0
+
+
 def test_a_loop_that_ends_early_between_steps_is_saved(
     tmp_path: Path, service: ServiceClient
 ) -> None:

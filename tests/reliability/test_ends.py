@@ -19,6 +19,7 @@ import pytest
 from support.archives import checkpoint
 from support.extent import extent
 from support.held_server import held_server
+from support.interrupts import interrupt
 from support.nano import nano_url
 from support.raw_server import RawServer
 from support.stuck_server import StuckServer, stuck_server
@@ -89,7 +90,7 @@ def test_ctrl_c_in_a_wait_ends_the_program_and_tells_the_server() -> None:
     with stuck_server(retrieve_future=99) as server:
         program = start(server.url, TRAINING + "training.optim_step().result()")
         server.wait_for("retrieve_future")
-        program.send_signal(signal.SIGINT)
+        interrupt(program)
         status, _, messages = ended(program)
         assert (status, finishes(server)) == (INTERRUPTED, ["interrupted"])
     assert messages.rstrip().endswith("KeyboardInterrupt")
@@ -183,7 +184,7 @@ def test_ctrl_c_returns_within_a_second_from_every_wait(name: str) -> None:
         program.stdin.flush()
         server.wait_for(route or "optim_step", first)
         sent = time.monotonic()
-        program.send_signal(signal.SIGINT)
+        interrupt(program)
         # What the program says on its way out is heard.
         server.holds = {}
         status, out, messages = ended(program)
@@ -208,7 +209,7 @@ def test_ctrl_c_in_a_submit_leaves_the_number_to_the_same_call() -> None:
             """),
         )
         server.wait_for("optim_step")
-        program.send_signal(signal.SIGINT)
+        interrupt(program)
         status, out, messages = ended(program)
         first, second, third = server.bodies("optim_step")
     assert (status, out) == (0, "interrupted\n{}\n"), messages
@@ -224,9 +225,9 @@ def test_a_second_ctrl_c_does_not_wait_for_the_farewell() -> None:
             server.url, "with service:\n    " + TRAINING + "    training.optim_step().result()\n"
         )
         server.wait_for("retrieve_future")
-        program.send_signal(signal.SIGINT)
+        interrupt(program)
         server.wait_for("finish")
-        program.send_signal(signal.SIGINT)
+        interrupt(program)
         assert ended(program)[0] == INTERRUPTED
 
 
@@ -265,7 +266,7 @@ def test_ctrl_c_in_a_download_keeps_what_came(tmp_path: Path) -> None:
         )
         assert program.stdout is not None
         assert program.stdout.readline() == "half\n"
-        program.send_signal(signal.SIGINT)
+        interrupt(program)
         status, _, messages = ended(program)
         assert status == INTERRUPTED, messages
         assert [found.name for found in tmp_path.iterdir()] == [f".{name}.partial"]

@@ -1,12 +1,14 @@
-"""Ctrl-C in the midst of an exchange."""
+"""Ctrl-C in the midst of an exchange, in this process or in another one."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,3 +37,26 @@ def interrupted() -> Iterator[Callable[[Any], Any]]:
             yield answer
     finally:
         over.set()
+
+
+def interrupt(process: subprocess.Popen[Any]) -> None:
+    """Press Ctrl-C once the main thread of a process waits for what it was told to wait for.
+
+    Python notes a signal that comes between two instructions and acts on it before the next one. If that
+    one is a call which waits, it waits first, and a single Ctrl-C is lost.
+    """
+    until_it_waits(process.pid)
+    process.send_signal(signal.SIGINT)
+
+
+def until_it_waits(pid: int) -> None:
+    """Return when the main thread of a process has slept through three looks; at once without /proc."""
+    status = Path(f"/proc/{pid}/task/{pid}/status")
+    before, looks = "", 0
+    pause = threading.Event()
+    while status.exists() and looks < 3:
+        lines = status.read_text(encoding="utf-8").splitlines()
+        found = "".join(line for line in lines if line.startswith(("State", "voluntary_ctxt")))
+        is_same = found == before and "sleeping" in found
+        before, looks = found, looks + 1 if is_same else 0
+        pause.wait(0.01)

@@ -8,7 +8,8 @@ How it is put together:
   add them.
 - `invocation` is what a command gets: the way to the server, and the way to the user.
 - `text` makes strings fit to be seen; `tables` lays out rows; `progress` draws on stderr;
-  `failures` turns an error into a paragraph and an exit code.
+  `questions` asks before something that cannot be undone; `failures` turns an error into a
+  paragraph and an exit code.
 
 To add a command, write a module of its own::
 

@@ -137,8 +137,7 @@ class ResumableRun:
                 step = Step.of(self._step, self, self.seed)
                 self._open = int(step)
                 yield step
-                if self._open == step:
-                    self._step_over(step, None)
+                self._step_over(step, None)
 
     def record(self, **metrics: float) -> None:
         """Note numbers that the next checkpoint is saved with, such as the loss.
