@@ -111,7 +111,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
                 "data": [datum] * 24, "params": tinkex.SamplingParams(max_tokens=4), "adam": adam,
                 "future": gradients, "gradients": gradients, "path": path, "folder": folder,
                 "policy": RecoveryPolicy(enabled=True), "run": run, "step": next(run.steps(1)),
-                "metrics": metrics, "train": lambda: None, "score": lambda sampler: 0.5, "batch_of": lambda step: [datum],
+                "metrics": metrics, "train": lambda: None, "batch_of": lambda step: [datum],
             },
             "stand_ins": {
                 'ServiceClient(base_url="local"': f'ServiceClient(base_url="{server.base_url}"',
