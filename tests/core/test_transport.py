@@ -22,6 +22,7 @@ from support import calls
 from support.calls import CAPABILITIES, STEP
 from support.clock import FakeClock
 from support.interrupts import interrupted
+from support.ports import unanswered_port
 from support.raw_server import RawServer
 from support.scripted import BASE_URL, Script
 from tinkex_generated.api.service import get_server_capabilities
@@ -395,20 +396,20 @@ def test_a_read_timeout_is_told_as_such(make_transport, script: Script) -> None:
 @pytest.mark.holds("F41", "S17")
 def test_a_proxy_is_named_without_its_password(clock: FakeClock) -> None:
     """Who looks for the mistake sees the proxy, and nobody sees its password (F41, S17)."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    config = Config.resolve(
-        base_url="http://tinker.example.org",
-        api_key="tml-abcdef123456",
-        environ={},
-        allow_insecure=True,
-        proxy=f"http://user:canary@127.0.0.1:{port}",
-    )
-    with (
-        closing(Transport(config, clock=clock)) as transport,
-        pytest.raises(ProxyError, match=rf"through the proxy http://127\.0\.0\.1:{port}") as caught,
-    ):
-        transport.send(calls.read())
+    with unanswered_port() as port:
+        config = Config.resolve(
+            base_url="http://tinker.example.org",
+            api_key="tml-abcdef123456",
+            environ={},
+            allow_insecure=True,
+            proxy=f"http://user:canary@127.0.0.1:{port}",
+        )
+        with (
+            closing(Transport(config, clock=clock)) as transport,
+            pytest.raises(ProxyError, match="through the proxy http://127") as caught,
+        ):
+            transport.send(calls.read())
+    assert f"through the proxy http://127.0.0.1:{port}" in str(caught.value)
     assert "canary" not in str(caught.value)
     assert len(caught.value.attempts) == 3
 

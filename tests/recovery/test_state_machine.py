@@ -30,6 +30,7 @@ from hypothesis.stateful import (
 )
 from support.clock import FakeClock
 from support.extent import extent
+from support.ports import lasting_port
 from support.stored_weights import assert_same_weights, stored_weights
 from support.training import ADAM, NANO_RUN, batch
 
@@ -191,8 +192,8 @@ class Training(RuleBasedStateMachine):
             logging.getLogger(name).setLevel(logging.DEBUG)
         self.folder = tempfile.TemporaryDirectory(prefix="tinkex-machine-")
         self.data = Path(self.folder.name)
-        self.server = LocalServer(data_dir=self.data).start()
-        self.port = int(self.server.base_url.rpartition(":")[2])
+        self.port = lasting_port()
+        self.server = LocalServer(data_dir=self.data, port=self.port).start()
         self.clients = [self.client(), self.client()]
 
     def client(self) -> Client:
