@@ -3,9 +3,10 @@
 
 PYTHON ?= python3
 VENV   := .venv
-# Where an environment keeps its programs.
+# Where an environment keeps its programs, and how they end.
 BIN    := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
-PY     := $(VENV)/$(BIN)/python
+EXE    := $(if $(filter Windows_NT,$(OS)),.exe)
+PY     := $(VENV)/$(BIN)/python$(EXE)
 RUNTIME := $(VENV)/.runtime
 DEV     := $(VENV)/.dev
 
@@ -51,8 +52,8 @@ test-all: test  ## the same with each test in its long form (an hour of soak, ki
 
 # Side by side, since each of them uses one core.
 checks: $(DEV)
-	@echo "Checks: lint, types, generated files, workflows ..."
-	@$(MAKE) --no-print-directory -j 2 lint types pyright check-generated lint-workflows
+	@echo "Checks: lint, types, generated files ..."
+	@$(MAKE) --no-print-directory -j 2 lint types pyright check-generated
 
 lint: $(DEV)
 	$(PY) -m ruff check .
@@ -64,7 +65,7 @@ types: $(DEV)
 pyright: $(DEV)
 	$(VENV)/$(BIN)/basedpyright --level error
 
-lint-workflows: $(DEV)
+lint-workflows: $(DEV)  ## check the workflows of the code host, as the tests do
 	$(PY) -m pytest -q tests/packaging/test_workflows.py
 
 check-generated: $(DEV)  ## fail if a generated file is not what it is made from
@@ -73,7 +74,8 @@ check-generated: $(DEV)  ## fail if a generated file is not what it is made from
 	$(PY) tools/cli_page.py --check
 	$(PY) tools/reliability_page.py --check
 
-tests: $(DEV)
+tests: $(DEV)  ## the tests alone, in several processes (TESTS=tests/losses WORKERS=0)
+	@echo "Tests: about 8,000, in $(WORKERS) processes; the long ones come first ..."
 	$(PY) -m pytest $(PARALLEL) $(TESTS)
 
 tests-anywhere: $(DEV)  ## train a model, and run the tests that need nothing of POSIX
@@ -154,11 +156,11 @@ $(PY):
 PIP := $(PY) -m pip install --disable-pip-version-check --constraint constraints.txt
 
 $(RUNTIME): $(PY) pyproject.toml
-	@echo "Step 1: installing tinkex and what it needs into $(VENV) (about 50 MB from the package index, once) ..."
+	@echo "Step 1: installing tinkex and what it needs into $(VENV) (about 40 MB from the package index, once) ..."
 	@$(PIP) --editable '.[local,cli]'
 	@touch $@
 
 $(DEV): $(RUNTIME) requirements-dev.txt codegen/requirements.txt constraints.txt
-	@echo "Step 2: installing the development tools into $(VENV) (about 300 MB from the package index, once) ..."
+	@echo "Step 2: installing the development tools into $(VENV) (about 250 MB from the package index, once) ..."
 	@$(PIP) -r requirements-dev.txt -r codegen/requirements.txt
 	@touch $@
