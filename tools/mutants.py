@@ -41,22 +41,22 @@ def broken(text: str, mutant: dict[str, Any]) -> str:
     return text.replace(mutant["old"], mutant["new"])
 
 
-def passes(copy: Path, tests: list[str]) -> bool:
-    """Run tests of the copy; one that hangs does not pass."""
+def complaint(copy: Path, tests: list[str], seconds: float) -> str:
+    """Run tests of the copy; return the end of what a failed run wrote, nothing for one that passed."""
     # In front of the installed package, which is the unbroken one.
     paths = os.pathsep.join(map(str, (copy, copy / "generated")))
     env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     try:
         done = subprocess.run(
-            command, check=False, cwd=copy, env=env, capture_output=True, timeout=SECONDS
+            command, check=False, cwd=copy, env=env, capture_output=True, text=True, timeout=seconds
         )
     except subprocess.TimeoutExpired:
-        return False
+        return f"not done after {seconds:g} s"
     if done.returncode not in (0, 1):
         # An error of the run, such as a file of tests that is gone, notices nothing.
-        raise RuntimeError(done.stdout.decode()[-2000:] + done.stderr.decode()[-2000:])
-    return done.returncode == 0
+        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
+    return done.stdout[-2000:] if done.returncode else ""
 
 
 def main() -> int:
@@ -69,8 +69,8 @@ def main() -> int:
         left_out = shutil.ignore_patterns(".?*", "__pycache__", "build", "dist", "tmp", "*-output")
         shutil.copytree(ROOT, copy, ignore=left_out)
         tests = sorted({test for mutant in mutants for test in mutant["tests"]})
-        if not passes(copy, tests):
-            print("the tests fail without a mutant: mend them first")
+        if failed := complaint(copy, tests, SECONDS * len(tests)):
+            print(f"the tests fail without a mutant: mend them first\n{failed}")
             return 1
         for mutant in mutants:
             file = copy / mutant["file"]
@@ -78,7 +78,7 @@ def main() -> int:
             began = time.monotonic()
             try:
                 file.write_text(broken(sound, mutant), encoding="utf-8")
-                noticed = not passes(copy, mutant["tests"])
+                noticed = bool(complaint(copy, mutant["tests"], SECONDS))
                 result = "noticed" if noticed else "NOT NOTICED"
             except ValueError as error:
                 noticed, result = False, f"NOT TRIED: {error}"
