@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import calls
 from support.calls import CAPABILITIES, STEP
@@ -415,8 +415,7 @@ def test_a_proxy_is_named_without_its_password(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "sent"),
-    [({}, b"Basic dTpw"), ({"proxy-authorization": "Bearer x"}, b"Bearer x")],
+    ("headers", "sent"), [({}, b"Basic dTpw"), ({"proxy-authorization": "Bearer x"}, b"Bearer x")]
 )
 def test_a_proxy_header_replaces_what_the_proxys_url_says(
     raw: RawServer, headers: dict[str, str], sent: bytes
@@ -512,7 +511,6 @@ def test_a_success_with_the_wrong_body_is_a_decode_error(
 
 
 @pytest.mark.holds("F20")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_no_body_makes_anything_but_an_answer_or_a_decode_error(
     transport, script: Script, body: bytes
@@ -569,7 +567,6 @@ def test_the_message_holds_what_the_server_said(
     )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.recursive(
         st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),

@@ -359,7 +359,6 @@ def test_whatever_happens_each_accepted_call_is_applied_once_and_in_order(
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=25,
-            deadline=None,
             derandomize=not LONG,
             # What fails is shrunk in the long run, where there is time for it.
             phases=list(Phase) if LONG else [Phase.generate],
