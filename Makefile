@@ -36,7 +36,7 @@ PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 ANYWHERE := $(addprefix tests/,core/wire engine losses observability recipes regularizers types)
 
 .PHONY: actionlint audit check-generated checks clean coverage demo dist docs examples flaky format generate \
-	help interop lint lint-workflows mutants pyright regenerate-check serve soak bench test test-all test-lowest \
+	help interop interop-servers lint lint-workflows mutants pyright regenerate-check serve soak bench test test-all test-lowest \
 	test-newest tests tests-anywhere types
 
 help:  ## show what there is to make
@@ -114,6 +114,9 @@ examples: $(RUNTIME)  ## run all examples on a local server (or, with TINKER_API
 
 interop: $(RUNTIME)  ## let the official client work against the local server (TINKER="tinker==0.24.1" for another one)
 	@$(PY) tests/interop/run.py $(TINKER)
+
+interop-servers: $(RUNTIME)  ## drive tinkex against SkyRL and TuFT, and write the table of docs/many-gpus.md (SERVERS=tuft for one)
+	@$(PY) tests/interop/servers/run.py $(SERVERS)
 
 serve: $(RUNTIME)  ## run the local server until Ctrl-C
 	@$(VENV)/$(BIN)/tinkex serve

@@ -1,8 +1,10 @@
 """What the user sees of a training run while it goes on, and what is written down of it."""
 
 import contextlib
+import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -66,6 +68,11 @@ class Reporter(Listener):
         if sample.after is None:
             self._say(f"before training: {sample.prompt!r} -> {sample.before!r}")
 
+    def sampled_at(self, step: int, samples: Sequence[tuple[str, str]]) -> None:
+        """Show what the model says on its way."""
+        for prompt, text in samples:
+            self._say(f"at step {step}: {prompt!r} -> {text!r}")
+
     def measured(self, held_out_loss: float) -> None:
         """Show the validation loss of the untrained model."""
         self._held_out = held_out_loss
@@ -122,7 +129,9 @@ class Reporter(Listener):
         # The mean since the beginning: steps are answered in pairs, so single ones say little.
         seconds = max(time.monotonic() - self._begun, 1e-9)
         left = round((self._total - report.step) * seconds / self._steps)
-        parts = [f"loss {report.loss:.4f}"]
+        parts = [
+            "the server gives no loss" if math.isnan(report.loss) else f"loss {report.loss:.4f}"
+        ]
         if self._held_out is not None:
             parts.append(f"validation loss {self._held_out:.4f}")
         parts.append(f"{self._tokens / seconds:,.0f} tokens/s")
