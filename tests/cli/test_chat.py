@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.command import CLI, Shell
+from support.interrupts import interrupt
 
 from tinkex import SamplingParams, ServiceClient
 from tinkex.cli.conversation import Conversation, _before_stop
@@ -85,10 +86,10 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(shell: Shell, server: LocalSe
         screen.press(f"{SKY}\r")
         while not server.faults.played:  # until it waits for the answer
             threading.Event().wait(0.01)
-        os.kill(screen.process.pid, 2)
+        interrupt(screen.process)
         screen.until("(stopped)")
         screen.until("> ")
-        os.kill(screen.process.pid, 2)
+        interrupt(screen.process)
         screen.until("(Ctrl-D leaves)")
         screen.press("What colour \\\r")
         screen.until("  ")

@@ -10,6 +10,7 @@ import click
 from tinkex.cli.failures import Failed
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
+from tinkex.cli.questions import agrees
 from tinkex.cli.text import cell
 
 if TYPE_CHECKING:
@@ -152,16 +153,10 @@ def _agreed(paths: Sequence[str]) -> bool:
     click.echo("To be deleted for good:", err=True)
     for path in paths:
         click.echo(f"  {cell(path)}", err=True)
-    try:
-        return click.confirm(
-            f"Delete {len(paths)} checkpoint{'s' if len(paths) > 1 else ''}?", err=True
-        )
-    except click.Abort as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise
-        # There is no terminal to answer on.
-        click.echo(err=True)
-        return False
+    return agrees(
+        f"Delete {len(paths)} checkpoint{'s' if len(paths) > 1 else ''}?",
+        "Nothing was deleted; give --yes to delete without a question",
+    )
 
 
 def _summary(action: str, paths: Sequence[str], **more: Any) -> dict[str, Any]:
