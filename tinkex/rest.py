@@ -357,13 +357,13 @@ class RestClient:
         )
         request = get_checkpoint_archive_url.build_request(**_parts(tinker_path, checkpoint_id))
         # Both 503 and 409 mean that it is not built yet.
-        answer = self._transport.send(request, policy=policy, accept=REDIRECTS, retry_on={409})
-        if answer.status_code not in REDIRECTS:
+        response = self._transport.send(request, policy=policy, accept=REDIRECTS, retry_on={409})
+        if response.status_code not in REDIRECTS:
             return self._transport.parsed(
-                answer, get_checkpoint_archive_url.parse_response, request.operation
+                response, get_checkpoint_archive_url.parse_response, request.operation
             )
         return CheckpointArchiveUrlResponse(
-            url=self._location(request, answer), expires=_expiry(answer.headers.get("expires"))
+            url=self._location(request, response), expires=_expiry(response.headers.get("expires"))
         )
 
     def delete_checkpoint(self, tinker_path: str, checkpoint_id: str | None = None) -> None:
@@ -396,10 +396,10 @@ class RestClient:
     unpublish_checkpoint_from_tinker_path = unpublish_checkpoint
     set_checkpoint_ttl_from_tinker_path = set_checkpoint_ttl
 
-    def _location(self, request: Request, answer: Response) -> str:
-        url = _joined(self._transport.where + request.path, answer.headers.get("location", ""))
+    def _location(self, request: Request, response: Response) -> str:
+        url = _joined(self._transport.where + request.path, response.headers.get("location", ""))
         if url is None:
-            raise _no_url(answer.status_code)
+            raise _no_url(response.status_code)
         return url
 
     def whoami(self) -> SelfApiKeyResponse:
@@ -472,11 +472,11 @@ class RestClient:
             session_id=checked_id(session_id, "session_id")
         )
         while True:
-            answer = self._optional(request, export_session_trace.parse_response)
-            if answer.status == "ready":
-                return answer
-            if answer.status == "failed" or clock.now() >= until:
-                why = answer.error or f"it is still {answer.status} after {patience:g} s"
+            response = self._optional(request, export_session_trace.parse_response)
+            if response.status == "ready":
+                return response
+            if response.status == "failed" or clock.now() >= until:
+                why = response.error or f"it is still {response.status} after {patience:g} s"
                 raise RequestFailedError(
                     f"the trace of session {session_id} is not available: {why}",
                     session_id=session_id,

@@ -83,7 +83,7 @@ class SamplingClient:
             check_sampling_path(model_path)
         checked_settings(retry_config, RetryConfig, "retry_config")
         session.check()
-        answer = session.transport.call(
+        response = session.transport.call(
             create_sampling_session.build_request(
                 body=CreateSamplingSessionRequest(
                     session_id=session.id,
@@ -96,7 +96,7 @@ class SamplingClient:
         )
         return cls(
             session,
-            answer.sampling_session_id,
+            response.sampling_session_id,
             base_model=base_model,
             model_path=model_path,
             retry_config=retry_config,
@@ -304,11 +304,11 @@ class SamplingClient:
     def get_base_model(self) -> str:
         """Return the name of the base model under these weights."""
         if self._base_model is None:
-            answer = self._session.transport.call(
+            response = self._session.transport.call(
                 get_sampler.build_request(sampler_id=self.sampling_session_id),
                 get_sampler.parse_response,
             )
-            self._base_model = answer.base_model
+            self._base_model = response.base_model
         return self._base_model
 
     def get_tokenizer(self) -> Tokenizer:

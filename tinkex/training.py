@@ -532,11 +532,11 @@ class TrainingClient:
     def unload_model(self) -> Future[UnloadModelResponse]:
         """Free the model on the server and close this client; unsaved weights are lost."""
         with self._session.scope("unload_model", self.base_model):
-            answer = self._session.transport.send(self._unload())
+            response = self._session.transport.send(self._unload())
             self._queue.close()
             unloaded: Future[UnloadModelResponse] = outcome(
                 self._session,
-                answer,
+                response,
                 "unload_model",
                 "UnloadModel",
                 UnloadModelResponse.from_dict,

@@ -63,7 +63,7 @@ class Client:
         self._http.close()
 
     def send(self, request: Request) -> httpx.Response:
-        """Send a request once and return the answer, whatever its status."""
+        """Send a request once and return the response, whatever its status."""
         headers = dict(request.headers)
         if request.content_type is not None:
             headers["content-type"] = request.content_type
@@ -96,13 +96,15 @@ class Client:
         statuses: tuple[int, ...],
         bodiless: tuple[int, ...] = (),
     ) -> Response[Any]:
-        """Send a request and parse the answer; raises UnexpectedStatus for any other status."""
-        answer = self.send(request)
-        status, content = answer.status_code, answer.content
+        """Send a request and parse the response; raises UnexpectedStatus for any other status."""
+        response = self.send(request)
+        status, content = response.status_code, response.content
         if status in statuses:
             parsed = parse(content)
         elif status in bodiless:
             parsed = None
         else:
             raise UnexpectedStatus(status, content)
-        return Response(status_code=status, headers=answer.headers, content=content, parsed=parsed)
+        return Response(
+            status_code=status, headers=response.headers, content=content, parsed=parsed
+        )

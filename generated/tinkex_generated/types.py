@@ -50,7 +50,7 @@ class Request:
 
 @attrs.frozen(kw_only=True)
 class Response(Generic[T]):
-    """An answer and what was read from it."""
+    """A response with its parsed body."""
 
     status_code: int
     headers: Mapping[str, str]

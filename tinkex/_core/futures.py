@@ -280,14 +280,14 @@ class Future(concurrent.futures.Future[T]):
             self.operation,
             self.request_id or "(not sent yet)",
             waited,
-            promise.heard() if promise else "nothing yet",
+            promise.last_status() if promise else "nothing yet",
         )
 
     def _timeout_error(self, timeout: float) -> FutureTimeoutError:
         promise = self._work.promise
-        heard = f"; last status from the server: {promise.heard()}" if promise else ""
+        status = f"; last status from the server: {promise.last_status()}" if promise else ""
         error = FutureTimeoutError(
-            f"waited {timeout:g} s for {self.operation}{heard}. The future is still valid: call "
+            f"waited {timeout:g} s for {self.operation}{status}. The future is still valid: call "
             ".result() again to continue waiting",
             request_id=self.request_id,
             session_id=self.session_id,

@@ -71,7 +71,7 @@ class Promise(Generic[T]):
         on_queue_state: Called with state and reason whenever the queue state changes.
         queue_state: The latest queue state: "active", "paused_capacity", ….
         queue_state_reason: The server's reason, if it gave one.
-        last_heard: The outcome of the last poll, in a few words.
+        last_outcome: The outcome of the last poll, in a few words.
     """
 
     transport: Final[Transport]
@@ -85,7 +85,7 @@ class Promise(Generic[T]):
     on_queue_state: Callable[[str, str | None], object] | None = None
     queue_state: str = "unknown"
     queue_state_reason: str | None = None
-    last_heard: str = "nothing yet"
+    last_outcome: str = "nothing yet"
     _asked_at: float = 0.0
     _heard_at: float | None = None
     _iteration: int = 0
@@ -95,13 +95,13 @@ class Promise(Generic[T]):
     _troubles: dict[_Trouble, Retries] = field(factory=dict)
     _bare_400s: int = 0
 
-    def heard(self) -> str:
+    def last_status(self) -> str:
         """Return the outcome of the last poll, the queue's reason for a pause, and its age."""
         if self._heard_at is None:
-            return self.last_heard
+            return self.last_outcome
         why = f" ({self.queue_state_reason})" if self.queue_state_reason else ""
         ago = self.transport.clock.now() - self._heard_at
-        return f"{self.last_heard}{why}, {ago:.1f} s ago"
+        return f"{self.last_outcome}{why}, {ago:.1f} s ago"
 
     async def follow(self) -> T:
         """Poll until the result is available, and return it.
@@ -152,7 +152,7 @@ class Promise(Generic[T]):
         held = self._heard_at - began
         if response is None or failure is not None:
             return self._after_silence(failure or TransportError("no response came"), held)
-        self.last_heard = f"HTTP {response.status_code}"
+        self.last_outcome = f"HTTP {response.status_code}"
         if response.status_code == 408:
             return self._still_pending(_mapping(response), held, response)
         if response.is_success:
@@ -163,9 +163,9 @@ class Promise(Generic[T]):
         if isinstance(error, ReadTimeoutError):
             # This server holds polls for longer, or the connection died silently.
             self.transport.poll_timeout = LONGEST_POLL_TIMEOUT
-            self.last_heard = f"the poll was held for {held:.0f} s"
+            self.last_outcome = f"the poll was held for {held:.0f} s"
             return self._guard(held)
-        self.last_heard = type(error).__name__
+        self.last_outcome = type(error).__name__
         return self._after_trouble(_Trouble.SERVER, error)
 
     def _takes_binary(self) -> bool:
@@ -208,7 +208,7 @@ class Promise(Generic[T]):
             if self.request_type not in binary.RESULTS:
                 raise self._refusal(response, f"a {self.request_type} has no binary format")
         value = self._parsed(response, result)
-        self.last_heard = "result"
+        self.last_outcome = "result"
         return Done(value)
 
     def _parsed(self, response: Response, result: Any) -> T:
@@ -233,7 +233,7 @@ class Promise(Generic[T]):
         return max(0.02, min(seconds, self.transport.policy.longest_retry_after))
 
     def _note_queue(self, state: str, reason: Any) -> None:
-        self.last_heard = f"pending, {state}"
+        self.last_outcome = f"pending, {state}"
         said = self._redacted(reason) if reason else None
         if (state, said) != (self.queue_state, self.queue_state_reason):
             self.queue_state, self.queue_state_reason = state, said
@@ -260,7 +260,7 @@ class Promise(Generic[T]):
         size = body.get("response_payload_size")
         self._reserved_bytes = size if isinstance(size, int) and size > 0 else 1
         self._allow_metadata_only = False
-        self.last_heard = f"a result of {self._reserved_bytes} bytes"
+        self.last_outcome = f"a result of {self._reserved_bytes} bytes"
         return 0.0
 
     def _after_error_status(self, response: Response) -> float:
@@ -294,7 +294,7 @@ class Promise(Generic[T]):
         if retries is None:
             retries = self._troubles[kind] = self._retries(kind)
         retries.attempt_began = self._asked_at
-        is_news = not retries.history or not retries.history[-1].endswith(f": {self.last_heard}")
+        is_news = not retries.history or not retries.history[-1].endswith(f": {self.last_outcome}")
         error.request_id = self.request_id
         try:
             return retries.wait_after(

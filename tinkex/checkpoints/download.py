@@ -107,9 +107,9 @@ def download(
     name = str(parsed).removeprefix("tinker://").replace("/", "_")
     target = parent / name
     _check_target(target, force=force)
-    heard = None if progress is None else _heard(progress)
+    guarded = None if progress is None else _guarded(progress)
     deadline = rest.clock.now() + patience
-    job = _Job(rest, path, heard, extract, deadline, limits or Limits())
+    job = _Job(rest, path, guarded, extract, deadline, limits or Limits())
     failed: Exception | None = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -137,16 +137,16 @@ class _CallbackFailed(BaseException):
         self.error = error
 
 
-def _heard(progress: Progress) -> Progress:
+def _guarded(progress: Progress) -> Progress:
     """Return a callback whose exceptions are not mistaken for disk or network errors."""
 
-    def heard(done: int, total: int | None) -> None:
+    def guarded(done: int, total: int | None) -> None:
         try:
             progress(done, total)
         except Exception as error:  # noqa: BLE001 - raised again at the end of the download
             raise _CallbackFailed(error) from None
 
-    return heard
+    return guarded
 
 
 @frozen

@@ -95,7 +95,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
             with (
                 without_queries(),
                 told_download(_origin(url), partial.file, source.clock, source.config.http_pool),
-                _answer(source.config, url, partial) as response,
+                _response(source.config, url, partial) as response,
             ):
                 _take(response, partial, progress, source)
             return
@@ -119,7 +119,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
 
 
 @contextlib.contextmanager
-def _answer(config: Config, url: Secret, partial: Partial) -> Iterator[httpx.Response]:
+def _response(config: Config, url: Secret, partial: Partial) -> Iterator[httpx.Response]:
     """Request the missing part of the archive, following redirects manually."""
     headers = {"Accept-Encoding": "identity"}
     have = partial.size()
@@ -247,7 +247,7 @@ def _take(
 ) -> None:
     """Write the received bytes after the existing ones, and check that the file is complete."""
     if response.status_code == 416:  # the file was complete already
-        _check_whole(partial)
+        _check_complete(partial)
         return
     have = _first_byte(response, partial)
     partial.note(response.headers, fresh=have == 0)
@@ -278,10 +278,10 @@ def _take(
     if total is not None and have != total:
         partial.forget()
         raise DownloadIncompleteError(f"{have} of {total} bytes were received")
-    _check_whole(partial)
+    _check_complete(partial)
 
 
-def _check_whole(partial: Partial) -> None:
+def _check_complete(partial: Partial) -> None:
     if not partial.matches():
         partial.forget()
         raise DownloadIncompleteError("the checksum announced by the host does not match")

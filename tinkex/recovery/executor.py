@@ -154,7 +154,7 @@ class RecoveryExecutor:
                 job = self._pending[run_id] = _Job(lost)
                 job.outcome.set_running_or_notify_cancel()
                 self._ready.append(job)
-                self._call_a_thread()
+                self._start_thread()
             return job.outcome
 
     def close(self) -> None:
@@ -186,7 +186,7 @@ class RecoveryExecutor:
     ) -> None:
         self.close()
 
-    def _call_a_thread(self) -> None:
+    def _start_thread(self) -> None:
         self._wake.set()
         if len(self._threads) < self._most:
             thread = threading.Thread(target=self._work, name="tinkex-recovery", daemon=True)
@@ -217,7 +217,7 @@ class RecoveryExecutor:
         job.attempt += 1
         lost = job.lost
         try:
-            outcome: Recovered | Exception = bring_back(lost, job.attempt)
+            outcome: Recovered | Exception = restore_once(lost, job.attempt)
         except Exception as error:  # noqa: BLE001 - the future gets it
             outcome = error
         if isinstance(outcome, Recovered):
@@ -227,16 +227,16 @@ class RecoveryExecutor:
                 )
             self._settle(job, outcome)
             return
-        said = {**_said(lost, job.attempt), "error": described(outcome)}
+        said = {**_event_fields(lost, job.attempt), "error": described(outcome)}
         emit(RecoveryFailed(**said))
-        if job.attempt < lost.policy.max_attempts and self._put_off(job):
+        if job.attempt < lost.policy.max_attempts and self._postpone(job):
             return
         emit(RecoveryExhausted(**said))
         if lost.policy.on_failure is not None:
             contained(lost.policy.on_failure, lost.run_id, outcome)
         self._settle(job, outcome)
 
-    def _put_off(self, job: _Job) -> bool:
+    def _postpone(self, job: _Job) -> bool:
         # The cached description of the run may be why the attempt failed.
         job.lost = evolve(job.lost, run=None)
         wait = job.lost.policy.wait_before(job.attempt + 1)
@@ -255,14 +255,14 @@ class RecoveryExecutor:
             job.outcome.set_exception(outcome)
 
 
-def bring_back(lost: LostRun, attempt: int = 1) -> Recovered:
+def restore_once(lost: LostRun, attempt: int = 1) -> Recovered:
     """Make one attempt, in this thread.
 
     Raises:
         CheckpointError: There is no checkpoint to restore.
         TinkexError: The server refuses, or is unreachable.
     """
-    said = _said(lost, attempt)
+    said = _event_fields(lost, attempt)
     emit(RecoveryStarted(**said))
     rest = lost.rest or lost.service.create_rest_client()
     path = selected(lost.policy, lost.run_id, rest, lost.run, lost.last_checkpoint)
@@ -273,7 +273,7 @@ def bring_back(lost: LostRun, attempt: int = 1) -> Recovered:
     return Recovered(lost.run_id, training, path, attempt, lost.policy.restore_optimizer)
 
 
-def _said(lost: LostRun, attempt: int) -> Any:
+def _event_fields(lost: LostRun, attempt: int) -> Any:
     return {
         "run_id": lost.run_id,
         "metadata": lost.metadata,

@@ -76,7 +76,7 @@ class Fault:
 
     @property
     def takes_effect(self) -> bool:
-        """Whether the request reaches the server."""
+        """Return whether the request reaches the server."""
         return self.status is None if self.applied is None else self.applied
 
     def falls_on(self, number: int, played: int) -> bool:
@@ -191,7 +191,7 @@ def _check(fault: Fault) -> None:
             raise FaultError(f"{name}: expected true or false, got {getattr(fault, name)!r}")
     if fault.applied is not None and not isinstance(fault.applied, bool):
         raise FaultError(f"applied: expected true or false, got {fault.applied!r}")
-    _check_answer(fault)
+    _check_response(fault)
     _check_together(fault)
 
 
@@ -204,7 +204,7 @@ def _check_count(name: str, value: Any, least: int, *, optional: bool) -> None:
         raise FaultError(f"{name}: must be at least {least}, got {value}")
 
 
-def _check_answer(fault: Fault) -> None:
+def _check_response(fault: Fault) -> None:
     status = fault.status
     if status is not None:
         if isinstance(status, bool) or not isinstance(status, int):

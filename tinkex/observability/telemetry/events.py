@@ -107,8 +107,8 @@ def generic(
 def from_bus(index: int, event: BusEvent, severity: Severity) -> GenericEvent:
     """Return a bus event with the fields that may leave the process."""
     fields = event.fields()
-    told = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
-    return generic(index, event.name, told, severity)
+    fields_sent = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
+    return generic(index, event.name, fields_sent, severity)
 
 
 def exception(
@@ -131,7 +131,7 @@ def exception(
             ", ".join(f"{name}={value}" for name, value in _facts(one).items()) for one in causes
         ),
         traceback="\ncaused by\n".join(
-            f"{type(one).__name__}\n{_places(one)}".rstrip() for one in causes
+            f"{type(one).__name__}\n{_locations(one)}".rstrip() for one in causes
         ),
     )
 
@@ -193,11 +193,11 @@ def _facts(error: BaseException) -> dict[str, Any]:
     return plain({name: value for name, value in facts.items() if value is not None})
 
 
-def _places(error: BaseException) -> str:
+def _locations(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    places = []
+    locations = []
     for frame in frames:
         _, package, rest = frame.filename.replace("\\", "/").rpartition("/tinkex/")
         where = f"tinkex/{rest}" if package else "user code"
-        places.append(f"{where}:{frame.lineno} in {frame.name}" if package else where)
-    return "\n".join(places)
+        locations.append(f"{where}:{frame.lineno} in {frame.name}" if package else where)
+    return "\n".join(locations)

@@ -65,5 +65,5 @@ def sync_detailed(
 def sync(
     *, client: Client, event_type: AuditEventType | None = "all", day: datetime.date | None = None
 ) -> AuditLogResponse | None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, event_type=event_type, day=day).parsed

@@ -60,5 +60,5 @@ def sync_detailed(
 def sync(
     *, client: Client, starting_on: datetime.datetime, ending_before: datetime.datetime
 ) -> BillingUsageResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, starting_on=starting_on, ending_before=ending_before).parsed

@@ -55,5 +55,5 @@ def sync_detailed(
 
 
 def sync(*, client: Client, project_id: str | None = None) -> CurrentCheckpointStorageUsageResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, project_id=project_id).parsed

@@ -92,7 +92,7 @@ def sync(
     expires: int,
     signature: str,
 ) -> bytes | None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(
         client=client,
         training_run_id=training_run_id,

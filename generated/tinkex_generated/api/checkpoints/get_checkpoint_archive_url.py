@@ -70,7 +70,7 @@ def sync_detailed(
 def sync(
     *, client: Client, training_run_id: str, checkpoint_kind: CheckpointKind, checkpoint_name: str
 ) -> CheckpointArchiveUrlResponse | None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(
         client=client,
         training_run_id=training_run_id,

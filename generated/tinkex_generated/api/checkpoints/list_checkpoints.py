@@ -48,5 +48,5 @@ def sync_detailed(*, client: Client, training_run_id: str) -> Response[Checkpoin
 
 
 def sync(*, client: Client, training_run_id: str) -> CheckpointsListResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, training_run_id=training_run_id).parsed

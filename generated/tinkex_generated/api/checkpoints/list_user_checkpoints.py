@@ -58,5 +58,5 @@ def sync_detailed(
 def sync(
     *, client: Client, limit: int | None = 100, offset: int | None = 0
 ) -> CheckpointsListResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, limit=limit, offset=offset).parsed

@@ -82,7 +82,7 @@ def sync(
     checkpoint_kind: CheckpointKind,
     checkpoint_name: str,
 ) -> None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(
         client=client,
         body=body,

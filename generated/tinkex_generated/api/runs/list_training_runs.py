@@ -85,7 +85,7 @@ def sync(
     access_scope: AccessScope | None = "owned",
     project_id: str | None = None,
 ) -> TrainingRunsResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(
         client=client, limit=limit, offset=offset, access_scope=access_scope, project_id=project_id
     ).parsed

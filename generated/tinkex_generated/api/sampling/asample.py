@@ -52,5 +52,5 @@ def sync_detailed(*, client: Client, body: SampleRequest) -> Response[UntypedAPI
 
 
 def sync(*, client: Client, body: SampleRequest) -> UntypedAPIFuture:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, body=body).parsed

@@ -47,5 +47,5 @@ def sync_detailed(*, client: Client, sampler_id: str) -> Response[GetSamplerResp
 
 
 def sync(*, client: Client, sampler_id: str) -> GetSamplerResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, sampler_id=sampler_id).parsed

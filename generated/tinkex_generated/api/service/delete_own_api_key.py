@@ -41,5 +41,5 @@ def sync_detailed(*, client: Client) -> Response[None]:
 
 
 def sync(*, client: Client) -> None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client).parsed

@@ -43,5 +43,5 @@ def sync_detailed(*, client: Client) -> Response[GetServerCapabilitiesResponse]:
 
 
 def sync(*, client: Client) -> GetServerCapabilitiesResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client).parsed

@@ -52,5 +52,5 @@ def sync_detailed(
 
 
 def sync(*, client: Client, body: SessionProjectRequest, session_id: str) -> None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, body=body, session_id=session_id).parsed

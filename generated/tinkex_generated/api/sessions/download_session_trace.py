@@ -59,7 +59,7 @@ def sync_detailed(
 
 
 def sync(*, client: Client, session_id: str, expires: int, signature: str) -> dict[str, Any]:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(
         client=client, session_id=session_id, expires=expires, signature=signature
     ).parsed

@@ -47,5 +47,5 @@ def sync_detailed(*, client: Client, session_id: str) -> Response[SessionTraceEx
 
 
 def sync(*, client: Client, session_id: str) -> SessionTraceExportPollResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, session_id=session_id).parsed

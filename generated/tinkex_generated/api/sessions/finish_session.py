@@ -50,5 +50,5 @@ def sync_detailed(*, client: Client, body: FinishSessionRequest, session_id: str
 
 
 def sync(*, client: Client, body: FinishSessionRequest, session_id: str) -> None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, body=body, session_id=session_id).parsed

@@ -59,5 +59,5 @@ def sync_detailed(
 def sync(
     *, client: Client, session_id: str, access_scope: AccessScope | None = "owned"
 ) -> GetSessionResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, session_id=session_id, access_scope=access_scope).parsed

@@ -74,7 +74,7 @@ def sync(
     offset: int | None = 0,
     access_scope: AccessScope | None = "owned",
 ) -> ListSessionsResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(
         client=client, limit=limit, offset=offset, access_scope=access_scope
     ).parsed

@@ -95,7 +95,7 @@ def sync(
     limit: int | None = 100,
     offset: int | None = 0,
 ) -> TelemetryListResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(
         client=client,
         session_id=session_id,

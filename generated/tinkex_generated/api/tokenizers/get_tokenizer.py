@@ -58,5 +58,5 @@ def sync_detailed(
 def sync(
     *, client: Client, model: str, file: GetTokenizerFile | None = "tokenizer.json"
 ) -> dict[str, Any]:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, model=model, file=file).parsed

@@ -51,5 +51,5 @@ def sync_detailed(*, client: Client, body: ForwardBackwardRequest) -> Response[U
 
 
 def sync(*, client: Client, body: ForwardBackwardRequest) -> UntypedAPIFuture:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(client=client, body=body).parsed

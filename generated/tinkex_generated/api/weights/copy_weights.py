@@ -64,7 +64,7 @@ def sync_detailed(
 def sync(
     *, client: Client, body: CopyWeightsRequest, x_tinker_weights_access_token: str | None = None
 ) -> CopyWeightsResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
+    """Send the request once and return the parsed response; raises the errors of sync_detailed."""
     return sync_detailed(
         client=client, body=body, x_tinker_weights_access_token=x_tinker_weights_access_token
     ).parsed
