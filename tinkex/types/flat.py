@@ -21,7 +21,6 @@ def flat_array(value: Any, wire_dtype: str | None = None) -> npt.NDArray[Any] | 
     else (other element types, nesting, numbers out of range) is left to numpy, on which the error messages
     are based. There is one exception: a Fraction, or an integer beyond 64 bits, among floats becomes the
     nearest float.
-    64 bits, is read as the float nearest to it.
 
     Args:
         value: Anything.
