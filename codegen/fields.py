@@ -47,7 +47,7 @@ CLASS_NAMES = (
 METHOD_NAMES = {"to_dict", "from_dict", "additional_properties", *CLASS_NAMES}
 ARGUMENT_NAMES = {
     "body", "build_request", "client", "date_time_text", "headers", "params", "parse_response",
-    "query_items", "segment", "sync_detailed",
+    "query_items", "segment",
 }  # fmt: skip
 ANNOTATIONS: dict[type, str] = {
     AnyProperty: "Any", BooleanProperty: "bool", DateProperty: "datetime.date",

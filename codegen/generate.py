@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import protobuf
 from description import Prepared, prepare, read_spec
 from schemas import GenerationError
 
@@ -33,7 +34,15 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 HEADER = "# Generated from openapi.yaml by codegen/generate.py. Do not edit.\n"
 # The files of this folder that the output depends on.
-PARTS = ("config.yaml", "description.py", "fields.py", "schemas.py", "runtime/*.py", "templates/*")
+PARTS = (
+    "config.yaml",
+    "description.py",
+    "fields.py",
+    "protobuf.py",
+    "schemas.py",
+    "runtime/*.py",
+    "templates/*",
+)
 # Modules of runtime/ that are copied only into packages that use them; importers before imported.
 ON_DEMAND = ("forms.py", "null.py", "query.py")
 
@@ -88,6 +97,8 @@ def write(spec_path: Path, output: Path, compiled: Path | None = None) -> None:
             f"{spec_path}: a schema contains itself, or is nested too deeply"
         ) from None
     _copy_runtime(output)
+    if (numbers := protobuf.module(spec)) is not None:
+        (output / "protobuf.py").write_text(HEADER + numbers, encoding="utf-8", newline="\n")
     (output / "py.typed").write_bytes(b"")
     embedded = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     (output / "openapi.json").write_text(embedded + "\n", encoding="utf-8", newline="\n")

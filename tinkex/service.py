@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future as StandardFuture
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
 from tinkex_generated.api.service import get_server_capabilities, healthz
@@ -385,17 +384,12 @@ class ServiceClient:
         self._check_open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None:
             self.close()
             return
-        is_error = issubclass(kind, Exception)
-        if self._session is not None and self._session.telemetry is not None and error is not None:
+        is_error = isinstance(error, Exception)
+        if self._session is not None and self._session.telemetry is not None:
             self._session.telemetry.log_exception(error, "CRITICAL")
         self.close("errored" if is_error else "interrupted")
 

@@ -59,7 +59,6 @@ from tinkex.types import (
 
 if TYPE_CHECKING:
     from tinkex.losses import Backend, LossFunction
-    from tinkex.recovery.patience import Patience
     from tinkex.regularizers import RegularizerSpec
     from tinkex.tokenizer import Tokenizer
 
@@ -92,8 +91,6 @@ class TrainingClient:
         self._queue = SubmissionQueue(session)
         self.model_id = model_id
         self.base_model = base_model
-        self._watcher: Callable[[Future[Any]], None] | None = None
-        self._patience: Patience | None = None
 
     @classmethod
     def create(
@@ -251,7 +248,13 @@ class TrainingClient:
                 raise
 
     def get_info(self) -> GetInfoResponse:
-        """Return the server's description of the model: base model, rank, tokenizer id."""
+        """Return the server's description of the model: base model, rank, tokenizer id.
+
+        Raises:
+            SessionLostError: The server ended the session.
+            NotFoundError: The server does not have the model.
+        """
+        self._session.check()
         return self._session.transport.call(
             get_info.build_request(body=GetInfoRequest(model_id=self.model_id)),
             get_info.parse_response,
@@ -560,17 +563,12 @@ class TrainingClient:
         loss_fn: str,
         loss_fn_config: Mapping[str, float | str] | None,
     ) -> Future[ForwardBackwardOutput]:
-        with self._session.scope(operation, self.base_model):
-            try:
-                work = self._sent(
-                    lambda: submit_batch(
-                        self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
-                    )
-                )
-            except TinkexError as error:
-                # Frames of chunking and sending are no use to the user.
-                raise error.with_traceback(None) from None
-            return self._promised(work, operation)
+        return self._start(
+            operation,
+            lambda: submit_batch(
+                self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
+            ),
+        )
 
     def _submit(
         self,
@@ -580,40 +578,29 @@ class TrainingClient:
         parse: Callable[[Mapping[str, Any]], Any],
         look_up: LookUp | None = None,
     ) -> Future[Any]:
+        return self._start(
+            operation,
+            lambda: self._queue.submit(
+                [build], request_type=request_type, parse=parse, look_up=look_up
+            ),
+        )
+
+    def _start(self, operation: str, send: Callable[[], Work[T]]) -> Future[T]:
         with self._session.scope(operation, self.base_model):
             try:
-                work = self._sent(
-                    lambda: self._queue.submit(
-                        [build], request_type=request_type, parse=parse, look_up=look_up
-                    )
-                )
+                work = self._sent(send)
             except TinkexError as error:
+                # Frames of chunking and sending are no use to the user.
                 raise error.with_traceback(None) from None
             return self._promised(work, operation)
 
     def _sent(self, send: Callable[[], Work[T]]) -> Work[T]:
-        if self._patience is None:
-            return send()
-        return self._patience.followed(self._patience.submitted(self._queue, send))
+        """Send a request; a subclass may send it again."""
+        return send()
 
     def _promised(self, work: Work[T], operation: str) -> Future[T]:
-        promised = future(self._session, work, operation, self.model_id)
-        if self._watcher is not None:
-            self._watcher(promised)
-        return promised
-
-    def _become(self, other: TrainingClient) -> None:
-        """Take over another client's model, so that holders of this client continue with it.
-
-        The previous model is unloaded, if it is in the same session.
-        """
-        with self._queue.turn():
-            self._queue.close()
-            before = TrainingClient(self._session, self.model_id)
-            self._session, self._queue = other._session, other._queue
-            self.model_id, self.base_model = other.model_id, other.base_model
-        if before._session is self._session:
-            before.discard()
+        """Return the future of what was sent; a subclass may take note of it."""
+        return future(self._session, work, operation, self.model_id)
 
     def __repr__(self) -> str:
         return f"<TrainingClient {self.model_id} on {self.base_model or 'an unknown base model'}>"

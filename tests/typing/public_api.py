@@ -170,6 +170,7 @@ def training(client: TrainingClient) -> None:
     assert_type(custom.cancel(), bool)
     assert_type(custom.queue_state, str)
     assert_type(custom.queue_state_reason, str | None)
+    assert_type(custom.has_unread_error, bool)
     custom.when_done(print)
     assert_type(client.get_info().model_id, str)
     assert_type(client.get_tokenizer(), Tokenizer)

@@ -6,10 +6,11 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+from tinkex._base.checkpoint_path import is_name, split_path
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import ModelInput
-from tinkex.types.paths import CheckpointPath, check_scheme, is_name
+from tinkex.types.paths import CheckpointPath
 
 T = TypeVar("T")
 
@@ -102,7 +103,7 @@ def check_sampling_path(path: str) -> None:
 
     The part between run and name is left to the server: servers differ (SkyRL has none).
     """
-    check_scheme(path)
+    split_path(path, ValidationError)
     if "/external_weights/" in path:
         raise ValidationError(
             f"{path} holds exported files; sample from a checkpoint of save_weights_for_sampler",

@@ -137,8 +137,8 @@ class Future(concurrent.futures.Future[T]):
         return super().exception(0)
 
     @property
-    def _failed_unread(self) -> bool:
-        """Return whether it failed and no caller has received the error."""
+    def has_unread_error(self) -> bool:
+        """Return whether it failed and neither `result` nor `exception` has returned the error."""
         if self._was_read or not self.done() or self.cancelled():
             return False
         return super().exception(0) is not None

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from tinkex_generated.types import Request
 
+from tinkex._base.headers import is_header_name
 from tinkex._base.version import __version__
 from tinkex._core.config import Config
 from tinkex._core.content import Content
@@ -25,7 +26,6 @@ CONNECT_TIMEOUT = 5.0
 
 _ARCHITECTURES: Mapping[str, str] = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Engine(Protocol):
@@ -85,7 +85,7 @@ def unsendable(headers: Mapping[str, str], where: str) -> TransportError:
     """Return the error of a request with invalid headers; values are not shown, they may be secret."""
     text = "its URL or a secret header has invalid characters"
     for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+        if not is_header_name(name) or not _HEADER_VALUE.fullmatch(value):
             text = f"the header {name[:50]!r} has invalid characters"
     return not_sent(transport_error(Failure.REQUEST, text, where))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from tinkex_generated.api.models import create_model as operation
 from tinkex_generated.models import CreateModelRequest, CreateModelResponse, OptimizerConfig
 
+from tinkex._base.columns import columns
 from tinkex._core.checks import checked_metadata
 from tinkex._core.response import Response
 from tinkex._core.session import Session
@@ -120,7 +121,7 @@ def check_restorable(path: str, info: WeightsInfoResponse, asked: Mapping[str, A
     ]
     if not differing:
         return
-    table = aligned([("setting", "requested", "checkpoint"), *differing])
+    table = comparison(("setting", "requested", "checkpoint"), *differing)
     raise ValidationError(
         f"{path} cannot be restored with these settings:\n{table}\nOmit these arguments to continue with "
         "the checkpoint's settings, or create a new LoRA training client",
@@ -128,10 +129,9 @@ def check_restorable(path: str, info: WeightsInfoResponse, asked: Mapping[str, A
     )
 
 
-def aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    """Return rows as lines of text with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+def comparison(*rows: tuple[str, str, str]) -> str:
+    """Return rows as an indented table."""
+    return "\n".join(f"  {line}" for line in columns(rows))
 
 
 _LORA = ("rank", "train_mlp", "train_attn", "train_unembed")

@@ -12,6 +12,7 @@ from typing import IO, Any, TypeAlias
 
 from attrs import frozen
 
+from tinkex._base.headers import is_header_name
 from tinkex.errors import ValidationError
 
 Content: TypeAlias = bytes | str | os.PathLike[str] | IO[bytes]
@@ -31,7 +32,6 @@ _TYPE = re.compile(
 
 
 _OCTETS = "application/octet-stream"
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -173,7 +173,7 @@ def _headers(place: str, kind: Any = None, more: Headers = ()) -> dict[str, str]
     extra = {str(name): str(value) for name, value in dict(more).items()}
     for header, value in extra.items():
         ours = header.lower() in {"content-type", "content-disposition"}
-        if ours or not _HEADER_NAME.fullmatch(header) or _BAD_VALUE.search(value):
+        if ours or not is_header_name(header) or _BAD_VALUE.search(value):
             raise ValidationError(f"{header!r} cannot be a header of a file", path=place)
     return {"Content-Type": kind, **extra}
 

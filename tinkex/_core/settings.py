@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
+from tinkex._base.headers import is_header_name
 from tinkex._base.secret import Secret
 from tinkex._core.proxies import WRONG, parse_proxy
 from tinkex.errors import ConfigurationError
@@ -27,7 +28,6 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _WIRE_FORMATS = ("auto", "protobuf", "json")
 _POOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
@@ -214,7 +214,7 @@ def _pairs_text(value: str) -> dict[str, str]:
 def _headers(value: Any) -> dict[str, str]:
     headers = _pairs(value)
     for name, text in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
+        if not is_header_name(name):
             raise ValueError(f"holds {name!r}, which cannot be the name of a header")
         if text and not _HEADER_TEXT.fullmatch(text):
             raise ValueError(

@@ -19,6 +19,8 @@ from tinkex._base.redaction import without_queries
 from tinkex._base.secret import Secret
 from tinkex._base.urls import is_loopback_host, split_url
 from tinkex._core.config import Config
+from tinkex._core.events.bus import has_subscribers
+from tinkex._core.instrumentation import RequestEvents
 from tinkex._core.proxies import ProxySettings, proxy_for_url
 from tinkex._core.response import REDIRECTS
 from tinkex._core.retry import (
@@ -29,7 +31,6 @@ from tinkex._core.retry import (
     retry_after_seconds,
 )
 from tinkex._core.tls import tls_context
-from tinkex.checkpoints.instrumentation import told_download
 from tinkex.checkpoints.partial import Partial
 from tinkex.errors import (
     CheckpointError,
@@ -94,16 +95,19 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         try:
             with (
                 without_queries(),
-                told_download(_origin(url), partial.file, source.clock, source.config.http_pool),
+                _events(source, url) as events,
                 _response(source.config, url, partial) as response,
             ):
+                had = partial.size() if response.status_code == httpx.codes.PARTIAL_CONTENT else 0
                 _take(response, partial, progress, source)
-            return
+                events.answered(response.status_code, partial.size() - had)
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to an invalid URL") from None
         except (httpx.HTTPError, DownloadIncompleteError) as error:
             said = f"{type(error).__name__} ({error})"
             retry_after = getattr(error, "retry_after", None)
+        else:
+            return
         broken += 1
         if partial.size() >= best + LEAST_PROGRESS:
             best, retries = partial.size(), source.retries()
@@ -116,6 +120,18 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
                 f"{retries.refusal}: call download again"
             )
         source.clock.sleep(wait)
+
+
+def _events(source: Source, url: Secret) -> RequestEvents:
+    """Return the event emitter of an attempt; events omit the URL, which is secret."""
+    facts = {
+        "operation": "download_archive",
+        "method": "GET",
+        "path": "",
+        "base_url": _origin(url),
+        "pool": source.config.http_pool,
+    }
+    return RequestEvents(source.clock, facts if has_subscribers() else None)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -11,13 +12,38 @@ from typing import Any
 
 from attrs import frozen
 
+from tinkex._base.columns import columns
+from tinkex._base.safetensors import read_header
 from tinkex.checkpoints.extract import iter_files
-from tinkex.checkpoints.safetensors_header import StoredTensor, read_header
 from tinkex.errors import CheckpointError
 
 CONFIG = "adapter_config.json"
 _LONGEST_CONFIG = 1024 * 1024
 _LORA = re.compile(r"(?:^|\.)(?P<module>[^.]+)\.lora_(?P<side>[AB])(?:\.[^.]+)*$")
+
+
+@frozen
+class StoredTensor:
+    """A tensor in a file.
+
+    Attributes:
+        name: Its name.
+        dtype: Its type, as the format writes it: "F32", "BF16".
+        shape: Its dimensions.
+        size_bytes: Its size in the file.
+        file: The file's name.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+    file: str
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of its values."""
+        return math.prod(self.shape)
 
 
 @frozen(kw_only=True)
@@ -84,14 +110,13 @@ class Inspection:
     def table(self) -> str:
         """Return the description as text: a summary, and a line per tensor."""
         facts = [
-            ("base model", self.base_model or "unknown"),
+            ("base model", _shown(self.base_model or "unknown")),
             ("rank", "none" if self.rank is None else str(self.rank)),
-            ("target modules", ", ".join(self.target_modules) or "none"),
-            ("dtypes", ", ".join(self.dtypes) or "none"),
+            ("target modules", _shown(", ".join(self.target_modules)) or "none"),
+            ("dtypes", _shown(", ".join(self.dtypes)) or "none"),
             ("parameters", f"{self.parameters:,}"),
             ("size", f"{self.size_bytes:,} bytes"),
         ]
-        lines = [f"{name:<16}{_shown(value)}" for name, value in facts]
         rows = [("tensor", "dtype", "shape", "bytes")]
         rows += [
             (
@@ -102,12 +127,7 @@ class Inspection:
             )
             for tensor in self.tensors
         ]
-        name, dtype, shape, size = (max(len(row[i]) for row in rows) for i in range(4))
-        lines += [
-            "",
-            *(f"{a:<{name}}  {b:<{dtype}}  {c:>{shape}}  {d:>{size}}" for a, b, c, d in rows),
-        ]
-        return "\n".join(lines)
+        return "\n".join([*columns(facts), "", *columns(rows, right={2, 3})])
 
 
 def inspect(folder: str | os.PathLike[str]) -> Inspection:
@@ -131,8 +151,8 @@ def inspect(folder: str | os.PathLike[str]) -> Inspection:
     files = list(iter_files(path))
     stored = [file for file in files if file.suffix == ".safetensors"]
     if not stored:
-        raise CheckpointError(f"{path} has no safetensors file, so there is nothing to inspect")
-    tensors = tuple(tensor for file in stored for tensor in read_header(file))
+        raise CheckpointError(f"{path} holds no safetensors file, so there is nothing to inspect")
+    tensors = tuple(tensor for file in stored for tensor in _stored(file))
     config = read_config(path / CONFIG)
     rank, alpha, base = (
         config.get("r"),
@@ -148,6 +168,19 @@ def inspect(folder: str | os.PathLike[str]) -> Inspection:
         tensors=tensors,
         size_bytes=sum(file.stat().st_size for file in files),
     )
+
+
+def _stored(file: Path) -> list[StoredTensor]:
+    try:
+        tensors = read_header(file).tensors
+    except ValueError as error:
+        raise CheckpointError(
+            f"{file.name} is not a valid safetensors file: {error}; download it again"
+        ) from None
+    return [
+        StoredTensor(name, entry.dtype, entry.shape, entry.end - entry.begin, file.name)
+        for name, entry in tensors.items()
+    ]
 
 
 def read_config(file: Path) -> dict[str, Any]:

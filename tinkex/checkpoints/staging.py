@@ -6,11 +6,10 @@ import contextlib
 import os
 import shutil
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
+from tinkex._base.file_lock import is_at, lock_file
 from tinkex.checkpoints.partial import Partial
 from tinkex.errors import CheckpointError
 
@@ -30,13 +29,13 @@ def staging(parent: Path, name: str) -> Iterator[Path]:
     folder = parent / f".{name[:200]}.partial"
     while True:
         _make_private(folder)
-        with folder.joinpath(_LOCK).open("ab") as lock:
-            if not try_lock(lock):
+        with folder.joinpath(_LOCK).open("ab") as file:
+            if not lock_file(file):
                 raise CheckpointError(
                     f"another process is downloading into {parent / name}; wait for it, or choose "
                     "another output_dir"
                 )
-            if _is_current(lock, folder / _LOCK):
+            if is_at(file, folder / _LOCK):
                 yield folder
                 return
         # The previous holder deleted the folder between our opening and our locking it.
@@ -70,26 +69,3 @@ def _make_private(folder: Path) -> None:
     if not stat.S_ISDIR(found.st_mode) or not ours:
         raise CheckpointError(f"{folder} is not a folder of this user; remove it first")
     folder.chmod(0o700)
-
-
-def _is_current(lock: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def try_lock(file: IO[bytes]) -> bool:
-    """Lock a file without waiting; the system releases the lock when the process ends."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

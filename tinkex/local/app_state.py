@@ -202,7 +202,7 @@ class AppState:
     def weights_at(self, text: str) -> tuple[CheckpointRecord, RunRecord]:
         """Return the checkpoint at a tinker:// path and its run, or raise a problem."""
         record = self.checkpoints.get(parse_path(text))
-        return record, self.runs.get(record.path.run_id)
+        return record, self.runs.get(record.path.training_run_id)
 
     def digest(self, operation_id: str, body: Any) -> bytes:
         """Return a fingerprint of a request's meaning: equal for equal requests, however written."""

@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future as StandardFuture
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, evolve, field, frozen
@@ -178,12 +177,7 @@ class RecoveryExecutor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _start_thread(self) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tinkex._core.model_creation import aligned
+from tinkex._core.model_creation import comparison
 from tinkex.errors import CheckpointError, NotFoundError, ValidationError
 from tinkex.recovery.restore import restore
 from tinkex.recovery.runfile import RunCheckpoint, RunRecord
@@ -64,7 +64,7 @@ def check_same(kept: Mapping[str, Any], asked: Mapping[str, Any], where: Path) -
     ]
     if not differing:
         return
-    table = aligned([("setting", "requested", "the run has"), *differing])
+    table = comparison(("setting", "requested", "the run has"), *differing)
     raise ValidationError(
         f"{where} has a run with other settings:\n{table}\nUse the run's settings to resume "
         "it, or another folder for another run",

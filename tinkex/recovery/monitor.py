@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from attrs import define, field
@@ -158,12 +157,7 @@ class RecoveryMonitor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _poll_loop(self) -> None:
@@ -181,7 +175,6 @@ class RecoveryMonitor:
             if one.run.corrupted:
                 return "corrupted"
             if one.training is not None:
-                one.training._session.check()
                 one.training.get_info()
             one.not_found = 0
         except SessionLostError:

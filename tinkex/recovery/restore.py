@@ -48,7 +48,6 @@ def is_loss(error: BaseException, training: TrainingClient) -> bool:
 def is_gone(training: TrainingClient) -> bool:
     """Return whether the server has lost a model; False if it cannot be asked."""
     try:
-        training._session.check()
         training.get_info()
     except (NotFoundError, GoneError, SessionLostError):
         return True

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve
@@ -19,6 +18,7 @@ from tinkex._core.checks import check_training_path, checked_count
 from tinkex.errors import DecodeError, TinkexError, ValidationError
 from tinkex.observability.events import emit
 from tinkex.recovery.attempts import Attempts
+from tinkex.recovery.client import RunTrainingClient
 from tinkex.recovery.events import RecoveryDetected
 from tinkex.recovery.lineage import check_same, start_or_resume
 from tinkex.recovery.patience import Patience, is_repeatable
@@ -74,6 +74,7 @@ class ResumableRun:
         self.state: dict[str, Any] = {}
         self.resumed_from: int | None = None
         self.training: TrainingClient
+        self._client: RunTrainingClient | None = None
         self._settings = settings
         self._every = every
         self._ttl = ttl
@@ -180,15 +181,10 @@ class ResumableRun:
             self._exit = opened.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         with self._exit:
             is_whole = self._open is None and self._loss is None
-            if kind is None and is_whole and self._step > self._record.step:
+            if error is None and is_whole and self._step > self._record.step:
                 self._save()
 
     def _load_record(self) -> RunRecord:
@@ -217,12 +213,12 @@ class ResumableRun:
         training, checkpoint = start_or_resume(
             self.service, self._record, self._user_metadata, self.folder
         )
-        if hasattr(self, "training"):
-            self.training._become(training)
+        if self._client is None:
+            self.training = self._client = RunTrainingClient(
+                training, self._patience, self._promised.append
+            )
         else:
-            self.training = training
-            training._watcher = self._promised.append
-            training._patience = self._patience
+            self._client.become(training)
         if checkpoint is not None:
             # Later checkpoints are gone, so the next ones are due at their original steps.
             self._record = self._record.up_to(checkpoint.step)
@@ -262,7 +258,7 @@ class ResumableRun:
             self._step = step + 1
             # Done futures hold results, which may be large.
             self._promised[:] = [
-                one for one in self._promised if not one.done() or one._failed_unread
+                one for one in self._promised if not one.done() or one.has_unread_error
             ]
             return False
         if isinstance(error, TinkexError) and self._is_loss(error):
@@ -311,7 +307,7 @@ class ResumableRun:
         """Raise the error of a request that no caller has read: its step did not happen."""
         promised, self._promised[:] = list(self._promised), []
         for future in promised:
-            is_open = not future.done() or future._failed_unread
+            is_open = not future.done() or future.has_unread_error
             if is_open and (error := future.exception()) is not None:
                 raise error
 

@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 from attrs import evolve, field, frozen
 
 from tinkex._base.atomic_file import atomic_write
-from tinkex.checkpoints.staging import try_lock
+from tinkex._base.file_lock import lock_file
 from tinkex.errors import CheckpointError, ValidationError
 
 FORMAT = 1
@@ -192,11 +192,11 @@ def held(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = folder.joinpath(LOCK_NAME).open("ab")
+        file = folder.joinpath(LOCK_NAME).open("ab")
     except OSError as error:
         raise CheckpointError(f"{folder} cannot be used: {error.strerror or error}") from None
-    with lock:
-        if not try_lock(lock):
+    with file:
+        if not lock_file(file):
             raise CheckpointError(
                 f"another process trains in {folder}; wait for it to end, or choose another folder"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from tinkex.errors import ValidationError
 from tinkex.losses.loss_function import Backend, LossFunction
 from tinkex.losses.outputs import BaseLossOutput, CustomLossOutput, RegularizerOutput
 from tinkex.regularizers.base import ArrayLike, FloatArray
-from tinkex.regularizers.events import Observer, tell
+from tinkex.regularizers.events import Observer, observed
 from tinkex.regularizers.pool import in_parallel
 from tinkex.regularizers.spec import RegularizerSpec, Term, differentiated, undifferentiated
 
@@ -130,9 +129,7 @@ class Pipeline:
             raise ValidationError("must be a function of (data, logprobs)", path="base_loss_fn")
         tracked = find is not _values_only
         facts = {"regularizer_count": len(self.regularizers), "track_grad_norms": tracked}
-        began = self.clock.now()
-        tell(self.observer, "custom_loss.start", {"system_time": time.time()}, facts)
-        try:
+        with observed(self.observer, "custom_loss", self.clock, facts) as measured:
             base = find(
                 lambda: differentiated(base_loss_fn, data, logprobs, backend),
                 lambda: undifferentiated(base_loss_fn, data, logprobs, None),
@@ -146,17 +143,9 @@ class Pipeline:
                 )
             else:
                 terms = [task() for task in tasks]
-        except Exception as error:
-            spent = {"duration": self.clock.now() - began}
-            tell(self.observer, "custom_loss.exception", spent, {**facts, **_about(error)})
-            raise
-        output, gradients = _total(base, self.regularizers, terms, tracked=tracked)
-        measured = {
-            "duration": self.clock.now() - began,
-            "loss_total": output.loss_total,
-            "regularizer_total": output.regularizer_total,
-        }
-        tell(self.observer, "custom_loss.stop", measured, facts)
+            output, gradients = _total(base, self.regularizers, terms, tracked=tracked)
+            measured["loss_total"] = output.loss_total
+            measured["regularizer_total"] = output.regularizer_total
         return output, gradients
 
     def _task(
@@ -175,35 +164,22 @@ class Pipeline:
             )
 
         def task() -> Term:
-            began = self.clock.now()
-            now = {"system_time": time.time()}
-            tell(self.observer, "regularizer.compute.start", now, facts)
-            try:
-                term = find(
-                    lambda: compute(with_gradient=True),
-                    lambda: compute(with_gradient=False),
-                    f"regularizer {spec.name!r}",
-                )
-            except Exception as error:
-                error.add_note(f"in regularizer {spec.name!r}")
-                spent = {"duration": self.clock.now() - began}
-                told = {**facts, **_about(error)}
-                tell(self.observer, "regularizer.compute.exception", spent, told)
-                raise
-            measured = {
-                "duration": self.clock.now() - began,
-                "value": term.value,
-                "contribution": spec.weight * term.value,
-                "grad_norm": _norm(term.gradients),
-            }
-            tell(self.observer, "regularizer.compute.stop", measured, facts)
+            with observed(self.observer, "regularizer.compute", self.clock, facts) as measured:
+                try:
+                    term = find(
+                        lambda: compute(with_gradient=True),
+                        lambda: compute(with_gradient=False),
+                        f"regularizer {spec.name!r}",
+                    )
+                except Exception as error:
+                    error.add_note(f"in regularizer {spec.name!r}")
+                    raise
+                measured["value"] = term.value
+                measured["contribution"] = spec.weight * term.value
+                measured["grad_norm"] = _norm(term.gradients)
             return term
 
         return task
-
-
-def _about(error: Exception) -> dict[str, str]:
-    return {"reason": repr(error), "error_type": type(error).__name__}
 
 
 _Find = Callable[[Callable[[], Term], Callable[[], Term], str], Term]

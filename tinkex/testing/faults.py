@@ -8,6 +8,8 @@ from typing import Any, Self
 import attrs
 from attrs import define, field, frozen
 
+from tinkex._base.headers import is_header_name
+
 ANY_OPERATION = "*"
 _EFFECTS = ("status", "cut_after", "truncate", "reset", "duplicate")
 
@@ -216,7 +218,7 @@ def _check_response(fault: Fault) -> None:
     for name, value in fault.headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise FaultError(f"headers: expected text, got {name!r}: {value!r}")
-        if not (name.isascii() and value.isascii() and (name + value).isprintable()):
+        if not (is_header_name(name) and value.isascii() and value.isprintable()):
             raise FaultError(f"headers: cannot be sent: {name!r}: {value!r}")
     if status is None and (fault.headers or fault.body is not None):
         raise FaultError("status: is required with headers or body")

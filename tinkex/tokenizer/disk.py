@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from tinkex._base.atomic_file import PRIVATE, atomic_write
+from tinkex._base.file_lock import lock_file
 
 log = logging.getLogger("tinkex.tokenizer")
 
@@ -36,8 +36,10 @@ def kept(
         return content
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(file.with_name(file.name + ".lock")):
-            # Another process may have created it during the wait.
+        with file.with_name(file.name + ".lock").open("a+b") as waited_for:
+            # Without the lock two processes do the same work at the same time, to the same result.
+            lock_file(waited_for, wait=True)
+            # Another process may have made it while this one waited.
             content = _read(file)
             if content is None:
                 content = make()
@@ -59,15 +61,3 @@ def _read(file: Path) -> bytes | None:
 
 def _digest(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Hold a file lock, which the system releases if the process ends."""
-    with file.open("a+b") as stream:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        # Elsewhere two processes may do the same work at the same time, with the same result.
-        yield

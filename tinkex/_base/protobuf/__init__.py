@@ -1,7 +1,7 @@
 """The binary wire format: protobuf messages to and from numpy, without the protobuf package.
 
-Client and server share it. The message fields are defined in openapi.yaml, under
-`x-tinkex-protobuf`, and used by `tinkex._core.wire.binary` and `tinkex.local.binary`.
+Client and server both use it: `tinkex._core.wire.binary` and `tinkex.local.binary`. The numbers of
+the fields are generated from openapi.yaml (`x-tinkex-protobuf`).
 """
 
 MEDIA_TYPE = "application/x-protobuf"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import frozen
+from tinkex_generated import protobuf as proto
 from tinkex_generated.errors import ParseError
 
 from tinkex._base.lazy import LazyModule
@@ -25,11 +26,14 @@ else:
 
 Array: TypeAlias = "npt.NDArray[Any]"
 
-FLOAT32, INT64, INT32, BFLOAT16 = 1, 2, 3, 4
-_ON_WIRE = {FLOAT32: "<f4", INT64: "<i8", INT32: "<i4", BFLOAT16: "<u2"}
-_CODES = {"f": FLOAT32, "i": INT64}
-# Dense bytes, or a SparseCsr.
-_ENCODINGS = {1: LENGTH, 2: LENGTH}
+_ON_WIRE = {
+    proto.DType.DTYPE_FLOAT32: "<f4",
+    proto.DType.DTYPE_INT64: "<i8",
+    proto.DType.DTYPE_INT32: "<i4",
+    proto.DType.DTYPE_BFLOAT16: "<u2",
+}
+_CODES = {"f": proto.DType.DTYPE_FLOAT32, "i": proto.DType.DTYPE_INT64}
+_ENCODINGS = {proto.Tensor.dense: LENGTH, proto.Tensor.sparse_csr: LENGTH}
 
 # Upper bound for the cells of a sparse tensor, made dense: a small message must not exhaust memory.
 MOST_CELLS = 2**28
@@ -58,18 +62,18 @@ class Tensor:
         Raises:
             ParseError: The dtype is unknown, or the bytes do not fit it.
         """
-        code = message.integer(3, bits=32)
-        shape = tuple(message.integers(4)) or None
-        if message.which(_ENCODINGS) == 2:
-            csr = message.message(2, "sparse_csr")
+        code = message.integer(proto.Tensor.dtype, bits=32)
+        shape = tuple(message.integers(proto.Tensor.shape)) or None
+        if message.which(_ENCODINGS) == proto.Tensor.sparse_csr:
+            csr = message.message(proto.Tensor.sparse_csr, "sparse_csr")
             assert csr is not None  # noqa: S101 - the message has no dense values, so it has sparse ones
             return cls(
-                _values(csr.blob(1), code, message.path),
+                _values(csr.blob(proto.SparseCsr.values), code, message.path),
                 shape,
-                array(csr.blob(2), "<i8", message.path),
-                array(csr.blob(3), "<i8", message.path),
+                array(csr.blob(proto.SparseCsr.crow_indices), "<i8", message.path),
+                array(csr.blob(proto.SparseCsr.col_indices), "<i8", message.path),
             )
-        return cls(_values(message.blob(1), code, message.path), shape)
+        return cls(_values(message.blob(proto.Tensor.dense), code, message.path), shape)
 
     def dense(self, path: str) -> Array:
         """Return the tensor as one array, with zeros in the cells that are not stored.
@@ -93,9 +97,9 @@ def write_tensor(values: Array) -> Writer:
     code = _CODES[values.dtype.kind]
     return (
         Writer()
-        .blob(1, values.astype(_ON_WIRE[code], copy=False), present=True)
-        .integer(3, code)
-        .integers(4, values.shape)
+        .blob(proto.Tensor.dense, values.astype(_ON_WIRE[code], copy=False), present=True)
+        .integer(proto.Tensor.dtype, code)
+        .integers(proto.Tensor.shape, values.shape)
     )
 
 
@@ -104,11 +108,16 @@ def write_sparse(values: Array, crow: Array, col: Array, shape: Sequence[int]) -
     code = _CODES[values.dtype.kind]
     listed = (
         Writer()
-        .blob(1, values.astype(_ON_WIRE[code], copy=False))
-        .blob(2, crow.astype("<i8"))
-        .blob(3, col.astype("<i8"))
+        .blob(proto.SparseCsr.values, values.astype(_ON_WIRE[code], copy=False))
+        .blob(proto.SparseCsr.crow_indices, crow.astype("<i8"))
+        .blob(proto.SparseCsr.col_indices, col.astype("<i8"))
     )
-    return Writer().message(2, listed).integer(3, code).integers(4, tuple(shape))
+    return (
+        Writer()
+        .message(proto.Tensor.sparse_csr, listed)
+        .integer(proto.Tensor.dtype, code)
+        .integers(proto.Tensor.shape, tuple(shape))
+    )
 
 
 def dense_from_csr(
@@ -143,10 +152,10 @@ def read_batch(message: Message) -> list[Array]:
     Raises:
         ParseError: The offsets or the trailing shape do not fit the data.
     """
-    path, code = message.path, message.integer(3, bits=32)
-    values = _values(message.blob(1), code, path)
-    offsets = array(message.blob(2), "<i8", path)
-    trailing = tuple(message.integers(4))
+    path, code = message.path, message.integer(proto.BatchedTensor.dtype, bits=32)
+    values = _values(message.blob(proto.BatchedTensor.data), code, path)
+    offsets = array(message.blob(proto.BatchedTensor.offsets), "<i8", path)
+    trailing = tuple(message.integers(proto.BatchedTensor.trailing_shape))
     size = np.dtype(_ON_WIRE[code]).itemsize
     if offsets.size == 0:
         offsets = np.zeros(1, np.int64)
@@ -175,10 +184,10 @@ def write_batch(arrays: Sequence[Array]) -> Writer:
     flat = np.concatenate([one.reshape(-1) for one in arrays])
     return (
         Writer()
-        .blob(1, flat.astype(_ON_WIRE[code], copy=False))
-        .blob(2, np.concatenate([np.zeros(1, "<i8"), ends]))
-        .integer(3, code)
-        .integers(4, arrays[0].shape[1:])
+        .blob(proto.BatchedTensor.data, flat.astype(_ON_WIRE[code], copy=False))
+        .blob(proto.BatchedTensor.offsets, np.concatenate([np.zeros(1, "<i8"), ends]))
+        .integer(proto.BatchedTensor.dtype, code)
+        .integers(proto.BatchedTensor.trailing_shape, arrays[0].shape[1:])
     )
 
 
@@ -207,6 +216,6 @@ def _values(data: memoryview | None, code: int, path: str) -> Array:
     if code not in _ON_WIRE:
         raise ParseError(path, f"has the unknown dtype {code}")
     values = array(data, _ON_WIRE[code], path)
-    if code == BFLOAT16:
+    if code == proto.DType.DTYPE_BFLOAT16:
         return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return values.astype(np.int64) if code == INT32 else values
+    return values.astype(np.int64) if code == proto.DType.DTYPE_INT32 else values

@@ -21,6 +21,8 @@ Bytes = bytes | memoryview
 Buffer: TypeAlias = "Bytes | npt.NDArray[np.generic]"
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+# The fields of the entries of every map.
+KEY, VALUE = 1, 2
 _SIZES = {FIXED64: 8, FIXED32: 4}
 _MOST_VARINT_BYTES = 10
 _MOST_KEY = 2**32
@@ -93,10 +95,10 @@ class Message:
         return [Message(_view(value), f"{self.at(name)}[{i}]") for i, value in enumerate(values)]
 
     def entries(self, number: int, name: str) -> Iterator[tuple[str, Message]]:
-        """Yield the entries of a map with string keys; the value of each is its field 2."""
+        """Yield the entries of a map with string keys; the value of each is its field `VALUE`."""
         for value in self._fields.get(number << 3 | LENGTH, ()):
             entry = Message(_view(value), self.at(name))
-            key = entry.text(1)
+            key = entry.text(KEY)
             entry.path = f"{self.at(name)}[{key!r}]"
             yield key, entry
 
@@ -109,6 +111,19 @@ class Message:
                 value, at = _read_varint(view, at, self.path)
                 found.append(value)
         return [_signed(value, 64) for value in found]
+
+    def values(self, number: int, name: str) -> Iterator[tuple[str, Message]]:
+        """Yield the keys and values of a map from strings to messages.
+
+        Raises:
+            ParseError: An entry has no value.
+        """
+        for key, entry in self.entries(number, name):
+            value = entry.message(VALUE, "value")
+            if value is None:
+                raise ParseError(entry.path, "has no value")
+            value.path = entry.path
+            yield key, value
 
     def which(self, members: Mapping[int, int]) -> int | None:
         """Return which member of a oneof is set; the last one wins.
@@ -176,6 +191,13 @@ class Writer:
         self._parts.extend(value._parts)
         self.size += value.size
         return self
+
+    def entry(self, number: int, key: str, value: Writer | float) -> Writer:
+        """Add an entry of a map with string keys, whose values are messages or doubles."""
+        entry = Writer().text(KEY, key, present=True)
+        if isinstance(value, Writer):
+            return self.message(number, entry.message(VALUE, value))
+        return self.message(number, entry.double(VALUE, value, present=True))
 
     def integers(self, number: int, values: tuple[int, ...]) -> Writer:
         """Add a repeated int64, packed."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import tinkex_generated.models as wire
+from attrs import asdict
 
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
@@ -67,14 +68,8 @@ def _spans(
 ) -> list[wire.PromptProvenanceSpan | wire.SampledProvenanceSpan] | None:
     if value is None:
         return None
-    return [
-        (
-            wire.SampledProvenanceSpan
-            if isinstance(span, SampledProvenanceSpan)
-            else wire.PromptProvenanceSpan
-        )(sequence_id=span.sequence_id, offset=span.offset, length=span.length)
-        for span in value
-    ]
+    kinds = {True: wire.SampledProvenanceSpan, False: wire.PromptProvenanceSpan}
+    return [kinds[isinstance(span, SampledProvenanceSpan)](**asdict(span)) for span in value]
 
 
 def forward_backward_input(
@@ -91,49 +86,29 @@ def forward_backward_input(
     )
 
 
+# Their fields have the names of the contract, so that a new one is written in two places: there, and
+# in `tinkex.types.params`.
+
+
 def adam_params(value: AdamParams) -> wire.AdamParams:
     """Return the wire format of optimizer settings."""
-    return wire.AdamParams(
-        learning_rate=value.learning_rate,
-        beta1=value.beta1,
-        beta2=value.beta2,
-        eps=value.eps,
-        weight_decay=value.weight_decay,
-        grad_clip_norm=value.grad_clip_norm,
-    )
+    return wire.AdamParams(**asdict(value))
 
 
 def dimuon_params(value: DimuonParams) -> wire.DimuonParams:
     """Return the wire format of Dimuon's settings."""
-    return wire.DimuonParams(
-        learning_rate=value.learning_rate,
-        grad_clip_norm=value.grad_clip_norm,
-        beta1=value.beta1,
-    )
+    return wire.DimuonParams(**asdict(value))
 
 
 def lora_config(value: LoraConfig) -> wire.LoraConfig:
     """Return the wire format of an adapter's settings."""
-    return wire.LoraConfig(
-        rank=value.rank,
-        seed=value.seed,
-        train_unembed=value.train_unembed,
-        train_mlp=value.train_mlp,
-        train_attn=value.train_attn,
-    )
+    return wire.LoraConfig(**asdict(value))
 
 
 def sampling_params(value: SamplingParams) -> wire.SamplingParams:
     """Return the wire format of sampling settings."""
-    stop = value.stop
-    return wire.SamplingParams(
-        max_tokens=value.max_tokens,
-        seed=value.seed,
-        stop=cast("Any", stop if stop is None or isinstance(stop, str) else list(stop)),
-        temperature=float(value.temperature),
-        top_k=value.top_k,
-        top_p=float(value.top_p),
-    )
+    stop = list(value.stop) if isinstance(value.stop, tuple) else value.stop
+    return wire.SamplingParams(**{**asdict(value), "stop": stop})
 
 
 def check_loss(

@@ -15,13 +15,14 @@ from tinkex_generated.models import (
     WeightsInfoResponse,
 )
 
+from tinkex._base.checkpoint_path import CheckpointKind, CheckpointPath
 from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.checkpoints import already_there
 from tinkex.local.engine import OPTIMIZERS, Trainer, saved_optimizer
 from tinkex.local.live import LiveModel, LiveSampler
 from tinkex.local.manifest import weight_files
-from tinkex.local.paths import Kind, TinkerPath, check_name, parse_path
+from tinkex.local.paths import check_name, parse_path, path_of
 from tinkex.local.problem import Problem
 from tinkex.local.routes.models import create_from_weights, load_into
 from tinkex.local.routes.training import submit
@@ -74,7 +75,7 @@ def load_weights(site: AppState, call: Call) -> UntypedAPIFuture:
     model = site.models.get(body.model_id)
 
     def admit() -> None:
-        run = site.runs.get(path.run_id)
+        run = site.runs.get(path.training_run_id)
         if run.base_model != model.base_model:
             raise Problem(
                 400, f"{path} was trained from {run.base_model!r}, not {model.base_model!r}"
@@ -120,11 +121,11 @@ def copy_weights(site: AppState, call: Call) -> CopyWeightsResponse:
 
     def make() -> CopyWeightsResponse:
         owner = f"{body.session_id}:train:{body.model_seq_id}" if by_session else None
-        path = TinkerPath(
+        path = CheckpointPath(
             owner or f"copy-{uuid.uuid4().hex[:20]}", record.path.kind, record.path.name
         )
         site.runs.create(
-            path.run_id,
+            path.training_run_id,
             session_id=body.session_id,
             base_model=run.base_model,
             lora_rank=run.lora_rank,
@@ -148,16 +149,16 @@ def copy_weights(site: AppState, call: Call) -> CopyWeightsResponse:
     return site.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
 
 
-def promised_path(body: Any, kind: Kind) -> TinkerPath:
+def promised_path(body: Any, kind: CheckpointKind) -> CheckpointPath:
     """Return where this save goes; the server names what has no name."""
     name = body.path
     if name is None:
         name = f"seq{body.seq_id:06d}" if body.seq_id else f"save-{uuid.uuid4().hex[:12]}"
-    return TinkerPath(body.model_id, kind, check_name(name))
+    return path_of(body.model_id, kind, check_name(name))
 
 
 def submit_save(
-    site: AppState, call: Call, path: TinkerPath, work: Any, *, overwrite: bool
+    site: AppState, call: Call, path: CheckpointPath, work: Any, *, overwrite: bool
 ) -> UntypedAPIFuture:
     """Queue a save whose name nobody else gets meanwhile."""
     model = site.models.get(call.body.model_id)
@@ -207,7 +208,7 @@ def _save_ephemeral(site: AppState, call: Call) -> UntypedAPIFuture:
 def _save(
     site: AppState,
     trainer: Trainer,
-    path: TinkerPath,
+    path: CheckpointPath,
     body: Any,
     *,
     optimizer: bool,
@@ -222,7 +223,7 @@ def _save(
     )
 
 
-def _is_promised(site: AppState, path: TinkerPath) -> bool:
+def _is_promised(site: AppState, path: CheckpointPath) -> bool:
     models: list[LiveModel] = list(site.models.all())
     return any(str(path) in model.promised_names for model in models)
 

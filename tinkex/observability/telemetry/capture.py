@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ContextDecorator
-from types import TracebackType
 from typing import Self
 
 from tinkex.observability.telemetry.events import Severity
@@ -41,12 +40,7 @@ class capture_exceptions(ContextDecorator):  # noqa: N801 - used like a function
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is None or self._reporter is None or _is_orderly(error):
             return
         if self._fatal:
