@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class RequestEvents:
-    """Emits a request's events, as a context manager around the request.
+    """A context manager around a request that emits its events.
 
     Attributes:
         sent_bytes: Bytes of the body, set by the sender.
@@ -38,7 +38,7 @@ class RequestEvents:
     __slots__ = ("_began", "_clock", "_facts", "_is_over", "sent_bytes")
 
     def __init__(self, clock: Clock, facts: Mapping[str, Any] | None) -> None:
-        """Begin with the fields that all events of the request have; None emits nothing."""
+        """Store the fields that all events of the request have; None emits nothing."""
         self.sent_bytes = 0
         self._clock = clock
         self._facts = facts
@@ -59,7 +59,7 @@ class RequestEvents:
         status = getattr(error, "status_code", None)
         if status is not None and not isinstance(error, TransportError):
             # An error status is a response, too.
-            self.answered(status, len(getattr(error, "body", b"")), retries)
+            self.response_received(status, len(getattr(error, "body", b"")), retries)
             return
         from tinkex._core.events.types import HttpRequestException
 
@@ -74,7 +74,9 @@ class RequestEvents:
         )
         self._end(None, retries, error=error)
 
-    def answered(self, status_code: int, received_bytes: int = 0, retries: int = 0) -> None:
+    def response_received(
+        self, status_code: int, received_bytes: int = 0, retries: int = 0
+    ) -> None:
         """Emit that a response was received, whatever its status."""
         if self._facts is None:
             return
@@ -104,11 +106,11 @@ class RequestEvents:
         *,
         is_ok: bool = False,
     ) -> None:
-        """Do what else belongs to the end of the request."""
+        """Do further work at the end of the request."""
 
 
 class RequestObserver(RequestEvents):
-    """Emits the events of a request to the API, and keeps its span.
+    """A context manager around a request to the API that emits its events and keeps its span.
 
     Attributes:
         headers: The headers to send, including the trace context.
@@ -157,7 +159,7 @@ def _facts(transport: Transport, request: Request) -> dict[str, Any]:
 
 
 class FutureObserver:
-    """Emits a future's events: when it is made, when something goes wrong, when it is done.
+    """Emits a future's events: when it is created, when a problem occurs, when it is done.
 
     The end is emitted before waiting callers get the result, so that counters are up to date by then.
     """

@@ -208,7 +208,7 @@ class Transport:
             opened = self.run(self._attempt(sending))
             if isinstance(opened, Response):
                 raise self.api_error(opened, request.operation)
-            seen.answered(opened.status_code)
+            seen.response_received(opened.status_code)
             stream = Stream(self, opened, self.config.timeout)
             try:
                 yield stream
@@ -271,7 +271,9 @@ class Transport:
                     await retries.pause_after(error, repeatable=repeatable)
                     continue
                 retries.succeeded()
-                seen.answered(response.status_code, len(response.content), retries.attempt - 1)
+                seen.response_received(
+                    response.status_code, len(response.content), retries.attempt - 1
+                )
                 return attrs.evolve(response, elapsed=retries.elapsed, retries=retries.attempt - 1)
 
     async def attempt(
@@ -303,7 +305,7 @@ class Transport:
                         raise _ServerFailedError(response)
             except _ServerFailedError as failed:
                 response = failed.response
-            seen.answered(response.status_code, len(response.content))
+            seen.response_received(response.status_code, len(response.content))
             if response.is_success:
                 self.budget.earn()
             return response

@@ -221,11 +221,11 @@ class RecoveryExecutor:
                 )
             self._settle(job, outcome)
             return
-        said = {**_event_fields(lost, job.attempt), "error": described(outcome)}
-        emit(RecoveryFailed(**said))
+        fields = {**_event_fields(lost, job.attempt), "error": described(outcome)}
+        emit(RecoveryFailed(**fields))
         if job.attempt < lost.policy.max_attempts and self._postpone(job):
             return
-        emit(RecoveryExhausted(**said))
+        emit(RecoveryExhausted(**fields))
         if lost.policy.on_failure is not None:
             contained(lost.policy.on_failure, lost.run_id, outcome)
         self._settle(job, outcome)
@@ -256,14 +256,14 @@ def restore_once(lost: LostRun, attempt: int = 1) -> Recovered:
         CheckpointError: There is no checkpoint to restore.
         TinkexError: The server refuses, or is unreachable.
     """
-    said = _event_fields(lost, attempt)
-    emit(RecoveryStarted(**said))
+    fields = _event_fields(lost, attempt)
+    emit(RecoveryStarted(**fields))
     rest = lost.rest or lost.service.create_rest_client()
     path = selected(lost.policy, lost.run_id, rest, lost.run, lost.last_checkpoint)
-    emit(CheckpointSelected(**said, checkpoint=path))
+    emit(CheckpointSelected(**fields, checkpoint=path))
     training = restore(lost.service, path, optimizer=lost.policy.restore_optimizer)
-    emit(ClientCreated(**said, checkpoint=path, model_id=training.model_id))
-    emit(RecoveryCompleted(**said, checkpoint=path, model_id=training.model_id))
+    emit(ClientCreated(**fields, checkpoint=path, model_id=training.model_id))
+    emit(RecoveryCompleted(**fields, checkpoint=path, model_id=training.model_id))
     return Recovered(lost.run_id, training, path, attempt, lost.policy.restore_optimizer)
 
 

@@ -69,12 +69,12 @@ class Fault:
 
     def __repr__(self) -> str:
         """Show the fields that differ from their defaults."""
-        said = ", ".join(
+        shown = ", ".join(
             f"{entry.name}={getattr(self, entry.name)!r}"
             for entry in attrs.fields(Fault)
             if getattr(self, entry.name) != _default(entry)
         )
-        return f"Fault({said})"
+        return f"Fault({shown})"
 
     @property
     def takes_effect(self) -> bool:

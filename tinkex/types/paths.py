@@ -33,7 +33,7 @@ class CheckpointPath(checkpoint_path.CheckpointPath):
         name: The name that the user gave it.
 
     Raises:
-        ValidationError: The kind or a name is not a valid one.
+        ValidationError: The kind or a name is invalid.
     """
 
     error: ClassVar[type[ValueError]] = ValidationError

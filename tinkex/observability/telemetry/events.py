@@ -179,8 +179,8 @@ def _plain(value: object) -> object:
     return type(value).__name__
 
 
-def _text(said: str) -> str:
-    return _FILE_PATH.sub("[PATH]", clean(redact(said)))[:LONGEST_TEXT]
+def _text(text: str) -> str:
+    return _FILE_PATH.sub("[PATH]", clean(redact(text)))[:LONGEST_TEXT]
 
 
 def _facts(error: BaseException) -> dict[str, Any]:
