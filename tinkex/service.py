@@ -119,6 +119,17 @@ class ServiceClient:
         return self._transport.config.base_url
 
     @property
+    def console_url(self) -> str | None:
+        """Return the address at which a browser shows the runs; None if the server has no such page.
+
+        That of the embedded server ends with a code that lets one browser in, once; each call makes a new
+        one. Other servers are asked when the session begins.
+        """
+        if self.config.is_local:
+            return str(_embedded_server().console_url)
+        return self.session.server_config.console_url
+
+    @property
     def session(self) -> Session:
         """Return the session, creating it on first use."""
         with self._beginning:
@@ -412,17 +423,22 @@ def _report(config: Config) -> Callable[[Transport, str], TelemetryReporter] | N
 
 
 def _with_running_server(config: Config) -> Config:
-    """Start the embedded server if the settings ask for it; the only use of `tinkex.local`."""
+    """Start the embedded server if the settings ask for it."""
     if not config.is_local:
         return config
+    server = _embedded_server()
+    # A real key must not be sent to the embedded server, which accepts only its own.
+    return config.without_key().with_base_url(server.base_url, server.api_key)
+
+
+def _embedded_server() -> Any:
+    """Return the embedded server, started if it was not; the only use of `tinkex.local`."""
     try:
         from tinkex.local import shared_server
     except ModuleNotFoundError as error:
         raise MissingDependencyError("the embedded local server", "local") from error
 
     try:
-        server = shared_server()
+        return shared_server()
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigurationError(f"the embedded local server cannot start: {error}") from error
-    # A real key must not be sent to the embedded server, which accepts only its own.
-    return config.without_key().with_base_url(server.base_url, server.api_key)

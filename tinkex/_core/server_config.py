@@ -17,6 +17,7 @@ from tinkex_generated.models import (
 )
 from tinkex_generated.types import Request, loads
 
+from tinkex._base.redaction import safe_text
 from tinkex._core.config import Config
 from tinkex._core.limits import Limits
 from tinkex._core.retry import RetryPolicy
@@ -52,6 +53,13 @@ class ServerConfig:
 
     config: ClientConfigResponse = field(factory=ClientConfigResponse)
     sent_names: frozenset[str] = frozenset()
+
+    @property
+    def console_url(self) -> str | None:
+        """Return where a browser shows the runs, if the server said a web address."""
+        url = self.config.console_url or ""
+        is_web = url.startswith(("http://", "https://")) and url.isprintable() and " " not in url
+        return safe_text(url) if is_web else None
 
     def limits(self, config: Config) -> Limits:
         """Return the limits to apply: the user's, else the server's, else the defaults.

@@ -152,6 +152,8 @@ class Session:
         ):
             if message:
                 log.log(level, "the server says: %s", safe_text(message))
+        if self.server_config.console_url is not None:
+            log.info("session %s: watch it at %s", self.id, self.server_config.console_url)
         self.heartbeat = HeartbeatState(transport.clock.now())
         self._heartbeat_task: asyncio.Task[Any] | None = None
         loop.spawn(self._heartbeat_loop())

@@ -83,9 +83,9 @@ def load_weights(site: AppState, call: Call) -> UntypedAPIFuture:
         if not _is_promised(site, path):
             site.checkpoints.get(path)
 
-    def work(trainer: Trainer) -> LoadWeightsResponse:
+    def work(_: Trainer) -> LoadWeightsResponse:
         folder = site.checkpoints.folder(site.checkpoints.get(path))
-        load_into(trainer, folder, body)
+        load_into(site, model, folder, body)
         site.audit.add("checkpoint", "read", tinker_path=body.path, purpose="training")
         return LoadWeightsResponse(path=body.path, model_id=model.model_id)
 
@@ -175,6 +175,11 @@ def submit_save(
         finally:
             model.promised_names.discard(str(path))
         site.usage.add("checkpoint", model.base_model, model.session_id, 1)
+        folder_id = site.checkpoints.get(path).folder_id
+        site.shown_samples.saved(folder_id, model.model_id, model.meter.step, path.name)
+        site.run_log.add(
+            model.model_id, f"saved {path.kind}/{path.name} at step {model.meter.step}"
+        )
         return answer
 
     return submit(site, call, run, admit=admit)
@@ -196,6 +201,8 @@ def _save_ephemeral(site: AppState, call: Call) -> UntypedAPIFuture:
     def work(trainer: Trainer) -> SaveWeightsForSamplerResponseInternal:
         sampler_id = site.sessions.add_sampler(model.session_id, model.base_model, None)
         site.adapters.put(sampler_id, trainer.snapshot())
+        step = model.meter.step
+        site.shown_samples.saved(sampler_id, model.model_id, step, f"step {step}")
         sampler = LiveSampler(
             sampler_id, model.session_id, model.base_model, None, sampler_id, None
         )
