@@ -1,4 +1,4 @@
-"""The language of the code: the field's terms, and docstrings of one form (see CONTRIBUTING.md)."""
+"""The language of the code: the terms of the field, and docstrings of one form."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ REVIEWED = [
     "tinkex/training.py",
     "tinkex/types",
 ]
-# What is written instead: resume or continue; again; the caller; emitted; the result; atomic.
+# Instead: again, continue or resume, response, the caller, indefinitely, during, the result, atomic,
+# emitted or subscribed, custom, invalid, available.
 WORDS = re.compile(
-    r"\b(anew|once more|afresh|gives? back to|taken up again|(?:go|goes|going|went) on (?:with|from|as)"
-    r"|goes on|whoever|whomever|nobody|somebody|anybody|for ever|in the midst|(?:came|comes?|become) of"
-    r"|whole or not at all|in one piece|hears? of|(?:is|are|was|were) told|of one's own)\b",
+    r"\b(anew|once more|afresh|taken up|(?:go|going|went) on (?:with|from|as)|goes on|answer(?:s|ed|ing)?"
+    r"|whoever|whomever|nobody|somebody|anybody|for ever|in the midst|(?:came|comes?|become) of"
+    r"|whole or not at all|in one piece|heard|hears? of|(?:is|are|was|were) told|of one's own"
+    r"|cannot be right|is to be had)\b",
     re.IGNORECASE,
 )
 # A class is a thing, so its docstring is a noun phrase or, for errors and events, what happened.
@@ -46,7 +48,7 @@ OF_A_CLASS = re.compile(
     r"(Be|Hold|Tell|Say|Let|Give|Make|Keep|Set|Bring|Name|Describe|Report|Return)\b"
 )
 OF_A_FUNCTION = re.compile(r"(Be|Tell|Say|Let|Give|Whether)\b")
-# Where a word is the right one: the file and the line's text.
+# Lines in which such a word is the right one: the file, and the line without its indentation.
 RIGHT: set[tuple[str, str]] = set()
 
 
