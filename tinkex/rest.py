@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from attrs import evolve
 from tinkex_generated.api.billing import (
@@ -19,6 +19,7 @@ from tinkex_generated.api.checkpoints import (
     delete_checkpoint,
     get_checkpoint_archive_url,
     get_external_weights_urls,
+    get_sampler_archive_url,
     list_checkpoints,
     list_user_checkpoints,
     publish_checkpoint,
@@ -62,13 +63,23 @@ from tinkex._base.clock import Clock
 from tinkex._base.secret import Secret
 from tinkex._core.checks import checked_id, checked_ttl
 from tinkex._core.config import Config
+from tinkex._core.failures import is_missing_route
 from tinkex._core.multipart import Files
 from tinkex._core.pagination import PAGE, all_pages
 from tinkex._core.raw_request import RawResponse, send_raw
 from tinkex._core.response import REDIRECTS, Response
 from tinkex._core.retry import ARCHIVE_PATIENCE, TRACE_PATIENCE, RetryPolicy
 from tinkex._core.transport import Transport
-from tinkex.errors import DecodeError, NotFoundError, RequestFailedError, ValidationError
+from tinkex.errors import (
+    ApiError,
+    BadRequestError,
+    CheckpointError,
+    DecodeError,
+    NotFoundError,
+    RequestFailedError,
+    UnprocessableError,
+    ValidationError,
+)
 from tinkex.types import (
     Checkpoint,
     CheckpointArchiveUrlResponse,
@@ -327,10 +338,30 @@ class RestClient:
 
     def get_weights_info_by_tinker_path(self, tinker_path: str) -> WeightsInfoResponse:
         """Return base model, rank and adapted layers of a checkpoint."""
-        CheckpointPath.parse(tinker_path)
-        return self._transport.call(
-            weights_info.build_request(body=WeightsInfoRequest(tinker_path=tinker_path)),
-            weights_info.parse_response,
+        path = CheckpointPath.parse(tinker_path)
+        try:
+            return self._transport.call(
+                weights_info.build_request(body=WeightsInfoRequest(tinker_path=tinker_path)),
+                weights_info.parse_response,
+            )
+        except (BadRequestError, UnprocessableError, NotFoundError) as error:
+            info = None if path.kind == "weights" else self._info_of_run(path)
+            if info is None:
+                raise error.with_traceback(None) from None
+        return info
+
+    def _info_of_run(self, path: CheckpointPath) -> WeightsInfoResponse | None:
+        """Return what a run says of its checkpoint, where the server describes training ones alone."""
+        try:
+            listed = self.list_checkpoints(path.training_run_id).checkpoints
+            run = self.get_training_run(path.training_run_id)
+        except ApiError:
+            return None
+        paths = {CheckpointPath.parse(one.tinker_path).long for one in listed}
+        if path.long not in paths:
+            return None
+        return WeightsInfoResponse(
+            base_model=run.base_model, is_lora=run.is_lora, lora_rank=run.lora_rank
         )
 
     def get_checkpoint_archive_url(
@@ -347,6 +378,9 @@ class RestClient:
             tinker_path: The checkpoint, or the id of its run.
             checkpoint_id: ``<kind>/<name>``, if `tinker_path` is the id of a run.
             patience: Seconds to wait for the archive.
+
+        Raises:
+            CheckpointError: The server keeps the files on its own disk, and says where.
         """
         policy = RetryPolicy(
             max_attempts=10_000,
@@ -355,9 +389,21 @@ class RestClient:
             longest_wait=ARCHIVE_WAIT,
             longest_retry_after=patience,
         )
-        request = get_checkpoint_archive_url.build_request(**_parts(tinker_path, checkpoint_id))
-        # Both 503 and 409 mean that it is not built yet.
-        response = self._transport.send(request, policy=policy, accept=REDIRECTS, retry_on={409})
+        parts = _parts(tinker_path, checkpoint_id)
+        request = get_checkpoint_archive_url.build_request(**parts)
+        try:
+            response = self._archive(request, policy)
+        except NotFoundError as error:
+            if parts["checkpoint_kind"] != "sampler_weights":
+                raise
+            # Some servers address their only type of archive without the kind.
+            del parts["checkpoint_kind"]
+            request = get_sampler_archive_url.build_request(**parts)
+            try:
+                response = self._archive(request, policy)
+            except NotFoundError as other:
+                knows_more = _has_route(other) and not _has_route(error)
+                raise (other if knows_more else error).with_traceback(None) from None
         if response.status_code not in REDIRECTS:
             return self._transport.parsed(
                 response, get_checkpoint_archive_url.parse_response, request.operation
@@ -365,6 +411,10 @@ class RestClient:
         return CheckpointArchiveUrlResponse(
             url=self._location(request, response), expires=_expiry(response.headers.get("expires"))
         )
+
+    def _archive(self, request: Request, policy: RetryPolicy) -> Response:
+        # Both 503 and 409 mean that it is not built yet.
+        return self._transport.send(request, policy=policy, accept=REDIRECTS, retry_on={409})
 
     def delete_checkpoint(self, tinker_path: str, checkpoint_id: str | None = None) -> None:
         """Delete a checkpoint permanently."""
@@ -397,10 +447,20 @@ class RestClient:
     set_checkpoint_ttl_from_tinker_path = set_checkpoint_ttl
 
     def _location(self, request: Request, response: Response) -> str:
-        url = _joined(self._transport.where + request.path, response.headers.get("location", ""))
-        if url is None:
+        location = response.headers.get("location", "")
+        url = _joined(self._transport.where + request.path, location)
+        if url is not None:
+            return url
+        folder = _folder(location)
+        # The location may be signed.
+        del location
+        if folder is None:
             raise _no_url(response.status_code)
-        return url
+        raise CheckpointError(
+            f"the server offers no download: it keeps the checkpoint's files on its own disk, in "
+            f"{folder}. Copy them from there",
+            status_code=response.status_code,
+        )
 
     def whoami(self) -> SelfApiKeyResponse:
         """Return the name and owner of the API key in use."""
@@ -597,12 +657,19 @@ class RestClient:
         try:
             return self._transport.call(request, parse, policy=policy)
         except NotFoundError as error:
-            error.message += f". {request.operation} is optional: this server may not support it"
+            if _has_route(error):
+                error.message += (
+                    f". {request.operation} is optional: this server may not support it"
+                )
             # Frames of sending are no use to the user.
             raise error.with_traceback(None) from None
 
     def __repr__(self) -> str:
         return f"<RestClient {self._transport.where}>"
+
+
+def _has_route(error: ApiError) -> bool:
+    return not is_missing_route(error.status_code, error.body)
 
 
 def _scope(access_scope: AccessScope) -> AccessScope:
@@ -625,6 +692,15 @@ def _joined(base: str, location: str) -> str | None:
         return None
     names_host = parts.scheme in {"http", "https"} and bool(parts.hostname)
     return url if location and names_host else None
+
+
+def _folder(location: str) -> str | None:
+    """Return the path that a file:// URL names, None if it is another URL."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return None
+    return unquote(parts.path) if parts.scheme == "file" and parts.path else None
 
 
 def _no_url(status_code: int | None) -> DecodeError:

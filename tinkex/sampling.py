@@ -14,7 +14,13 @@ from tinkex._core.checks import check_sampling_path, checked_count, checked_prom
 from tinkex._core.futures import Future
 from tinkex._core.sample_many import sample_each
 from tinkex._core.sample_stream import stream
-from tinkex._core.sampling import RetryConfig, Sample, SamplerState, prompt_logprobs
+from tinkex._core.sampling import (
+    RetryConfig,
+    Sample,
+    SamplerState,
+    prompt_logprobs,
+    with_first_token,
+)
 from tinkex._core.session import Session
 from tinkex._core.submission import future
 from tinkex._core.wire import encode
@@ -161,7 +167,9 @@ class SamplingClient:
             prompt_logprobs_last_n=last_n,
             record_stability_info=record_stability_info,
         )
-        return self._begin("sample", body, prompt, _unchanged)
+        # Of the last positions alone, none is the first token's.
+        read = with_first_token(prompt) if last_n is None else _unchanged
+        return self._begin("sample", body, prompt, read)
 
     @overload
     def sample_many(

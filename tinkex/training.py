@@ -132,7 +132,8 @@ class TrainingClient:
 
         Args:
             data: At least one datum.
-            loss_fn: cross_entropy, importance_sampling, ppo, cispo, dro, gspo, ….
+            loss_fn: cross_entropy, importance_sampling, ppo, cispo, dro, gspo, …, or any other loss
+                that the server has.
             loss_fn_config: Numbers by name, such as ``{"clip_low_threshold": 0.8}``.
 
         Raises:
@@ -185,7 +186,11 @@ class TrainingClient:
             surrogate = step.backward(result)
             work = self._sent(
                 lambda: submit_batch(
-                    self._queue, self.model_id, "forward_backward", surrogate.data, "cross_entropy"
+                    self._queue,
+                    self.model_id,
+                    "forward_backward",
+                    surrogate.data,
+                    surrogate.loss_fn,
                 )
             )
             return self._promised(SurrogateWork(work, surrogate), "forward_backward_custom")

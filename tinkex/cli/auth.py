@@ -42,8 +42,13 @@ def login(invocation: Invocation, name: str, check: bool) -> Any:
     config = invocation.config()
     owner = None
     if check and not config.is_local:
+        from tinkex.errors import NotFoundError
+
         with invocation.rest() as rest, invocation.progress("Asking the server"):
-            owner = key_name(rest)
+            try:
+                owner = key_name(rest)
+            except NotFoundError:
+                invocation.note("the server has no route to try a key on; it is kept untried")
     file = _credentials_file()
     file.save(name, key)
     if os.environ.get("TINKER_API_KEY"):
@@ -132,6 +137,7 @@ def key_name(rest: "RestClient") -> str | None:
 
     Raises:
         AuthenticationError: The server does not take the key.
+        NotFoundError: The server has no route to try it on.
     """
     from tinkex.errors import NotFoundError
 

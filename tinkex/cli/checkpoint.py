@@ -179,12 +179,15 @@ def show_checkpoint(invocation: Invocation, path: str) -> Any:
 def _listed(rest: "RestClient", path: "CheckpointPath") -> "Checkpoint | None":
     """Return a checkpoint as its run's list has it; the server tells of one in no other way."""
     from tinkex.errors import NotFoundError
+    from tinkex.types import CheckpointPath
 
     try:
         listed = rest.list_checkpoints(path.training_run_id).checkpoints
     except NotFoundError:
         return None
-    return next((one for one in listed if one.tinker_path == str(path)), None)
+    return next(
+        (one for one in listed if CheckpointPath.parse(one.tinker_path).long == path.long), None
+    )
 
 
 def _facts(

@@ -36,6 +36,7 @@ _HERE = (
     ("pass force=True", "give --force"),
     ("pass private=False", "give --public"),
     ("(from argument)", "(from the command line)"),
+    ("list_checkpoints(run_id) lists those of one run", "--run-id lists those of one run"),
 )
 _DOCTOR = "`tinkex doctor` looks at each layer between here and the server."
 

@@ -1,6 +1,7 @@
 """What the user sees of a training run while it goes on, and what is written down of it."""
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -128,7 +129,9 @@ class Reporter(Listener):
         # The mean since the beginning: steps are answered in pairs, so single ones say little.
         seconds = max(time.monotonic() - self._begun, 1e-9)
         left = round((self._total - report.step) * seconds / self._steps)
-        parts = [f"loss {report.loss:.4f}"]
+        parts = [
+            "the server gives no loss" if math.isnan(report.loss) else f"loss {report.loss:.4f}"
+        ]
         if self._held_out is not None:
             parts.append(f"validation loss {self._held_out:.4f}")
         parts.append(f"{self._tokens / seconds:,.0f} tokens/s")

@@ -12,7 +12,7 @@ from tinkex.cli.paging import collect, heading, list_options, scope_option
 from tinkex.cli.tables import facts, table
 from tinkex.cli.text import size
 
-PAGE = 1000
+PAGE = 500
 
 
 @click.group("session", cls=Group)

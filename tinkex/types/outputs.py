@@ -19,15 +19,23 @@ class ForwardBackwardOutput:
         loss_fn_outputs: The tensors of each datum by name, in the order of the data. ``logprobs``, float32
             with the shape of `target_tokens`, is always present: the log probability of each target.
         metrics: Numbers by ``name:reduction``; ``loss:sum`` is the loss summed over all tokens.
+        computes_loss: Whether the server left the computing of ``loss:sum`` to its clients: it is
+            then the sum of its ``elementwise_loss``, or computed from its log probabilities.
     """
 
     loss_fn_output_type: str
     loss_fn_outputs: list[dict[str, TensorData]] = field(repr=lambda outputs: f"<{len(outputs)}>")
     metrics: Mapping[str, float]
+    computes_loss: bool = field(default=False, repr=False)
+
+    @property
+    def has_loss(self) -> bool:
+        """Return whether the loss is known."""
+        return "loss:sum" in self.metrics or "loss" in self.metrics
 
     @property
     def loss(self) -> float:
-        """Return the loss, summed over all tokens of all data; NaN if the server returned none."""
+        """Return the loss, summed over all tokens of all data; NaN if it is not known."""
         return self.metrics.get("loss:sum", self.metrics.get("loss", float("nan")))
 
     def _repr_html_(self) -> str:
