@@ -48,9 +48,9 @@ NOT_FOUND_GRACE = 120.0
 BARE_400_LIMIT = 3
 # With these a server reports that the job failed, not that the poll did.
 _JOB_FAILURES = frozenset({409, 422})
-# Of a promise that does not exist, these say nothing: they are about the caller, or the moment.
+# These statuses do not depend on the promise: they are about the caller, or are transient.
 _SAYS_NOTHING = frozenset({401, 402, 403, 408, 425, 429})
-# After so many 500s in a row the server is asked whether it fails at this result alone.
+# After this many consecutive 500s, another poll tests whether only this result fails.
 FAILED_POLLS = 5
 PROBE_TIMEOUT = 10.0
 LONG_ID = 16
@@ -327,7 +327,7 @@ class Promise(Generic[T]):
         return other.status_code != 404 or _problem(other, stranger) != said
 
     async def _is_unwritable(self) -> bool:
-        """Return whether the server fails at this result alone, and not at polls in general."""
+        """Return whether the server fails only for this result, and not for all polls."""
         self._failed_polls += 1
         if self._failed_polls % FAILED_POLLS:
             return False
@@ -335,7 +335,7 @@ class Promise(Generic[T]):
         return other is not None and 400 <= other.status_code < 500
 
     async def _probe(self, request_id: str) -> Response | None:
-        """Ask once for another promise; None if no response came."""
+        """Poll another promise once; None if no response came."""
         request = retrieve_future.build_request(body=FutureRetrieveRequest(request_id=request_id))
         try:
             return await self.transport.attempt(request, timeout=PROBE_TIMEOUT)
@@ -343,7 +343,7 @@ class Promise(Generic[T]):
             return None
 
     def _refused_job(self, response: Response) -> RequestFailedError:
-        """Return the error of a job whose failure came as an error status."""
+        """Return the error of a job whose failure was reported by an error status."""
         body = _mapping(response)
         failure = self._job_failure(message_of(body), body.get("category"))
         failure.status_code = response.status_code
@@ -352,9 +352,9 @@ class Promise(Generic[T]):
     def _unwritable(self, response: Response) -> RequestFailedError:
         said = message_of(_mapping(response)) or response.content[:200].decode("utf-8", "replace")
         return RequestFailedError(
-            f"the result of {self.request_type} cannot be had: {self._failed_polls} polls were "
-            f"answered with HTTP 500 ({self._redacted(said) or 'the server gave no reason'}), while "
-            "the server answers polls for others. The work itself may have been done: look at the "
+            f"the result of {self.request_type} is unavailable: {self._failed_polls} polls "
+            f"failed with HTTP 500 ({self._redacted(said) or 'the server gave no reason'}), while "
+            "the server responds to polls for others. The work itself may have been done: look at the "
             "model (or load its last checkpoint) before repeating it",
             request_id=self.request_id,
             status_code=500,
@@ -519,12 +519,12 @@ def _mapping(response: Response, default: Any = MappingProxyType({})) -> Any:
 
 
 def _problem(response: Response, request_id: str) -> str:
-    """Return what an error response says, apart from the promise's id."""
+    """Return the text of an error response without the promise's id."""
     return message_of(_mapping(response)).replace(request_id, "")
 
 
 def _stranger(request_id: str) -> str:
-    """Return an id that no promise has, of the shape that the server gives them."""
+    """Return an unused promise id in the format of the server's ids."""
     if sum(map(str.isalnum, request_id)) >= LONG_ID:
         return "".join(
             random.choice("0123456789abcdef") if letter.isalnum() else letter
