@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 from urllib.parse import unquote, urljoin, urlsplit
 
 from attrs import evolve
@@ -594,18 +594,13 @@ class RestClient:
             patience: Seconds after which no further attempt starts; the usual limit of calls by
                 default.
         """
-        path = CheckpointPath.parse(tinker_path)
-        policy = None
+        parts, policy = _parts(tinker_path), None
         if patience is not None:
             policy = RetryPolicy(
                 max_attempts=10_000, deadline=patience, longest_retry_after=patience
             )
         return self._optional(
-            get_external_weights_urls.build_request(
-                training_run_id=path.training_run_id,
-                checkpoint_kind=path.kind,
-                checkpoint_name=path.name,
-            ),
+            get_external_weights_urls.build_request(**parts),
             get_external_weights_urls.parse_response,
             policy,
         )
@@ -673,10 +668,7 @@ def _has_route(error: ApiError) -> bool:
 
 
 def _scope(access_scope: AccessScope) -> AccessScope:
-    if access_scope not in ("owned", "accessible"):
-        raise ValidationError(
-            f"must be one of owned, accessible, not {access_scope!r}", path="access_scope"
-        )
+    _one_of(access_scope, get_args(AccessScope), "access_scope")
     return access_scope
 
 

@@ -306,7 +306,7 @@ class SamplingClient:
         self, operation: str, body: SampleRequest, prompt: ModelInput, read: Callable[[Any], Any]
     ) -> Future[Any]:
         sample = Sample(self._session, self._state, body, prompt, read)
-        with self._session.scope(operation, self._base_model or self.model_path):
+        with self._session.operation(operation, self._base_model or self.model_path):
             return future(self._session, sample, operation, self.sampling_session_id)
 
     def get_base_model(self) -> str:

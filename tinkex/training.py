@@ -181,7 +181,10 @@ class TrainingClient:
         from tinkex.regularizers.custom_step import CustomStep, SurrogateWork
 
         step = CustomStep.of(data, loss_fn, regularizers, backend)
-        with self._session.scope("forward_backward_custom", self.base_model), self._queue.turn():
+        with (
+            self._session.operation("forward_backward_custom", self.base_model),
+            self._queue.turn(),
+        ):
             result = self.forward(step.forward_data(), "cross_entropy").result()
             surrogate = step.backward(result)
             work = self._sent(
@@ -539,7 +542,7 @@ class TrainingClient:
 
     def unload_model(self) -> Future[UnloadModelResponse]:
         """Free the model on the server and close this client; unsaved weights are lost."""
-        with self._session.scope("unload_model", self.base_model):
+        with self._session.operation("unload_model", self.base_model):
             response = self._session.transport.send(self._unload())
             self._queue.close()
             unloaded: Future[UnloadModelResponse] = outcome(
@@ -591,7 +594,7 @@ class TrainingClient:
         )
 
     def _start(self, operation: str, send: Callable[[], Work[T]]) -> Future[T]:
-        with self._session.scope(operation, self.base_model):
+        with self._session.operation(operation, self.base_model):
             try:
                 work = self._sent(send)
             except TinkexError as error:

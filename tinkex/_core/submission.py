@@ -107,18 +107,18 @@ def future(
 ) -> Future[T]:
     """Return the future of a session's work; `subject` is its model or sampler.
 
-    It keeps the operation context of its call, see `Session.scope`.
+    It keeps the operation context of its call, see `Session.operation`.
     """
-    scope = current_context()
-    if scope is not None:
-        scope = scope.keep() if scope.is_free_for(operation) else None
+    context = current_context()
+    if context is not None:
+        context = context.keep() if context.is_free_for(operation) else None
     made = Future(
         work,
         operation=operation,
         session_id=session.id,
         subject=subject,
         queue_watch=session.queue_watch,
-        scope=scope,
+        context=context,
     )
     session.unfinished.start(made)
     return made
@@ -340,7 +340,7 @@ class SubmissionQueue:
                 f" — {accepted} of {parts} parts of this batch were accepted before, and their gradients "
                 "are kept; load your last checkpoint before you repeat the batch"
             )
-        elif isinstance(error, DecodeError) and error.status_code == 200:
+        elif isinstance(error, DecodeError) and (error.status_code or 0) // 100 == 2:
             error.message += (
                 f". The {operation} did arrive: make the same call again, and it is applied exactly "
                 "once"

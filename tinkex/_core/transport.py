@@ -27,7 +27,7 @@ from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import Failure, api_error, decode_error, transport_error
 from tinkex._core.http import Engine, fixed_headers
-from tinkex._core.instrumentation import RequestObserver
+from tinkex._core.instrumentation import RequestObserver, observed
 from tinkex._core.pyqwest_engine import open_engine
 from tinkex._core.request_fields import fields_of
 from tinkex._core.response import Headers, OpenResponse, RequestHeaders, Response
@@ -204,13 +204,13 @@ class Transport:
     @contextmanager
     def stream(self, request: Request) -> Iterator[Stream]:
         """Send a request and return its response with the body unread."""
-        with RequestObserver(self, request) as seen:
+        with observed(self, request) as seen:
             headers = self._headers(request, seen.headers, None)
             sending = _Sending(request, self.fields.encode(request), headers, None, whole=False)
             opened = self.run(self._attempt(sending))
             if isinstance(opened, Response):
                 raise self.api_error(opened, request.operation)
-            seen.response_received(opened.status_code)
+            seen.responded(opened.status_code)
             stream = Stream(self, opened, self.config.timeout)
             try:
                 yield stream
@@ -255,7 +255,7 @@ class Transport:
             ApiError: The server responded with an error status.
         """
         operation = request.operation
-        with RequestObserver(self, request) as seen, self._guard(operation):
+        with observed(self, request) as seen, self._guard(operation):
             retries = retries or self.retries(operation, policy)
             content = self.fields.encode(request) if body is None else body
             seen.sent_bytes = size_of(content)
@@ -282,9 +282,7 @@ class Transport:
                     await retries.pause_after(error, repeatable=repeatable)
                     continue
                 retries.succeeded()
-                seen.response_received(
-                    response.status_code, len(response.content), retries.attempt - 1
-                )
+                seen.responded(response.status_code, len(response.content), retries.attempt - 1)
                 return attrs.evolve(response, elapsed=retries.elapsed, retries=retries.attempt - 1)
 
     async def attempt(
@@ -299,7 +297,7 @@ class Transport:
         Raises:
             TransportError: No response was received.
         """
-        with RequestObserver(self, request, headers) as seen:
+        with observed(self, request, headers) as seen:
             sending = self._once(request, seen, timeout)
             try:
                 with self._guard(request.operation):
@@ -311,7 +309,7 @@ class Transport:
                         raise _ServerFailedError(response)
             except _ServerFailedError as failed:
                 response = failed.response
-            seen.response_received(response.status_code, len(response.content))
+            seen.responded(response.status_code, len(response.content))
             if response.is_success:
                 self.budget.earn()
             return response

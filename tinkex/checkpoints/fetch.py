@@ -20,7 +20,7 @@ from tinkex._base.secret import Secret
 from tinkex._base.urls import is_loopback_host, split_url
 from tinkex._core.config import Config
 from tinkex._core.events.bus import has_subscribers
-from tinkex._core.instrumentation import RequestEvents
+from tinkex._core.instrumentation import RequestObserver
 from tinkex._core.proxies import ProxySettings, proxy_for_url
 from tinkex._core.response import REDIRECTS
 from tinkex._core.retry import (
@@ -100,7 +100,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
             ):
                 had = partial.size() if response.status_code == httpx.codes.PARTIAL_CONTENT else 0
                 _take(response, partial, progress, source)
-                events.response_received(response.status_code, partial.size() - had)
+                events.responded(response.status_code, partial.size() - had)
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to an invalid URL") from None
         except (httpx.HTTPError, DownloadIncompleteError) as error:
@@ -122,8 +122,8 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         source.clock.sleep(wait)
 
 
-def _events(source: Source, url: Secret) -> RequestEvents:
-    """Return the event emitter of an attempt; events omit the URL, which is secret."""
+def _events(source: Source, url: Secret) -> RequestObserver:
+    """Return what emits the events of an attempt, without its URL, which is as good as a key."""
     facts = {
         "operation": "download_archive",
         "method": "GET",
@@ -131,7 +131,7 @@ def _events(source: Source, url: Secret) -> RequestEvents:
         "base_url": _origin(url),
         "pool": source.config.http_pool,
     }
-    return RequestEvents(source.clock, facts if has_subscribers() else None)
+    return RequestObserver(source.clock, facts if has_subscribers() else None)
 
 
 @contextlib.contextmanager
