@@ -149,6 +149,7 @@ class SamplingClient:
                 raise ValidationError(
                     "needs include_prompt_logprobs=True", path="prompt_logprobs_last_n"
                 )
+        prompt = checked_prompt(prompt)
         body = self._body(
             prompt,
             sampling_params,
@@ -258,21 +259,38 @@ class SamplingClient:
             RequestFailedError: Sampling failed on the way.
             TransportError: The connection broke before the last token.
         """
+        prompt = checked_prompt(prompt)
         body = evolve(
             self._body(prompt, sampling_params, num_samples), seq_id=self._state.next_number()
         )
         model = self._base_model or self.model_path
         return stream(self._session, body, prompt.known_length() or 0, model)
 
-    def compute_logprobs(self, prompt: ModelInput) -> Future[list[float | None]]:
+    def compute_logprobs(
+        self, prompt: ModelInput, prompt_logprobs_last_n: int | None = None
+    ) -> Future[list[float | None]]:
         """Compute the log probability of each token of a text under these weights.
 
         >>> sampler.compute_logprobs(ModelInput.from_ints([1, 2, 3])).result()
         [None, -2.25, -0.5]
 
         The first is None: nothing precedes it.
+
+        Args:
+            prompt: The text.
+            prompt_logprobs_last_n: Compute those of the last tokens only; the others are None.
         """
-        body = self._body(prompt, SamplingParams(max_tokens=1), 1, prompt_logprobs=True)
+        last_n = prompt_logprobs_last_n
+        if last_n is not None:
+            last_n = checked_count(last_n, "prompt_logprobs_last_n", 1)
+        prompt = checked_prompt(prompt)
+        body = self._body(
+            prompt,
+            SamplingParams(max_tokens=1),
+            1,
+            prompt_logprobs=True,
+            prompt_logprobs_last_n=last_n,
+        )
         return self._begin("compute_logprobs", body, prompt, prompt_logprobs(prompt))
 
     def _body(
@@ -285,7 +303,7 @@ class SamplingClient:
         """Return the request, without its number, if the arguments can be right."""
         settings = checked_settings(sampling_params, SamplingParams, "sampling_params")
         body = SampleRequest(
-            prompt=encode.model_input(checked_prompt(prompt)),
+            prompt=encode.model_input(prompt),
             sampling_params=encode.sampling_params(settings),
             num_samples=checked_count(num_samples, "num_samples", 1),
             sampling_session_id=self.sampling_session_id,
@@ -336,7 +354,7 @@ def _targets(prompt: ModelInput, value: Any) -> Any:
         return None
     path = "target_prompt_logprobs"
     tensor = value if isinstance(value, TensorData) else TensorData.convert(value, "int64", path)
-    length = checked_prompt(prompt).known_length()
+    length = prompt.known_length()
     if len(tensor.shape) != 2 or (length is not None and tensor.shape[0] != length - 1):
         raise ValidationError(
             f"must have the shape [len(prompt) - 1, K], not {list(tensor.shape)}", path=path

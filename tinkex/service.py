@@ -132,6 +132,11 @@ class ServiceClient:
                 self._session = session
             return self._session
 
+    @property
+    def session_id(self) -> str | None:
+        """Return the session's id, or None before one has begun."""
+        return None if self._session is None else self._session.id
+
     def renew_session(self) -> Session:
         """Begin a new session if the server has ended this one, whose models and samplers are gone.
 
@@ -240,6 +245,7 @@ class ServiceClient:
         path: str,
         user_metadata: Mapping[str, str] | None = None,
         weights_access_token: Secret | str | None = None,
+        optimizer: str | None = None,
         **expected: Unpack[ExpectedAdapter],
     ) -> TrainingClient:
         """Create a training client with the weights of a checkpoint and a fresh optimizer.
@@ -254,6 +260,7 @@ class ServiceClient:
             user_metadata: Key-value pairs stored with the new training run.
             weights_access_token: The credential of the account that owns the checkpoint, if it is
                 another one's.
+            optimizer: "adamw" or "dimuon"; None is that of the checkpoint.
             expected: What the checkpoint has to be: `base_model`, `rank`, `train_mlp`, `train_attn`
                 or `train_unembed`.
 
@@ -263,7 +270,9 @@ class ServiceClient:
             NotFoundError: The server does not have the checkpoint.
         """
         weights_access_token = Secret.of(weights_access_token)
-        return self._from_state(path, False, user_metadata, weights_access_token, expected)
+        return self._from_state(
+            path, False, user_metadata, weights_access_token, expected, optimizer
+        )
 
     def create_training_client_from_state_with_optimizer(
         self,
@@ -364,12 +373,17 @@ class ServiceClient:
         user_metadata: Mapping[str, str] | None,
         token: Secret | None,
         expected: Mapping[str, Any],
+        optimizer_type: str | None = None,
     ) -> TrainingClient:
         check_training_path(path)
         info = self.create_rest_client().get_weights_info_by_tinker_path(path)
         check_restorable(path, info, expected)
         training = TrainingClient.create(
-            self.session, info.base_model, lora_of(info), user_metadata, optimizer_of(info)
+            self.session,
+            info.base_model,
+            lora_of(info),
+            user_metadata,
+            optimizer_type or optimizer_of(info),
         )
         try:
             load = training.load_state_with_optimizer if optimizer else training.load_state

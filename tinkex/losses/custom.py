@@ -56,7 +56,7 @@ class CustomStep:
             ValidationError: A datum has no targets, or weights of another shape; the loss is no
                 function; a regularizer is none.
         """
-        checked_data(data)
+        data = checked_data(data)
         if not callable(loss_fn):
             raise ValidationError(
                 f"must be a function of (data, logprobs), not {type(loss_fn).__name__}",

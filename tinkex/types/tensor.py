@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import attrs
 from attrs import field, frozen
 
-from tinkex.errors import ValidationError
+from tinkex.errors import MissingDependencyError, ValidationError
 from tinkex.later import Later
 from tinkex.types.flat import flat_array
+from tinkex.types.sparse import Compressed, compressed, written_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,7 @@ TensorDtype = Literal["float32", "int64"]
 
 _DTYPES = get_args(TensorDtype)
 _LARGEST_INT64 = 2**63 - 1
+_JSON_NAMES = ("data", "dtype", "shape", "sparse_crow_indices", "sparse_col_indices")
 
 
 @functools.cache
@@ -52,6 +54,10 @@ class TensorData:
         data: The values; a nested list gives its own shape.
         dtype: "float32" or "int64"; without it, what the values are.
         shape: The shape of flat row-major values.
+        sparse_crow_indices: Of a matrix of which only some cells are listed (CSR) the place in
+            `data` where each row begins, and the number of values.
+        sparse_col_indices: The column of each value. It is sent in this form; `numpy` has zeros in
+            the other cells.
 
     Raises:
         ValidationError: The values are ragged, boolean, not finite, too large, or do not fill the
@@ -59,14 +65,25 @@ class TensorData:
     """
 
     _array: npt.NDArray[Any] = field(eq=attrs.cmp_using(eq=_same))
+    _csr: Compressed | None = field(default=None, eq=False)
 
     def __init__(
         self,
         data: Any,
         dtype: TensorDtype | None = None,
         shape: Sequence[int] | None = None,
+        sparse_crow_indices: Sequence[int] | None = None,
+        sparse_col_indices: Sequence[int] | None = None,
     ) -> None:
         array = to_array(data, dtype)
+        if sparse_crow_indices is not None or sparse_col_indices is not None:
+            dense = written_out(array, sparse_crow_indices, sparse_col_indices, shape)
+            parts = (
+                np.asarray(sparse_crow_indices, np.int64),
+                np.asarray(sparse_col_indices, np.int64),
+            )
+            self.__attrs_init__(_read_only(dense), (array, *parts))
+            return
         if shape is not None:
             try:
                 array = array.reshape(tuple(shape))
@@ -87,15 +104,26 @@ class TensorData:
         return cls(tensor)
 
     @classmethod
-    def from_answer(cls, array: npt.NDArray[Any]) -> TensorData:
-        """Wrap a float32 or int64 array that came from the server, where NaN means undefined."""
-        return cls._of(array)
+    def from_torch_sparse(cls, tensor: torch.Tensor) -> TensorData:
+        """Wrap a torch matrix so that only its cells other than 0 are sent, if that is smaller."""
+        dense = cls(tensor)
+        return cls._of(dense._array, compressed(dense._array))
 
     @classmethod
-    def _of(cls, array: npt.NDArray[Any]) -> TensorData:
+    def from_answer(cls, array: npt.NDArray[Any], csr: Compressed | None = None) -> TensorData:
+        """Wrap a float32 or int64 array that came from the server, where NaN means undefined.
+
+        Args:
+            array: All cells.
+            csr: Those that the server listed, if it did.
+        """
+        return cls._of(array, csr)
+
+    @classmethod
+    def _of(cls, array: npt.NDArray[Any], csr: Compressed | None = None) -> TensorData:
         """Wrap an array that is float32 or int64 and was looked at already."""
         tensor = cls.__new__(cls)
-        tensor.__attrs_init__(_read_only(array))
+        tensor.__attrs_init__(_read_only(array), csr)
         return tensor
 
     @classmethod
@@ -105,6 +133,16 @@ class TensorData:
         Raises:
             ValidationError: The value is no rectangular array of finite numbers.
         """
+        if isinstance(value, TensorData):
+            return value if dtype in (None, value.dtype) else cls._of(to_array(value, dtype, path))
+        if getattr(value, "sparse_crow_indices", None) is not None:
+            return cls(
+                value.data,
+                value.dtype,
+                value.shape,
+                value.sparse_crow_indices,
+                value.sparse_col_indices,
+            )
         return cls._of(to_array(value, dtype, path))
 
     @property
@@ -119,8 +157,50 @@ class TensorData:
 
     @property
     def data(self) -> list[float] | list[int]:
-        """Return the values as a flat list, in row-major order."""
-        return cast("list[float] | list[int]", self._array.reshape(-1).tolist())
+        """Return the values as a flat list, in row-major order; of a sparse matrix those listed."""
+        values = self._array if self._csr is None else self._csr[0]
+        return cast("list[float] | list[int]", values.reshape(-1).tolist())
+
+    @property
+    def csr(self) -> Compressed | None:
+        """Return the listed values, row pointers and columns of a sparse matrix, else None."""
+        return self._csr
+
+    @property
+    def sparse_crow_indices(self) -> list[int] | None:
+        """Return where in `data` each row of a sparse matrix begins, else None."""
+        return None if self._csr is None else self._csr[1].tolist()
+
+    @property
+    def sparse_col_indices(self) -> list[int] | None:
+        """Return the column of each of a sparse matrix's `data`, else None."""
+        return None if self._csr is None else self._csr[2].tolist()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tensor as JSON has it.
+
+        >>> TensorData([1, 2], "int64").to_dict()
+        {'data': [1, 2], 'dtype': 'int64', 'shape': [2]}
+        """
+        parts = {
+            "data": self.data,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "sparse_crow_indices": self.sparse_crow_indices,
+            "sparse_col_indices": self.sparse_col_indices,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TensorData:
+        """Read what `to_dict` returns.
+
+        Raises:
+            ValidationError: It is no tensor.
+        """
+        if not isinstance(data, Mapping) or not {*data} <= {*_JSON_NAMES} or "data" not in data:
+            raise ValidationError(f"must be a dict of {', '.join(_JSON_NAMES)}")
+        return cls(**data)
 
     def numpy(self) -> npt.NDArray[Any]:
         """Return the array itself, of dtype float32 or int64; it is read-only."""
@@ -129,8 +209,15 @@ class TensorData:
     to_numpy = numpy
 
     def to_torch(self) -> torch.Tensor:
-        """Return a torch tensor that owns its memory."""
-        import torch
+        """Return a torch tensor that owns its memory.
+
+        Raises:
+            MissingDependencyError: torch is not installed.
+        """
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingDependencyError("TensorData.to_torch", "torch") from error
 
         return torch.from_numpy(self._array.copy())
 
@@ -172,6 +259,12 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
         return to_array(value.numpy(), dtype, path)
     if dtype is not None and dtype not in _DTYPES:
         raise ValidationError(f"must be 'float32' or 'int64', not {dtype!r}", path="dtype")
+    if type(value).__name__ == "MaskedArray" and np.ma.is_masked(value):
+        raise ValidationError(
+            "is a masked array, whose mask would be lost: fill it (array.filled(0)), or leave the "
+            "cells out",
+            path=path,
+        )
     flat = flat_array(value, dtype)
     try:
         array = np.asarray(on_the_host(value)) if flat is None else flat
@@ -185,9 +278,10 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
 
 
 def on_the_host(value: Any) -> Any:
-    """Return a torch tensor as a numpy array, and anything else as it is."""
+    """Return a torch tensor, or another package's `TensorData`, as a numpy array; else the value."""
     if not hasattr(value, "detach"):
-        return value
+        to_numpy = getattr(value, "to_numpy", None)
+        return value if to_numpy is None else to_numpy()
     tensor = value.detach().cpu()
     # numpy has no bfloat16.
     return tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()

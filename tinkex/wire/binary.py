@@ -13,7 +13,7 @@ from tinkex_generated.errors import ParseError
 
 from tinkex.errors import ValidationError
 from tinkex.later import Later
-from tinkex.protobuf.arrays import Array, Tensor, array, read_batch, write_tensor
+from tinkex.protobuf.arrays import Array, Tensor, array, read_batch, write_sparse, write_tensor
 from tinkex.protobuf.fields import Message, Writer
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import (
@@ -107,13 +107,21 @@ def forward_backward_request(model_id: str, seq_id: int, body: Writer) -> bytes:
 def _datum(datum: Datum, path: str) -> Writer:
     message = _model_input(datum.model_input, path)
     for name in sorted(datum.loss_fn_inputs, key=str.encode):
-        values = datum.loss_fn_inputs[name].numpy()
-        check_finite(values, f"{path}.loss_fn_inputs[{name!r}]")
-        message.message(2, _entry(name).message(2, write_tensor(values)))
+        tensor = datum.loss_fn_inputs[name]
+        check_finite(
+            tensor.csr[0] if tensor.csr else tensor.numpy(), f"{path}.loss_fn_inputs[{name!r}]"
+        )
+        message.message(2, _entry(name).message(2, _written(tensor)))
     for number, spans in ((3, datum.model_input_spans), (4, datum.loss_fn_input_spans)):
         for span in spans or ():
             message.message(number, _span(span))
     return message
+
+
+def _written(tensor: TensorData) -> Writer:
+    if tensor.csr is None:
+        return write_tensor(tensor.numpy())
+    return write_sparse(*tensor.csr, tensor.shape)
 
 
 def _span(span: PromptProvenanceSpan | SampledProvenanceSpan) -> Writer:
@@ -262,7 +270,11 @@ def _alternatives(message: Message) -> PromptAltTokens:
 
 
 def _tensor(message: Message) -> TensorData:
-    return TensorData.from_answer(Tensor.read(message).dense(message.path))
+    tensor = Tensor.read(message)
+    csr = None
+    if tensor.crow_indices is not None and tensor.col_indices is not None:
+        csr = tensor.values, tensor.crow_indices, tensor.col_indices
+    return TensorData.from_answer(tensor.dense(message.path), csr)
 
 
 def _value(entry: Message, path: str) -> Message:

@@ -10,6 +10,7 @@ from attrs import evolve
 from tinkex_generated.errors import ParseError
 
 from tinkex.later import Later
+from tinkex.protobuf.arrays import dense_from_csr
 from tinkex.types.outputs import (
     ForwardBackwardOutput,
     PromptAltTokens,
@@ -161,8 +162,6 @@ def _tensor(value: Any, path: str) -> TensorData:
         value = {"data": value}
     if not isinstance(value, Mapping) or not isinstance(value.get("data"), list | np.ndarray):
         raise ParseError(path, "is no tensor")
-    if value.get("sparse_crow_indices") is not None:
-        raise ParseError(path, "is a sparse tensor, which was not asked for")
     dtype: type[np.int64 | np.float32] = (
         np.int64 if str(value.get("dtype")).startswith("int") else np.float32
     )
@@ -176,9 +175,18 @@ def _tensor(value: Any, path: str) -> TensorData:
         with np.errstate(over="ignore"):
             array = numbers.astype(dtype, copy=False)
         shape = value.get("shape")
+        if value.get("sparse_crow_indices") is not None:
+            return _sparse(array, value, path)
         return TensorData.from_answer(array if shape is None else array.reshape(shape))
     except (TypeError, ValueError, OverflowError) as error:
         raise ParseError(path, str(error)) from None
+
+
+def _sparse(values: np.ndarray[Any, Any], value: Mapping[str, Any], path: str) -> TensorData:
+    crow = np.asarray(value["sparse_crow_indices"], np.int64)
+    columns = np.asarray(value.get("sparse_col_indices") or [], np.int64)
+    dense = dense_from_csr(values, crow, columns, value.get("shape"), path)
+    return TensorData.from_answer(dense, (values, crow, columns))
 
 
 def _object(value: Any, path: str) -> Mapping[str, Any]:
