@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from tinkex.tinker.lib.experimental import ExperimentalWarning
 from tinkex.tinker.lib.public_interfaces.api_future import APIFuture
 
 try:
@@ -47,6 +48,12 @@ def returning(
 def superseded(instead: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Mark a method as deprecated, with what to call instead."""
     return deprecated(f"use {instead} instead", category=FutureWarning)
+
+
+def experimental(method: Callable[P, T]) -> Callable[P, T]:
+    """Mark a method that may change in any release of the official package."""
+    text = f"{method.__qualname__} may change in any release of the official package"
+    return deprecated(text, category=ExperimentalWarning)(method)
 
 
 def _named(twin: Any, method: Callable[..., Any]) -> Any:

@@ -11,7 +11,7 @@ from tinkex.tinker import types
 from tinkex.tinker._calls import Calls
 from tinkex.tinker._exceptions import translating
 from tinkex.tinker._translation import record
-from tinkex.tinker._twins import awaiting, superseded
+from tinkex.tinker._twins import awaiting, experimental, superseded
 from tinkex.tinker.lib.public_interfaces.api_future import APIFuture, AwaitableConcurrentFuture
 
 T = TypeVar("T")
@@ -230,6 +230,7 @@ class RestClient(RestCalls):
             to=record(types.ListSessionsResponse),
         )
 
+    @experimental
     def search_sessions(
         self, request: types.SessionSearchRequest
     ) -> APIFuture[types.SessionSearchResponse]:
