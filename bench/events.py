@@ -95,8 +95,8 @@ def _listen(stack: ExitStack, listener: str) -> None:
 
 def _guards(service: Any, times: int) -> float:
     """Return the CPU seconds of what a sample passes for events: two requests, a call, its tokens."""
-    from tinkex.events.bus import is_heard
-    from tinkex.scope import current_scope
+    from tinkex._core.events.bus import has_subscribers
+    from tinkex._core.operation_context import current_scope
 
     session = service.session
     transport = session.transport
@@ -109,7 +109,7 @@ def _guards(service: Any, times: int) -> float:
                 seen.sent_bytes = len(b"")
                 seen.answered(200, 0)
         for _ in range(3):
-            is_heard()
+            has_subscribers()
     return (_cpu() - began) / times
 
 

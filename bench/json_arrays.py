@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from tinkex.wire.decode import forward_backward_output
-from tinkex.wire.json_arrays import load_with_arrays
+from tinkex._core.wire.decode import forward_backward_output
+from tinkex._core.wire.json_arrays import load_with_arrays
 
 MEBI = 2**20
 

@@ -13,8 +13,8 @@ import sys
 from connection import base_model, connect, setting
 
 from tinkex import AdamParams, Datum, ModelInput, TinkexError
+from tinkex._core.wire.chunking import MAX_CHUNK_LEN, chunk_data
 from tinkex.errors import TransportError
-from tinkex.wire.chunking import MAX_CHUNK_LEN, chunk_data
 
 
 def one_token_data(count: int, vocabulary: int) -> list[Datum]:

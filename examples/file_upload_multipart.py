@@ -17,7 +17,7 @@ from typing import Any
 from connection import connect
 
 import tinkex
-from tinkex.multipart import Form, encode, flatten
+from tinkex._core.multipart import Form, encode, flatten
 
 SAMPLE = Path(__file__).parent / "uploads" / "sample_upload.bin"
 LOCAL_ENDPOINT = "/api/v1/uploads"

@@ -13,7 +13,7 @@ import sys
 from connection import base_model, connect, setting
 
 from tinkex import ModelInput, SamplingParams, ServiceClient, TinkexError
-from tinkex.metrics import Metrics
+from tinkex.observability.metrics import Metrics
 
 
 def sample(service: ServiceClient) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from connection import base_model, connect
 
 from tinkex import RestClient, TinkexError
-from tinkex.clock import SystemClock
+from tinkex._base.clock import SystemClock
 from tinkex.errors import ApiError
 
 POLL_INTERVAL = 1.0

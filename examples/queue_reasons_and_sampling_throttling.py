@@ -13,10 +13,10 @@ import sys
 from connection import base_model, connect, setting
 
 from tinkex import ModelInput, SamplingParams, ServiceClient, TinkexError, events
-from tinkex.clock import SYSTEM_CLOCK
-from tinkex.events import QueueStateChange
-from tinkex.queue_state import QueueWatch
-from tinkex.wire.chunking import estimate_input_bytes
+from tinkex._base.clock import SYSTEM_CLOCK
+from tinkex._core.queue_state import QueueWatch
+from tinkex._core.wire.chunking import estimate_input_bytes
+from tinkex.observability.events import QueueStateChange
 
 
 def show(change: QueueStateChange) -> None:

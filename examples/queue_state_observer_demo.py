@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from connection import base_model, connect
 
 from tinkex import Datum, ModelInput, SamplingParams, ServiceClient, TinkexError, events
-from tinkex.events import QueueStateChange
+from tinkex.observability.events import QueueStateChange
 from tinkex.testing import Fault
 
 YELLOW, RED, PLAIN = ("\033[33m", "\033[31m", "\033[0m") if sys.stdout.isatty() else ("", "", "")

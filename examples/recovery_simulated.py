@@ -17,7 +17,7 @@ from typing import Any, cast
 from attrs import define, field
 
 from tinkex import RestClient, ServiceClient, TinkexError, TrainingClient
-from tinkex.events import Event, subscribe
+from tinkex.observability.events import Event, subscribe
 from tinkex.recovery import RecoveryEvent, RecoveryExecutor, RecoveryMonitor, RecoveryPolicy
 from tinkex.types import Checkpoint, TrainingRun
 

@@ -14,14 +14,14 @@ from connection import connect
 
 from tinkex import ServiceClient, TinkexError, events
 from tinkex.errors import ServerError
-from tinkex.events import (
+from tinkex.observability.events import (
     RetryAttempt,
     RetryAttemptFailed,
     RetryAttemptRetry,
     RetryAttemptStop,
 )
+from tinkex.observability.telemetry import TelemetryReporter, capture_exceptions
 from tinkex.retry import with_retry
-from tinkex.telemetry import TelemetryReporter, capture_exceptions
 
 FAILURES = 2
 

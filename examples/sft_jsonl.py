@@ -30,7 +30,7 @@ from tinkex import (
     TinkexError,
     TrainingClient,
 )
-from tinkex.training_log import TrainingLog
+from tinkex.observability.training_log import TrainingLog
 
 HELD_OUT = 40
 EVALUATE_EVERY = 4

@@ -14,7 +14,7 @@ import sys
 from connection import base_model, connect, setting
 
 from tinkex import ModelInput, SamplingParams, TinkexError
-from tinkex.events import attach_logger, detach
+from tinkex.observability.events import attach_logger, detach
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import time
 from connection import base_model, connect, setting
 
 from tinkex import ModelInput, SamplingParams, ServiceClient, TinkexError
-from tinkex.telemetry import TelemetryReporter
+from tinkex.observability.telemetry import TelemetryReporter
 
 SUMMARY = [
     "SESSION_START",

@@ -16,21 +16,6 @@ PACKAGE = Path(tinkex.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOT = PACKAGE.parent
 
-CLIENTS = (
-    "service", "training", "sampling", "sample_many", "sample_stream", "rest", "session", "futures",
-    "recovery", "checkpoints", "finetune", "cli",
-)  # fmt: skip
-# What submits for a session, and what tells of its futures.
-KNOWS_THE_SESSION = {
-    "tinkex._core.submission", "tinkex._core.sampling", "tinkex._core.instrumentation",
-}  # fmt: skip
-# What the client core replaced.
-GONE = {
-    "tinkex.transport", "tinkex.background", "tinkex.work", "tinkex.told_future", "tinkex.polling",
-    "tinkex.submission", "tinkex.sample_work", "tinkex.batches", "tinkex.limits",
-    "tinkex.cancellation",
-}  # fmt: skip
-
 HEAVY = {"torch", "transformers", "starlette", "uvicorn", "rich", "click", "safetensors"}
 LOADED_LATE = {
     "numpy",
@@ -69,49 +54,34 @@ def imports(path: Path) -> Iterator[tuple[str, ast.stmt]]:
             yield from ((f"{base}.{alias.name}", node) for alias in node.names)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_follow_the_arrows(path: Path) -> None:
-    """Clients → _core → generated code; only the command line knows the local server, which knows no client."""
-    module = name_of(path)
-    # The one door to the embedded server, opened when base_url="local" asks for it.
-    may_use_local = any(is_below(module, f"tinkex.{part}") for part in ("local", "cli", "service"))
-    server_side = is_below(module, "tinkex.local")
-    engine = is_below(module, "tinkex.local.engine")
-    low = is_below(module, "tinkex.wire") or (
-        is_below(module, "tinkex._core") and module not in KNOWS_THE_SESSION
+def test_imports_follow_the_arrows() -> None:
+    """The contracts in pyproject.toml hold: rooms import the rooms below them, and there is no circle."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_one_module_speaks_http_through_pyqwest(path: Path) -> None:
+    """The HTTP library is used in one place, and Google's protobuf package nowhere."""
+    module = name_of(path)
     for imported, node in imports(path):
         where = f"{module}:{node.lineno} imports {imported}"
-        assert may_use_local or not is_below(imported, "tinkex.local"), where
-        if server_side:
-            own = is_below(imported, "tinkex.local") or imported in {
-                "tinkex",
-                "tinkex._version",
-                "tinkex._version.__version__",
-                "tinkex._version.SDK_VERSION",
-                "tinkex.__version__",
-            }
-            # Faults are data that the server plays and users' tests describe; how numbers lie in
-            # a binary message, and how a key stays hidden, is the same on both sides.
-            own = own or is_below(imported, "tinkex.testing.faults")
-            own = own or is_below(imported, "tinkex.protobuf")
-            own = own or is_below(imported, "tinkex.secret")
-            assert own or not is_below(imported, "tinkex"), where
-        assert not (engine and is_below(imported, "tinkex_generated")), where
-        if low:
-            assert not any(is_below(imported, f"tinkex.{name}") for name in CLIENTS), where
-        if is_below(module, "tinkex._core"):
-            users = set(CLIENTS) - {"session", "futures"}
-            assert not any(is_below(imported, f"tinkex.{name}") for name in users), where
         if is_below(imported, "pyqwest"):
-            assert module == "tinkex._core.http", where
-        if not is_below(module, "tinkex.cli"):
-            assert not is_below(imported, "tinkex.cli"), where
-        if is_below(module, "tinkex.protobuf"):
-            own = is_below(imported, "tinkex.protobuf") or is_below(imported, "tinkex.later")
-            assert own or not is_below(imported, "tinkex"), where
+            assert module == "tinkex._core.pyqwest_engine", where
         assert not is_below(imported, "google"), where
         assert not is_below(imported, "tinkex_generated.client"), where
+
+
+def test_the_package_has_about_twenty_entries() -> None:
+    """A newcomer sees few rooms; machinery goes into one of them."""
+    entries = [path for path in PACKAGE.iterdir() if not path.name.startswith("__pycache__")]
+    assert len(entries) <= 24, sorted(path.name for path in entries)
 
 
 def test_the_embedded_server_is_imported_lazily_and_once() -> None:
@@ -159,11 +129,6 @@ def test_a_client_is_made_without_httpx() -> None:
     assert not loaded_by(made) & (HEAVY | {"httpx", "numpy", "tokenizers"})
 
 
-def test_what_the_core_replaced_is_gone() -> None:
-    """No module stands under its old name beside the one that took its place."""
-    assert not {name_of(path) for path in MODULES} & GONE
-
-
 def test_the_command_line_starts_without_the_client() -> None:
     """`tinkex --version` loads no numpy, no server and no HTTP client."""
     assert not loaded_by("import tinkex.cli") & (
@@ -193,10 +158,9 @@ def test_the_lazy_names_are_the_typed_ones() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    modules = {name for name, home in typed.items() if home == "tinkex"}
-    lazy = {name: home for name, home in typed.items() if name not in modules}
-    assert lazy == tinkex._HOMES
-    assert modules <= tinkex._MODULES
+    modules = {name: f"{home}.{name}" for name, home in typed.items() if name in tinkex._MODULES}
+    assert {name: home for name, home in typed.items() if name not in modules} == tinkex._HOMES
+    assert modules.items() <= tinkex._MODULES.items()
 
 
 def called(node: ast.Call) -> str:
@@ -219,4 +183,4 @@ def test_nothing_runs_what_it_reads(path: Path) -> None:
         if isinstance(node, ast.Call):
             assert called(node) not in FORBIDDEN, f"line {node.lineno}: {called(node)}"
             is_sleep = called(node) == "time.sleep"
-            assert not is_sleep or name_of(path) == "tinkex.clock", f"line {node.lineno}"
+            assert not is_sleep or name_of(path) == "tinkex._base.clock", f"line {node.lineno}"

@@ -13,24 +13,29 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from tinkex._version import __version__
+from tinkex._base.version import __version__
 
 if TYPE_CHECKING:
+    from tinkex import checkpoints as checkpoints
     from tinkex import errors as errors
-    from tinkex import events as events
-    from tinkex import finetune as finetune
     from tinkex import losses as losses
-    from tinkex import metrics as metrics
+    from tinkex import recipes as recipes
     from tinkex import recovery as recovery
     from tinkex import regularizers as regularizers
-    from tinkex import training_log as training_log
+    from tinkex import retry as retry
     from tinkex import types as types
-    from tinkex.config import Config as Config
+    from tinkex._base.secret import Secret as Secret
+    from tinkex._core import multipart as multipart
+    from tinkex._core.config import Config as Config
+    from tinkex._core.futures import Future as Future
+    from tinkex._core.futures import as_completed as as_completed
+    from tinkex._core.futures import wait as wait
     from tinkex.errors import TinkexError as TinkexError
-    from tinkex.futures import Future as Future
-    from tinkex.futures import as_completed as as_completed
-    from tinkex.futures import wait as wait
-    from tinkex.logs import enable_logging as enable_logging
+    from tinkex.observability import events as events
+    from tinkex.observability import metrics as metrics
+    from tinkex.observability import telemetry as telemetry
+    from tinkex.observability import training_log as training_log
+    from tinkex.observability.logging import enable_logging as enable_logging
     from tinkex.rest import RestClient as RestClient
     from tinkex.sampling import RetryConfig as RetryConfig
     from tinkex.sampling import SamplingClient as SamplingClient
@@ -50,12 +55,13 @@ if TYPE_CHECKING:
     from tinkex.types import TensorData as TensorData
 
 _HOMES = {
-    "Config": "tinkex.config",
+    "Secret": "tinkex._base.secret",
+    "Config": "tinkex._core.config",
+    "Future": "tinkex._core.futures",
+    "as_completed": "tinkex._core.futures",
+    "wait": "tinkex._core.futures",
     "TinkexError": "tinkex.errors",
-    "Future": "tinkex.futures",
-    "as_completed": "tinkex.futures",
-    "wait": "tinkex.futures",
-    "enable_logging": "tinkex.logs",
+    "enable_logging": "tinkex.observability.logging",
     "RestClient": "tinkex.rest",
     "RetryConfig": "tinkex.sampling",
     "SamplingClient": "tinkex.sampling",
@@ -74,22 +80,23 @@ _HOMES = {
     "SamplingParams": "tinkex.types",
     "TensorData": "tinkex.types",
 }
-_MODULES = frozenset(
-    {
-        "checkpoints",
-        "errors",
-        "events",
-        "finetune",
-        "local",
-        "losses",
-        "metrics",
-        "recovery",
-        "regularizers",
-        "telemetry",
-        "training_log",
-        "types",
-    }
-)
+# Modules that are also attributes of the package.
+_MODULES = {
+    "checkpoints": "tinkex.checkpoints",
+    "errors": "tinkex.errors",
+    "events": "tinkex.observability.events",
+    "local": "tinkex.local",
+    "losses": "tinkex.losses",
+    "metrics": "tinkex.observability.metrics",
+    "multipart": "tinkex._core.multipart",
+    "recipes": "tinkex.recipes",
+    "recovery": "tinkex.recovery",
+    "regularizers": "tinkex.regularizers",
+    "retry": "tinkex.retry",
+    "telemetry": "tinkex.observability.telemetry",
+    "training_log": "tinkex.observability.training_log",
+    "types": "tinkex.types",
+}
 
 __all__ = [
     "AdamParams",
@@ -106,6 +113,7 @@ __all__ = [
     "SampledSequence",
     "SamplingClient",
     "SamplingParams",
+    "Secret",
     "ServiceClient",
     "TensorData",
     "TinkexError",
@@ -113,15 +121,19 @@ __all__ = [
     "TrainingClient",
     "__version__",
     "as_completed",
+    "checkpoints",
     "enable_logging",
     "errors",
     "events",
-    "finetune",
     "get_tokenizer",
     "losses",
     "metrics",
+    "multipart",
+    "recipes",
     "recovery",
     "regularizers",
+    "retry",
+    "telemetry",
     "training_log",
     "types",
     "wait",
@@ -133,7 +145,7 @@ logging.getLogger("tinkex").addHandler(logging.NullHandler())
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"tinkex.{name}")
+        return importlib.import_module(_MODULES[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'tinkex' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -18,10 +18,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from tinkex._core.redaction import hide
+from tinkex._base.atomic_file import PRIVATE, atomic_write
+from tinkex._base.redaction import hide
+from tinkex._base.secret import Secret
 from tinkex.errors import ConfigurationError
-from tinkex.secret import Secret
-from tinkex.whole_file import PRIVATE, write_whole
 
 __all__ = ["CredentialsFile", "KeyCommand", "KeyFunction", "KeySource"]
 
@@ -253,7 +253,7 @@ class CredentialsFile:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True)
         # A link that was planted under the name is replaced, not followed.
-        write_whole(self.path, json.dumps(content, indent=2).encode(), mode=PRIVATE, durable=True)
+        atomic_write(self.path, json.dumps(content, indent=2).encode(), mode=PRIVATE, durable=True)
 
 
 def _argv(command: str) -> list[str]:

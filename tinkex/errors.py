@@ -12,7 +12,7 @@ The tree::
     │   │   └─ ProxyError
     │   ├─ ReadTimeoutError
     │   ├─ DecodeError
-    │   └─ CircuitOpenError           (nothing was sent; see tinkex.circuit_breaker)
+    │   └─ CircuitOpenError           (nothing was sent; see tinkex.retry)
     ├─ ApiError                       (the server answered with an error status)
     │   ├─ BadRequestError 400
     │   │   └─ VersionNotSupportedError
@@ -43,7 +43,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from tinkex._core.redaction import LONGEST_WORDS, safe_text
+from tinkex._base.redaction import LONGEST_WORDS, safe_text
 
 # The server's words, and beside them what we say about them.
 LONGEST_MESSAGE = 2 * LONGEST_WORDS

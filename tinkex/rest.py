@@ -3,32 +3,84 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import urljoin, urlsplit
 
+from attrs import evolve
+from tinkex_generated.api.billing import (
+    get_audit_log,
+    get_billing_usage,
+    get_checkpoint_storage_usage,
+)
+from tinkex_generated.api.checkpoints import (
+    delete_checkpoint,
+    get_checkpoint_archive_url,
+    get_external_weights_urls,
+    list_checkpoints,
+    list_user_checkpoints,
+    publish_checkpoint,
+    set_checkpoint_ttl,
+    unpublish_checkpoint,
+)
 from tinkex_generated.api.runs import get_training_run, list_training_runs
 from tinkex_generated.api.sampling import get_sampler
-from tinkex_generated.api.service import get_server_capabilities
-from tinkex_generated.api.sessions import get_session, list_sessions
+from tinkex_generated.api.service import (
+    delete_own_api_key,
+    get_own_api_key,
+    get_server_capabilities,
+)
+from tinkex_generated.api.sessions import (
+    assign_session_project,
+    export_session_trace,
+    get_session,
+    list_sessions,
+    search_sessions,
+)
+from tinkex_generated.api.weights import copy_weights, weights_info
+from tinkex_generated.models import (
+    AuditLogResponse,
+    BillingUsageResponse,
+    CheckpointTtlRequest,
+    CopyWeightsRequest,
+    CopyWeightsResponse,
+    CurrentCheckpointStorageUsageResponse,
+    ExternalWeightsUrlsResponse,
+    SelfApiKeyResponse,
+    SessionProjectRequest,
+    SessionSearchRequest,
+    SessionSearchResponse,
+    SessionSummary,
+    SessionTraceExportPollResponse,
+    WeightsInfoRequest,
+)
+from tinkex_generated.types import Request
 
+from tinkex._base.clock import Clock
+from tinkex._base.secret import Secret
+from tinkex._core.checks import checked_id, checked_ttl
+from tinkex._core.config import Config
+from tinkex._core.multipart import Files
+from tinkex._core.pagination import PAGE, all_pages
+from tinkex._core.raw_request import RawResponse, send_raw
+from tinkex._core.response import REDIRECTS, Response
+from tinkex._core.retry import ARCHIVE_PATIENCE, TRACE_PATIENCE, RetryPolicy
 from tinkex._core.transport import Transport
-from tinkex.account import AccountCalls
-from tinkex.checks import checked_id
-from tinkex.clock import Clock
-from tinkex.config import Config
-from tinkex.errors import ValidationError
-from tinkex.multipart import Files
-from tinkex.pages import PAGE, all_pages
-from tinkex.raw import RawResponse, send_raw
-from tinkex.rest_checkpoints import CheckpointAdministration
+from tinkex.errors import DecodeError, NotFoundError, RequestFailedError, ValidationError
 from tinkex.types import (
+    Checkpoint,
+    CheckpointArchiveUrlResponse,
     CheckpointPath,
+    CheckpointsListResponse,
     GetSamplerResponse,
     GetServerCapabilitiesResponse,
     GetSessionResponse,
     ListSessionsResponse,
     TrainingRun,
     TrainingRunsResponse,
+    WeightsInfoResponse,
 )
 
 if TYPE_CHECKING:
@@ -38,8 +90,17 @@ if TYPE_CHECKING:
 
 AccessScope = Literal["owned", "accessible"]
 
+ARCHIVE_WAIT = 30.0
+# What a signed URL is taken to live when the server does not say.
+ARCHIVE_LIFETIME = timedelta(minutes=15)
 
-class RestClient(CheckpointAdministration, AccountCalls):
+T = TypeVar("T")
+
+TRACE_POLL = 5.0
+AUDIT_EVENTS = ("all", "checkpoints", "projects", "teams", "organizations")
+
+
+class RestClient:
     """Look at and manage training runs, checkpoints and sessions.
 
     Made by `ServiceClient.create_rest_client`; it needs no session.
@@ -80,7 +141,7 @@ class RestClient(CheckpointAdministration, AccountCalls):
     def download_session_trace(
         self, session_id: str, file: str | os.PathLike[str] | None = None, force: bool = False
     ) -> Path:
-        """Write a session's trace to a file; see `tinkex.session_trace`.
+        """Write a session's trace to a file; see `tinkex.checkpoints.session_trace`.
 
         >>> rest.download_session_trace(service.session.id, "trace.json")
         PosixPath('trace.json')
@@ -90,7 +151,7 @@ class RestClient(CheckpointAdministration, AccountCalls):
             RequestFailedError: The server could not make the trace, or not in time.
             CheckpointError: The file cannot be written, or the download broke.
         """
-        from tinkex.session_trace import download_session_trace
+        from tinkex.checkpoints.session_trace import download_session_trace
 
         return download_session_trace(self, session_id, file, force)
 
@@ -240,6 +301,307 @@ class RestClient(CheckpointAdministration, AccountCalls):
         """
         return send_raw(self._transport, method, path, body, params, timeout, files)
 
+    def list_checkpoints(self, training_run_id: str) -> CheckpointsListResponse:
+        """Return the checkpoints of a training run."""
+        return self._transport.call(
+            list_checkpoints.build_request(
+                training_run_id=checked_id(training_run_id, "training_run_id")
+            ),
+            list_checkpoints.parse_response,
+        )
+
+    def iter_checkpoints(self, training_run_id: str) -> Iterator[Checkpoint]:
+        """Yield the checkpoints of a training run; the server lists them on one page."""
+        yield from self.list_checkpoints(training_run_id).checkpoints
+
+    def list_user_checkpoints(self, limit: int = 100, offset: int = 0) -> CheckpointsListResponse:
+        """Return a page of all your checkpoints, newest first."""
+        return self._transport.call(
+            list_user_checkpoints.build_request(limit=limit, offset=offset),
+            list_user_checkpoints.parse_response,
+        )
+
+    def iter_user_checkpoints(self) -> Iterator[Checkpoint]:
+        """Yield all your checkpoints, page by page."""
+        return all_pages(self.list_user_checkpoints, lambda page: page.checkpoints)
+
+    def get_weights_info_by_tinker_path(self, tinker_path: str) -> WeightsInfoResponse:
+        """Return base model, rank and adapted layers of a checkpoint."""
+        CheckpointPath.parse(tinker_path)
+        return self._transport.call(
+            weights_info.build_request(body=WeightsInfoRequest(tinker_path=tinker_path)),
+            weights_info.parse_response,
+        )
+
+    def get_checkpoint_archive_url(
+        self,
+        tinker_path: str,
+        checkpoint_id: str | None = None,
+        patience: float = ARCHIVE_PATIENCE,
+    ) -> CheckpointArchiveUrlResponse:
+        """Return a signed URL that a checkpoint's archive can be downloaded from for a while.
+
+        Waits while the server is still building the archive.
+
+        Args:
+            tinker_path: The checkpoint, or the id of its run.
+            checkpoint_id: ``<kind>/<name>``, if only the run was named.
+            patience: Seconds to wait for the archive.
+        """
+        policy = RetryPolicy(
+            max_attempts=10_000,
+            deadline=patience,
+            first_wait=1.0,
+            longest_wait=ARCHIVE_WAIT,
+            longest_retry_after=patience,
+        )
+        request = get_checkpoint_archive_url.build_request(**_parts(tinker_path, checkpoint_id))
+        # 503 and 409 both say that it is not built yet.
+        answer = self._transport.send(request, policy=policy, accept=REDIRECTS, retry_on={409})
+        if answer.status_code not in REDIRECTS:
+            return self._transport.parsed(
+                answer, get_checkpoint_archive_url.parse_response, request.operation
+            )
+        return CheckpointArchiveUrlResponse(
+            url=self._location(request, answer), expires=_expiry(answer.headers.get("expires"))
+        )
+
+    def delete_checkpoint(self, tinker_path: str, checkpoint_id: str | None = None) -> None:
+        """Delete a checkpoint for good."""
+        self._transport.send(delete_checkpoint.build_request(**_parts(tinker_path, checkpoint_id)))
+
+    def publish_checkpoint(self, tinker_path: str, checkpoint_id: str | None = None) -> None:
+        """Let everybody read a checkpoint."""
+        self._transport.send(publish_checkpoint.build_request(**_parts(tinker_path, checkpoint_id)))
+
+    def unpublish_checkpoint(self, tinker_path: str, checkpoint_id: str | None = None) -> None:
+        """Let only its owner read a checkpoint again."""
+        self._transport.send(
+            unpublish_checkpoint.build_request(**_parts(tinker_path, checkpoint_id))
+        )
+
+    def set_checkpoint_ttl(self, tinker_path: str, ttl_seconds: int | None) -> None:
+        """Set in how many seconds a checkpoint is deleted; None keeps it for ever."""
+        ttl = checked_ttl(ttl_seconds)
+        self._transport.send(
+            set_checkpoint_ttl.build_request(
+                **_parts(tinker_path), body=CheckpointTtlRequest(ttl_seconds=ttl)
+            )
+        )
+
+    # The names that the official SDK gives to the same calls.
+    get_checkpoint_archive_url_from_tinker_path = get_checkpoint_archive_url
+    delete_checkpoint_from_tinker_path = delete_checkpoint
+    publish_checkpoint_from_tinker_path = publish_checkpoint
+    unpublish_checkpoint_from_tinker_path = unpublish_checkpoint
+    set_checkpoint_ttl_from_tinker_path = set_checkpoint_ttl
+
+    def _location(self, request: Request, answer: Response) -> str:
+        url = _joined(self._transport.where + request.path, answer.headers.get("location", ""))
+        if url is None:
+            raise _no_url(answer.status_code)
+        return url
+
+    def whoami(self) -> SelfApiKeyResponse:
+        """Return the name and owner of the API key in use."""
+        return self._optional(get_own_api_key.build_request(), get_own_api_key.parse_response)
+
+    def delete_own_api_key(self) -> None:
+        """Delete the API key in use, for good; every later call with it is refused."""
+        self._optional(delete_own_api_key.build_request(), delete_own_api_key.parse_response)
+
+    def assign_session_project(self, session_id: str, project_id: str) -> None:
+        """Move a session to a project."""
+        if not project_id:
+            raise ValidationError("must not be empty", path="project_id")
+        self._optional(
+            assign_session_project.build_request(
+                session_id=checked_id(session_id, "session_id"),
+                body=SessionProjectRequest(project_id=project_id),
+            ),
+            assign_session_project.parse_response,
+        )
+
+    def search_sessions(self, request: SessionSearchRequest | None = None) -> SessionSearchResponse:
+        """Return a page of sessions that match, newest first.
+
+        >>> rest.search_sessions(SessionSearchRequest(user_metadata={"team": "a"})).sessions
+
+        Args:
+            request: What to look for (`tinkex.types.SessionSearchRequest`); all if not given.
+        """
+        return self._optional(
+            search_sessions.build_request(body=request or SessionSearchRequest()),
+            search_sessions.parse_response,
+        )
+
+    def iter_session_search(
+        self, request: SessionSearchRequest | None = None
+    ) -> Iterator[SessionSummary]:
+        """Yield all sessions that match, newest first, page by page.
+
+        >>> request = SessionSearchRequest(user_metadata={"team": "a"})
+        >>> [found.session_id for found in rest.iter_session_search(request)]
+
+        Args:
+            request: What to look for; all if not given.
+        """
+        request = request or SessionSearchRequest()
+        while True:
+            page = self.search_sessions(request)
+            yield from page.sessions
+            if page.next_cursor is None:
+                return
+            request = evolve(request, cursor=page.next_cursor)
+
+    def export_session_trace(
+        self, session_id: str, patience: float = TRACE_PATIENCE
+    ) -> SessionTraceExportPollResponse:
+        """Return a signed URL of a session's trace, waiting while the server makes it.
+
+        Args:
+            session_id: The session.
+            patience: Seconds to wait.
+
+        Raises:
+            RequestFailedError: The server could not make it, or not in time.
+        """
+        clock = self._transport.clock
+        until = clock.now() + patience
+        request = export_session_trace.build_request(
+            session_id=checked_id(session_id, "session_id")
+        )
+        while True:
+            answer = self._optional(request, export_session_trace.parse_response)
+            if answer.status == "ready":
+                return answer
+            if answer.status == "failed" or clock.now() >= until:
+                why = answer.error or f"it is still {answer.status} after {patience:g} s"
+                raise RequestFailedError(
+                    f"the trace of session {session_id} cannot be had: {why}", session_id=session_id
+                )
+            clock.sleep(TRACE_POLL)
+
+    def copy_weights(
+        self,
+        source_path: str,
+        *,
+        destination_project_id: str | None = None,
+        session_id: str | None = None,
+        model_seq_id: int | None = None,
+        ttl_seconds: int | None = None,
+        weights_access_token: Secret | str | None = None,
+    ) -> CopyWeightsResponse:
+        """Copy a checkpoint, perhaps another account's, and return the copy's path.
+
+        Args:
+            source_path: The checkpoint to copy.
+            destination_project_id: The project that the copy belongs to; with neither it nor a
+                session, that of the settings (TINKER_PROJECT_ID).
+            session_id: The session that the copy belongs to, together with `model_seq_id`.
+            model_seq_id: A number of that session that no model has.
+            ttl_seconds: Seconds after which the copy is deleted; None never.
+            weights_access_token: The credential of the account that owns the source.
+        """
+        weights_access_token = Secret.of(weights_access_token)
+        CheckpointPath.parse(source_path)
+        if (session_id is None) != (model_seq_id is None):
+            raise ValidationError("session_id and model_seq_id go together")
+        if session_id is None and destination_project_id is None:
+            destination_project_id = self._transport.config.project_id
+        return self._optional(
+            copy_weights.build_request(
+                body=CopyWeightsRequest(
+                    source_path=source_path,
+                    session_id=session_id,
+                    model_seq_id=model_seq_id,
+                    destination_project_id=destination_project_id,
+                    ttl_seconds=ttl_seconds,
+                ),
+                x_tinker_weights_access_token=self._transport.revealed(weights_access_token),
+            ),
+            copy_weights.parse_response,
+        )
+
+    def get_external_weights_urls(
+        self, tinker_path: str, patience: float | None = None
+    ) -> ExternalWeightsUrlsResponse:
+        """Return a signed URL for each file of an exported checkpoint.
+
+        Args:
+            tinker_path: The checkpoint.
+            patience: Seconds after which no further attempt is begun; as with other calls if not
+                given.
+        """
+        path = CheckpointPath.parse(tinker_path)
+        policy = None
+        if patience is not None:
+            policy = RetryPolicy(
+                max_attempts=10_000, deadline=patience, longest_retry_after=patience
+            )
+        return self._optional(
+            get_external_weights_urls.build_request(
+                training_run_id=path.training_run_id,
+                checkpoint_kind=path.kind,
+                checkpoint_name=path.name,
+            ),
+            get_external_weights_urls.parse_response,
+            policy,
+        )
+
+    def get_billing_usage(
+        self, starting_on: datetime, ending_before: datetime
+    ) -> BillingUsageResponse:
+        """Return what was used in a span of time, by hour and kind.
+
+        Args:
+            starting_on: First hour, aware and aligned to an hour in UTC.
+            ending_before: The hour after the last, at most 14 days later.
+        """
+        for name, moment in (("starting_on", starting_on), ("ending_before", ending_before)):
+            if moment.tzinfo is None:
+                raise ValidationError("must have a time zone, such as datetime.UTC", path=name)
+        if ending_before <= starting_on:
+            raise ValidationError("must be later than starting_on", path="ending_before")
+        return self._optional(
+            get_billing_usage.build_request(starting_on=starting_on, ending_before=ending_before),
+            get_billing_usage.parse_response,
+        )
+
+    def get_checkpoint_storage_usage(
+        self, project_id: str | None = None
+    ) -> CurrentCheckpointStorageUsageResponse:
+        """Return how much the checkpoints take now, by project and user."""
+        return self._optional(
+            get_checkpoint_storage_usage.build_request(project_id=project_id),
+            get_checkpoint_storage_usage.parse_response,
+        )
+
+    def get_audit_log(self, event_type: str = "all", day: date | None = None) -> AuditLogResponse:
+        """Return what happened on a day.
+
+        Args:
+            event_type: "all", "checkpoints", "projects", "teams" or "organizations".
+            day: The day in UTC; today if not given.
+        """
+        _one_of(event_type, AUDIT_EVENTS, "event_type")
+        return self._optional(
+            get_audit_log.build_request(event_type=event_type, day=day),  # type: ignore[arg-type]
+            get_audit_log.parse_response,
+        )
+
+    def _optional(
+        self, request: Request, parse: Callable[[bytes], T], policy: RetryPolicy | None = None
+    ) -> T:
+        try:
+            return self._transport.call(request, parse, policy=policy)
+        except NotFoundError as error:
+            error.message += (
+                f". {request.operation} is optional: this server may not offer it at all"
+            )
+            # The frames of sending it tell the user nothing.
+            raise error.with_traceback(None) from None
+
     def __repr__(self) -> str:
         return f"<RestClient {self._transport.where}>"
 
@@ -250,3 +612,53 @@ def _scope(access_scope: AccessScope) -> AccessScope:
             f"must be one of owned, accessible, not {access_scope!r}", path="access_scope"
         )
     return access_scope
+
+
+def _joined(base: str, location: str) -> str | None:
+    """Return where a redirect leads, None if that is no web page.
+
+    Whatever it is, it may be signed: no frame that an error passes holds it.
+    """
+    try:
+        url = urljoin(base, location)
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    names_host = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return url if location and names_host else None
+
+
+def _no_url(status_code: int | None) -> DecodeError:
+    return DecodeError("the archive's redirect names no URL", status_code=status_code)
+
+
+def _parts(tinker_path: str, checkpoint_id: str | None = None) -> dict[str, Any]:
+    if checkpoint_id is None:
+        path = CheckpointPath.parse(tinker_path)
+    else:
+        run = checked_id(tinker_path, "training_run_id")
+        kind, _, name = checkpoint_id.partition("/")
+        if not name:
+            raise ValidationError(
+                f"must be <kind>/<name>, such as 'weights/step-100', not {checkpoint_id!r}",
+                path="checkpoint_id",
+            )
+        path = CheckpointPath(run, kind, name)  # type: ignore[arg-type]
+    return {
+        "training_run_id": path.training_run_id,
+        "checkpoint_kind": path.kind,
+        "checkpoint_name": path.name,
+    }
+
+
+def _expiry(http_date: str | None) -> datetime:
+    try:
+        expiry = parsedate_to_datetime(http_date or "")
+    except ValueError:
+        return datetime.now(UTC) + ARCHIVE_LIFETIME
+    return expiry if expiry.tzinfo else expiry.replace(tzinfo=UTC)
+
+
+def _one_of(value: str, allowed: Sequence[str], path: str) -> None:
+    if value not in allowed:
+        raise ValidationError(f"must be one of {', '.join(allowed)}, not {value!r}", path=path)

@@ -1,16 +1,22 @@
-"""Call something of your own again when it fails in a way that may pass."""
+"""Retries and circuit breakers for calls of your own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
 
+from tinkex._base.clock import SYSTEM_CLOCK, Clock
+from tinkex._core.checks import checked_count
+from tinkex._core.circuit_breaker import (
+    BreakerChange,
+    BreakerState,
+    CircuitBreaker,
+    CircuitBreakers,
+)
 from tinkex._core.retry import Retries, RetryBudget, RetryPolicy, full_jitter
-from tinkex.checks import checked_count
-from tinkex.clock import SYSTEM_CLOCK, Clock
 from tinkex.errors import TinkexError
 
-__all__ = ["with_retry"]
+__all__ = ["BreakerChange", "BreakerState", "CircuitBreaker", "CircuitBreakers", "with_retry"]
 
 T = TypeVar("T")
 

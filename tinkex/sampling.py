@@ -10,14 +10,15 @@ from tinkex_generated.api.sampling import get_sampler
 from tinkex_generated.api.sessions import create_sampling_session
 from tinkex_generated.models import CreateSamplingSessionRequest, SampleRequest
 
+from tinkex._core.checks import check_sampling_path, checked_count, checked_prompt, checked_settings
+from tinkex._core.futures import Future
+from tinkex._core.sample_many import sample_each
+from tinkex._core.sample_stream import stream
 from tinkex._core.sampling import RetryConfig, Sample, SamplerState, prompt_logprobs
+from tinkex._core.session import Session
 from tinkex._core.submission import future
-from tinkex.checks import check_sampling_path, checked_count, checked_prompt, checked_settings
+from tinkex._core.wire import encode
 from tinkex.errors import ValidationError
-from tinkex.futures import Future
-from tinkex.sample_many import sample_each
-from tinkex.sample_stream import stream
-from tinkex.session import Session
 from tinkex.types import (
     ModelInput,
     SampleResponse,
@@ -25,7 +26,6 @@ from tinkex.types import (
     SamplingParams,
     TensorData,
 )
-from tinkex.wire import encode
 
 if TYPE_CHECKING:
     from tinkex.tokenizer import Tokenizer

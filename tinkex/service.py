@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
 from tinkex_generated.api.service import get_server_capabilities, healthz
 
+from tinkex._base.secret import Secret
+from tinkex._core.checks import check_training_path
+from tinkex._core.config import Config, settle
+from tinkex._core.model_creation import ExpectedAdapter, check_restorable, lora_of, optimizer_of
+from tinkex._core.queue_state import QueueObserver
+from tinkex._core.session import Session
 from tinkex._core.transport import Transport
-from tinkex.checks import check_training_path
-from tinkex.config import Config, settle
-from tinkex.creation import ExpectedAdapter, check_restorable, lora_of, optimizer_of
 from tinkex.errors import (
     ClientClosedError,
     ConfigurationError,
     MissingDependencyError,
     ValidationError,
 )
-from tinkex.queue_state import QueueObserver
 from tinkex.sampling import RetryConfig, SamplingClient
-from tinkex.secret import Secret
-from tinkex.session import Session
 from tinkex.training import TrainingClient
 from tinkex.types import GetServerCapabilitiesResponse, HealthResponse, LoraConfig
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from tinkex.observability.telemetry import TelemetryReporter
     from tinkex.rest import RestClient
-    from tinkex.telemetry import TelemetryReporter
     from tinkex.types import CustomLossGraph, CustomLossInput
 
 P = ParamSpec("P")
@@ -125,7 +125,9 @@ class ServiceClient:
         with self._beginning:
             self._check_open()
             if self._session is None:
-                session = Session(self._transport, observers=self._observers)
+                session = Session(
+                    self._transport, observers=self._observers, report=_report(self.config)
+                )
                 if self._closed:
                     session.close("interrupted")
                     self._check_open()
@@ -344,7 +346,7 @@ class ServiceClient:
         Raises:
             NotFoundError: The server does not offer the route.
         """
-        from tinkex.custom_loss import create_custom_loss
+        from tinkex._core.custom_loss_upload import create_custom_loss
 
         return create_custom_loss(self.session, name, inputs, graph)
 
@@ -419,6 +421,14 @@ class ServiceClient:
 
     def __reduce__(self) -> Any:
         raise TypeError("a ServiceClient cannot be pickled: create one where it is needed")
+
+
+def _report(config: Config) -> Callable[[Transport, str], TelemetryReporter] | None:
+    if not config.telemetry:
+        return None
+    from tinkex.observability.telemetry import TelemetryReporter
+
+    return TelemetryReporter
 
 
 def _with_running_server(config: Config) -> Config:

@@ -16,20 +16,19 @@ from typing import Any
 
 import tinkex
 import tinkex.checkpoints
-import tinkex.circuit_breaker
 import tinkex.credentials
 import tinkex.errors
-import tinkex.events
-import tinkex.finetune
 import tinkex.local
 import tinkex.losses
-import tinkex.metrics
+import tinkex.observability.events
+import tinkex.observability.metrics
+import tinkex.observability.telemetry
+import tinkex.observability.training_log
+import tinkex.recipes
 import tinkex.recovery
 import tinkex.regularizers
-import tinkex.telemetry
 import tinkex.testing
 import tinkex.tokenizer
-import tinkex.training_log
 import tinkex.types
 
 # The repr of an object without one of its own differs from run to run.
@@ -50,12 +49,12 @@ SECTIONS = [
     ("Losses: tinkex.losses", tinkex.losses, tinkex.losses.__all__),
     ("Regularizers: tinkex.regularizers", tinkex.regularizers, tinkex.regularizers.__all__),
     (
-        "Circuit breakers: tinkex.circuit_breaker",
-        tinkex.circuit_breaker,
-        tinkex.circuit_breaker.__all__,
+        "Retries and circuit breakers: tinkex.retry",
+        tinkex.retry,
+        tinkex.retry.__all__,
     ),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
-    ("Fine-tuning from files: tinkex.finetune", tinkex.finetune, tinkex.finetune.__all__),
+    ("Fine-tuning from files: tinkex.recipes", tinkex.recipes, tinkex.recipes.__all__),
     ("Events: tinkex.events", tinkex.events, tinkex.events.__all__),
     ("Metrics: tinkex.metrics", tinkex.metrics, tinkex.metrics.__all__),
     ("Telemetry: tinkex.telemetry", tinkex.telemetry, tinkex.telemetry.__all__),

@@ -25,12 +25,12 @@ from tinkex import AdamParams, Config, Datum, ModelInput, SamplingParams, Servic
 from tinkex._core.transport import Transport
 from tinkex.checkpoints import download
 from tinkex.errors import TinkexError
-from tinkex.events import Event
 from tinkex.local import LocalServer
-from tinkex.metrics import Metrics
-from tinkex.telemetry import capture_exceptions
+from tinkex.observability.events import Event
+from tinkex.observability.metrics import Metrics
+from tinkex.observability.telemetry import capture_exceptions
+from tinkex.observability.training_log import TrainingLog
 from tinkex.testing import Fault
-from tinkex.training_log import TrainingLog
 
 KEY = "tml-canary-key-0123456789abcdef"
 CLOUDFLARE = "canary-cloudflare-secret-0123456789"

@@ -24,7 +24,7 @@ from tinkex._core.transport import Transport
 from tinkex.checkpoints import Limits, download
 from tinkex.errors import CheckpointError, ConflictError, UnsafeArchiveError
 from tinkex.local import LocalServer
-from tinkex.local.site import Options
+from tinkex.local.app_state import Options
 from tinkex.testing import Fault
 
 API_KEY = "tml-canary-key-0123456789"

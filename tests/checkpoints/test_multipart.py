@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinkex._core.multipart import Form, encode, flatten
 from tinkex.errors import ValidationError
-from tinkex.multipart import Form, encode, flatten
 
 
 def read(form: Form) -> list[tuple[str, str | None, str, bytes]]:

@@ -22,8 +22,8 @@ from tinkex import SamplingParams, ServiceClient
 from tinkex.cli.conversation import Conversation, _before_stop
 from tinkex.cli.variables import template_variables
 from tinkex.errors import ValidationError
-from tinkex.finetune import chat_format
 from tinkex.local import LocalServer
+from tinkex.recipes import chat_format
 from tinkex.testing import Fault
 
 TINY = ("--base-model", "tinkex/tiny-chat", "--temperature", "0")

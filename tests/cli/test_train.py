@@ -13,9 +13,9 @@ from support.command import Shell, start
 
 import tinkex
 from tinkex import training_log
+from tinkex._base.clock import SYSTEM_CLOCK
 from tinkex.checkpoints import download
 from tinkex.cli.interrupts import Interrupts
-from tinkex.clock import SYSTEM_CLOCK
 from tinkex.local import LocalServer
 from tinkex.recovery import read_run
 from tinkex.testing import Fault

@@ -11,8 +11,8 @@ from support.clock import FakeClock
 from support.scripted import Script, scripted_service
 
 from tinkex import RestClient
+from tinkex._base.secret import Secret
 from tinkex.errors import NotFoundError, RequestFailedError, ValidationError
-from tinkex.secret import Secret
 from tinkex.types import SessionSearchRequest
 
 PATH = "tinker://S:train:0/weights/final"

@@ -13,6 +13,7 @@ from support.clock import FakeClock
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import Config, ModelInput, ServiceClient, types
+from tinkex._base.secret import Secret
 from tinkex.errors import (
     ClientClosedError,
     ConfigurationError,
@@ -24,7 +25,6 @@ from tinkex.errors import (
     ValidationError,
     VersionNotSupportedError,
 )
-from tinkex.secret import Secret
 
 STATE = "tinker://R:train:0/weights/a"
 INFO = {"base_model": "B", "is_lora": True, "lora_rank": 8, "train_unembed": False}
@@ -290,7 +290,7 @@ def test_a_session_reports_its_beginning_its_end_and_the_error_it_died_of(script
     with pytest.raises(TinkexError, match="secret"):
         fail()
     everything = [event for body in script.bodies("telemetry") for event in body["events"]]
-    # Beside them stands what the SDK did, see tests/telemetry.
+    # Beside them stands what the SDK did, see tests/observability/telemetry.
     events = [one for one in everything if not one.get("event_name", "").startswith("tinkex.")]
     assert [event["event"] for event in events] == [
         "SESSION_START", "GENERIC_EVENT", "GENERIC_EVENT", "SESSION_END",

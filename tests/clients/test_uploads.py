@@ -16,7 +16,7 @@ from tinkex import Config, ServiceClient
 from tinkex._core.transport import Transport
 from tinkex.errors import PayloadTooLargeError, ServerError, TransportError, ValidationError
 from tinkex.local import LocalServer
-from tinkex.local.site import Options
+from tinkex.local.app_state import Options
 from tinkex.testing import Fault
 
 UPLOADS = "/api/v1/uploads"

@@ -13,8 +13,8 @@ from support.nano import NANO, nano_url
 from tinkex_generated.models import ClientConfigResponse
 
 from tinkex import ServiceClient
+from tinkex._core.server_config import ServerConfig
 from tinkex._core.transport import Transport
-from tinkex.hints import ServerHints
 from tinkex.types import AdamParams, Datum, ModelInput, SamplingParams
 
 RNG = np.random.default_rng(3)
@@ -147,10 +147,10 @@ def test_compressed_batches_are_the_same_batches(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Transport, "request", watch)
     for wanted in (False, True):
-        hints = ServerHints(ClientConfigResponse(proto_compress_fwdbwd=wanted))
+        offered = ServerConfig(ClientConfigResponse(proto_compress_fwdbwd=wanted))
         with service("auto") as client:
             training = client.create_lora_training_client(NANO, rank=4, seed=1)
-            monkeypatch.setattr(training._session, "hints", hints)
+            monkeypatch.setattr(training._session, "server_config", offered)
             results.append(training.forward(data(weights=ones) * 20, "cross_entropy").result())
     assert results[0] == results[1]
     assert set(sizes) == {None, "zstd"}

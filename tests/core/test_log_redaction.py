@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tinkex._core.redaction import LOGGERS, without_queries
+from tinkex._base.redaction import LOGGERS, without_queries
 
 SIGNED = "https://store.example/a?X-Signature=secret&b=c#d"
 

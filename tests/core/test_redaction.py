@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinkex._core import redaction
+from tinkex._base import redaction
+from tinkex._base.redaction import MASK, hide, redact, safe_text
+from tinkex._base.secret import Secret
 from tinkex._core.failures import api_error, decode_error
-from tinkex._core.redaction import MASK, hide, redact, safe_text
 from tinkex._core.response import Headers, Response
 from tinkex.errors import ApiError, TinkexError, ValidationError
-from tinkex.secret import Secret
 
 KEY = "tml-canary-of-redaction-0123456789"
 # As long as the tokens that servers sign.

@@ -19,7 +19,7 @@ import reference
 
 import tinkex
 from tinkex.local import LocalServer
-from tinkex.metrics import Metrics
+from tinkex.observability.metrics import Metrics
 from tinkex.recovery import RecoveryPolicy, resumable
 
 # Not run, each for a reason.
@@ -29,7 +29,7 @@ NOT_RUN = {
     "ServiceClient.create_custom_loss": "its graph is a page long; tests/local/test_custom_loss.py has one",
 }
 # Run, but what they print is an illustration: it depends on weights, ids or the machine.
-ILLUSTRATED = {"SamplingClient.compute_logprobs", "Future", "tinkex.metrics"}
+ILLUSTRATED = {"SamplingClient.compute_logprobs", "Future", "tinkex.observability.metrics"}
 # Run without a stand-in for what only a reader has, since nothing is fetched.
 AS_WRITTEN = {"resolve"}
 LOG = '{"step": 0, "loss": 2.31}\n{"step": 1, "loss": 1.98}\n'

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.pages import fenced, type_in
 
-from tinkex.finetune import read_examples
+from tinkex.recipes import read_examples
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "finetuning.md"

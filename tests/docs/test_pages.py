@@ -18,8 +18,8 @@ from support.hub_repositories import hub_repositories
 from support.pages import fenced
 
 import tinkex
+from tinkex._core.settings import SETTINGS
 from tinkex.cli.group import tinkex as tinkex_command
-from tinkex.settings import SETTINGS
 
 Running = Future[subprocess.CompletedProcess[str]]
 

@@ -146,7 +146,9 @@ def _fields(cls: type) -> Iterator[tuple[str, str]]:
             shown = "" if field.repr else " (not shown)"
             yield field.name, f"{rendered(hints[field.name])}{default}{shown}"
     for name, field in getattr(cls, "model_fields", {}).items():
-        default = "" if field.is_required() else f" = {field.get_default(call_default_factory=True)!r}"
+        default = (
+            "" if field.is_required() else f" = {field.get_default(call_default_factory=True)!r}"
+        )
         checks = "".join(f" {check!r}" for check in field.metadata if "Info" not in repr(check))
         yield name, f"{rendered(field.annotation)}{default}{checks}"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from local.wire import NANO, Clock, Wire, datum, loss_input, prompt, served
 
-from tinkex.local.site import Options
+from tinkex.local.app_state import Options
 
 HOUR = 3600
 

@@ -18,9 +18,9 @@ from local.wire import NANO, Model, Wire, datum, loss_input, prompt, served
 from support.messages import fill_map, message
 from tinkex_generated.errors import ParseError
 
+from tinkex._base.protobuf import MEDIA_TYPE
+from tinkex.local.app_state import Options
 from tinkex.local.binary import read_request, write_result
-from tinkex.local.site import Options
-from tinkex.protobuf import MEDIA_TYPE
 
 TOKENS, TARGETS = [5, 6, 7, 8], [6, 7, 8, 9]
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from local.wire import Clock, Model, Wire, served
 
-from tinkex.local.site import Options
+from tinkex.local.app_state import Options
 
 
 def route(model: Model, checkpoint_id: str, *more: str) -> str:

@@ -21,7 +21,7 @@ from local.wire import NANO, Wire, loss_input, prompt
 
 from tinkex.local import LocalServer
 from tinkex.local.app import HANDLERS
-from tinkex.local.site import Options
+from tinkex.local.app_state import Options
 
 SPEC = Path(__file__).parents[2] / "openapi.yaml"
 # Another Python that has schemathesis, where this one tests versions that it would not go with.

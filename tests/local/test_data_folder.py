@@ -14,9 +14,9 @@ import pytest
 from local.wire import NANO, Clock, Model, Wire, served
 
 from tinkex.local import LocalServer
+from tinkex.local.app_state import Options
 from tinkex.local.datadir import DATABASE_NAME, MARK_NAME, RESULTS_NAME, ForeignFolderError
 from tinkex.local.manifest import MANIFEST_NAME, read_manifest
-from tinkex.local.site import Options
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

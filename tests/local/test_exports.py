@@ -11,7 +11,7 @@ import numpy as np
 from local.wire import NANO, Clock, Model, Wire, loss_input, prompt, served
 from safetensors.numpy import load as load_tensors
 
-from tinkex.local.site import Options
+from tinkex.local.app_state import Options
 
 
 def urls_route(model: Model, kind: str, name: str) -> str:

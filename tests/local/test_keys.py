@@ -12,8 +12,8 @@ import httpx
 import pytest
 from local.wire import Clock, served
 
+from tinkex.local.app_state import Options
 from tinkex.local.keys import TOKEN_LIFETIME_S, _encode
-from tinkex.local.site import Options
 
 KEY = "tml-secret"
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from local.wire import NANO, Model, Wire, loss_input, prompt, served
 
+from tinkex.local.app_state import Options
 from tinkex.local.engine_thread import Job
 from tinkex.local.futures import Promise
-from tinkex.local.site import Options
-from tinkex.local.turns import Turns
+from tinkex.local.sequence_queue import SequenceQueue
 
 
 def send_optim(model: Model, seq_id: int | None, rate: float = 1e-2) -> Any:
@@ -158,7 +158,7 @@ def test_a_skipped_number_may_still_be_used(wire: Wire) -> None:
 def test_numbers_that_never_arrive_are_skipped_in_the_end() -> None:
     """A client that gave a request up without sending it is served again after a while (F62)."""
     now, order = 0.0, list[str]()
-    turns = Turns(lambda job: order.append(job.promise.request_id), lambda: now)
+    turns = SequenceQueue(lambda job: order.append(job.promise.request_id), lambda: now)
 
     def submit(seq_id: int) -> None:
         job = Job(Promise(f"r{seq_id}", "s"), lambda: None)

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from local.wire import Clock, Wire, served
 
+from tinkex.local.app_state import Options
 from tinkex.local.charts import curve, hourly_bars, nice_ticks
-from tinkex.local.site import Options
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [

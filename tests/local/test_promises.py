@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from local.wire import NANO, Model, Wire, loss_input, prompt, served
 
-from tinkex.local.site import Options
+from tinkex.local.app_state import Options
 
 
 def held(model: Model) -> Any:

@@ -26,8 +26,8 @@ from tinkex.local.engine_thread import (
 from tinkex.local.futures import Promise, PromiseBook
 from tinkex.local.problem import Problem
 from tinkex.local.results import SCHEMA, ResultTable
+from tinkex.local.sequence_queue import SequenceQueue
 from tinkex.local.threads import WorkerPool
-from tinkex.local.turns import Turns
 
 
 @pytest.fixture
@@ -281,7 +281,7 @@ def test_closing_ends_what_has_begun() -> None:
 def test_numbers_from_many_threads_come_out_in_order() -> None:
     """However the arrivals interleave, each number is released once and in order."""
     released: list[str] = []
-    turns = Turns(lambda job: released.append(job.promise.request_id))
+    turns = SequenceQueue(lambda job: released.append(job.promise.request_id))
     numbers = np.random.default_rng(0).permutation(np.repeat(np.arange(1, 201), 2)).tolist()
 
     def submit(number: int) -> str:
@@ -294,7 +294,7 @@ def test_numbers_from_many_threads_come_out_in_order() -> None:
 
 def test_a_request_that_cannot_be_made_leaves_its_number_free() -> None:
     """If making a job raises, the number is not used."""
-    turns = Turns(lambda job: None)
+    turns = SequenceQueue(lambda job: None)
 
     def refuse() -> Job:
         raise Problem(409, "no")

@@ -18,8 +18,8 @@ import pytest
 from local.wire import NANO, Wire, datum, loss_input, prompt, serve_process, served
 
 from tinkex.local import LocalServer
+from tinkex.local.app_state import Options
 from tinkex.local.log_lines import LineFormatter
-from tinkex.local.site import Options
 
 
 def issues(response: httpx.Response) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from local.wire import Clock, loss_input, prompt, serve_process, served
 
-from tinkex.local.site import Options
+from tinkex.local.app_state import Options
 
 CLOCKLESS = {"prompt": prompt(5), "sampling_params": {"max_tokens": 2, "seed": 1}}
 

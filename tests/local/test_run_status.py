@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from local.wire import Clock, Model, Wire, serve_process, served
 
-from tinkex.local.site import Options
+from tinkex.local.app_state import Options
 
 
 def described(wire: Wire, model: Model) -> tuple[str, str | None]:

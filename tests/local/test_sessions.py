@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from local.wire import NANO, Clock, Wire, loss_input, served
 
-from tinkex.local.site import Options
+from tinkex.local.app_state import Options
 
 
 def test_capabilities_list_the_shipped_models(wire: Wire) -> None:

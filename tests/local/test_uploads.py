@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from local.wire import Wire
 
+from tinkex._core.multipart import encode
 from tinkex.local import LocalServer
 from tinkex.local.forms import LONGEST_HEAD, MOST_PARTS, read_form
 from tinkex.local.problem import Problem
-from tinkex.multipart import encode
 
 FORM = "multipart/form-data; boundary=B"
 FIELD = b'Content-Disposition: form-data; name="a"\r\n\r\n'

@@ -14,8 +14,8 @@ from support.stored_weights import assert_same_weights, stored_weights
 from support.training import NANO_RUN, train
 
 from tinkex import ServiceClient, TrainingClient, errors
-from tinkex.events import Event, subscribe
 from tinkex.local import LocalServer
+from tinkex.observability.events import Event, subscribe
 from tinkex.recovery import Recovered, RecoveryEvent, RecoveryExecutor, RecoveryPolicy
 from tinkex.testing import Fault
 

@@ -12,8 +12,8 @@ from support.clock import FakeClock
 from support.training import NANO_RUN, train
 
 from tinkex import RestClient, ServiceClient, TrainingClient, errors
-from tinkex.events import Event, subscribe
 from tinkex.local import LocalServer
+from tinkex.observability.events import Event, subscribe
 from tinkex.recovery import RecoveryEvent, RecoveryExecutor, RecoveryMonitor, RecoveryPolicy
 from tinkex.types import TrainingRun
 

@@ -14,8 +14,8 @@ from support.stored_weights import assert_same_weights, stored_weights
 
 from tinkex import Config, ServiceClient, errors
 from tinkex._core.transport import Transport
-from tinkex.events import Event, subscribe
 from tinkex.local import LocalServer
+from tinkex.observability.events import Event, subscribe
 from tinkex.recovery import RecoveryEvent, ResumableRun, Step
 from tinkex.testing import Fault
 

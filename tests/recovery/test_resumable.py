@@ -17,8 +17,8 @@ from support.stored_weights import assert_same_weights, stored_weights
 from support.training import ADAM, NANO_RUN, batch, train
 
 from tinkex import ServiceClient, errors
-from tinkex.events import Event, subscribe
 from tinkex.local import LocalServer, Options
+from tinkex.observability.events import Event, subscribe
 from tinkex.recovery import (
     RecoveryEvent,
     RecoveryPolicy,

@@ -10,9 +10,9 @@ from support.clock import FakeClock
 from support.raw_server import RawServer
 from support.scripted import Script
 
-from tinkex._core.http import PyqwestEngine
+from tinkex._core.config import Config
+from tinkex._core.pyqwest_engine import PyqwestEngine
 from tinkex._core.transport import Transport
-from tinkex.config import Config
 
 MakeTransport = Callable[..., Transport]
 KEY = "tml-canary-0123456789"
@@ -47,7 +47,7 @@ def connect(
 ) -> Iterator[MakeTransport]:
     """Return a function that opens a transport to a URL, with a key and a clock that jumps."""
     if carrier == "httpx":
-        monkeypatch.setattr("tinkex._core.http._is_forked", lambda: True)
+        monkeypatch.setattr("tinkex._core.pyqwest_engine._is_forked", lambda: True)
     made: list[Transport] = []
 
     def connect(url: str, **settings: Any) -> Transport:

@@ -17,10 +17,10 @@ from support.clock import FakeClock
 from support.proxy_server import ProxyServer
 from support.raw_server import BODY, RawServer
 
+from tinkex._core.config import Config
 from tinkex._core.transport import Transport
 from tinkex.checkpoints.fetch import Source, fetch
 from tinkex.checkpoints.partial import Partial
-from tinkex.config import Config
 from tinkex.errors import ProxyError, TransportError
 
 HOST = "tinker.example.org"
@@ -67,7 +67,7 @@ HERE = "0.0.0.0"
 
 def resolve_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the server's name be this machine's, for httpx; pyqwest does not resolve names in Python."""
-    monkeypatch.setattr("tinkex._core.http._is_forked", lambda: True)
+    monkeypatch.setattr("tinkex._core.pyqwest_engine._is_forked", lambda: True)
     found = socket.getaddrinfo
 
     def resolve(host: Any, *rest: Any, **more: Any) -> Any:

@@ -24,13 +24,14 @@ from tinkex import (
     TensorData,
     Tokenizer,
     TrainingClient,
-    finetune,
+    recipes,
     types,
 )
+from tinkex._base.secret import Secret
 from tinkex.checkpoints import Download, HubUpload, download, push_to_hub
-from tinkex.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakers
 from tinkex.credentials import CredentialsFile, KeyCommand
 from tinkex.local import LocalServer
+from tinkex.observability.telemetry import TelemetryReporter, capture_exceptions
 from tinkex.recovery import (
     Recovered,
     RecoveryExecutor,
@@ -42,9 +43,7 @@ from tinkex.recovery import (
     read_run,
     resumable,
 )
-from tinkex.retry import with_retry
-from tinkex.secret import Secret
-from tinkex.telemetry import TelemetryReporter, capture_exceptions
+from tinkex.retry import BreakerState, CircuitBreaker, CircuitBreakers, with_retry
 
 
 def settings() -> None:
@@ -292,20 +291,20 @@ def recovery(client: ServiceClient) -> None:
 
 
 def fine_tuning(client: ServiceClient) -> None:
-    file = finetune.read_examples("orders.jsonl")
+    file = recipes.read_examples("orders.jsonl")
     rows: list[dict[str, str]] = [{"q": "2+2=", "a": "4"}]
-    named = finetune.read_examples(rows, columns={"prompt": "q", "completion": "a"}, split=None)
+    named = recipes.read_examples(rows, columns={"prompt": "q", "completion": "a"}, split=None)
     assert_type(named.notices, Sequence[str])
-    assert_type(finetune.recommended_learning_rate("tinkex/nano", rank=8), float)
-    recipe = finetune.Recipe(base_model="tinkex/nano", schedule_kind="cosine", too_long="skip")
-    prepared = finetune.prepare(recipe, file, tinkex.get_tokenizer("tinkex/nano"))
-    assert_type(prepared.batches[0], list[finetune.TokenizedExample])
+    assert_type(recipes.recommended_learning_rate("tinkex/nano", rank=8), float)
+    recipe = recipes.Recipe(base_model="tinkex/nano", schedule_kind="cosine", too_long="skip")
+    prepared = recipes.prepare(recipe, file, tinkex.get_tokenizer("tinkex/nano"))
+    assert_type(prepared.batches[0], list[recipes.TokenizedExample])
     assert_type(prepared.batches[0][0].datum(), Datum)
-    plan = finetune.Plan(recipe=recipe, data=finetune.Source.of(file))
-    outcome = finetune.fine_tune(client, plan, prepared, Path("runs/orders"), stop=lambda: False)
+    plan = recipes.Plan(recipe=recipe, data=recipes.Source.of(file))
+    outcome = recipes.fine_tune(client, plan, prepared, Path("runs/orders"), stop=lambda: False)
     assert_type(outcome.sampler_path, str | None)
     with resumable("runs/orders", client, base_model="tinkex/nano") as run:
-        for report in finetune.train(run, prepared.batches, recipe):
+        for report in recipes.train(run, prepared.batches, recipe):
             assert_type(report.loss, float)
 
 

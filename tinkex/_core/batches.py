@@ -11,19 +11,19 @@ from tinkex_generated.api.training import forward, forward_backward, forward_bac
 from tinkex_generated.models import ForwardBackwardRequest, ForwardRequest
 from tinkex_generated.types import Request
 
+from tinkex._base.protobuf.fields import Writer
+from tinkex._core.checks import checked_data
+from tinkex._core.compression import compressed, wants_compression
+from tinkex._core.events.bus import has_subscribers
 from tinkex._core.limits import Limits
 from tinkex._core.polling import Work
 from tinkex._core.submission import SubmissionQueue
-from tinkex.checks import checked_data
-from tinkex.compression import compressed, wants_compression
-from tinkex.events.bus import is_heard
-from tinkex.protobuf.fields import Writer
-from tinkex.token_counts import tell_trained
+from tinkex._core.token_counts import tell_trained
+from tinkex._core.wire import binary, decode, encode
+from tinkex._core.wire.chunking import binary_bytes, chunk_data, estimate_bytes
+from tinkex._core.wire.combine import Shape, combine, fitted, target_shapes
+from tinkex._core.wire_negotiation import Form, Operation, server_form
 from tinkex.types import Datum, ForwardBackwardOutput
-from tinkex.wire import binary, decode, encode
-from tinkex.wire.chunking import binary_bytes, chunk_data, estimate_bytes
-from tinkex.wire.combine import Shape, combine, fitted, target_shapes
-from tinkex.wire_form import Form, Operation, server_form
 
 __all__ = ["Operation", "submit_batch"]
 
@@ -38,7 +38,7 @@ def submit_batch(
 ) -> Work[ForwardBackwardOutput]:
     """Send a batch in as many requests as it takes, and return the work that is left.
 
-    It goes in the form that the server takes, see `tinkex.wire_form`.
+    It goes in the form that the server takes, see `tinkex._core.wire_negotiation`.
 
     Raises:
         ValidationError: The data or the loss cannot be right; nothing was sent.
@@ -69,7 +69,7 @@ def submit_batch(
             may_be_binary=binary.can_hold(data),
             is_untouched=lambda: queue.next_number == number,
         )
-    if is_heard():
+    if has_subscribers():
         tell_trained(session.id, operation, data)
     return work
 

@@ -8,9 +8,9 @@ from tinkex_generated.api.futures import cancel_future
 from tinkex_generated.models import FutureCancelRequest
 
 from tinkex._core import loop
+from tinkex._core.server_config import fetch_dynamic_config
 from tinkex._core.transport import Transport
 from tinkex.errors import TinkexError
-from tinkex.hints import dynamic_hints
 
 log = logging.getLogger("tinkex.futures")
 
@@ -66,7 +66,7 @@ class Cancellations:
     async def _server_listens(self) -> bool:
         clock = self._transport.clock
         if clock.now() >= self._known_until:
-            hints = await dynamic_hints(self._transport)
+            hints = await fetch_dynamic_config(self._transport)
             self._listens = hints.sample_cancel_enabled
             self._most = max(1, min(hints.sample_cancel_max_batch_size, SIDE_BY_SIDE))
             refresh = max(float(hints.refresh_interval_sec), SHORTEST_REFRESH)

@@ -12,16 +12,16 @@ from tinkex_generated.models import (
     SamplingSessionTarget,
 )
 
+from tinkex._base.lazy import LazyModule
 from tinkex._core import loop
 from tinkex._core.retry import RetryPolicy, is_repeatable
 from tinkex._core.transport import Transport
 from tinkex.errors import ApiError, ReadTimeoutError, TinkexError, TransportError
-from tinkex.later import Later
 
 if TYPE_CHECKING:
     import asyncio
 else:
-    asyncio = Later("asyncio")
+    asyncio = LazyModule("asyncio")
 
 log = logging.getLogger("tinkex.futures")
 

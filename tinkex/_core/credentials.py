@@ -10,18 +10,18 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from tinkex._core.redaction import hide
-from tinkex.config import Config
+from tinkex._base.lazy import LazyModule
+from tinkex._base.redaction import hide
+from tinkex._base.secret import Secret
+from tinkex._core.config import Config
 from tinkex.errors import AuthenticationError, TinkexError
-from tinkex.later import Later
-from tinkex.secret import Secret
 
 if TYPE_CHECKING:
     import asyncio
 
     from tinkex.credentials import KeySource
 else:
-    asyncio = Later("asyncio")
+    asyncio = LazyModule("asyncio")
 
 log = logging.getLogger("tinkex.transport")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from tinkex_generated.types import loads
 
-from tinkex._core.redaction import clean, cut, redact, safe_text
+from tinkex._base.redaction import clean, cut, redact, safe_text
+from tinkex._base.version import __version__
 from tinkex._core.response import Response
 from tinkex._core.retry import IDEMPOTENT_STATUSES, retry_after_seconds, should_retry
-from tinkex._version import __version__
 from tinkex.errors import (
     ApiError,
     Category,

@@ -1,60 +1,31 @@
-"""HTTP: what carries a request to the server and its response back.
+"""What every HTTP engine shares: the protocol of an engine, headers, targets, and errors before sending.
 
-pyqwest does it (HTTP/1.1, HTTP/2 by ALPN, TLS, proxies). `tinkex._core.httpx_engine` stands in for
-it where httpx was injected, where certificates are not to be checked, and in forked processes.
+`tinkex._core.pyqwest_engine` carries requests. `tinkex._core.httpx_engine` replaces it where httpx was
+injected, where certificates are not to be checked, and in forked processes.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import platform
 import re
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlencode
 
 from tinkex_generated.types import Request
 
-from tinkex._core.content import Body, size_of
-from tinkex._core.credentials import Credentials
-from tinkex._core.failures import Failure, transport_error, wants_client_certificate
-from tinkex._core.proxies import proxy_for
-from tinkex._core.redaction import safe_text, strip_queries
-from tinkex._core.response import Headers, OpenResponse, RequestHeaders
-from tinkex._core.retry_safety import request_class
-from tinkex._core.tls import (
-    authorities,
-    client_pem,
-    names_authorities,
-    unusable_client_certificate,
-)
-from tinkex._version import __version__
-from tinkex.config import Config
-from tinkex.errors import ConfigurationError, TLSError, TransportError
-from tinkex.later import Later
-
-if TYPE_CHECKING:
-    import httpx
-    import pyqwest
-else:
-    pyqwest = Later("pyqwest")
-
-log = logging.getLogger("tinkex.transport")
+from tinkex._base.version import __version__
+from tinkex._core.config import Config
+from tinkex._core.content import Body
+from tinkex._core.failures import Failure, transport_error
+from tinkex._core.response import OpenResponse, RequestHeaders
+from tinkex.errors import TransportError
 
 CONNECT_TIMEOUT = 5.0
-# Servers close idle connections; a request that must not be sent twice takes no chance.
-IDLE_SECONDS = 50.0
-IDLE_SECONDS_CAREFUL = 4.0
-MOST_IDLE = 256
 
 _ARCHITECTURES: Mapping[str, str] = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# pyqwest's messages name the URL, whose query may be a secret, and then the reason.
-_URL = re.compile(r"^.*?for url \(\S+\): ")
-_UNSENT = "client error (Canceled)"
-_STAGE = re.compile(r"^client error \(\w+\): ")
 
 
 class Engine(Protocol):
@@ -78,26 +49,6 @@ class Engine(Protocol):
     async def aclose(self) -> None:
         """Close every connection."""
         ...
-
-
-def open_engine(
-    config: Config, credentials: Credentials, http_transport: httpx.BaseTransport | None
-) -> Engine:
-    """Return what carries requests to the configured server.
-
-    Raises:
-        ConfigurationError: The proxy or the CA bundle cannot be used.
-    """
-    if config.verify is False:
-        log.warning(
-            "certificates are not checked (verify=False): anybody on the way can read along"
-        )
-    if http_transport is None and config.verify is not False and not _is_forked():
-        return PyqwestEngine(config, credentials)
-    # It takes a fifth of the time of `import tinkex`, so only those who need it load it.
-    from tinkex._core.httpx_engine import HttpxEngine
-
-    return HttpxEngine(config, credentials, http_transport)
 
 
 def fixed_headers(config: Config) -> RequestHeaders:
@@ -151,194 +102,7 @@ def refused(error: TransportError) -> TransportError:
     return not_sent(error)
 
 
-class PyqwestEngine:
-    """Sends requests through pyqwest; one connection pool for each client.
-
-    Args:
-        config: The server, its certificates and its proxy.
-        credentials: What each request gets at the last moment.
-    """
-
-    def __init__(self, config: Config, credentials: Credentials) -> None:
-        _use()
-        self._config = config
-        self._credentials = credentials
-        self._fixed = fixed_headers(config)
-        self._proxy = proxy_for(config)
-        self._where = config.base_url
-        if self._proxy is not None:
-            self._where += f" through the proxy {self._proxy.address}"
-        self._is_encrypted = config.base_url.startswith("https:")
-        self._authorities = authorities(config) if self._is_encrypted else None
-        self._connect_timeout = min(CONNECT_TIMEOUT, config.timeout)
-        self.errors: tuple[type[Exception], ...] = (
-            ConnectionError,
-            pyqwest.ReadError,
-            pyqwest.RemoteProtocolError,
-            pyqwest.WriteError,
-        )
-        # OpenSSL, once it was asked: see `open`.
-        self._fallback: Engine | None = None
-        self._common = self._transport(IDLE_SECONDS)
-        # For requests that must not be repeated; made when the first one comes.
-        self._careful: pyqwest.HTTPTransport | None = None
-
-    async def open(
-        self, request: Request, headers: Mapping[str, str], content: Body | None
-    ) -> OpenResponse:
-        """Send a request and return its response, whose body is still to come.
-
-        pyqwest's TLS takes no certificate that is its own authority, as self-signed ones are; OpenSSL
-        takes it where the user named it. So where authorities are named, OpenSSL has the last word.
-        """
-        if self._fallback is not None:
-            return await self._fallback.open(request, headers, content)
-        try:
-            return await self._open(request, headers, content)
-        except ConnectionError as error:
-            is_refused = isinstance(self.failure_of(error), TLSError)
-            if not (is_refused and names_authorities(self._config)):
-                raise
-        if self._fallback is None:
-            from tinkex._core.httpx_engine import HttpxEngine
-
-            # Requests that go out together are refused together; they share one.
-            self._fallback = HttpxEngine(self._config, self._credentials, None)
-            self.errors += self._fallback.errors
-        return await self._fallback.open(request, headers, content)
-
-    async def _open(
-        self, request: Request, headers: Mapping[str, str], content: Body | None
-    ) -> OpenResponse:
-        transport = self._common
-        if not request_class(request.operation).is_idempotent:
-            self._careful = self._careful or self._transport(IDLE_SECONDS_CAREFUL)
-            transport = self._careful
-        failure: TransportError | None = None
-        try:
-            # Nothing that has a name here holds the secrets.
-            response = await transport.execute(
-                pyqwest.Request(
-                    request.method,
-                    target_of(self._config, request),
-                    self._headers(headers, content),
-                    _sendable(content),
-                )
-            )
-        except ValueError:
-            # Its message holds the header.
-            failure = unsendable(headers, self._where)
-        except BaseException as error:
-            # pyqwest panics where it cannot start its threads; that is no Exception.
-            if type(error).__name__ != "PanicException":
-                raise
-            failure = not_sent(self._error(Failure.CONNECT, str(error)))
-        if failure is not None:
-            raise failure
-        if response.status == 407 and self._proxy is not None:
-            raise unauthorised_proxy(self._where)
-        return _Opened(response)
-
-    def failure_of(self, error: Exception) -> TransportError:
-        """Return what an error of pyqwest means."""
-        if self._fallback is not None and isinstance(error, self._fallback.errors):
-            return self._fallback.failure_of(error)
-        text = _reason(error)
-        if wants_client_certificate(text):
-            return self._error(Failure.CLIENT_CERTIFICATE, text)
-        if isinstance(error, ConnectionError):
-            return not_sent(self._error(*self._connect_failure(error, text)))
-        if isinstance(error, pyqwest.ReadError):
-            return self._error(Failure.BROKEN, text)
-        is_refused = (
-            "refused stream" in text
-            # It found no connection, as one of many that were being opened became all of theirs.
-            or _UNSENT in str(error)
-            or (isinstance(error, pyqwest.StreamError) and error.code.name == "REFUSED_STREAM")
-        )
-        # Over plain http the proxy is the other end.
-        is_proxys = self._proxy is not None and not self._is_encrypted
-        broken = self._error(Failure.PROXY if is_proxys else Failure.BROKEN, text)
-        return refused(broken) if is_refused else broken
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self._common.aclose()
-        if self._careful is not None:
-            await self._careful.aclose()
-        if self._fallback is not None:
-            await self._fallback.aclose()
-
-    def _connect_failure(self, error: Exception, text: str) -> tuple[Failure, str]:
-        if "tunnel" in text or "socks" in text:
-            if "authorization required" in text:
-                return Failure.PROXY, PROXY_CREDENTIALS
-            return Failure.PROXY, text
-        if self._proxy is not None and not self._is_encrypted:
-            return Failure.PROXY, text
-        if "dns error" in text or "invalid dns name" in text:
-            # What follows repeats the resolver's internals.
-            return Failure.RESOLVE, "no such name"
-        if "invalid peer certificate" in text or "received fatal alert" in text:
-            return Failure.TLS, text.replace("UnknownIssuer", UNKNOWN_ISSUER)
-        if "InvalidContentType" in text:
-            return Failure.CONNECT, NOT_TLS
-        if isinstance(error, TimeoutError):
-            return Failure.CONNECT, f"no connection within {self._connect_timeout:g} s"
-        return Failure.CONNECT, text
-
-    def _error(self, kind: Failure, text: str) -> TransportError:
-        error = transport_error(kind, safe_text(text), self._where)
-        if text == PROXY_CREDENTIALS:
-            error.retryable = False
-        return error
-
-    def _headers(self, headers: Mapping[str, str], content: Body | None) -> pyqwest.Headers:
-        found = pyqwest.Headers(tuple({**self._fixed, **headers}.items()))
-        for name, value in self._credentials.revealed():
-            found[name] = value
-        if content is not None and not isinstance(content, bytes):
-            # Without it the body goes in chunks, which some servers do not take.
-            found["content-length"] = str(size_of(content))
-        return found
-
-    def _transport(self, idle_seconds: float) -> pyqwest.HTTPTransport:
-        show = self._is_encrypted and self._config.client_cert is not None
-        try:
-            return pyqwest.HTTPTransport(
-                tls_ca_cert=self._authorities or None,
-                tls_cert=client_pem(self._config, "CERTIFICATE") if show else None,
-                tls_key=client_pem(self._config, "PRIVATE KEY") if show else None,
-                proxy=self._way(),
-                connect_timeout=self._connect_timeout,
-                pool_idle_timeout=idle_seconds,
-                pool_max_idle_per_host=MOST_IDLE,
-                max_connections_per_address=_most_connections(),
-                # Names mean here what they mean to the rest of the system.
-                use_system_dns=True,
-                follow_redirects=False,
-                enable_otel=False,
-            )
-        except (RuntimeError, ValueError):
-            # Its text may show a password.
-            pass
-        if show:
-            raise unusable_client_certificate("no HTTP client can be made with them")
-        raise ConfigurationError(
-            "no HTTP client can be made with these settings: verify (or SSL_CERT_FILE) must name PEM "
-            "certificates, and the proxy must be a URL such as http://host:3128"
-        )
-
-    def _way(self) -> pyqwest.Proxy:
-        if self._proxy is None:
-            # pyqwest reads the environment unless it is given a proxy; this one is for no host.
-            return pyqwest.Proxy("http://127.0.0.1:9", no_proxy="*,0.0.0.0/0,::/0")
-        headers = tuple(self._proxy.headers.items())
-        return pyqwest.Proxy(self._proxy.url.reveal(), headers=headers or None)
-
-
 NOT_TLS = "it does not speak TLS; is it an http:// address?"
-UNKNOWN_ISSUER = "unknown issuer (self-signed, or of a private authority)"
 PROXY_CREDENTIALS = "it asks for a user name and a password (HTTP 407); put them into its URL"
 
 
@@ -349,73 +113,7 @@ def unauthorised_proxy(where: str) -> TransportError:
     return error
 
 
-class _Opened(OpenResponse):
-    """A response of pyqwest whose body is still to come."""
-
-    def __init__(self, response: pyqwest.Response) -> None:
-        super().__init__(response.status, Headers(response.headers.items()))
-        self._response = response
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        # Its end is known before the library says so, which saves waking up once more.
-        length = self.headers.get("content-length", "")
-        is_known = length.isdigit() and "content-encoding" not in self.headers
-        left = int(length) if is_known else -1
-        if left == 0:
-            return
-        async for chunk in self._response.content:
-            yield bytes(chunk)
-            left -= len(chunk)
-            if left == 0:
-                return
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
-
-
-def _reason(error: Exception) -> str:
-    return _STAGE.sub("", _URL.sub("", str(error))) or type(error).__name__
-
-
 def _parameter(value: object) -> str | list[str]:
     if isinstance(value, list | tuple):
         return [str(_parameter(one)) for one in value]
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _sendable(content: Body | None) -> bytes | AsyncIterator[bytes] | None:
-    return content if content is None or isinstance(content, bytes) else _pieces(content)
-
-
-async def _pieces(content: Any) -> AsyncIterator[bytes]:
-    import asyncio
-
-    pieces = iter(content)
-    # It reads files, which the loop must not wait for.
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        yield piece
-
-
-def _most_connections() -> int | None:
-    """Return how many connections the limit of open files leaves room for."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return limit - 100 if limit >= 300 else max(4, limit // 3)
-
-
-_first_user: int | None = None
-
-
-def _use() -> None:
-    global _first_user
-    # They log the URL of each request, whose query may be a secret.
-    strip_queries("pyqwest", "pyqwest.access")
-    _first_user = _first_user or os.getpid()
-
-
-def _is_forked() -> bool:
-    """Return whether pyqwest was used before this process was forked: its threads are not here."""
-    return _first_user is not None and _first_user != os.getpid()

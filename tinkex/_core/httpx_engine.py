@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 from tinkex_generated.types import Request
 
+from tinkex._base.redaction import safe_text, without_queries
+from tinkex._core.config import Config
 from tinkex._core.content import Body, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import (
@@ -33,10 +35,8 @@ from tinkex._core.http import (
     unauthorised_proxy,
 )
 from tinkex._core.proxies import proxy_for
-from tinkex._core.redaction import safe_text, without_queries
 from tinkex._core.response import Headers, OpenResponse
 from tinkex._core.tls import client_context
-from tinkex.config import Config
 from tinkex.errors import ConfigurationError, TransportError
 
 _WITHOUT_TLS = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tinkex_generated.types import Request
 
+from tinkex._core.events.bus import emit, has_subscribers
+from tinkex._core.operation_context import OperationContext, current_context
 from tinkex.errors import (
     ApiError,
     DecodeError,
@@ -19,13 +21,11 @@ from tinkex.errors import (
     TransportError,
     ValidationError,
 )
-from tinkex.events.bus import emit, is_heard
-from tinkex.scope import Scope, current_scope
 
 if TYPE_CHECKING:
+    from tinkex._core.events.types import Outcome
+    from tinkex._core.futures import Future
     from tinkex._core.transport import Transport
-    from tinkex.events.kinds import Outcome
-    from tinkex.futures import Future
 
 
 class RequestObserver:
@@ -45,9 +45,9 @@ class RequestObserver:
         self.sent_bytes = 0
         self._facts: dict[str, Any] | None = None
         self._span = None
-        if transport.tracer is None and not is_heard():
+        if transport.tracer is None and not has_subscribers():
             return
-        scope = current_scope()
+        scope = current_context()
         self._transport = transport
         self._facts = {
             # A listener counts operations; the form of a response makes no other one.
@@ -70,7 +70,7 @@ class RequestObserver:
 
     def __enter__(self) -> Self:
         if self._facts is not None:
-            from tinkex.events.kinds import HttpRequestStart
+            from tinkex._core.events.types import HttpRequestStart
 
             emit(HttpRequestStart(**self._facts))
         return self
@@ -88,7 +88,7 @@ class RequestObserver:
             # A status is a response.
             self.answered(error.status_code, len(error.body), retries)
             return
-        from tinkex.events.kinds import HttpRequestException
+        from tinkex._core.events.types import HttpRequestException
 
         emit(
             HttpRequestException(
@@ -106,7 +106,7 @@ class RequestObserver:
         """Emit that a response came, whatever its status."""
         if self._facts is None:
             return
-        from tinkex.events.kinds import HttpRequestStop
+        from tinkex._core.events.types import HttpRequestStop
 
         self._is_over = True
         is_pending = status_code == 408 and self._facts["operation"] == "retrieve_future"
@@ -134,12 +134,12 @@ class FutureObserver:
 
     __slots__ = ("_future", "_is_over", "_is_silent", "_lock", "_scope")
 
-    def __init__(self, future: Future[Any], scope: Scope | None) -> None:
+    def __init__(self, future: Future[Any], scope: OperationContext | None) -> None:
         self._scope = scope
-        self._is_silent = scope is None and not is_heard()
+        self._is_silent = scope is None and not has_subscribers()
         if self._is_silent:
             return
-        from tinkex.events.kinds import FutureStart
+        from tinkex._core.events.types import FutureStart
 
         self._future = future
         self._is_over = False
@@ -154,7 +154,7 @@ class FutureObserver:
             if self._is_over:
                 return
             self._is_over = True
-        from tinkex.events.kinds import FutureStop
+        from tinkex._core.events.types import FutureStop
 
         if error is not None:
             self._emit_trouble(error)
@@ -201,7 +201,7 @@ class FutureObserver:
 
 def _trouble_of(error: BaseException) -> Any:
     """Return the event class of an error; what cannot be read is no trouble with the connection."""
-    from tinkex.events import kinds
+    from tinkex._core.events import types as kinds
 
     if isinstance(error, FutureTimeoutError):
         return kinds.FutureTimeout

@@ -16,14 +16,14 @@ from weakref import WeakValueDictionary
 
 from attrs import field, frozen
 
-from tinkex.clock import Clock
-from tinkex.config import Config
-from tinkex.later import Later
+from tinkex._base.clock import Clock
+from tinkex._base.lazy import LazyModule
+from tinkex._core.config import Config
 
 if TYPE_CHECKING:
     import asyncio
 else:
-    asyncio = Later("asyncio")
+    asyncio = LazyModule("asyncio")
 
 RESPONSE_BYTES = 50 * 1024 * 1024
 DISPATCH_BYTES = 10 * 1024 * 1024

@@ -19,14 +19,14 @@ from concurrent.futures import CancelledError
 from concurrent.futures import Future as StandardFuture
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tinkex._base.lazy import LazyModule
 from tinkex.errors import ClientClosedError, TinkexError
-from tinkex.later import Later
 
 if TYPE_CHECKING:
     import asyncio
 else:
     # Importing tinkex should not load it; making a client does.
-    asyncio = Later("asyncio")
+    asyncio = LazyModule("asyncio")
 
 __all__ = [
     "call_back",

@@ -12,13 +12,16 @@ from attrs import define, field, frozen
 from tinkex_generated.api.futures import retrieve_future, retrieve_future_binary
 from tinkex_generated.models import FutureRetrieveRequest
 
+from tinkex._base.protobuf import is_protobuf
+from tinkex._base.redaction import safe_text
 from tinkex._core.completions import Completions
 from tinkex._core.failures import message_of
 from tinkex._core.limits import ByteBudget
-from tinkex._core.redaction import safe_text
 from tinkex._core.response import Response
 from tinkex._core.retry import Retries, RetryPolicy, is_repeatable, retry_after_seconds
 from tinkex._core.transport import Transport
+from tinkex._core.wire import binary
+from tinkex._core.wire.json_arrays import load_with_arrays
 from tinkex.errors import (
     ApiError,
     Category,
@@ -29,9 +32,6 @@ from tinkex.errors import (
     TinkexError,
     TransportError,
 )
-from tinkex.protobuf import is_protobuf
-from tinkex.wire import binary
-from tinkex.wire.json_arrays import load_with_arrays
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

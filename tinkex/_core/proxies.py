@@ -17,13 +17,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 from attrs import evolve, field, frozen
 
-from tinkex._core.redaction import hide
-from tinkex._core.urls import is_loopback_host, split_url
+from tinkex._base.redaction import hide
+from tinkex._base.secret import Secret
+from tinkex._base.urls import is_loopback_host, split_url
 from tinkex.errors import ConfigurationError
-from tinkex.secret import Secret
 
 if TYPE_CHECKING:
-    from tinkex.config import Config
+    from tinkex._core.config import Config
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
 _BRACKETED = re.compile(r"\[([^\]]+)\](/\d+)?(?::(\d+))?")

@@ -8,6 +8,8 @@ from attrs import field, frozen
 
 from tinkex.errors import DecodeError
 
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
 
 class Headers(Mapping[str, str]):
     """A response's headers; names in any case find them, and repeated ones are joined."""

@@ -14,21 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from tinkex._base.clock import Clock
+from tinkex._base.lazy import LazyModule
+from tinkex._core.events.bus import emit, has_subscribers
 from tinkex._core.retry_safety import RequestClass, request_class
-from tinkex.clock import Clock
 from tinkex.errors import ApiError, ReadTimeoutError, TinkexError, TransportError
-from tinkex.events.bus import emit, is_heard
-from tinkex.later import Later
 
 if TYPE_CHECKING:
     import backoff
 else:
     # It loads asyncio, which importing tinkex should not.
-    backoff = Later("backoff")
+    backoff = LazyModule("backoff")
 
 log = logging.getLogger("tinkex.transport")
 
 IDEMPOTENT_STATUSES = frozenset({408, 425, 429})
+# Seconds that a caller waits, unless told otherwise, for an archive or a trace that the server builds.
+ARCHIVE_PATIENCE = 1800.0
+TRACE_PATIENCE = 600.0
 # The server says that it did nothing.
 _REFUSED_STATUSES = frozenset({429, 503})
 
@@ -178,8 +181,8 @@ class Retries:
 
     def began(self) -> None:
         """Emit that an attempt begins."""
-        if is_heard():
-            from tinkex.events.kinds import RetryAttemptStart
+        if has_subscribers():
+            from tinkex._core.events.types import RetryAttemptStart
 
             emit(RetryAttemptStart(**self._facts(self.attempt - 1)))
 
@@ -188,8 +191,8 @@ class Retries:
         self._budget.earn()
         if self.attempt > 1:
             log.info("%s succeeded on attempt %d", self.operation, self.attempt)
-        if is_heard():
-            from tinkex.events.kinds import RetryAttemptStop
+        if has_subscribers():
+            from tinkex._core.events.types import RetryAttemptStop
 
             emit(RetryAttemptStop(**self._facts(self.attempt - 1), duration=self.elapsed))
 
@@ -271,9 +274,9 @@ class Retries:
         return sequence
 
     def _emit_failure(self, attempt: int, error: TinkexError, wait: float | None) -> None:
-        if not is_heard():
+        if not has_subscribers():
             return
-        from tinkex.events.kinds import RetryAttemptFailed, RetryAttemptRetry
+        from tinkex._core.events.types import RetryAttemptFailed, RetryAttemptRetry
 
         facts: dict[str, Any] = {
             **self._facts(attempt - 1),

@@ -15,15 +15,22 @@ from tinkex_generated.errors import ParseError
 from tinkex_generated.models import SampleRequest
 from tinkex_generated.types import Request, loads
 
+from tinkex._base.lazy import LazyModule
+from tinkex._base.redaction import safe_text
 from tinkex._core import loop
+from tinkex._core.checks import checked_count
 from tinkex._core.completions import Completions
+from tinkex._core.events.bus import has_subscribers
 from tinkex._core.limits import LARGE_PROMPT_BYTES, SampleLimiter, Slots
 from tinkex._core.polling import Done, Promise
-from tinkex._core.redaction import safe_text
+from tinkex._core.queue_state import QueueStateChange, reason_of
 from tinkex._core.response import Response
 from tinkex._core.retry import Retries, RetryBudget, RetryPolicy, is_repeatable
+from tinkex._core.session import Session
 from tinkex._core.submission import promise
-from tinkex.checks import checked_count
+from tinkex._core.token_counts import tell_sampled
+from tinkex._core.wire import decode
+from tinkex._core.wire.chunking import estimate_input_bytes
 from tinkex.errors import (
     ApiError,
     FutureLostError,
@@ -31,19 +38,12 @@ from tinkex.errors import (
     TransportError,
     ValidationError,
 )
-from tinkex.events.bus import is_heard
-from tinkex.later import Later
-from tinkex.queue_state import QueueStateChange, reason_of
-from tinkex.session import Session
-from tinkex.token_counts import tell_sampled
 from tinkex.types.model_input import ModelInput
-from tinkex.wire import decode
-from tinkex.wire.chunking import estimate_input_bytes
 
 if TYPE_CHECKING:
     import asyncio
 else:
-    asyncio = Later("asyncio")
+    asyncio = LazyModule("asyncio")
 
 log = logging.getLogger("tinkex.sampling")
 
@@ -101,7 +101,7 @@ class SamplerState:
     ) -> None:
         self.retry_config = retry_config
         self.completions: Completions | None = None
-        if session.hints.config.sample_use_retrieve_futures:
+        if session.server_config.config.sample_use_retrieve_futures:
             self.completions = Completions(session.transport, sampling_session_id)
         self._numbers = itertools.count()
         most = retry_config.max_connections
@@ -199,7 +199,7 @@ class Sample:
                 raise
             finally:
                 self._state.give_slot_back(limiter)
-            if is_heard():
+            if has_subscribers():
                 tell_sampled(self._session.id, self._prompt, value)
             return value
 

@@ -12,8 +12,12 @@ from attrs import frozen
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request
 
+from tinkex._core.futures import Future
+from tinkex._core.operation_context import current_context
 from tinkex._core.polling import Done, Promise, PromisedWork, Work
 from tinkex._core.retry import Retries
+from tinkex._core.session import Session
+from tinkex._core.wire.json_arrays import load_with_arrays
 from tinkex.errors import (
     ApiError,
     CircuitOpenError,
@@ -25,10 +29,6 @@ from tinkex.errors import (
     TinkexError,
     TransportError,
 )
-from tinkex.futures import Future
-from tinkex.scope import current_scope
-from tinkex.session import Session
-from tinkex.wire.json_arrays import load_with_arrays
 
 T = TypeVar("T")
 Parse = Callable[[Mapping[str, Any]], Any]
@@ -105,7 +105,7 @@ def future(
 
     It keeps the scope in which it was asked for, see `Session.scope`.
     """
-    scope = current_scope()
+    scope = current_context()
     if scope is not None:
         scope = scope.keep() if scope.is_free_for(operation) else None
     made = Future(

@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinkex.config import Config
+from tinkex._base.lazy import LazyModule
+from tinkex._core.config import Config
 from tinkex.errors import ConfigurationError
-from tinkex.later import Later
 
 if TYPE_CHECKING:
     import ssl
 else:
-    ssl = Later("ssl")
+    ssl = LazyModule("ssl")
 
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)

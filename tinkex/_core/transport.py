@@ -17,13 +17,18 @@ import attrs
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request
 
+from tinkex._base.clock import SYSTEM_CLOCK, Clock
+from tinkex._base.lazy import LazyModule
+from tinkex._base.redaction import hide
+from tinkex._base.secret import Secret
 from tinkex._core import loop
+from tinkex._core.config import Config, redact_headers
 from tinkex._core.content import Body, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import Failure, api_error, decode_error, transport_error
-from tinkex._core.http import Engine, fixed_headers, open_engine
+from tinkex._core.http import Engine, fixed_headers
 from tinkex._core.instrumentation import RequestObserver
-from tinkex._core.redaction import hide
+from tinkex._core.pyqwest_engine import open_engine
 from tinkex._core.response import Headers, OpenResponse, RequestHeaders, Response
 from tinkex._core.retry import (
     Retries,
@@ -33,8 +38,6 @@ from tinkex._core.retry import (
     is_repeatable,
 )
 from tinkex._core.retry_safety import RequestClass, request_class
-from tinkex.clock import SYSTEM_CLOCK, Clock
-from tinkex.config import Config, redact_headers
 from tinkex.errors import (
     ApiError,
     CircuitOpenError,
@@ -45,18 +48,16 @@ from tinkex.errors import (
     TinkexError,
     TransportError,
 )
-from tinkex.later import Later
-from tinkex.secret import Secret
 
 if TYPE_CHECKING:
     import asyncio
 
     import httpx
 
-    from tinkex.circuit_breaker import CircuitBreakers
-    from tinkex.tracing import Tracer
+    from tinkex._core.circuit_breaker import CircuitBreakers
+    from tinkex._core.tracing import Tracer
 else:
-    asyncio = Later("asyncio")
+    asyncio = LazyModule("asyncio")
 
 T = TypeVar("T")
 
@@ -137,7 +138,7 @@ class Transport:
         self.session_id: str | None = None
         self.tracer: Tracer | None = None
         if config.tracing:
-            from tinkex.tracing import Tracer
+            from tinkex._core.tracing import Tracer
 
             self.tracer = Tracer()
         self.breakers = _breakers_of(config, clock)
@@ -619,7 +620,7 @@ def _breakers_of(config: Config, clock: Clock) -> CircuitBreakers | None:
     """Return the breakers of a server's operations, or None where the settings do not ask for them."""
     if config.breaker_failures is None:
         return None
-    from tinkex.circuit_breaker import CircuitBreakers
+    from tinkex._core.circuit_breaker import CircuitBreakers
 
     return CircuitBreakers(
         failure_threshold=config.breaker_failures,

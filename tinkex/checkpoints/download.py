@@ -10,10 +10,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
+from tinkex._base.secret import Secret
+from tinkex._core.retry import ARCHIVE_PATIENCE
 from tinkex.checkpoints.extract import Limits, iter_files, safe_paths
 from tinkex.checkpoints.extract import extract as unpack
 from tinkex.checkpoints.fetch import Progress, Source, fetch
@@ -26,10 +28,10 @@ from tinkex.errors import (
     NotFoundError,
     UnsafeArchiveError,
 )
-from tinkex.rest import RestClient
-from tinkex.rest_checkpoints import ARCHIVE_PATIENCE
-from tinkex.secret import Secret
 from tinkex.types import CheckpointPath
+
+if TYPE_CHECKING:
+    from tinkex.rest import RestClient
 
 T = TypeVar("T")
 

@@ -14,8 +14,13 @@ from urllib.parse import urlsplit
 import httpx
 from attrs import frozen
 
+from tinkex._base.clock import Clock
+from tinkex._base.redaction import without_queries
+from tinkex._base.secret import Secret
+from tinkex._base.urls import is_loopback_host, split_url
+from tinkex._core.config import Config
 from tinkex._core.proxies import ProxySettings, proxy_for_url
-from tinkex._core.redaction import without_queries
+from tinkex._core.response import REDIRECTS
 from tinkex._core.retry import (
     Retries,
     RetryBudget,
@@ -24,11 +29,8 @@ from tinkex._core.retry import (
     retry_after_seconds,
 )
 from tinkex._core.tls import tls_context
-from tinkex._core.urls import is_loopback_host, split_url
+from tinkex.checkpoints.instrumentation import told_download
 from tinkex.checkpoints.partial import Partial
-from tinkex.checkpoints.told_download import told_download
-from tinkex.clock import Clock
-from tinkex.config import Config
 from tinkex.errors import (
     CheckpointError,
     ConfigurationError,
@@ -36,8 +38,6 @@ from tinkex.errors import (
     ProxyError,
     UnsafeArchiveError,
 )
-from tinkex.rest_checkpoints import REDIRECTS
-from tinkex.secret import Secret
 
 Progress = Callable[[int, int | None], None]
 

@@ -7,9 +7,11 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from tinkex._base.secret import Secret
 from tinkex.checkpoints.download import MARKER, download
 from tinkex.checkpoints.extract import iter_files
 from tinkex.checkpoints.fetch import Progress
@@ -19,9 +21,10 @@ from tinkex.checkpoints.inspection import CONFIG, inspect, read_config
 from tinkex.checkpoints.model_card import CARD, model_card
 from tinkex.checkpoints.patterns import matches
 from tinkex.errors import CheckpointError, ValidationError
-from tinkex.rest import RestClient
-from tinkex.secret import Secret
 from tinkex.types import CheckpointPath, WeightsInfoResponse
+
+if TYPE_CHECKING:
+    from tinkex.rest import RestClient
 
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 # What says that an archive is whole, and what only training goes on with: of no use to those who

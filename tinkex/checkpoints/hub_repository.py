@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from tinkex._core.redaction import without_queries, without_queries_of
-from tinkex._core.urls import is_loopback_host
-from tinkex._version import __version__
+from tinkex._base.redaction import without_queries, without_queries_of
+from tinkex._base.secret import Secret
+from tinkex._base.urls import is_loopback_host
+from tinkex._base.version import __version__
 from tinkex.checkpoints.model_card import CARD
 from tinkex.errors import CheckpointError, MissingDependencyError, ValidationError
-from tinkex.secret import Secret
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tinkex._core.redaction import hide
+from tinkex._base.redaction import hide
+from tinkex._base.secret import Secret
 from tinkex.errors import MissingCredentialsError
-from tinkex.secret import Secret
 
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _LONGEST = 4096

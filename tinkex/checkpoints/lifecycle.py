@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from tinkex.errors import TinkexError, ValidationError
-from tinkex.rest import RestClient
 from tinkex.types import Checkpoint, CheckpointPath
+
+if TYPE_CHECKING:
+    from tinkex.rest import RestClient
 
 Confirm = Callable[[Sequence[str]], bool]
 

@@ -15,10 +15,10 @@ from tinkex.cli.tables import facts
 from tinkex.cli.text import is_terminal
 
 if TYPE_CHECKING:
-    from tinkex.config import Config
+    from tinkex._base.secret import Secret
+    from tinkex._core.config import Config
     from tinkex.credentials import CredentialsFile
     from tinkex.rest import RestClient
-    from tinkex.secret import Secret
 
 _VARIABLE = "TINKEX_CREDENTIALS_FILE"
 
@@ -143,7 +143,7 @@ def key_name(rest: "RestClient") -> str | None:
 
 
 def _asked_for() -> "Secret":
-    from tinkex.secret import Secret
+    from tinkex._base.secret import Secret
 
     if is_terminal(sys.stdin):
         return Secret(click.prompt("API key", hide_input=True, err=True).strip())
@@ -154,7 +154,7 @@ def _asked_for() -> "Secret":
 
 
 def _credentials_file() -> "CredentialsFile":
-    from tinkex.config import CREDENTIALS_FILE
+    from tinkex._core.config import CREDENTIALS_FILE
     from tinkex.credentials import CredentialsFile
 
     return CredentialsFile(os.environ.get(_VARIABLE) or Path.home() / CREDENTIALS_FILE)

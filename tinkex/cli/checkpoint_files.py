@@ -113,8 +113,8 @@ def push_hf(invocation: Invocation, /, path: str, **options: Any) -> Any:
 
     It is downloaded, checked, and committed at once. Needs: pip install 'tinkex[hub]'
     """
+    from tinkex._base.secret import Secret
     from tinkex.checkpoints import push_to_hub
-    from tinkex.secret import Secret
 
     token = options.pop("hf_token")
     with (

@@ -58,9 +58,9 @@ def described(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:
     """Return each setting with its value, source and variable, and what is wrong with some."""
-    from tinkex.config import Config
+    from tinkex._core.config import Config
+    from tinkex._core.settings import SETTINGS
     from tinkex.errors import ConfigurationError
-    from tinkex.settings import SETTINGS
 
     try:
         return _rows(Config.resolve(**arguments)), []
@@ -88,7 +88,7 @@ def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:
 
 
 def _rows(config: Any) -> list[Row]:
-    from tinkex.settings import SETTINGS
+    from tinkex._core.settings import SETTINGS
 
     return [
         (name, value, "command line" if source == "argument" else source, SETTINGS[name].env)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from tinkex.errors import NotFoundError, ValidationError
-from tinkex.finetune.examples import Conversation as Recorded
-from tinkex.finetune.examples import read_examples
-from tinkex.finetune.formats import ChatFormat
+from tinkex.recipes.examples import Conversation as Recorded
+from tinkex.recipes.formats import ChatFormat
+from tinkex.recipes.reading import read_examples
 from tinkex.types import ModelInput, SamplingParams
 
 if TYPE_CHECKING:

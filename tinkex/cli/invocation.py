@@ -11,8 +11,8 @@ from tinkex.cli.progress import ERASE, Step, drawn
 from tinkex.cli.text import for_terminal, is_terminal, iso, to_json
 
 if TYPE_CHECKING:
-    from tinkex.config import Config
-    from tinkex.queue_state import QueueStateChange
+    from tinkex._core.config import Config
+    from tinkex._core.queue_state import QueueStateChange
     from tinkex.rest import RestClient
     from tinkex.service import ServiceClient
 
@@ -43,7 +43,7 @@ class Invocation:
         elif name in {"debug", "no_progress"}:
             setattr(self, name, bool(value))
         elif name == "api_key":
-            from tinkex.secret import Secret
+            from tinkex._base.secret import Secret
 
             # As a plain string it would stand in the locals of every traceback.
             self.settings[name] = Secret(value.strip()) if value.strip() else None
@@ -52,7 +52,7 @@ class Invocation:
 
     def config(self) -> "Config":
         """Return all settings: the command line's, else the environment's, else the defaults."""
-        from tinkex.config import Config
+        from tinkex._core.config import Config
 
         return Config.resolve(**self.settings)
 
@@ -61,14 +61,14 @@ class Invocation:
         """Open a `ServiceClient`, and close it when the block ends, however it ends."""
         config = self.config()
         if self.debug or config.log_level:
-            from tinkex.logs import enable_logging
+            from tinkex.observability.logging import enable_logging
 
             enable_logging("debug" if self.debug else config.log_level)
         from tinkex.service import ServiceClient
 
         with contextlib.ExitStack() as stack:
             if self.debug:
-                from tinkex.events import attach_logger, detach
+                from tinkex.observability.events import attach_logger, detach
 
                 stack.callback(detach, attach_logger("debug"))
             yield stack.enter_context(

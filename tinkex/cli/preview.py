@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinkex.cli.tables import facts
-from tinkex.finetune.examples import ExampleFile, count_forms
-from tinkex.finetune.prepare import Prepared
+from tinkex.recipes.examples import ExampleFile, count_forms
+from tinkex.recipes.prepare import Prepared
 
 
 def record(prepared: Prepared, file: ExampleFile) -> dict[str, Any]:

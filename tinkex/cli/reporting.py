@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Self
 from tinkex.cli.interrupts import Interrupts
 from tinkex.cli.invocation import Invocation
 from tinkex.cli.text import is_terminal
-from tinkex.events import subscribe
-from tinkex.finetune.loop import StepReport
-from tinkex.finetune.prepare import Prepared
-from tinkex.finetune.run import Listener, Sampled
-from tinkex.training_log import TrainingLog
+from tinkex.observability.events import subscribe
+from tinkex.observability.training_log import TrainingLog
+from tinkex.recipes.loop import StepReport
+from tinkex.recipes.prepare import Prepared
+from tinkex.recipes.run import Listener, Sampled
 
 if TYPE_CHECKING:
     from tinkex.recovery import RecoveryEvent, ResumableRun

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinkex._base.secret import Secret
 from tinkex.local.log_lines import configure
-from tinkex.secret import Secret
 
 if TYPE_CHECKING:
     from tinkex.testing import Fault

@@ -80,7 +80,7 @@ def show_session(invocation: Invocation, session_id: str, access_scope: Any) -> 
 @pass_invocation
 def close_session(invocation: Invocation, session_id: str) -> Any:
     """End a session that its program left open; its models are unloaded, checkpoints stay."""
-    from tinkex.checks import checked_id
+    from tinkex._core.checks import checked_id
 
     checked = checked_id(session_id, "session_id")
     with invocation.rest() as rest:

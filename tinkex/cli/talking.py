@@ -13,7 +13,7 @@ from tinkex.cli.failures import explained
 from tinkex.cli.invocation import Invocation
 from tinkex.cli.text import for_terminal, is_terminal
 from tinkex.errors import TinkexError
-from tinkex.finetune.formats import chat_format
+from tinkex.recipes.formats import chat_format
 from tinkex.tokenizer import get_tokenizer
 from tinkex.types import SamplingParams
 

@@ -30,7 +30,7 @@ class DataSource(click.Path):
         """Return the value if there is such a file, or it can be a data set's name."""
         if value == "-" or Path(value).exists():
             return value
-        from tinkex.finetune.sources import is_hub_name
+        from tinkex.recipes.sources import is_hub_name
 
         if not is_hub_name(value):
             self.fail(f"File {value!r} does not exist.", param, ctx)

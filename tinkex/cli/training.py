@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from tinkex import finetune
+from tinkex import recipes
 from tinkex.cli import preview
 from tinkex.cli.context import context_length, known_context_length
 from tinkex.cli.interrupts import Interrupts
@@ -23,10 +23,10 @@ from tinkex.errors import (
     TinkexError,
     TokenizerError,
 )
-from tinkex.finetune.folder import METRICS, PLOT, Plan, Source, has_run
-from tinkex.finetune.prepare import Prepared
-from tinkex.finetune.recipe import Recipe
-from tinkex.finetune.run import fine_tune
+from tinkex.recipes.folder import METRICS, PLOT, Plan, Source, has_run
+from tinkex.recipes.prepare import Prepared
+from tinkex.recipes.recipe import Recipe
+from tinkex.recipes.run import fine_tune
 from tinkex.tokenizer import Tokenizer, get_tokenizer
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ def begin(
     # What can be refused without the file is refused before a large one is read.
     settings = {name: value for name, value in given.items() if name in _PLAN}
     Plan(recipe=recipe, data=Source(path=None, sha256=""), **settings)
-    data = finetune.read_examples(file, columns=columns, split=split)
+    data = recipes.read_examples(file, columns=columns, split=split)
     held_out = None
     if held_out_file is not None:
-        held_out = finetune.read_examples(held_out_file, columns=columns)
+        held_out = recipes.read_examples(held_out_file, columns=columns)
     plan = Plan(
         recipe=recipe,
         data=Source.of(data),
@@ -112,8 +112,8 @@ def _train(
     invocation: Invocation,
     plan: Plan,
     folder: Path,
-    data: finetune.ExampleFile,
-    held_out: finetune.ExampleFile | None,
+    data: recipes.ExampleFile,
+    held_out: recipes.ExampleFile | None,
     plot: bool,
     *,
     chooses_rate: bool = False,
@@ -121,10 +121,10 @@ def _train(
     with invocation.service() as service:
         model = plan.recipe.base_model or _model_of(service, str(plan.recipe.from_checkpoint))
         if chooses_rate:
-            rate = finetune.recommended_learning_rate(model, plan.recipe.rank)
+            rate = recipes.recommended_learning_rate(model, plan.recipe.rank)
             plan = attrs.evolve(plan, recipe=attrs.evolve(plan.recipe, learning_rate=rate))
         with invocation.progress(f"Reading {data.name}"):
-            prepared = finetune.prepare(
+            prepared = recipes.prepare(
                 plan.recipe,
                 data,
                 _tokenizer(service, plan, model),
@@ -195,8 +195,8 @@ def _tokenizer(service: "ServiceClient", plan: Plan, model: str) -> Tokenizer:
 def _show_preview(
     invocation: Invocation,
     plan: Plan,
-    data: finetune.ExampleFile,
-    held_out: finetune.ExampleFile | None,
+    data: recipes.ExampleFile,
+    held_out: recipes.ExampleFile | None,
 ) -> Any:
     model = plan.recipe.base_model
     if model is None and plan.tokenizer is None:
@@ -206,7 +206,7 @@ def _show_preview(
         )
     tokenizer = get_tokenizer(plan.tokenizer or str(model))
     length = known_context_length(invocation, model) if model else None
-    prepared = finetune.prepare(
+    prepared = recipes.prepare(
         plan.recipe, data, tokenizer, held_out_file=held_out, context_length=length
     )
     result = preview.record(prepared, data)
@@ -216,7 +216,7 @@ def _show_preview(
 def _say_plan(
     invocation: Invocation,
     prepared: Prepared,
-    data: finetune.ExampleFile,
+    data: recipes.ExampleFile,
     folder: Path,
     model: str,
 ) -> None:

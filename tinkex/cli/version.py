@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tinkex._version import __version__
+from tinkex._base.version import __version__
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import OfflineCommand
 

@@ -11,8 +11,8 @@ It needs the packages of the extra `local`; importing this module alone needs no
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinkex.local.app_state import Options
     from tinkex.local.server import LocalServer, shared_server
-    from tinkex.local.site import Options
 
 __all__ = ["LocalServer", "Options", "shared_server"]
 

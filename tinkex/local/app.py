@@ -13,7 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tinkex_generated.errors import ParseError
 
+from tinkex._base.protobuf import MEDIA_TYPE
 from tinkex.local import hub
+from tinkex.local.app_state import AppState, encode
 from tinkex.local.binary import decompressed, read_request
 from tinkex.local.call import Call, is_light
 from tinkex.local.connections import SHORTAGE, is_shortage
@@ -38,13 +40,11 @@ from tinkex.local.routes import (
     uploads,
     weights,
 )
-from tinkex.local.site import Site, encode
 from tinkex.local.spec import Operation, load_operations
-from tinkex.protobuf import MEDIA_TYPE
 
 logger = logging.getLogger("tinkex.local.app")
 
-Handler = Callable[[Site, Call], Any]
+Handler = Callable[[AppState, Call], Any]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 HANDLERS: Mapping[str, Handler] = {
@@ -72,7 +72,7 @@ _BINARY_BODIES = frozenset({"forward_backward"})
 _SMALL_BODY = 32 * 1024
 
 
-def build_app(site: Site) -> Starlette:
+def build_app(site: AppState) -> Starlette:
     """Return the application; operations of the spec without a handler answer 404."""
     operations = load_operations()
     endpoints: dict[str, dict[str, Endpoint]] = {}
@@ -107,7 +107,7 @@ def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
     return endpoint
 
 
-def _endpoint(site: Site, operation: Operation, handler: Handler) -> Endpoint:
+def _endpoint(site: AppState, operation: Operation, handler: Handler) -> Endpoint:
     run = _runner(site, handler)
 
     async def endpoint(request: Request) -> Response:
@@ -147,7 +147,7 @@ def _endpoint(site: Site, operation: Operation, handler: Handler) -> Endpoint:
     return endpoint
 
 
-def _runner(site: Site, handler: Handler) -> Callable[[Call], Awaitable[Any]]:
+def _runner(site: AppState, handler: Handler) -> Callable[[Call], Awaitable[Any]]:
     """Return how a handler is called: on the event loop, or in a worker thread if it may block."""
     if inspect.iscoroutinefunction(handler):
         return partial(handler, site)
@@ -164,7 +164,9 @@ def _runner(site: Site, handler: Handler) -> Callable[[Call], Awaitable[Any]]:
     return threaded
 
 
-async def _read_body(site: Site, operation: Operation, request: Request, refusal: Refusal) -> Any:
+async def _read_body(
+    site: AppState, operation: Operation, request: Request, refusal: Refusal
+) -> Any:
     if operation.body_name is None:
         return None
     content = refusal.content = await request.body()
@@ -184,7 +186,7 @@ async def _read_body(site: Site, operation: Operation, request: Request, refusal
     return await site.pool.run(partial(_parse, parse, content))
 
 
-def _parse_binary(site: Site, encoding: str, refusal: Refusal, content: bytes) -> Any:
+def _parse_binary(site: AppState, encoding: str, refusal: Refusal, content: bytes) -> Any:
     if encoding == "zstd":
         content = refusal.content = decompressed(content, site.options.max_body_bytes)
     elif encoding != "identity":

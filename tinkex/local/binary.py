@@ -26,8 +26,7 @@ from tinkex_generated.models import (
     TensorData,
 )
 
-from tinkex.local.problem import Problem
-from tinkex.protobuf.arrays import (
+from tinkex._base.protobuf.arrays import (
     Array,
     Tensor,
     array,
@@ -35,7 +34,8 @@ from tinkex.protobuf.arrays import (
     write_sparse,
     write_tensor,
 )
-from tinkex.protobuf.fields import FIXED64, LENGTH, Message, Writer
+from tinkex._base.protobuf.fields import FIXED64, LENGTH, Message, Writer
+from tinkex.local.problem import Problem
 
 _PIECE = 2**20
 _STOP_REASONS = {"stop": 0, "length": 1}

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from tinkex.local.site import Site
+from tinkex.local.app_state import AppState
 
 # What tokenizers and processors of transformers are made of.
 FILES = frozenset(
@@ -53,7 +53,7 @@ class HubFile:
     digest: str
 
 
-def routes(site: Site) -> list[Route]:
+def routes(site: AppState) -> list[Route]:
     """Return the routes, in the order in which they have to be tried."""
     return [
         Route("/api/models/{model:path}/tree/{revision}", _endpoint(site, _tree)),
@@ -66,7 +66,9 @@ def routes(site: Site) -> list[Route]:
     ]
 
 
-def _endpoint(site: Site, answer: Callable[[str, list[HubFile], Request], Response]) -> Endpoint:
+def _endpoint(
+    site: AppState, answer: Callable[[str, list[HubFile], Request], Response]
+) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         model = request.path_params["model"]
         folder = _folder_of(site, model)
@@ -79,7 +81,7 @@ def _endpoint(site: Site, answer: Callable[[str, list[HubFile], Request], Respon
     return endpoint
 
 
-def _folder_of(site: Site, name: str) -> Path | None:
+def _folder_of(site: AppState, name: str) -> Path | None:
     """Return the folder of the base model that a repository stands for, or None.
 
     The official client asks for the tokenizer of ``owner/model/variant`` as ``owner/model``, and for

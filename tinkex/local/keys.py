@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
+from tinkex._base.secret import Secret
 from tinkex.local.database import Database
 from tinkex.local.problem import Problem
-from tinkex.secret import Secret
 
 TOKEN_LIFETIME_S = 3600
 TOKEN_START = "eyJ"  # noqa: S105 - how every JWT begins, base64 of '{"'

@@ -12,7 +12,7 @@ from attrs import define, field
 from tinkex.local.engine import LoraSpec, Trainer
 from tinkex.local.futures import Promise, wake
 from tinkex.local.problem import Problem
-from tinkex.local.turns import Turns
+from tinkex.local.sequence_queue import SequenceQueue
 
 CLONE_SPAN = 1_000_000_000
 
@@ -27,7 +27,7 @@ class LiveModel:
     session_id: str
     base_model: str
     lora: LoraSpec
-    turns: Turns
+    turns: SequenceQueue
     optimizer: str = "adamw"
     trainer: Trainer | None = None
     failure: str | None = None

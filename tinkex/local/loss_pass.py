@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 
+from tinkex.local.app_state import AppState
 from tinkex.local.custom_loss import Allowance, CustomLoss
 from tinkex.local.engine import Example, LossOutput, Trainer
 from tinkex.local.live import LiveModel
 from tinkex.local.problem import Problem
-from tinkex.local.site import Site
 
 CUSTOM = "custom"
 _CARRIER = "cross_entropy"
@@ -20,7 +20,7 @@ _CARRIER = "cross_entropy"
 class LossPass:
     """The data of a request, and what has to be kept of its passing: usage, the loss curve."""
 
-    site: Site
+    site: AppState
     model: LiveModel
     examples: Sequence[Example]
     loss_fn: str

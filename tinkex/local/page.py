@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from tinkex.local.app_state import AppState
 from tinkex.local.charts import curve, hourly_bars, short
 from tinkex.local.page_style import STYLE
 from tinkex.local.run_status import status_of
 from tinkex.local.runs import RunRecord
-from tinkex.local.site import Site
 from tinkex.local.usage import HOUR_S
 
 _MOST = 30
@@ -32,7 +32,7 @@ _MOST_OFTEN_S = 2
 Cell = tuple[str, bool]
 
 
-async def show(site: Site, request: Request) -> Response:
+async def show(site: AppState, request: Request) -> Response:
     """Answer with the page; nothing in it is loaded from elsewhere, and no script runs.
 
     `?refresh=SECONDS` lets the browser load it again and again.
@@ -48,7 +48,7 @@ async def show(site: Site, request: Request) -> Response:
     )
 
 
-def render(site: Site, refresh: int | None = None, signed: str = "") -> str:
+def render(site: AppState, refresh: int | None = None, signed: str = "") -> str:
     """Return the page's HTML; `signed` is the part of its query that lets the browser in."""
     stop, often = (f"/?{signed}", f"?refresh=5&{signed}") if signed else ("/", "?refresh=5")
     reload = "" if refresh is None else f'<meta http-equiv="refresh" content="{refresh}">'
@@ -70,7 +70,7 @@ def render(site: Site, refresh: int | None = None, signed: str = "") -> str:
     )
 
 
-def _tiles(site: Site) -> str:
+def _tiles(site: AppState) -> str:
     totals = site.usage.totals()
     tiles = [
         (f"{site.runs.page(1, 0)[1]:,}", "training runs"),
@@ -86,7 +86,7 @@ def _tiles(site: Site) -> str:
     return f'<div class="tiles">{cells}</div>'
 
 
-def _runs(site: Site) -> str:
+def _runs(site: AppState) -> str:
     runs, total = site.runs.page(_MOST, 0)
     cards = "".join(_run(site, run) for run in runs)
     shown = f", the newest {len(runs)}" if total > len(runs) else ""
@@ -95,7 +95,7 @@ def _runs(site: Site) -> str:
     )
 
 
-def _run(site: Site, run: RunRecord) -> str:
+def _run(site: AppState, run: RunRecord) -> str:
     losses = site.losses.of_run(run.run_id)
     found = status_of(site, run)
     name = found.display_name
@@ -118,7 +118,7 @@ def _run(site: Site, run: RunRecord) -> str:
     )
 
 
-def _hours(site: Site) -> str:
+def _hours(site: AppState) -> str:
     newest = int(site.now() // HOUR_S)
     hours: dict[int, dict[str, int]] = {hour: {} for hour in range(newest - _HOURS + 1, newest + 1)}
     for row in site.usage.window(min(hours) * HOUR_S, (newest + 1) * HOUR_S):
@@ -143,7 +143,7 @@ def _hours(site: Site) -> str:
     )
 
 
-def _checkpoints(site: Site) -> str:
+def _checkpoints(site: AppState) -> str:
     records, total = site.checkpoints.page(_MOST, 0)
     rows = []
     for record in records:
@@ -162,7 +162,7 @@ def _checkpoints(site: Site) -> str:
     return _section(f"Checkpoints ({total})", _table(heads, rows))
 
 
-def _samplers(site: Site) -> str:
+def _samplers(site: AppState) -> str:
     found = site.database.rows("SELECT * FROM samplers ORDER BY created_at DESC LIMIT ?", (_MOST,))
     live = {sampler.sampler_id for sampler in site.samplers.all()}
     rows = [
@@ -177,7 +177,7 @@ def _samplers(site: Site) -> str:
     return _section("Samplers", _table(("samples from", "id", "state", "made"), rows))
 
 
-def _errors(site: Site) -> str:
+def _errors(site: AppState) -> str:
     rows = []
     for when, text in reversed(site.errors):
         request_id, found, reason = text.partition(": ")

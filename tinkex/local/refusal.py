@@ -8,9 +8,9 @@ from attrs import define
 from starlette.requests import ClientDisconnect
 from tinkex_generated.errors import ParseError
 
+from tinkex._base.protobuf.fields import Message
+from tinkex.local.app_state import AppState
 from tinkex.local.problem import Problem
-from tinkex.local.site import Site
-from tinkex.protobuf.fields import Message
 
 # The same bytes will come again under the same number.
 _RETRIED = frozenset({408, 429})
@@ -25,7 +25,7 @@ class Refusal:
 
 
 @contextmanager
-def noting_refusal(site: Site) -> Iterator[Refusal]:
+def noting_refusal(site: AppState) -> Iterator[Refusal]:
     """Note the sequence number of a request that is refused within the block."""
     refusal = Refusal()
     try:
@@ -38,7 +38,7 @@ def noting_refusal(site: Site) -> Iterator[Refusal]:
         raise
 
 
-def _note(site: Site, refusal: Refusal) -> None:
+def _note(site: AppState, refusal: Refusal) -> None:
     try:
         model_id, seq_id = (_read_binary if refusal.binary else _read_json)(refusal.content)
     except (ParseError, ValueError, RecursionError):

@@ -2,10 +2,10 @@
 
 from attrs import frozen
 
+from tinkex.local.app_state import AppState
 from tinkex.local.problem import Problem
 from tinkex.local.runs import RunRecord
 from tinkex.local.sessions import SessionRecord
-from tinkex.local.site import Site
 
 
 @frozen
@@ -21,7 +21,7 @@ class RunStatus:
     metadata: dict[str, str]
 
 
-def status_of(site: Site, run: RunRecord) -> RunStatus:
+def status_of(site: AppState, run: RunRecord) -> RunStatus:
     """Return the status of a run."""
     session = _session(site, run)
     name = None if session is None else session.display_name
@@ -29,7 +29,7 @@ def status_of(site: Site, run: RunRecord) -> RunStatus:
     return RunStatus(_status(site, run, session), name, metadata)
 
 
-def _session(site: Site, run: RunRecord) -> SessionRecord | None:
+def _session(site: AppState, run: RunRecord) -> SessionRecord | None:
     if run.session_id is None:
         return None
     try:
@@ -38,7 +38,7 @@ def _session(site: Site, run: RunRecord) -> SessionRecord | None:
         return None
 
 
-def _status(site: Site, run: RunRecord, session: SessionRecord | None) -> str:
+def _status(site: AppState, run: RunRecord, session: SessionRecord | None) -> str:
     if session is None or session.status == "client_finished":
         return "ended"
     if session.status != "active":

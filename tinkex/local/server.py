@@ -16,15 +16,15 @@ from typing import Any, Self
 import uvicorn
 from attrs import evolve
 
+from tinkex._base.secret import Secret
 from tinkex.local.app import build_app
+from tinkex.local.app_state import AppState, Options
 from tinkex.local.connections import Connections
 from tinkex.local.datadir import default_data_dir
 from tinkex.local.faults import FaultGate, check_operations
 from tinkex.local.gate import Gate
 from tinkex.local.hosts import HostNames, is_every_interface, is_loopback
-from tinkex.local.site import Options, Site
 from tinkex.local.spec import load_operations
-from tinkex.secret import Secret
 from tinkex.testing.faults import Fault, FaultPlan
 
 logger = logging.getLogger("tinkex.local.server")
@@ -97,7 +97,7 @@ class LocalServer:
         _check_key(self._options.api_key, host, without_key)
         self._given_dir = None if data_dir is None else Path(data_dir).expanduser()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._site: Site | None = None
+        self._site: AppState | None = None
         self._socket: socket.socket | None = None
         self._base_url: str | None = None
         self._thread: threading.Thread | None = None
@@ -184,7 +184,7 @@ class LocalServer:
         self._socket = _listen(self._host, self._port)
         self._base_url = _url_of(self._socket)
         _started.add(self)
-        self._site = Site(root, self._models, self._options)
+        self._site = AppState(root, self._models, self._options)
         self._site.start()
         gate = Gate(
             build_app(self._site),
@@ -233,7 +233,7 @@ class LocalServer:
 class _Server(uvicorn.Server):
     """uvicorn, run in a thread: it says when it is ready, and does the site's upkeep."""
 
-    def __init__(self, config: uvicorn.Config, site: Site, connections: Connections) -> None:
+    def __init__(self, config: uvicorn.Config, site: AppState, connections: Connections) -> None:
         super().__init__(config)
         self._connections = connections
         self.ready = threading.Event()

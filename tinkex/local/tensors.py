@@ -7,8 +7,8 @@ import numpy as np
 from attrs import evolve
 from tinkex_generated.errors import ParseError
 
+from tinkex._base.protobuf.arrays import dense_from_csr
 from tinkex.local.problem import misfit
-from tinkex.protobuf.arrays import dense_from_csr
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 Loc = tuple[str | int, ...]

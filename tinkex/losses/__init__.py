@@ -19,7 +19,8 @@ from tinkex.losses.data import (
     soft_target_datum,
     stable_reinforce_datum,
 )
-from tinkex.losses.gradients import Backend, Evaluation, LossFunction, detect_backend, evaluate
+from tinkex.losses.gradients import Evaluation, detect_backend, evaluate
+from tinkex.losses.loss_function import Backend, LossFunction
 from tinkex.losses.outputs import BaseLossOutput, CustomLossOutput, RegularizerOutput
 
 __all__ = [

@@ -13,7 +13,7 @@ from autograd.extend import defvjp, defvjp_argnum, primitive, vspace
 from autograd.tracer import getval
 
 from tinkex.errors import ValidationError
-from tinkex.losses.gradients import FloatArray, LossFunction, RawResult, unpack
+from tinkex.losses.loss_function import FloatArray, LossFunction, RawResult, unpack
 
 # autograd counts its nested traces in one global, which threads must not share.
 TRACING = threading.RLock()

@@ -11,23 +11,24 @@ probabilities to a `RawResult`:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
 from tinkex.errors import ValidationError
+from tinkex.losses.loss_function import (
+    BACKENDS,
+    Backend,
+    FloatArray,
+    LossFunction,
+    RawResult,
+    unpack,
+)
 from tinkex.types.tensor import on_the_host
-
-FloatArray = npt.NDArray[np.float64]
-Backend = Literal["explicit", "autograd", "torch", "jax"]
-BACKENDS: tuple[Backend, ...] = ("explicit", "autograd", "torch", "jax")
-
-LossFunction = Callable[[Any, Any], Any]
-"""A function of (data, logprobs) that returns (loss, metrics) or (loss, metrics, gradients)."""
 
 
 @frozen
@@ -43,15 +44,6 @@ class Evaluation:
     loss: float
     metrics: Mapping[str, float] = field(factory=dict)
     gradients: Sequence[FloatArray] = ()
-
-
-@frozen
-class RawResult:
-    """Hold what a backend found; a gradient is None where the loss ignores the input."""
-
-    loss: Any
-    metrics: Mapping[str, Any]
-    gradients: Sequence[Any]
 
 
 class BackendFunction(Protocol):
@@ -156,26 +148,6 @@ def _explicit_or_autograd(
 
     traced = differentiate(loss_fn, data, logprobs)
     return RawResult(loss, metrics, traced.gradients)
-
-
-def unpack(result: Any) -> tuple[Any, Mapping[str, Any], Any]:
-    """Return loss, metrics and gradients (or None) of what a loss function returned."""
-    loss, metrics, gradients = result, {}, None
-    if isinstance(result, tuple):
-        if len(result) not in (2, 3):
-            raise ValidationError(
-                f"returned {len(result)} values; it must return (loss, metrics) or "
-                "(loss, metrics, gradients)",
-                path="loss_fn",
-            )
-        loss, metrics = result[0], result[1]
-        gradients = result[2] if len(result) == 3 else None
-    if not isinstance(metrics, Mapping):
-        raise ValidationError(
-            f"returned metrics of type {type(metrics).__name__}; they must be a dict of numbers",
-            path="loss_fn",
-        )
-    return loss, metrics, gradients
 
 
 def scalar(value: Any, path: str) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinkex.errors import MissingDependencyError, ValidationError
-from tinkex.losses.gradients import FloatArray, LossFunction, RawResult, unpack
+from tinkex.losses.loss_function import FloatArray, LossFunction, RawResult, unpack
 
 try:
     import jax

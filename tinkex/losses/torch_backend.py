@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinkex.errors import MissingDependencyError, ValidationError
-from tinkex.losses.gradients import FloatArray, LossFunction, RawResult, unpack
+from tinkex.losses.loss_function import FloatArray, LossFunction, RawResult, unpack
 
 try:
     import torch

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
-from tinkex.clock import Clock
-from tinkex.events import emit
+from tinkex._base.clock import Clock
+from tinkex.observability.events import emit
 from tinkex.recovery.events import (
     CheckpointSelected,
     ClientCreated,

@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinkex.checks import checked_count
-from tinkex.clock import SYSTEM_CLOCK, Clock
+from tinkex._base.clock import SYSTEM_CLOCK, Clock
+from tinkex._core.checks import checked_count
 from tinkex.errors import ValidationError
 from tinkex.recovery.policy import LATEST, RecoveryPolicy, seconds
 from tinkex.recovery.run import ResumableRun

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from tinkex.events import Event
+from tinkex.observability.events import Event
 
 
 @frozen(kw_only=True)

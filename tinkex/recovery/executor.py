@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, evolve, field, frozen
 
-from tinkex.checks import checked_count, checked_id
-from tinkex.clock import SYSTEM_CLOCK, Clock
+from tinkex._base.clock import SYSTEM_CLOCK, Clock
+from tinkex._core.checks import checked_count, checked_id
 from tinkex.errors import ClientClosedError, ValidationError
-from tinkex.events import emit
+from tinkex.observability.events import emit
 from tinkex.recovery.attempts import contained
 from tinkex.recovery.events import (
     CheckpointSelected,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tinkex.creation import aligned
+from tinkex._core.model_creation import aligned
 from tinkex.errors import CheckpointError, NotFoundError, ValidationError
 from tinkex.recovery.restore import restore
 from tinkex.recovery.runfile import RunCheckpoint, RunRecord

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import define, field
 
-from tinkex.checks import checked_id
-from tinkex.clock import SYSTEM_CLOCK, Clock
+from tinkex._base.clock import SYSTEM_CLOCK, Clock
+from tinkex._core.checks import checked_id
 from tinkex.errors import (
     ClientClosedError,
     GoneError,
@@ -20,7 +20,7 @@ from tinkex.errors import (
     TinkexError,
     ValidationError,
 )
-from tinkex.events import emit
+from tinkex.observability.events import emit
 from tinkex.recovery.events import RecoveryDetected, RecoveryPollFailed
 from tinkex.recovery.executor import RecoveryExecutor
 from tinkex.recovery.policy import RecoveryPolicy

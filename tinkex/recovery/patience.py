@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from attrs import define
 
+from tinkex._base.clock import Clock
 from tinkex._core.polling import Promise, Work
 from tinkex._core.submission import SubmissionQueue
-from tinkex.clock import Clock
 from tinkex.errors import DecodeError, RateLimitError, ServerError, TinkexError, TransportError
 from tinkex.recovery.policy import RecoveryPolicy
 from tinkex.recovery.restore import described

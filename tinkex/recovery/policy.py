@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 import attrs
 from attrs import field, frozen
 
-from tinkex.checks import check_training_path, checked_count
+from tinkex._core.checks import check_training_path, checked_count
 from tinkex.errors import ValidationError
 
 if TYPE_CHECKING:

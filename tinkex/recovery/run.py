@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve
 
-from tinkex.checks import check_training_path, checked_count
-from tinkex.clock import Clock
+from tinkex._base.clock import Clock
+from tinkex._core.checks import check_training_path, checked_count
 from tinkex.errors import DecodeError, TinkexError, ValidationError
-from tinkex.events import emit
+from tinkex.observability.events import emit
 from tinkex.recovery.attempts import Attempts
 from tinkex.recovery.events import RecoveryDetected
 from tinkex.recovery.lineage import check_same, go_on
@@ -35,7 +35,7 @@ from tinkex.recovery.runfile import (
 from tinkex.recovery.steps import Step
 
 if TYPE_CHECKING:
-    from tinkex.futures import Future
+    from tinkex._core.futures import Future
     from tinkex.service import ServiceClient
     from tinkex.training import TrainingClient
 

@@ -12,9 +12,9 @@ from typing import Any, Self, cast
 
 from attrs import evolve, field, frozen
 
+from tinkex._base.atomic_file import atomic_write
 from tinkex.checkpoints.staging import try_lock
 from tinkex.errors import CheckpointError, ValidationError
-from tinkex.whole_file import write_whole
 
 FORMAT = 1
 FILE_NAME = "run.json"
@@ -176,7 +176,7 @@ def write_run(folder: Path, record: RunRecord) -> None:
     """
     file = folder / FILE_NAME
     try:
-        write_whole(file, record.as_json().encode(), durable=True)
+        atomic_write(file, record.as_json().encode(), durable=True)
     except OSError as error:
         raise CheckpointError(f"{file} cannot be written: {error.strerror or error}") from None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from tinkex.events.bus import Event, emit, is_heard
+from tinkex._core.events.bus import Event, emit, has_subscribers
 
 Observer = Callable[[str, Mapping[str, Any], Mapping[str, Any]], None]
 """A function of (event, measurements, metadata).
@@ -28,7 +28,7 @@ def tell(
     metadata: Mapping[str, Any],
 ) -> None:
     """Tell an observer, and the event bus; a failure of theirs does not stop the training."""
-    if is_heard():
+    if has_subscribers():
         _emit(event, measurements, metadata)
     if observer is None:
         return
@@ -39,7 +39,7 @@ def tell(
 
 
 def _emit(event: str, measurements: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-    from tinkex.events import kinds
+    from tinkex._core.events import types as kinds
 
     kind: type[Event] = {
         "custom_loss.start": kinds.CustomLossStart,

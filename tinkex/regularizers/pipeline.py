@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from tinkex.clock import Clock, SystemClock
+from tinkex._base.clock import Clock, SystemClock
 from tinkex.errors import ValidationError
-from tinkex.losses.gradients import Backend, LossFunction
+from tinkex.losses.loss_function import Backend, LossFunction
 from tinkex.losses.outputs import BaseLossOutput, CustomLossOutput, RegularizerOutput
 from tinkex.regularizers.base import ArrayLike, FloatArray
 from tinkex.regularizers.events import Observer, tell

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from tinkex.clock import SystemClock
+from tinkex._base.clock import SystemClock
 from tinkex.errors import RegularizerTimeoutError
 
 T = TypeVar("T")

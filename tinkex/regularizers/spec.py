@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from tinkex.errors import ValidationError
 from tinkex.losses import gradients
+from tinkex.losses.loss_function import Backend, unpack
 from tinkex.regularizers.base import FloatArray, Regularizer, to_arrays
 
 
@@ -70,7 +71,7 @@ class RegularizerSpec:
         logprobs: Any,
         *,
         with_gradient: bool,
-        backend: gradients.Backend | None = None,
+        backend: Backend | None = None,
         timeout: float | None = None,
     ) -> Term:
         """Return the value, the metrics, and the gradient if it is asked for."""
@@ -85,7 +86,7 @@ class RegularizerSpec:
         data: Sequence[Any],
         logprobs: Any,
         with_gradient: bool,
-        backend: gradients.Backend | None,
+        backend: Backend | None,
     ) -> Term:
         slope = None
         value: Any
@@ -115,7 +116,7 @@ class Term:
 
 
 def differentiated(
-    loss_fn: Any, data: Sequence[Any], logprobs: Any, backend: gradients.Backend | None
+    loss_fn: Any, data: Sequence[Any], logprobs: Any, backend: Backend | None
 ) -> Term:
     """Differentiate a loss function that takes its log probabilities as they were given."""
     arrays, batch = to_arrays(logprobs)
@@ -138,7 +139,7 @@ def undifferentiated(
     result = loss_fn(data, arrays if batch else arrays[0])
     if callable(getattr(result, "result", None)):
         result = result.result(timeout)
-    value, metrics, _ = gradients.unpack(result)
+    value, metrics, _ = unpack(result)
     return Term(gradients.scalar(value, "fn"), gradients.plain_metrics(metrics), None)
 
 

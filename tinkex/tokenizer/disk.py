@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tinkex.whole_file import PRIVATE, write_whole
+from tinkex._base.atomic_file import PRIVATE, atomic_write
 
 log = logging.getLogger("tinkex.tokenizer")
 
@@ -41,7 +41,7 @@ def kept(
             content = _read(file)
             if content is None:
                 content = make()
-                write_whole(file, _digest(content) + b"\n" + content, mode=PRIVATE)
+                atomic_write(file, _digest(content) + b"\n" + content, mode=PRIVATE)
             return content
     except OSError as error:
         log.info("%s cannot be written, so nothing is kept there: %s", file, error)

@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeAlias
 
 import tokenizers
 
+from tinkex._core.settings import SETTINGS
 from tinkex._core.transport import Transport
 from tinkex.errors import TokenizerError, ValidationError
-from tinkex.settings import SETTINGS
 from tinkex.tokenizer import hub
 from tinkex.tokenizer.files import LARGEST, TIKTOKEN, TOKENIZER, TokenizerFiles, read, read_folder
 from tinkex.tokenizer.once import once

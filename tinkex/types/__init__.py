@@ -131,13 +131,13 @@ if TYPE_CHECKING:
     from tinkex_generated.models import WeightsInfoRequest as WeightsInfoRequest
     from tinkex_generated.models import WeightsInfoResponse as WeightsInfoResponse
 
+    from tinkex._core.queue_state import QueueStateChange as QueueStateChange
+    from tinkex._core.raw_request import RawResponse as RawResponse
     from tinkex.losses.outputs import CustomLossOutput as CustomLossOutput
     from tinkex.losses.outputs import RegularizerOutput as RegularizerOutput
-    from tinkex.queue_state import QueueStateChange as QueueStateChange
-    from tinkex.raw import RawResponse as RawResponse
+    from tinkex.observability.telemetry.events import Event as TelemetryEvent
+    from tinkex.observability.telemetry.events import EventType as EventType
     from tinkex.regularizers.spec import RegularizerSpec as RegularizerSpec
-    from tinkex.telemetry.events import Event as TelemetryEvent
-    from tinkex.telemetry.events import EventType as EventType
 
 # The Elixir SDK's names for the same things.
 ParsedCheckpointTinkerPath = CheckpointPath
@@ -145,12 +145,12 @@ ParsedCheckpointTinkerPath = CheckpointPath
 # Types of other parts of the package, by the module that has them.
 _ELSEWHERE = {
     "CustomLossOutput": ("tinkex.losses.outputs", "CustomLossOutput"),
-    "QueueStateChange": ("tinkex.queue_state", "QueueStateChange"),
-    "RawResponse": ("tinkex.raw", "RawResponse"),
+    "QueueStateChange": ("tinkex._core.queue_state", "QueueStateChange"),
+    "RawResponse": ("tinkex._core.raw_request", "RawResponse"),
     "RegularizerOutput": ("tinkex.losses.outputs", "RegularizerOutput"),
     "RegularizerSpec": ("tinkex.regularizers.spec", "RegularizerSpec"),
-    "EventType": ("tinkex.telemetry.events", "EventType"),
-    "TelemetryEvent": ("tinkex.telemetry.events", "Event"),
+    "EventType": ("tinkex.observability.telemetry.events", "EventType"),
+    "TelemetryEvent": ("tinkex.observability.telemetry.events", "Event"),
 }
 # The API's own name says that it is internal, where users of the official SDK know the short one; and
 # the Elixir SDK's names of what a poll may be answered with.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from tinkex.later import Later
+from tinkex._base.lazy import LazyModule
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 else:
-    np = Later("numpy")
+    np = LazyModule("numpy")
 
 
 def flat_array(value: Any, wire_dtype: str | None = None) -> npt.NDArray[Any] | None:

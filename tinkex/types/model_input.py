@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import attrs
 from attrs import field, frozen
 
+from tinkex._base.lazy import LazyModule
 from tinkex.errors import ValidationError
-from tinkex.later import Later
 from tinkex.types.flat import flat_array
 from tinkex.types.tensor import on_the_host
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tinkex.tokenizer import TokenizerSource
 else:
-    np = Later("numpy")
+    np = LazyModule("numpy")
 
 ImageFormat = Literal["png", "jpeg"]
 

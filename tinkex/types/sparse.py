@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from tinkex_generated.errors import ParseError
 
+from tinkex._base.lazy import LazyModule
 from tinkex.errors import ValidationError
-from tinkex.later import Later
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 else:
-    np = Later("numpy")
+    np = LazyModule("numpy")
 
 # The listed values, the first of each row, and the column of each.
 Compressed = tuple["npt.NDArray[Any]", "npt.NDArray[np.int64]", "npt.NDArray[np.int64]"]
@@ -48,7 +48,7 @@ def written_out(
     Raises:
         ValidationError: The parts do not fit each other; the path names one.
     """
-    from tinkex.protobuf.arrays import dense_from_csr
+    from tinkex._base.protobuf.arrays import dense_from_csr
 
     if row_pointers is None or columns is None:
         raise ValidationError("sparse_crow_indices and sparse_col_indices go together")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import attrs
 from attrs import field, frozen
 
+from tinkex._base.lazy import LazyModule
 from tinkex.errors import MissingDependencyError, ValidationError
-from tinkex.later import Later
 from tinkex.types.flat import flat_array
 from tinkex.types.sparse import Compressed, compressed, written_out
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 else:
-    np = Later("numpy")
+    np = LazyModule("numpy")
 
 TensorDtype = Literal["float32", "int64"]
 

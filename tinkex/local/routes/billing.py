@@ -19,26 +19,26 @@ from tinkex_generated.models import (
     TrainingUsage,
 )
 
+from tinkex.local.app_state import AppState
 from tinkex.local.audit import AuditEntry
 from tinkex.local.call import Call
 from tinkex.local.paths import parse_path
 from tinkex.local.problem import Problem
 from tinkex.local.routes.runs import as_time
-from tinkex.local.site import Site
 from tinkex.local.usage import HOUR_S, UsageRow
 
 BYTES_PER_GIGABYTE = 1e9
 MOST_DAYS = 14
 
 
-def get_audit_log(site: Site, call: Call) -> AuditLogResponse:
+def get_audit_log(site: AppState, call: Call) -> AuditLogResponse:
     """List what happened on one day."""
     day = _read(date, call.parameters["day"], "day")
     entries = site.audit.of_day(day, call.parameters["event_type"])
     return AuditLogResponse(entries=[_audit_entry(entry) for entry in entries])
 
 
-def get_billing_usage(site: Site, call: Call) -> BillingUsageResponse:
+def get_billing_usage(site: AppState, call: Call) -> BillingUsageResponse:
     """Count what was trained, read, sampled and saved, by the hour; prices are left out."""
     start, end = (
         _read(date_time, call.parameters[name], name) for name in ("starting_on", "ending_before")
@@ -63,7 +63,9 @@ def get_billing_usage(site: Site, call: Call) -> BillingUsageResponse:
     )
 
 
-def get_checkpoint_storage_usage(site: Site, call: Call) -> CurrentCheckpointStorageUsageResponse:
+def get_checkpoint_storage_usage(
+    site: AppState, call: Call
+) -> CurrentCheckpointStorageUsageResponse:
     """Say how much the checkpoints of each project take."""
     project_id = call.parameters["project_id"]
     usage = site.checkpoints.storage_by_project()

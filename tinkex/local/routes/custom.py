@@ -2,12 +2,12 @@
 
 from tinkex_generated.models import CreateCustomLossResponse, UntypedAPIFuture
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.custom_loss import checked_loss
-from tinkex.local.site import Site
 
 
-def create_custom_loss(site: Site, call: Call) -> UntypedAPIFuture:
+def create_custom_loss(site: AppState, call: Call) -> UntypedAPIFuture:
     """Take in a traced loss, for the models of its session."""
     body = call.body
     site.active_session(body.session_id)

@@ -9,6 +9,7 @@ from tinkex_generated.models import (
     UntypedAPIFuture,
 )
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.engine import Trainer
 from tinkex.local.live import LiveModel
@@ -17,14 +18,13 @@ from tinkex.local.paths import TinkerPath
 from tinkex.local.problem import Problem
 from tinkex.local.routes.runs import send_file
 from tinkex.local.routes.weights import promised_path, submit_save
-from tinkex.local.site import Site
 
 RETRY_AFTER_S = 1
 # What the server keeps beside an export's files.
 _OWN_FILES = frozenset({COMPLETE_MARKER, MANIFEST_NAME})
 
 
-def save_weights_external(site: Site, call: Call) -> UntypedAPIFuture:
+def save_weights_external(site: AppState, call: Call) -> UntypedAPIFuture:
     """Export the adapter in PEFT layout."""
     body = call.body
     if body.age_encryption_recipients:
@@ -44,7 +44,7 @@ def save_weights_external(site: Site, call: Call) -> UntypedAPIFuture:
     return submit_save(site, call, path, work, overwrite=False)
 
 
-def get_external_weights_urls(site: Site, call: Call) -> ExternalWeightsUrlsResponse:
+def get_external_weights_urls(site: AppState, call: Call) -> ExternalWeightsUrlsResponse:
     """Sign a URL for each file of an export."""
     path = call.checkpoint_path()
     if path.kind != "external_weights":
@@ -68,7 +68,7 @@ def get_external_weights_urls(site: Site, call: Call) -> ExternalWeightsUrlsResp
     return ExternalWeightsUrlsResponse(urls=urls, expires=ends)
 
 
-def download_external_weights(site: Site, call: Call) -> Response:
+def download_external_weights(site: AppState, call: Call) -> Response:
     """Send a file of an export, or a range of it."""
     path, name = call.checkpoint_path(), call.parameters["file_name"]
     call.verify_signature(site.signer, _subject(path, name))

@@ -13,15 +13,15 @@ from tinkex_generated.models import (
     TryAgainResponse,
 )
 
+from tinkex._base.protobuf import MEDIA_TYPE, is_protobuf
+from tinkex.local.app_state import AppState, encode
 from tinkex.local.binary import write_result
 from tinkex.local.call import Call
 from tinkex.local.futures import Promise
 from tinkex.local.problem import Problem
-from tinkex.local.site import Site, encode
-from tinkex.protobuf import MEDIA_TYPE, is_protobuf
 
 
-async def retrieve_future(site: Site, call: Call) -> Any:
+async def retrieve_future(site: AppState, call: Call) -> Any:
     """Answer with the result of a promise, waiting for it as long as a poll may last."""
     request_id = call.body.request_id
     promise = site.promises.live(request_id)
@@ -41,7 +41,7 @@ async def retrieve_future(site: Site, call: Call) -> Any:
     return _json(payload)
 
 
-async def retrieve_futures(site: Site, call: Call) -> FuturesRetrieveResponse:
+async def retrieve_futures(site: AppState, call: Call) -> FuturesRetrieveResponse:
     """List what was completed in a sampling session since the last time this was asked."""
     body = call.body
     sampler = site.samplers.get(body.target.sampling_session_id)
@@ -62,7 +62,7 @@ async def retrieve_futures(site: Site, call: Call) -> FuturesRetrieveResponse:
     return FuturesRetrieveResponse(completions=[_completion(one) for one in found], cursor=cursor)
 
 
-def cancel_future(site: Site, call: Call) -> None:
+def cancel_future(site: AppState, call: Call) -> None:
     """Give up a sample; one that is already being computed is cut short."""
     promise = site.promises.get(call.body.request_id)
     if promise.cancel is None and not promise.done:

@@ -8,17 +8,17 @@ from tinkex_generated.models import (
     SelfApiKeyResponse,
 )
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.keys import NO_KEY
-from tinkex.local.site import Site
 
 
-def auth_token(site: Site, call: Call) -> AuthTokenResponse:
+def auth_token(site: AppState, call: Call) -> AuthTokenResponse:
     """Exchange the key for a token, which this server takes in its place for an hour."""
     return AuthTokenResponse(jwt=site.keys.token(call.credential))
 
 
-def get_own_api_key(site: Site, call: Call) -> SelfApiKeyResponse:
+def get_own_api_key(site: AppState, call: Call) -> SelfApiKeyResponse:
     """Say which key was presented: its number; here keys have no names and owners of their own."""
     number = site.keys.number(call.credential)
     return SelfApiKeyResponse(
@@ -32,7 +32,7 @@ def get_own_api_key(site: Site, call: Call) -> SelfApiKeyResponse:
     )
 
 
-def delete_own_api_key(site: Site, call: Call) -> None:
+def delete_own_api_key(site: AppState, call: Call) -> None:
     """Refuse the presented key from now on."""
     number = site.keys.delete(call.credential)
     site.audit.add("api_key", "delete", key_id=number)

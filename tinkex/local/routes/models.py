@@ -15,19 +15,19 @@ from tinkex_generated.models import (
     UntypedAPIFuture,
 )
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call, light
 from tinkex.local.engine import OPTIMIZERS, EngineError, LoraSpec, Trainer, saved_optimizer
 from tinkex.local.engine_thread import Job
 from tinkex.local.live import LiveModel
 from tinkex.local.problem import Problem, misfit
-from tinkex.local.site import Site
-from tinkex.local.turns import Turns
+from tinkex.local.sequence_queue import SequenceQueue
 
 DEFAULT_RANK = 32
 MAX_RANK = 512
 
 
-def create_model(site: Site, call: Call) -> UntypedAPIFuture:
+def create_model(site: AppState, call: Call) -> UntypedAPIFuture:
     """Start a new adapter on a base model."""
     body = call.body
     site.active_session(body.session_id)
@@ -52,7 +52,7 @@ def create_model(site: Site, call: Call) -> UntypedAPIFuture:
     return site.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
 
 
-def create_from_weights(site: Site, call: Call) -> UntypedAPIFuture:
+def create_from_weights(site: AppState, call: Call) -> UntypedAPIFuture:
     """Start a model from a checkpoint: `load_weights` with `session_id` and `model_seq_id`."""
     body = call.body
     site.active_session(body.session_id)
@@ -100,7 +100,7 @@ def create_from_weights(site: Site, call: Call) -> UntypedAPIFuture:
 
 
 def begin(
-    site: Site,
+    site: AppState,
     *,
     session_id: str,
     model_seq_id: int,
@@ -128,7 +128,7 @@ def begin(
         )
     except sqlite3.IntegrityError as error:
         raise Problem(409, f"training run {model_id!r} already exists") from error
-    turns = Turns(lambda job: site.engine.put(model_id, job))
+    turns = SequenceQueue(lambda job: site.engine.put(model_id, job))
     model = LiveModel(model_id, session_id, base_model, lora, turns, optimizer)
 
     def run() -> Any:
@@ -157,7 +157,7 @@ def load_into(trainer: Trainer, folder: Path, body: Any) -> None:
 
 
 @light
-def get_info(site: Site, call: Call) -> GetInfoResponse:
+def get_info(site: AppState, call: Call) -> GetInfoResponse:
     """Describe a model in training."""
     model = site.models.get(call.body.model_id)
     return GetInfoResponse(
@@ -170,7 +170,7 @@ def get_info(site: Site, call: Call) -> GetInfoResponse:
     )
 
 
-def unload_model(site: Site, call: Call) -> UntypedAPIFuture:
+def unload_model(site: AppState, call: Call) -> UntypedAPIFuture:
     """Free a model once the requests it already has are done."""
     model = site.models.get(call.body.model_id)
     site.active_session(model.session_id)

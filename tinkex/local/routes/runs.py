@@ -15,12 +15,12 @@ from tinkex_generated.models import (
     TrainingRunsResponse,
 )
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.checkpoints import CheckpointRecord
 from tinkex.local.paths import Kind
 from tinkex.local.run_status import status_of
 from tinkex.local.runs import RunRecord
-from tinkex.local.site import Site
 
 MODEL_OWNER = "local"
 _TYPES: dict[Kind, CheckpointType] = {
@@ -30,7 +30,7 @@ _TYPES: dict[Kind, CheckpointType] = {
 }
 
 
-def list_training_runs(site: Site, call: Call) -> TrainingRunsResponse:
+def list_training_runs(site: AppState, call: Call) -> TrainingRunsResponse:
     """List training runs, newest first."""
     limit, offset = call.parameters["limit"], call.parameters["offset"]
     page, total = site.runs.page(limit, offset, call.parameters["project_id"])
@@ -40,12 +40,12 @@ def list_training_runs(site: Site, call: Call) -> TrainingRunsResponse:
     )
 
 
-def get_training_run(site: Site, call: Call) -> TrainingRun:
+def get_training_run(site: AppState, call: Call) -> TrainingRun:
     """Describe a training run."""
     return _run(site, site.runs.get(call.parameters["training_run_id"]))
 
 
-def list_checkpoints(site: Site, call: Call) -> CheckpointsListResponse:
+def list_checkpoints(site: AppState, call: Call) -> CheckpointsListResponse:
     """List a run's checkpoints, newest first."""
     run = site.runs.get(call.parameters["training_run_id"])
     return CheckpointsListResponse(
@@ -53,7 +53,7 @@ def list_checkpoints(site: Site, call: Call) -> CheckpointsListResponse:
     )
 
 
-def list_user_checkpoints(site: Site, call: Call) -> CheckpointsListResponse:
+def list_user_checkpoints(site: AppState, call: Call) -> CheckpointsListResponse:
     """List the checkpoints of all runs, newest first."""
     limit, offset = call.parameters["limit"], call.parameters["offset"]
     page, total = site.checkpoints.page(limit, offset)
@@ -63,27 +63,27 @@ def list_user_checkpoints(site: Site, call: Call) -> CheckpointsListResponse:
     )
 
 
-def delete_checkpoint(site: Site, call: Call) -> None:
+def delete_checkpoint(site: AppState, call: Call) -> None:
     """Delete a checkpoint for good."""
     site.checkpoints.delete(call.checkpoint_path())
 
 
-def publish_checkpoint(site: Site, call: Call) -> None:
+def publish_checkpoint(site: AppState, call: Call) -> None:
     """Mark a checkpoint as public."""
     site.checkpoints.set_public(call.checkpoint_path(), True)
 
 
-def unpublish_checkpoint(site: Site, call: Call) -> None:
+def unpublish_checkpoint(site: AppState, call: Call) -> None:
     """Mark a checkpoint as private again."""
     site.checkpoints.set_public(call.checkpoint_path(), False)
 
 
-def set_checkpoint_ttl(site: Site, call: Call) -> None:
+def set_checkpoint_ttl(site: AppState, call: Call) -> None:
     """Let a checkpoint expire, or never."""
     site.checkpoints.set_ttl(call.checkpoint_path(), call.body.ttl_seconds)
 
 
-def get_checkpoint_archive_url(site: Site, call: Call) -> Response:
+def get_checkpoint_archive_url(site: AppState, call: Call) -> Response:
     """Redirect to the archive of a checkpoint."""
     path = call.checkpoint_path()
     site.archives.ensure(site.checkpoints.get(path))
@@ -95,7 +95,7 @@ def get_checkpoint_archive_url(site: Site, call: Call) -> Response:
     )
 
 
-def download_checkpoint_archive(site: Site, call: Call) -> Response:
+def download_checkpoint_archive(site: AppState, call: Call) -> Response:
     """Send the archive of a checkpoint, or a range of it."""
     path = call.checkpoint_path()
     call.verify_signature(site.signer, f"archive {path}")
@@ -105,7 +105,7 @@ def download_checkpoint_archive(site: Site, call: Call) -> Response:
 
 
 def send_file(
-    site: Site, call: Call, record: CheckpointRecord, file: Path, filename: str
+    site: AppState, call: Call, record: CheckpointRecord, file: Path, filename: str
 ) -> Response:
     """Send a file made from a checkpoint, or a range of it; its folder never changes."""
     headers = {"etag": f'"{record.folder_id}"', "accept-ranges": "bytes"}
@@ -117,7 +117,7 @@ def send_file(
     )
 
 
-def _run(site: Site, run: RunRecord) -> TrainingRun:
+def _run(site: AppState, run: RunRecord) -> TrainingRun:
     newest = site.checkpoints.newest(run.run_id, "weights")
     sampler = site.checkpoints.newest(run.run_id, "sampler_weights")
     found = status_of(site, run)

@@ -20,13 +20,13 @@ from tinkex_generated.models import (
     UntypedAPIFuture,
 )
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.engine import SampledTokens, SampleJob, SampleResult
 from tinkex.local.engine_thread import NO_LIMIT, SampleTicket
 from tinkex.local.futures import Promise
 from tinkex.local.live import LiveSampler
 from tinkex.local.problem import Problem, misfit
-from tinkex.local.site import Site
 from tinkex.local.streaming import TokenFeed
 from tinkex.local.tensors import integers, is_text, prompt_tokens, tensor
 
@@ -53,7 +53,7 @@ class Source:
         return self.base_model if self.sampler is None else self.sampler.sampler_id
 
 
-async def asample(site: Site, call: Call) -> UntypedAPIFuture:
+async def asample(site: AppState, call: Call) -> UntypedAPIFuture:
     """Queue a sample."""
     body = call.body
     source = await find_source(site, body)
@@ -78,7 +78,7 @@ async def asample(site: Site, call: Call) -> UntypedAPIFuture:
     return source.sampler.once(body.seq_id, site.digest(call.operation_id, body), make)
 
 
-async def stream_sample(site: Site, call: Call) -> StreamingResponse:
+async def stream_sample(site: AppState, call: Call) -> StreamingResponse:
     """Sample and send every token as a server-sent event while the next ones are computed."""
     body = call.body
     feed = TokenFeed(asyncio.get_running_loop())
@@ -104,7 +104,7 @@ async def stream_sample(site: Site, call: Call) -> StreamingResponse:
     )
 
 
-async def find_source(site: Site, body: Any) -> Source:
+async def find_source(site: AppState, body: Any) -> Source:
     """Return what a request samples from, or raise a problem."""
     if body.sampling_session_id is not None:
         sampler = site.samplers.get(body.sampling_session_id)
@@ -159,13 +159,13 @@ def _recorded(
     return finish(result)
 
 
-async def _prepared(site: Site, source: Source, body: Any) -> "partial[SampleJob]":
+async def _prepared(site: AppState, source: Source, body: Any) -> "partial[SampleJob]":
     """Read a request where it is; images are decoded by a worker thread."""
     read = partial(read_job, site, source, body)
     return read() if all(map(is_text, body.prompt.chunks)) else await site.pool.run(read)
 
 
-def read_job(site: Site, source: Source, body: Any) -> "partial[SampleJob]":
+def read_job(site: AppState, source: Source, body: Any) -> "partial[SampleJob]":
     """Return a maker of the engine's job, which has the prompt and still lacks the adapter."""
     if body.num_samples > MOST_SAMPLES:
         raise misfit(("body", "num_samples"), f"must be at most {MOST_SAMPLES}")
@@ -286,7 +286,7 @@ def _tensor_data(values: Array, dtype: TensorDtype) -> TensorData:
     )
 
 
-def _source_at(site: Site, model_path: str) -> Source:
+def _source_at(site: AppState, model_path: str) -> Source:
     record, run = site.weights_at(model_path)
     base = site.bases.get(run.base_model).base
     folder = site.checkpoints.folder(record)

@@ -13,13 +13,13 @@ from tinkex_generated.models import (
     SessionSummary,
 )
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.routes.runs import MODEL_OWNER, as_time
 from tinkex.local.sessions import SessionRecord
-from tinkex.local.site import Site
 
 
-def search_sessions(site: Site, call: Call) -> SessionSearchResponse:
+def search_sessions(site: AppState, call: Call) -> SessionSearchResponse:
     """Find sessions by id, name, metadata, project or state, newest first."""
     body = call.body
     accept = _filter(body)
@@ -75,7 +75,7 @@ def _after(record: SessionRecord, last: tuple[float, str]) -> bool:
     return difference < -1e-6 or (abs(difference) <= 1e-6 and record.session_id > last[1])
 
 
-def _summary(site: Site, record: SessionRecord) -> SessionSummary:
+def _summary(site: AppState, record: SessionRecord) -> SessionSummary:
     count, size = site.checkpoints.storage_of_session(record.session_id)
     return SessionSummary(
         session_id=record.session_id,

@@ -14,20 +14,20 @@ from tinkex_generated.models import (
     TelemetryResponse,
 )
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call, light
 from tinkex.local.database import from_json
 from tinkex.local.routes.runs import as_time
-from tinkex.local.site import Site
 
 
 @light
-def healthz(site: Site, call: Call) -> HealthResponse:
+def healthz(site: AppState, call: Call) -> HealthResponse:
     """Say that the server is up."""
     del site, call
     return HealthResponse(status="ok")
 
 
-def get_server_capabilities(site: Site, call: Call) -> GetServerCapabilitiesResponse:
+def get_server_capabilities(site: AppState, call: Call) -> GetServerCapabilitiesResponse:
     """List the base models."""
     del call
     return GetServerCapabilitiesResponse(
@@ -44,7 +44,7 @@ def get_server_capabilities(site: Site, call: Call) -> GetServerCapabilitiesResp
 
 
 @light
-def client_config(site: Site, call: Call) -> dict[str, Any]:
+def client_config(site: AppState, call: Call) -> dict[str, Any]:
     """Return the settings that differ from their defaults.
 
     Chunks of a batch are sent one after the other: of parallel ones the official client sends the
@@ -55,19 +55,19 @@ def client_config(site: Site, call: Call) -> dict[str, Any]:
 
 
 @light
-def client_dynamic_config(site: Site, call: Call) -> ClientDynamicConfigResponse:
+def client_dynamic_config(site: AppState, call: Call) -> ClientDynamicConfigResponse:
     """Answer with the defaults, except that samples can be cancelled here."""
     del site, call
     return ClientDynamicConfigResponse(sample_cancel_enabled=True)
 
 
-def send_telemetry(site: Site, call: Call) -> TelemetryResponse:
+def send_telemetry(site: AppState, call: Call) -> TelemetryResponse:
     """Keep the events; nothing is sent anywhere."""
     site.sessions.keep_telemetry(call.body.session_id, call.body.to_dict())
     return TelemetryResponse(status="accepted")
 
 
-def list_telemetry(site: Site, call: Call) -> TelemetryListResponse:
+def list_telemetry(site: AppState, call: Call) -> TelemetryListResponse:
     """List the events that were kept, newest first."""
     asked = call.parameters
     limit, offset = asked["limit"], asked["offset"]
@@ -93,7 +93,7 @@ def list_telemetry(site: Site, call: Call) -> TelemetryListResponse:
     )
 
 
-def get_tokenizer(site: Site, call: Call) -> Any:
+def get_tokenizer(site: AppState, call: Call) -> Any:
     """Send the tokenizer.json of a base model, or its configuration."""
     model = call.parameters["model"]
     if call.parameters.get("file") == "tokenizer_config.json":

@@ -12,13 +12,13 @@ from tinkex_generated.models import (
     SessionHeartbeatResponse,
 )
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call, light
 from tinkex.local.live import LiveSampler
 from tinkex.local.problem import Problem
-from tinkex.local.site import Site
 
 
-def create_session(site: Site, call: Call) -> CreateSessionResponse:
+def create_session(site: AppState, call: Call) -> CreateSessionResponse:
     """Start a session."""
     body = call.body
     session_id = site.sessions.create(
@@ -32,26 +32,26 @@ def create_session(site: Site, call: Call) -> CreateSessionResponse:
     return CreateSessionResponse(session_id=session_id)
 
 
-def session_heartbeat(site: Site, call: Call) -> SessionHeartbeatResponse:
+def session_heartbeat(site: AppState, call: Call) -> SessionHeartbeatResponse:
     """Keep a session alive; 410 once it has ended."""
     site.active_session(call.body.session_id)
     return SessionHeartbeatResponse()
 
 
-def finish_session(site: Site, call: Call) -> None:
+def finish_session(site: AppState, call: Call) -> None:
     """End a session as its client says it ended; ending it again changes nothing."""
     session_id = call.parameters["session_id"]
     site.sessions.get(session_id)
     site.end_session(session_id, "client_finished", call.body.reason.type_, call.body.detail)
 
 
-def list_sessions(site: Site, call: Call) -> ListSessionsResponse:
+def list_sessions(site: AppState, call: Call) -> ListSessionsResponse:
     """List session ids, newest first."""
     page = site.sessions.list_ids(call.parameters["limit"], call.parameters["offset"])
     return ListSessionsResponse(sessions=page)
 
 
-def get_session(site: Site, call: Call) -> GetSessionResponse:
+def get_session(site: AppState, call: Call) -> GetSessionResponse:
     """Describe a session by its runs and samplers."""
     record = site.sessions.get(call.parameters["session_id"])
     return GetSessionResponse(
@@ -62,12 +62,12 @@ def get_session(site: Site, call: Call) -> GetSessionResponse:
     )
 
 
-def assign_session_project(site: Site, call: Call) -> None:
+def assign_session_project(site: AppState, call: Call) -> None:
     """Put a session into a project."""
     site.sessions.assign_project(call.parameters["session_id"], call.body.project_id)
 
 
-def create_sampling_session(site: Site, call: Call) -> CreateSamplingSessionResponse:
+def create_sampling_session(site: AppState, call: Call) -> CreateSamplingSessionResponse:
     """Start sampling from a base model or from a checkpoint."""
     body = call.body
     site.active_session(body.session_id)
@@ -86,7 +86,7 @@ def create_sampling_session(site: Site, call: Call) -> CreateSamplingSessionResp
     return CreateSamplingSessionResponse(sampling_session_id=sampler_id)
 
 
-def make_sampler(site: Site, body: Any) -> LiveSampler:
+def make_sampler(site: AppState, body: Any) -> LiveSampler:
     """Enter a sampling session whose weights are there, or raise a problem."""
     base_model, key, folder = body.base_model, None, None
     if body.model_path is not None:
@@ -106,14 +106,14 @@ def make_sampler(site: Site, body: Any) -> LiveSampler:
 
 
 @light
-def join_sampling_session(site: Site, call: Call) -> JoinSamplingSessionResponse:
+def join_sampling_session(site: AppState, call: Call) -> JoinSamplingSessionResponse:
     """Give a copy of a sampling client a number of its own."""
     return JoinSamplingSessionResponse(
         client_counter=site.samplers.get(call.body.sampling_session_id).join()
     )
 
 
-def get_sampler(site: Site, call: Call) -> GetSamplerResponse:
+def get_sampler(site: AppState, call: Call) -> GetSamplerResponse:
     """Say what a sampling session samples from."""
     row = site.sessions.sampler(call.parameters["sampler_id"])
     return GetSamplerResponse(

@@ -5,12 +5,12 @@ from typing import Any
 from starlette.responses import Response
 from tinkex_generated.models import SessionTraceExportPollResponse
 
+from tinkex.local.app_state import AppState, encode
 from tinkex.local.call import Call
-from tinkex.local.site import Site, encode
 from tinkex.local.trace import trace_of
 
 
-def export_session_trace(site: Site, call: Call) -> SessionTraceExportPollResponse:
+def export_session_trace(site: AppState, call: Call) -> SessionTraceExportPollResponse:
     """Sign a URL for the trace; it is made when that is fetched, with all that happened by then."""
     session_id = call.parameters["session_id"]
     site.sessions.get(session_id)
@@ -18,7 +18,7 @@ def export_session_trace(site: Site, call: Call) -> SessionTraceExportPollRespon
     return SessionTraceExportPollResponse(status="ready", url=f"{call.url}/download?{query}")
 
 
-def download_session_trace(site: Site, call: Call) -> Response:
+def download_session_trace(site: AppState, call: Call) -> Response:
     """Send the trace of a session."""
     session_id = call.parameters["session_id"]
     call.verify_signature(site.signer, _subject(session_id))

@@ -16,6 +16,7 @@ from tinkex_generated.models import (
 )
 
 from tinkex.local import provenance
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.engine import LOSSES, AdamSpec, DimuonSpec, Example, LossOutput, Trainer
 from tinkex.local.engine_thread import Job
@@ -23,14 +24,13 @@ from tinkex.local.live import LiveModel
 from tinkex.local.loss_pass import CUSTOM, LossPass
 from tinkex.local.problem import Problem
 from tinkex.local.provenance import check_spans, recorded_inputs
-from tinkex.local.site import Site
 from tinkex.local.tensors import prompt_tokens, tensor
 
 OUTPUT_TYPE = "TorchLossReturn"
 
 
 def submit(
-    site: Site,
+    site: AppState,
     call: Call,
     work: Callable[[Trainer], Any],
     *,
@@ -55,14 +55,14 @@ def submit(
     return UntypedAPIFuture(request_id=request_id, model_id=model.model_id)
 
 
-def forward(site: Site, call: Call) -> UntypedAPIFuture:
+def forward(site: AppState, call: Call) -> UntypedAPIFuture:
     """Compute the loss and the logprobs of the targets."""
     model = site.models.get(call.body.model_id)
     one_pass = _read_pass(site, model, call.body.forward_input, "forward_input")
     return submit(site, call, lambda trainer: loss_answer(one_pass.forward(trainer)))
 
 
-def forward_backward(site: Site, call: Call) -> UntypedAPIFuture:
+def forward_backward(site: AppState, call: Call) -> UntypedAPIFuture:
     """Compute the loss and add its gradient to what is accumulated.
 
     In the binary form a forward pass comes this way too.
@@ -74,7 +74,7 @@ def forward_backward(site: Site, call: Call) -> UntypedAPIFuture:
     return submit(site, call, lambda trainer: loss_answer(one_pass.forward_backward(trainer)))
 
 
-def optim_step(site: Site, call: Call) -> UntypedAPIFuture:
+def optim_step(site: AppState, call: Call) -> UntypedAPIFuture:
     """Apply the accumulated gradient with the model's optimizer."""
     model = site.models.get(call.body.model_id)
     spec = _step_settings(call.body, model.optimizer)
@@ -87,7 +87,7 @@ def optim_step(site: Site, call: Call) -> UntypedAPIFuture:
     return submit(site, call, work)
 
 
-def _read_pass(site: Site, model: LiveModel, source: Any, key: str) -> LossPass:
+def _read_pass(site: AppState, model: LiveModel, source: Any, key: str) -> LossPass:
     """Return the examples, the loss and its settings of a forward or forward_backward request."""
     available = (*LOSSES, CUSTOM)
     if source.loss_fn not in available:

@@ -6,15 +6,15 @@ from typing import Any
 
 from tinkex_generated.models import UploadedForm
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.forms import boundary_of, read_form
 from tinkex.local.problem import Problem
-from tinkex.local.site import Site
 
 MEDIA_TYPE = "multipart/form-data"
 
 
-async def upload_form(site: Site, call: Call) -> UploadedForm:
+async def upload_form(site: AppState, call: Call) -> UploadedForm:
     """Write the form to the staging folder as it comes, read it there, and remove it."""
     content_type = call.request.headers.get("content-type", "")
     if content_type.split(";", 1)[0].strip().lower() != MEDIA_TYPE:

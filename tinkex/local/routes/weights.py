@@ -15,6 +15,7 @@ from tinkex_generated.models import (
     WeightsInfoResponse,
 )
 
+from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.checkpoints import already_there
 from tinkex.local.engine import OPTIMIZERS, Trainer, saved_optimizer
@@ -24,10 +25,9 @@ from tinkex.local.paths import Kind, TinkerPath, check_name, parse_path
 from tinkex.local.problem import Problem
 from tinkex.local.routes.models import create_from_weights, load_into
 from tinkex.local.routes.training import submit
-from tinkex.local.site import Site
 
 
-def save_weights(site: Site, call: Call) -> UntypedAPIFuture:
+def save_weights(site: AppState, call: Call) -> UntypedAPIFuture:
     """Save weights and optimizer state under a name."""
     body = call.body
     path = promised_path(body, "weights")
@@ -39,7 +39,7 @@ def save_weights(site: Site, call: Call) -> UntypedAPIFuture:
     return submit_save(site, call, path, work, overwrite=bool(body.overwrite))
 
 
-def save_weights_for_sampler(site: Site, call: Call) -> UntypedAPIFuture:
+def save_weights_for_sampler(site: AppState, call: Call) -> UntypedAPIFuture:
     """Save weights for sampling: under a name, or for one sampling session alone."""
     body = call.body
     if body.sampling_session_seq_id is not None:
@@ -55,7 +55,7 @@ def save_weights_for_sampler(site: Site, call: Call) -> UntypedAPIFuture:
     return submit_save(site, call, path, work, overwrite=False)
 
 
-def load_weights(site: Site, call: Call) -> UntypedAPIFuture:
+def load_weights(site: AppState, call: Call) -> UntypedAPIFuture:
     """Load a checkpoint into a model, or start a model from it.
 
     The hosted service takes `model_id` only as a model's first request; here it may come at any
@@ -91,7 +91,7 @@ def load_weights(site: Site, call: Call) -> UntypedAPIFuture:
     return submit(site, call, work, admit=admit)
 
 
-def weights_info(site: Site, call: Call) -> WeightsInfoResponse:
+def weights_info(site: AppState, call: Call) -> WeightsInfoResponse:
     """Say what a checkpoint was trained from, and how."""
     record, run = site.weights_at(call.body.tinker_path)
     optimizer = saved_optimizer(site.checkpoints.folder(record)) or OPTIMIZERS[0]
@@ -106,7 +106,7 @@ def weights_info(site: Site, call: Call) -> WeightsInfoResponse:
     )
 
 
-def copy_weights(site: Site, call: Call) -> CopyWeightsResponse:
+def copy_weights(site: AppState, call: Call) -> CopyWeightsResponse:
     """Copy a checkpoint into a run of its own, which cannot be trained."""
     body = call.body
     record, run = site.weights_at(body.source_path)
@@ -157,7 +157,7 @@ def promised_path(body: Any, kind: Kind) -> TinkerPath:
 
 
 def submit_save(
-    site: Site, call: Call, path: TinkerPath, work: Any, *, overwrite: bool
+    site: AppState, call: Call, path: TinkerPath, work: Any, *, overwrite: bool
 ) -> UntypedAPIFuture:
     """Queue a save whose name nobody else gets meanwhile."""
     model = site.models.get(call.body.model_id)
@@ -179,7 +179,7 @@ def submit_save(
     return submit(site, call, run, admit=admit)
 
 
-def _save_ephemeral(site: Site, call: Call) -> UntypedAPIFuture:
+def _save_ephemeral(site: AppState, call: Call) -> UntypedAPIFuture:
     body = call.body
     model = site.models.get(body.model_id)
 
@@ -205,7 +205,13 @@ def _save_ephemeral(site: Site, call: Call) -> UntypedAPIFuture:
 
 
 def _save(
-    site: Site, trainer: Trainer, path: TinkerPath, body: Any, *, optimizer: bool, overwrite: bool
+    site: AppState,
+    trainer: Trainer,
+    path: TinkerPath,
+    body: Any,
+    *,
+    optimizer: bool,
+    overwrite: bool,
 ) -> None:
     site.checkpoints.save(
         path,
@@ -216,7 +222,7 @@ def _save(
     )
 
 
-def _is_promised(site: Site, path: TinkerPath) -> bool:
+def _is_promised(site: AppState, path: TinkerPath) -> bool:
     models: list[LiveModel] = list(site.models.all())
     return any(str(path) in model.promised_names for model in models)
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future as ConcurrentFuture
 from typing import Any, Generic, Self, TypeVar
 
 from tinkex._core import loop
-from tinkex.futures import Future
+from tinkex._core.futures import Future
 from tinkex.tinker._exceptions import translated
 
 T = TypeVar("T")

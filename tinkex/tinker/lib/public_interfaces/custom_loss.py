@@ -233,7 +233,7 @@ def run(
 
 def uploaded(handle: LossHandle, service: tinkex.ServiceClient) -> LossHandle:
     """Return the handle with the id of the loss on the server; without one if the server runs none."""
-    if not service.session.hints.config.custom_loss_server_side:
+    if not service.session.server_config.config.custom_loss_server_side:
         return handle
     graph = tinkex.types.CustomLossGraph.from_dict(encoded(handle).model_dump(mode="json"))
     inputs = [

@@ -1,0 +1,115 @@
+"""Refuse arguments that cannot be right, before anything is sent."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from tinkex.errors import ValidationError
+from tinkex.types.datum import Datum
+from tinkex.types.foreign import datum_of, model_input_of, settings_of
+from tinkex.types.model_input import ModelInput
+from tinkex.types.paths import CheckpointPath, check_scheme, is_name
+
+T = TypeVar("T")
+
+
+def checked_data(data: Sequence[Datum]) -> Sequence[Datum]:
+    """Return the data of a batch if it is a list of at least one datum; another package's as ours."""
+    if hasattr(data, "loss_fn_inputs") or not isinstance(data, Sequence):
+        raise ValidationError("must be a list of Datum", path="data")
+    if not data:
+        raise ValidationError("is empty; the service would never answer", path="data")
+    if all(isinstance(item, Datum) for item in data):
+        return data
+    return [datum_of(item, f"data[{index}]") for index, item in enumerate(data)]
+
+
+def checked_prompt(prompt: ModelInput) -> ModelInput:
+    """Return a prompt if there is something in it to read; another package's as ours."""
+    prompt = model_input_of(prompt, "prompt")
+    if not prompt.chunks or prompt.known_length() == 0:
+        raise ValidationError("is empty; a model has to read something first", path="prompt")
+    return prompt
+
+
+def checked_count(value: Any, path: str, least: int) -> int:
+    """Return an integer of at least `least`, numpy's integers included, as Python's own."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValidationError(f"must be an integer of at least {least}, not {value!r}", path=path)
+    return int(value)
+
+
+def checked_ttl(ttl_seconds: int | None) -> int | None:
+    """Return a time to live in seconds, or None for ever."""
+    if ttl_seconds is None:
+        return None
+    return checked_count(ttl_seconds, "ttl_seconds", 1)
+
+
+def checked_metadata(
+    user_metadata: Mapping[str, str] | None, path: str = "user_metadata"
+) -> dict[str, str] | None:
+    """Return key-value pairs of strings, or None for none.
+
+    Numbers and booleans become the strings that JSON writes for them.
+    """
+    if user_metadata is None:
+        return None
+    if not isinstance(user_metadata, Mapping):
+        raise ValidationError('must be a dict such as {"team": "a"}', path=path)
+    pairs: dict[str, str] = {}
+    for name, value in user_metadata.items():
+        if not isinstance(name, str) or not isinstance(cast("Any", value), str | int | float):
+            raise ValidationError(
+                f"must map strings to strings, not {name!r} to {value!r:.80}", path=path
+            )
+        pairs[name] = str(value).lower() if isinstance(cast("Any", value), bool) else str(value)
+    return pairs
+
+
+def checked_name(name: str) -> str:
+    """Return a checkpoint's name if a path can hold it."""
+    if not is_name(name):
+        raise ValidationError(
+            f"must be a plain name such as 'step-100', without slashes and spaces, not {name!r}",
+            path="name",
+        )
+    return name
+
+
+def check_training_path(path: str) -> None:
+    """Refuse a path that names nothing to go on training from."""
+    parsed = CheckpointPath.parse(path)
+    if parsed.kind != "weights":
+        raise ValidationError(
+            f"{path} is a {parsed.checkpoint_type} checkpoint; training goes on from one that "
+            "save_state made (tinker://<run>/weights/<name>)",
+            path="path",
+        )
+
+
+def check_sampling_path(path: str) -> None:
+    """Refuse a path that names nothing to sample from.
+
+    Servers differ in what stands between run and name (SkyRL: nothing), so that is theirs to judge.
+    """
+    check_scheme(path)
+    if "/external_weights/" in path:
+        raise ValidationError(
+            f"{path} holds exported files; samples come from save_weights_for_sampler",
+            path="model_path",
+        )
+
+
+def checked_id(value: str, path: str) -> str:
+    """Return the id of an object on the server if it can be one."""
+    if not isinstance(value, str) or value in {"", ".", ".."}:
+        raise ValidationError(f"must be the id of an object, not {value!r}", path=path)
+    return value
+
+
+def checked_settings(value: Any, kind: type[T], path: str) -> T:
+    """Return settings as one of our classes; None stands for its defaults."""
+    return kind() if value is None else settings_of(value, kind, path)

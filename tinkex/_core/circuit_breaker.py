@@ -1,0 +1,283 @@
+"""Stop calling what keeps failing, and try again after a while.
+
+The pattern is Nygard's (*Release It!*): a breaker is *closed* and lets calls through until so many in
+a row have failed; then it is *open* and refuses them at once, so that callers do not queue up behind
+time-outs and a struggling server is left alone; after a while it is *half open* and lets a few
+through, whose outcome closes or opens it again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Literal, TypeVar
+
+from attrs import frozen
+
+from tinkex import events
+from tinkex._base.clock import SYSTEM_CLOCK, Clock
+from tinkex.errors import CircuitOpenError, ValidationError
+
+__all__ = ["BreakerChange", "BreakerState", "CircuitBreaker", "CircuitBreakers"]
+
+T = TypeVar("T")
+BreakerState = Literal["closed", "open", "half_open"]
+
+
+@frozen(kw_only=True)
+class BreakerChange(events.Event):
+    """Say that a breaker changed its state.
+
+    Attributes:
+        breaker: Its name.
+        before: The state until now.
+        after: The state from now on.
+        failures: Failures in a row so far.
+    """
+
+    name: ClassVar[str] = "tinkex.circuit_breaker.change"
+    breaker: str
+    before: BreakerState
+    after: BreakerState
+    failures: int
+
+
+class CircuitBreaker:
+    """Let calls through as long as they succeed, and refuse them for a while when they do not.
+
+    >>> breaker = CircuitBreaker("my service", failure_threshold=3, reset_timeout=10.0)
+    >>> breaker.call(max, 1, 2)
+    2
+
+    May be used from any number of threads.
+
+    Args:
+        name: What errors and events call it.
+        failure_threshold: Failures in a row that open it.
+        reset_timeout: Seconds that it stays open before it lets calls through again.
+        half_open_calls: Calls that it lets through at once then, until one of them has an outcome.
+        clock: Where time comes from.
+
+    Raises:
+        ValidationError: A number cannot be right.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        failure_threshold: int = 5,
+        reset_timeout: float = 30.0,
+        half_open_calls: int = 1,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        for field, number in (
+            ("failure_threshold", failure_threshold),
+            ("half_open_calls", half_open_calls),
+        ):
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise ValidationError("must be a positive integer", path=field)
+        if not 0 <= reset_timeout < float("inf"):
+            raise ValidationError("must be a number of seconds", path="reset_timeout")
+        self.name = name
+        self._threshold = failure_threshold
+        self._reset_timeout = reset_timeout
+        self._half_open_calls = half_open_calls
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._trials = 0
+        self._opened_at: float | None = None
+        # Outcomes of calls that began before the last change say nothing about the time since.
+        self._era = 0
+
+    @property
+    def state(self) -> BreakerState:
+        """Return "closed", "open" or "half_open"."""
+        with self._lock:
+            return self._state()
+
+    @property
+    def retry_after(self) -> float:
+        """Return the seconds until it lets a call through again; 0 where it does now."""
+        with self._lock:
+            return self._left()
+
+    def call(
+        self,
+        function: Callable[..., T],
+        *args: object,
+        is_failure: Callable[[BaseException], bool] | None = None,
+        **kwargs: object,
+    ) -> T:
+        """Call a function, unless the breaker is open.
+
+        Args:
+            function: What to call.
+            args: Its arguments.
+            is_failure: Tells the errors that count as failures from those that show that the other
+                side works; by default every `Exception` counts.
+            kwargs: Its keyword arguments.
+
+        Raises:
+            CircuitOpenError: The breaker is open; nothing was called.
+        """
+        with self.guard(is_failure):
+            return function(*args, **kwargs)
+
+    @contextmanager
+    def guard(self, is_failure: Callable[[BaseException], bool] | None = None) -> Iterator[None]:
+        """Run a block as `call` runs a function.
+
+        >>> with CircuitBreaker().guard():
+        ...     pass
+
+        Raises:
+            CircuitOpenError: The breaker is open; the block was not begun.
+        """
+        era = self._enter()
+        try:
+            yield
+        except Exception as error:
+            failed = is_failure is None or is_failure(error)
+            self._leave(era, succeeded=not failed)
+            raise
+        except BaseException:
+            # Ctrl-C says nothing about the other side.
+            self._leave(era, succeeded=None)
+            raise
+        self._leave(era, succeeded=True)
+
+    def reset(self) -> None:
+        """Close it and forget all failures."""
+        with self._lock:
+            before = self._state()
+            self._close()
+        self._tell(before, "closed", 0)
+
+    def _enter(self) -> int:
+        with self._lock:
+            state = self._state()
+            is_full = state == "half_open" and self._trials >= self._half_open_calls
+            if state == "open" or is_full:
+                left = self._left()
+                raise CircuitOpenError(self._refusal(left), retry_after=left)
+            if state == "half_open":
+                self._trials += 1
+            return self._era
+
+    def _leave(self, era: int, *, succeeded: bool | None) -> None:
+        with self._lock:
+            if era != self._era:
+                return
+            before = self._state()
+            if before == "half_open":
+                self._trials -= 1
+            if succeeded is None or before == "open":
+                return
+            if succeeded:
+                self._close()
+            else:
+                self._failures += 1
+                if before == "half_open" or self._failures >= self._threshold:
+                    self._opened_at, self._trials = self._clock.now(), 0
+                    self._era += 1
+            after, failures = self._state(), self._failures
+        self._tell(before, after, failures)
+
+    def _close(self) -> None:
+        if self._opened_at is not None:
+            self._era += 1
+        self._failures, self._trials, self._opened_at = 0, 0, None
+
+    def _state(self) -> BreakerState:
+        if self._opened_at is None:
+            return "closed"
+        return "open" if self._left() > 0 else "half_open"
+
+    def _left(self) -> float:
+        if self._opened_at is None:
+            return 0.0
+        return max(0.0, self._opened_at + self._reset_timeout - self._clock.now())
+
+    def _refusal(self, left: float) -> str:
+        when = f"in {left:.1f} s" if left else "when the call that tries it has come back"
+        return (
+            f"calls of {self.name or 'this function'} are held back, since the last "
+            f"{self._failures} failed; the next one may go {when}. Wait as long (retry_after), or "
+            "look whether the other side is up"
+        )
+
+    def _tell(self, before: BreakerState, after: BreakerState, failures: int) -> None:
+        if before != after:
+            events.emit(
+                BreakerChange(breaker=self.name, before=before, after=after, failures=failures)
+            )
+
+    def __repr__(self) -> str:
+        return f"<CircuitBreaker {self.name or 'without a name'}: {self.state}>"
+
+
+class CircuitBreakers:
+    """Keep one breaker for each name, all with the same settings.
+
+    >>> breakers = CircuitBreakers(failure_threshold=3)
+    >>> breakers.get("asample") is breakers.get("asample")
+    True
+
+    Args:
+        failure_threshold: As for `CircuitBreaker`.
+        reset_timeout: As for `CircuitBreaker`.
+        half_open_calls: As for `CircuitBreaker`.
+        clock: Where time comes from.
+    """
+
+    def __init__(
+        self,
+        *,
+        failure_threshold: int = 5,
+        reset_timeout: float = 30.0,
+        half_open_calls: int = 1,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+
+        def make(name: str) -> CircuitBreaker:
+            return CircuitBreaker(
+                name,
+                failure_threshold=failure_threshold,
+                reset_timeout=reset_timeout,
+                half_open_calls=half_open_calls,
+                clock=clock,
+            )
+
+        self._make: Callable[[str], CircuitBreaker] = make
+        self._make("")  # bad settings are told here, not at the first call
+        self._breakers: dict[str, CircuitBreaker] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> CircuitBreaker:
+        """Return the breaker of a name, making it if there is none."""
+        with self._lock:
+            breaker = self._breakers.get(name)
+            if breaker is None:
+                breaker = self._breakers[name] = self._make(name)
+            return breaker
+
+    def states(self) -> dict[str, BreakerState]:
+        """Return the state of each breaker that was used, by name."""
+        with self._lock:
+            breakers = list(self._breakers.values())
+        return {breaker.name: breaker.state for breaker in breakers}
+
+    def reset(self, name: str | None = None) -> None:
+        """Close the breaker of a name, or all."""
+        with self._lock:
+            breakers = [one for one in self._breakers.values() if name in (None, one.name)]
+        for breaker in breakers:
+            breaker.reset()
+
+    def discard(self, name: str) -> None:
+        """Forget the breaker of a name, if there is one."""
+        with self._lock:
+            self._breakers.pop(name, None)

@@ -1,0 +1,1 @@
+"""The types of the events that the SDK emits, and the bus that delivers them."""

@@ -1,0 +1,102 @@
+"""Bring a session's trace to the disk, whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinkex._base.secret import Secret
+from tinkex._core.checks import checked_id
+from tinkex._core.retry import TRACE_PATIENCE
+from tinkex.checkpoints.fetch import Source, fetch
+from tinkex.checkpoints.partial import Partial
+from tinkex.checkpoints.staging import abandon, discard, staging
+from tinkex.errors import CheckpointError, RequestFailedError, ValidationError
+
+if TYPE_CHECKING:
+    from tinkex.rest import RestClient
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
+# A trace has a few hundred bytes for each request.
+MOST_BYTES = 16 * 1024**3
+
+
+def download_session_trace(
+    rest: RestClient,
+    session_id: str,
+    file: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    patience: float = TRACE_PATIENCE,
+) -> Path:
+    """Write a session's trace to a file, which appears under its name only when it is whole.
+
+    >>> download_session_trace(rest, "session-1")
+    PosixPath('/home/me/session-1.trace.json')
+
+    Open it with https://ui.perfetto.dev or chrome://tracing. Like a checkpoint's download it goes on
+    where an earlier one broke, and neither key nor cookie goes to the host of the file.
+
+    Args:
+        rest: The client that knows the server.
+        session_id: The session.
+        file: Where to; ``<session id>.trace.json`` in the current folder if not given.
+        force: Whether a file of that name is replaced.
+        patience: Seconds to wait while the server makes the trace.
+
+    Raises:
+        ValidationError: The file is there already, or is a folder.
+        RequestFailedError: The server could not make the trace, or not in time.
+        CheckpointError: The file cannot be written, or its host refuses.
+        DownloadIncompleteError: It did not come whole, as often as it was tried.
+    """
+    name = _NOT_IN_NAMES.sub("_", checked_id(session_id, "session_id")) + ".trace.json"
+    target = Path(file) if file is not None else Path.cwd() / name
+    _check_target(target, force=force)
+    signs = _signs(rest, session_id, patience)
+    # Asked for before anything is written: a session that is not there leaves nothing behind.
+    signs = itertools.chain([next(signs)], signs)
+    label = f"the trace of session {session_id}"
+    source = Source(label, signs.__next__, rest.config, rest.clock, MOST_BYTES)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with staging(target.parent, target.name) as folder:
+            partial = Partial(folder / "trace.partial")
+            try:
+                fetch(source, partial, None)
+                # Somebody may have made the target while it came.
+                _check_target(target, force=force)
+            except BaseException:
+                abandon(folder)
+                raise
+            partial.finish(target)
+            discard(folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"{target} cannot be written ({error.strerror or type(error).__name__}); free some "
+            "space, or choose another file"
+        ) from error
+    return target
+
+
+def _check_target(target: Path, *, force: bool) -> None:
+    if target.is_dir() or (target.exists() and not force):
+        raise ValidationError(
+            f"{target} exists already; choose another name, or pass force=True to replace a file",
+            path="file",
+        )
+
+
+def _signs(rest: RestClient, session_id: str, patience: float) -> Iterator[Secret]:
+    """Yield URLs of the trace, each signed anew."""
+    while True:
+        url = Secret(rest.export_session_trace(session_id, patience).url or "")
+        if not url:
+            raise RequestFailedError(
+                f"the trace of session {session_id} is ready, and the server names no place of it",
+                session_id=session_id,
+            )
+        yield url

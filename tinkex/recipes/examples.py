@@ -1,0 +1,91 @@
+"""The examples that a model is fine-tuned on: conversations, completions and documents."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen
+class Conversation:
+    """A conversation, with how much each message counts.
+
+    Attributes:
+        line: Its number in the file, from 1.
+        messages: What was said, as chat templates take it; the contents are texts.
+        weights: For each message, how much the tokens of an answer count; 0 for all but the
+            assistant's. A message says it itself with a ``weight``, else it is 1.
+        tools: Descriptions of functions that the model may call.
+    """
+
+    line: int
+    messages: Sequence[Mapping[str, Any]]
+    weights: Sequence[float]
+    tools: Sequence[Mapping[str, Any]] | None = None
+
+
+@frozen
+class Completion:
+    """A text and what the model is to write after it.
+
+    Attributes:
+        line: Its number in the file, from 1.
+        prompt: What the model reads.
+        completion: What it is to write after it.
+    """
+
+    line: int
+    prompt: str
+    completion: str
+
+
+@frozen
+class Document:
+    """A text that is learned from its beginning to its end.
+
+    Attributes:
+        line: Its number in the file, from 1.
+        text: What the model is to write, all of it.
+    """
+
+    line: int
+    text: str
+
+
+Example = Conversation | Completion | Document
+
+
+@frozen
+class ExampleFile:
+    """The examples of a file, a data set or a list.
+
+    Attributes:
+        name: What messages call it.
+        examples: One for each line that is not blank.
+        ignored: How many lines have each field that means nothing here, such as an ``id``.
+        sha256: The digest of the file's bytes (of the rows, where there is no file), in hex.
+        unit: What an example's number counts: "line", "row" or "item".
+        origin: Where it can be read again: an absolute path, the name of a data set, "-" for
+            standard input; None for objects of the program.
+        notices: What was read in another way than the file says it, one sentence each.
+        columns: Which column is what, if columns were named.
+        split: The split of the data set, if one was named.
+    """
+
+    name: str = field(converter=str)
+    examples: Sequence[Example]
+    ignored: Mapping[str, int]
+    sha256: str
+    unit: str = "line"
+    origin: str | None = None
+    notices: Sequence[str] = ()
+    columns: Mapping[str, str] | None = None
+    split: str | None = None
+
+
+def count_forms(examples: Sequence[Example]) -> dict[str, int]:
+    """Return how many examples there are of each form, by the name of the form's class."""
+    return dict(Counter(type(one).__name__.lower() for one in examples))

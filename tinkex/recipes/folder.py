@@ -1,0 +1,213 @@
+"""The folder of a run: what it was asked to do, and its result."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, frozen
+
+from tinkex._base.atomic_file import atomic_write
+from tinkex._core.checks import checked_count, checked_name
+from tinkex.errors import CheckpointError, ValidationError
+from tinkex.recipes.examples import ExampleFile
+from tinkex.recipes.reading import read_examples
+from tinkex.recipes.recipe import Recipe
+from tinkex.recipes.sources import STANDARD_INPUT, Data
+
+PLAN = "finetune.json"
+METRICS = "metrics.jsonl"
+PLOT = "training.png"
+_FORMAT = 1
+# As the contract has it for the names of checkpoints.
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_LONGEST_NAME = 255
+_OWN_NAME = re.compile(r"step-\d{7,}")
+
+
+@frozen(kw_only=True)
+class Source:
+    """Where examples came from, so that they can be read again and a change is noticed.
+
+    Attributes:
+        path: The file, absolute; a folder; the name of a data set; "-" for standard input; None for
+            objects of a program.
+        sha256: The digest of its bytes, in hex.
+        columns: Which column is what, if columns were named.
+        split: The split of the data set, if one was named.
+    """
+
+    path: str | None
+    sha256: str
+    columns: Mapping[str, str] | None = None
+    split: str | None = None
+
+    @classmethod
+    def of(cls, file: ExampleFile) -> Source:
+        """Return the source of examples."""
+        return cls(path=file.origin, sha256=file.sha256, columns=file.columns, split=file.split)
+
+    def read(self, elsewhere: Data | None = None) -> ExampleFile:
+        """Return the examples, unchanged since the run began.
+
+        Args:
+            elsewhere: Where they are now, if they were moved.
+
+        Raises:
+            ValidationError: The examples were changed, or cannot be read again.
+        """
+        place = self.path if elsewhere is None else elsewhere
+        if place is None or (place == STANDARD_INPUT and elsewhere is None):
+            raise ValidationError(
+                "the examples came from no file: give them again, as the FILE of --resume ('-' for "
+                "standard input)",
+                path="source",
+            )
+        file = read_examples(place, columns=self.columns, split=self.split)
+        self.check(file)
+        return file
+
+    def check(self, file: ExampleFile) -> None:
+        """Refuse a file with other bytes.
+
+        Raises:
+            ValidationError: The file was changed since the run began.
+        """
+        if file.sha256 != self.sha256:
+            raise ValidationError(
+                "was changed since the run began, so the run cannot continue where it was. Put the "
+                "file back as it was, or begin a new run in another folder",
+                path=file.name,
+            )
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What a run was asked to do; together with its checkpoints enough to resume it.
+
+    Attributes:
+        recipe: How it is trained.
+        data: The examples to train on.
+        held_out: Examples for the validation loss, if they have a file of their own.
+        checkpoint_every: Steps from one checkpoint to the next.
+        measure_every: Steps from one measurement of the validation loss to the next.
+        name: The name of what is saved at the end.
+        samples: Prompts to answer before and after.
+        tokenizer: Name or path of the tokenizer, if it is not the model's own.
+        result: The result; None until it has ended.
+    """
+
+    recipe: Recipe
+    data: Source
+    held_out: Source | None = None
+    checkpoint_every: int = 50
+    measure_every: int | None = None
+    name: str = "final"
+    samples: tuple[str, ...] = ()
+    tokenizer: str | None = None
+    result: dict[str, Any] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        # Training takes hours, and its end must not fail for what its beginning could have refused.
+        checked_name(self.name)
+        if not _NAME.fullmatch(self.name) or len(self.name) > _LONGEST_NAME:
+            raise ValidationError(
+                f"must be letters, digits, '.', '_' and '-', at most {_LONGEST_NAME} and not beginning "
+                f"with '.', not {self.name!r:.60}",
+                path="name",
+            )
+        if _OWN_NAME.fullmatch(self.name):
+            raise ValidationError(
+                f"{self.name!r} is how the run names its own checkpoints; choose another name",
+                path="name",
+            )
+        checked_count(self.checkpoint_every, "checkpoint_every", 1)
+        if self.measure_every is not None:
+            checked_count(self.measure_every, "measure_every", 1)
+        for index, prompt in enumerate(self.samples):
+            _check_sample(prompt, f"samples[{index}]")
+
+    def write(self, folder: Path) -> None:
+        """Write the plan into its folder, in one piece.
+
+        Raises:
+            CheckpointError: The folder cannot be written to.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            written = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1)
+            atomic_write(folder / PLAN, written.encode())
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder} cannot be written to: {error.strerror or error}"
+            ) from None
+
+    @classmethod
+    def read(cls, folder: Path) -> Plan:
+        """Return the plan of a run that was begun in a folder.
+
+        Raises:
+            CheckpointError: There is none, or it cannot be read.
+        """
+        file = folder / PLAN
+        try:
+            value = json.loads(file.read_text(encoding="utf-8"))
+            if value.pop("format") != _FORMAT:
+                raise CheckpointError(f"{file} was written by another version of tinkex")
+            return cls(
+                recipe=Recipe.from_dict(value.pop("recipe")),
+                data=Source(**value.pop("data")),
+                held_out=Source(**held) if (held := value.pop("held_out")) else None,
+                samples=tuple(value.pop("samples")),
+                **value,
+            )
+        except FileNotFoundError:
+            raise CheckpointError(f"there is no run in {folder}: it has no {PLAN}") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{file} cannot be read: {error}") from None
+
+
+def _check_sample(prompt: Any, path: str) -> None:
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ValidationError("must be a text for the model to answer, not empty", path=path)
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise ValidationError("holds bytes that are no text in UTF-8", path=path) from None
+
+
+@contextlib.contextmanager
+def begun_in(folder: Path) -> Iterator[Callable[[], None]]:
+    """Leave nothing of a run in a folder if it fails before it has begun.
+
+    Yields:
+        A function to call when the run has begun; from then on everything stays.
+    """
+    from tinkex.recovery.runfile import FILE_NAME, LOCK_NAME
+
+    was_there = folder.exists()
+    names = (PLAN, FILE_NAME, LOCK_NAME)
+    old = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    kept: list[bool] = []
+    try:
+        yield lambda: kept.append(True)
+    except BaseException:
+        if not kept:
+            for name in set(names) - set(old):
+                (folder / name).unlink(missing_ok=True)
+            if PLAN in old:
+                # A run with another plan is there; it stays what it was.
+                atomic_write(folder / PLAN, old[PLAN])
+            if not was_there:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        raise
+
+
+def has_run(folder: Path) -> bool:
+    """Return whether a run was begun in a folder."""
+    return (folder / PLAN).exists()

@@ -1,0 +1,193 @@
+"""Everything that decides what a run learns, as data that can be written down and read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import attrs
+from attrs import field, frozen
+
+from tinkex._core.checks import check_training_path
+from tinkex.errors import ValidationError
+from tinkex.recipes.rates import recommended_learning_rate
+from tinkex.recipes.schedule import KINDS, Kind, Schedule
+from tinkex.recipes.tokenizing import LossOn, TooLong
+from tinkex.tokenizer.chat import check_variables
+from tinkex.types import AdamParams
+
+# Services report the norm of the gradient only where it is clipped. A bound that no gradient
+# reaches makes them report it and changes nothing.
+_CLIPS_NOTHING = 1e9
+# The largest integer that the contract's seeds and numbers can be.
+_LARGEST = 2**63 - 1
+
+
+def _recommended(recipe: Recipe) -> float:
+    # A model that is no name is refused later, as all settings are.
+    model = recipe.base_model
+    return recommended_learning_rate(model if isinstance(model, str) else None)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+@frozen(kw_only=True)
+class Recipe:
+    """What is trained and how. Two runs of one recipe on one file learn the same.
+
+    >>> Recipe(base_model="Qwen/Qwen3-8B", learning_rate=2e-4, epochs=3).schedule(steps=30).at(0)
+    0.0002
+
+    Attributes:
+        base_model: The model that a new adapter sits on; or
+        from_checkpoint: ``tinker://<run>/weights/<name>``, whose adapter is trained on, with a
+            fresh optimizer.
+        rank: Rank of a new adapter.
+        seed: Fixes a new adapter's matrices, the order of the examples, and what is held out.
+        train_mlp: Whether the MLP layers (and experts) are adapted.
+        train_attn: Whether the attention layers are adapted.
+        train_unembed: Whether the unembedding is adapted.
+        epochs: How often each example is trained on.
+        steps: How many steps there are, in place of epochs.
+        batch_size: Examples of a step.
+        learning_rate: Peak learning rate, reached after the warm-up; `recommended_learning_rate` if
+            it is not given.
+        schedule_kind: "constant", "linear" or "cosine"; see `Schedule`.
+        warmup_steps: Steps in which the learning rate rises.
+        weight_decay: Decoupled decay of AdamW.
+        grad_clip_norm: Largest global L2 norm of the gradient, which is a sum over tokens; 0 does
+            not clip.
+        loss_on: "answers" or "all"; see `tokenize`.
+        chat_format: "auto", "template" or "plain"; see `chat_format`.
+        template_variables: What the chat template is to know besides the messages, such as
+            ``{"enable_thinking": False}``.
+        max_length: Most tokens of an example; None takes what the model can read.
+        too_long: "error", "skip" or "truncate".
+        held_out: The share of the examples that is held out for the validation loss. None holds a
+            tenth out (200 lines at most) where there are 20 lines or more, and else none.
+        ignore_fields: Fields of messages that the chat template may leave out, such as ``name``.
+    """
+
+    base_model: str | None = None
+    from_checkpoint: str | None = None
+    rank: int = 32
+    seed: int = 0
+    train_mlp: bool = True
+    train_attn: bool = True
+    train_unembed: bool = True
+    epochs: int = 1
+    steps: int | None = None
+    batch_size: int = 32
+    learning_rate: float = field(default=attrs.Factory(_recommended, takes_self=True))
+    schedule_kind: Kind = "linear"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    grad_clip_norm: float = 0.0
+    loss_on: LossOn = "answers"
+    chat_format: Literal["auto", "template", "plain"] = "auto"
+    template_variables: Mapping[str, Any] = field(factory=dict)
+    max_length: int | None = None
+    too_long: TooLong = "error"
+    held_out: float | None = None
+    ignore_fields: Sequence[str] = field(default=(), converter=_names)
+
+    def __attrs_post_init__(self) -> None:
+        if (self.base_model is None) == (self.from_checkpoint is None):
+            raise ValidationError("give one of base_model and from_checkpoint")
+        self._check_model()
+        for name, least in (
+            ("rank", 1),
+            ("seed", 0),
+            ("epochs", 1),
+            ("steps", 1),
+            ("batch_size", 1),
+            ("warmup_steps", 0),
+            ("max_length", 2),
+        ):
+            _check_integer(name, getattr(self, name), least)
+        choices: Mapping[str, tuple[str, ...]] = {
+            "schedule_kind": KINDS,
+            "loss_on": ("answers", "all"),
+            "chat_format": ("auto", "template", "plain"),
+            "too_long": ("error", "skip", "truncate"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValidationError(
+                    f"must be one of {', '.join(allowed)}, not {getattr(self, name)!r}", path=name
+                )
+        if self.held_out is not None and not 0 <= self.held_out < 1:
+            raise ValidationError(
+                f"must be at least 0 and below 1, not {self.held_out!r}", path="held_out"
+            )
+        check_variables(self.template_variables)
+        try:
+            json.dumps(dict(self.template_variables))
+        except (TypeError, ValueError):
+            raise ValidationError(
+                "must be values that JSON has: a run writes them down", path="template_variables"
+            ) from None
+        if not self.adam(self.learning_rate).learning_rate:
+            raise ValidationError("is 0, with which nothing is learned", path="learning_rate")
+
+    def _check_model(self) -> None:
+        if self.from_checkpoint is not None:
+            check_training_path(self.from_checkpoint)
+        elif not isinstance(self.base_model, str) or not self.base_model.strip():
+            raise ValidationError(
+                f"must be the name of a model, not {self.base_model!r}", path="base_model"
+            )
+        layers = (self.train_mlp, self.train_attn, self.train_unembed)
+        if not all(isinstance(one, bool) for one in layers) or not any(layers):
+            raise ValidationError(
+                "train_mlp, train_attn and train_unembed must be True or False, and one of them True"
+            )
+
+    def adam(self, learning_rate: float) -> AdamParams:
+        """Return the settings of a step with this learning rate.
+
+        Raises:
+            ValidationError: One of them cannot be right.
+        """
+        return AdamParams(
+            learning_rate=learning_rate,
+            weight_decay=self.weight_decay,
+            grad_clip_norm=self.grad_clip_norm or _CLIPS_NOTHING,
+        )
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Return how many steps the run has."""
+        return self.steps if self.steps is not None else self.epochs * steps_per_epoch
+
+    def schedule(self, steps: int) -> Schedule:
+        """Return the learning rates of a run of so many steps."""
+        return Schedule(self.schedule_kind, self.learning_rate, steps, self.warmup_steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as JSON has it."""
+        return attrs.asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
+        """Return the recipe that `to_dict` wrote.
+
+        Raises:
+            ValidationError: It holds fields that there are not, or values that cannot be right.
+        """
+        strange = set(value) - {one.name for one in attrs.fields(cls)}
+        if strange:
+            raise ValidationError(f"has no field {min(strange)!r}", path="recipe")
+        return cls(**value)
+
+
+def _check_integer(name: str, value: Any, least: int) -> None:
+    if value is None and name in ("steps", "max_length"):
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _LARGEST:
+        raise ValidationError(
+            f"must be an integer of at least {least} and at most 2**63 - 1, not {value!r:.40}",
+            path=name,
+        )
