@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from attrs import evolve
@@ -61,7 +61,8 @@ from tinkex_generated.types import Request
 from tinkex._base.clock import Clock
 from tinkex._base.secret import Secret
 from tinkex._core.checks import checked_id, checked_ttl
-from tinkex._core.config import Config
+from tinkex._core.config import Config, settle
+from tinkex._core.embedded_server import with_embedded_server
 from tinkex._core.multipart import Files
 from tinkex._core.pagination import PAGE, all_pages
 from tinkex._core.raw_request import RawResponse, send_raw
@@ -103,14 +104,52 @@ AUDIT_EVENTS = ("all", "checkpoints", "projects", "teams", "organizations")
 class RestClient:
     """Look at and manage training runs, checkpoints and sessions.
 
-    Made by `ServiceClient.create_rest_client`; it needs no session.
+    Made by `ServiceClient.create_rest_client`, or by itself; it needs no session.
 
-    >>> for checkpoint in rest.iter_user_checkpoints():
-    ...     print(checkpoint.tinker_path, checkpoint.size_bytes)
+    >>> with RestClient(base_url="local") as rest:
+    ...     for checkpoint in rest.iter_user_checkpoints():
+    ...         print(checkpoint.tinker_path, checkpoint.size_bytes)
+
+    Args:
+        transport: The way to the server that another client has.
+        base_url: The server's URL, or "local".
+        api_key: The credential, or a function that returns it.
+        config: All settings at once; arguments beside it take precedence over it.
+        settings: Any other field of `Config`.
+
+    Raises:
+        ConfigurationError: A setting cannot be right.
+        MissingCredentialsError: There is no API key and no local server.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(
+        self,
+        transport: Transport | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | Secret | Callable[[], str | Secret] | None = None,
+        config: Config | None = None,
+        **settings: Any,
+    ) -> None:
+        arguments = {**settings, "base_url": base_url, "api_key": api_key}
+        # No frame of a traceback through here may hold a key.
+        settings.clear()
+        del base_url, api_key
+        self._owned: Transport | None = None
+        if transport is None:
+            transport = self._owned = Transport(with_embedded_server(settle(arguments, config)))
         self._transport = transport
+
+    def close(self) -> None:
+        """Close the connections, unless they are those of a `ServiceClient`."""
+        if self._owned is not None:
+            self._owned.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def base_url(self) -> str:
@@ -550,21 +589,21 @@ class RestClient:
         )
 
     def get_billing_usage(
-        self, starting_on: datetime, ending_before: datetime
+        self, starting_on: datetime | str, ending_before: datetime | str
     ) -> BillingUsageResponse:
         """Return what was used in a span of time, by hour and kind.
 
         Args:
-            starting_on: First hour, aware and aligned to an hour in UTC.
+            starting_on: First hour, aware and aligned to an hour in UTC; a datetime, or text such as
+                "2026-07-13T00:00:00Z".
             ending_before: The hour after the last, at most 14 days later.
         """
-        for name, moment in (("starting_on", starting_on), ("ending_before", ending_before)):
-            if moment.tzinfo is None:
-                raise ValidationError("must have a time zone, such as datetime.UTC", path=name)
-        if ending_before <= starting_on:
+        first = _moment(starting_on, "starting_on")
+        end = _moment(ending_before, "ending_before")
+        if end <= first:
             raise ValidationError("must be later than starting_on", path="ending_before")
         return self._optional(
-            get_billing_usage.build_request(starting_on=starting_on, ending_before=ending_before),
+            get_billing_usage.build_request(starting_on=first, ending_before=end),
             get_billing_usage.parse_response,
         )
 
@@ -577,16 +616,18 @@ class RestClient:
             get_checkpoint_storage_usage.parse_response,
         )
 
-    def get_audit_log(self, event_type: str = "all", day: date | None = None) -> AuditLogResponse:
+    def get_audit_log(
+        self, event_type: str = "all", day: date | str | None = None
+    ) -> AuditLogResponse:
         """Return what happened on a day.
 
         Args:
             event_type: "all", "checkpoints", "projects", "teams" or "organizations".
-            day: The day in UTC; today if not given.
+            day: The day in UTC, a date or text such as "2026-07-13"; today if not given.
         """
         _one_of(event_type, AUDIT_EVENTS, "event_type")
         return self._optional(
-            get_audit_log.build_request(event_type=event_type, day=day),  # type: ignore[arg-type]
+            get_audit_log.build_request(event_type=event_type, day=_day(day)),  # type: ignore[arg-type]
             get_audit_log.parse_response,
         )
 
@@ -657,6 +698,42 @@ def _expiry(http_date: str | None) -> datetime:
     except ValueError:
         return datetime.now(UTC) + ARCHIVE_LIFETIME
     return expiry if expiry.tzinfo else expiry.replace(tzinfo=UTC)
+
+
+def _moment(value: datetime | str, path: str) -> datetime:
+    """Return a moment with its time zone."""
+    moment: object = value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+    if not isinstance(moment, datetime):
+        raise ValidationError(
+            f"must be a datetime, or text such as '2026-07-13T00:00:00Z', not {value!r:.50}",
+            path=path,
+        )
+    if moment.tzinfo is None:
+        raise ValidationError("must have a time zone, such as datetime.UTC", path=path)
+    return moment
+
+
+def _day(value: date | str | None) -> date | None:
+    if value is None:
+        return None
+    day: object = value
+    if isinstance(value, str):
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            day = None
+    if isinstance(day, datetime):
+        return day.date()
+    if not isinstance(day, date):
+        raise ValidationError(
+            f"must be a date, or text such as '2026-07-13', not {value!r:.50}", path="day"
+        )
+    return day
 
 
 def _one_of(value: str, allowed: Sequence[str], path: str) -> None:

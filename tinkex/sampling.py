@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Literal, overload
+from weakref import WeakValueDictionary
 
-from attrs import evolve
+from attrs import evolve, frozen
 from tinkex_generated.api.sampling import get_sampler
 from tinkex_generated.api.sessions import create_sampling_session
 from tinkex_generated.models import CreateSamplingSessionRequest, SampleRequest
 
+from tinkex._base.secret import Secret
 from tinkex._core.checks import check_sampling_path, checked_count, checked_prompt, checked_settings
+from tinkex._core.config import settle
 from tinkex._core.futures import Future
 from tinkex._core.sample_many import sample_each
 from tinkex._core.sample_stream import stream
 from tinkex._core.sampling import RetryConfig, Sample, SamplerState, prompt_logprobs
 from tinkex._core.session import Session
 from tinkex._core.submission import future
+from tinkex._core.transport import Transport
 from tinkex._core.wire import encode
 from tinkex.errors import ValidationError
 from tinkex.types import (
@@ -30,7 +36,28 @@ from tinkex.types import (
 if TYPE_CHECKING:
     from tinkex.tokenizer import Tokenizer
 
-__all__ = ["RetryConfig", "SamplingClient"]
+__all__ = ["RetryConfig", "SamplerHandle", "SamplingClient"]
+
+
+@frozen(kw_only=True)
+class SamplerHandle:
+    """Name a sampler to other processes, without the key.
+
+    Attributes:
+        base_url: The server's URL.
+        session_id: The session that the sampler belongs to.
+        sampling_session_id: The server's name of the weights in this session.
+        base_model: The base model, if it is known.
+        model_path: The checkpoint, if it is one.
+        retry_config: How patient samples are.
+    """
+
+    base_url: str
+    session_id: str
+    sampling_session_id: str
+    base_model: str | None = None
+    model_path: str | None = None
+    retry_config: RetryConfig | None = None
 
 
 class SamplingClient:
@@ -56,12 +83,14 @@ class SamplingClient:
         base_model: str | None = None,
         model_path: str | None = None,
         retry_config: RetryConfig | None = None,
+        is_copy: bool = False,
     ) -> None:
         self._session = session
         self._state = SamplerState(
             session,
             sampling_session_id,
             checked_settings(retry_config, RetryConfig, "retry_config"),
+            is_copy=is_copy,
         )
         self._base_model = base_model
         self.sampling_session_id = sampling_session_id
@@ -338,10 +367,67 @@ class SamplingClient:
     def __repr__(self) -> str:
         return f"<SamplingClient {self.model_path or self._base_model or self.sampling_session_id}>"
 
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            "a SamplingClient cannot be pickled; create one from its model_path instead"
+    def handle(self) -> SamplerHandle:
+        """Return what another process needs to sample from the same weights: all but the key."""
+        return SamplerHandle(
+            base_url=self._session.transport.config.base_url,
+            session_id=self._session.id,
+            sampling_session_id=self.sampling_session_id,
+            base_model=self._base_model,
+            model_path=self.model_path,
+            retry_config=self._state.retry_config,
         )
+
+    @classmethod
+    def from_handle(
+        cls,
+        handle: SamplerHandle,
+        *,
+        api_key: str | Secret | Callable[[], str | Secret] | None = None,
+    ) -> SamplingClient:
+        """Return a client for the sampler of another process.
+
+        >>> sampler = SamplingClient.from_handle(handle)
+
+        That process keeps the session alive, and ends it; settings come from this process's
+        environment.
+
+        Args:
+            handle: From `handle`. A client that was pickled is restored the same way.
+            api_key: The credential; None takes that of the environment.
+
+        Raises:
+            MissingCredentialsError: There is no API key.
+        """
+        return cls(
+            _joined_session(handle.base_url, handle.session_id, api_key),
+            handle.sampling_session_id,
+            base_model=handle.base_model,
+            model_path=handle.model_path,
+            retry_config=handle.retry_config,
+            is_copy=True,
+        )
+
+    def __reduce__(self) -> Any:
+        return SamplingClient.from_handle, (self.handle(),)
+
+
+# One for all samplers of a session that come to this process.
+_joined: WeakValueDictionary[tuple[int, str, str], Session] = WeakValueDictionary()
+_joining = threading.Lock()
+
+
+def _joined_session(base_url: str, session_id: str, api_key: Any) -> Session:
+    """Return a session that another process began, over connections of this one."""
+    key = (os.getpid(), base_url, session_id)
+    with _joining:
+        session = _joined.get(key) if api_key is None else None
+        if session is None:
+            config = settle({"base_url": base_url, "api_key": api_key})
+            session = Session(Transport(config), joined=session_id)
+            if api_key is None:
+                _joined[key] = session
+        return session
 
 
 def _unchanged(response: SampleResponse) -> SampleResponse:

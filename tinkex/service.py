@@ -13,16 +13,12 @@ from tinkex_generated.api.service import get_server_capabilities, healthz
 from tinkex._base.secret import Secret
 from tinkex._core.checks import check_training_path
 from tinkex._core.config import Config, settle
+from tinkex._core.embedded_server import with_embedded_server
 from tinkex._core.model_creation import ExpectedAdapter, check_restorable, lora_of, optimizer_of
 from tinkex._core.queue_state import QueueObserver
 from tinkex._core.session import Session
 from tinkex._core.transport import Transport
-from tinkex.errors import (
-    ClientClosedError,
-    ConfigurationError,
-    MissingDependencyError,
-    ValidationError,
-)
+from tinkex.errors import ClientClosedError, ValidationError
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.training import TrainingClient
 from tinkex.types import GetServerCapabilitiesResponse, HealthResponse, LoraConfig
@@ -108,7 +104,7 @@ class ServiceClient:
         settings.clear()
         del user_metadata, project_id, base_url, api_key
         self.config = settle(arguments, config)
-        self._transport = transport or Transport(_with_running_server(self.config))
+        self._transport = transport or Transport(with_embedded_server(self.config))
         self._observers = [on_queue_state] if on_queue_state else []
         self._side_by_side = threading.BoundedSemaphore(SIDE_BY_SIDE)
         # Held while a session is begun, which may take long: `close` does not wait for it.
@@ -429,20 +425,3 @@ def _report(config: Config) -> Callable[[Transport, str], TelemetryReporter] | N
     from tinkex.observability.telemetry import TelemetryReporter
 
     return TelemetryReporter
-
-
-def _with_running_server(config: Config) -> Config:
-    """Start the embedded server if the settings ask for it; the one place that knows of it."""
-    if not config.is_local:
-        return config
-    try:
-        from tinkex.local import shared_server
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError("the embedded local server", "local") from error
-
-    try:
-        server = shared_server()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigurationError(f"the embedded local server cannot start: {error}") from error
-    # A real key has no business with the embedded server, which takes its own and no other.
-    return config.without_key().with_base_url(server.base_url, server.api_key)

@@ -43,6 +43,8 @@ EXTERNAL = {"Timeout"}
 # Why a name differs, by a pattern of its path.
 _MADE = "clients are made by other clients, not by their constructors"
 REASONS: dict[str, str] = {
+    "lib.retry_handler.RetryConfig.retryable_exceptions": "has no effect: what may be repeated is "
+    "told from the request and the response",
     "ServiceClient.holder": "is the official client's own machinery",
     "*SamplingClient.__init__": _MADE,
     "TrainingClient.__init__": _MADE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -50,6 +51,9 @@ log = logging.getLogger("tinkex.sampling")
 # The cool-down of all samplers when the server says 429 and not for how long.
 COOL_DOWN = 1.0
 COOL_DOWN_LARGE = 5.0
+# Copies of a client in other processes, told apart by chance, and the numbers that each has.
+COPIES = 10**9
+SAMPLES_OF_A_COPY = 10**9
 
 
 def _seconds(value: float | timedelta) -> float:
@@ -97,13 +101,21 @@ class SamplerState:
     """What the samples of one client share: their numbers, their slots, and perhaps their poll."""
 
     def __init__(
-        self, session: Session, sampling_session_id: str, retry_config: RetryConfig
+        self,
+        session: Session,
+        sampling_session_id: str,
+        retry_config: RetryConfig,
+        *,
+        is_copy: bool = False,
     ) -> None:
         self.retry_config = retry_config
         self.completions: Completions | None = None
-        if session.server_config.config.sample_use_retrieve_futures:
+        # The poll for all samples of a sampling session belongs to the client that opened it.
+        if session.server_config.config.sample_use_retrieve_futures and not is_copy:
             self.completions = Completions(session.transport, sampling_session_id)
-        self._numbers = itertools.count()
+        # The server tells samples from repetitions by their numbers, so each copy has its own.
+        copy = secrets.randbelow(COPIES) + 1 if is_copy else 0
+        self._numbers = itertools.count(copy * SAMPLES_OF_A_COPY)
         most = retry_config.max_connections
         self._slots = None if most is None else Slots(most)
 

@@ -6,8 +6,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from tinkex.tinker.lib.experimental import ExperimentalWarning
-from tinkex.tinker.lib.public_interfaces.api_future import APIFuture
+from tinkex.tinker._futures import APIFuture
 
 try:
     from typing_extensions import deprecated
@@ -15,6 +14,11 @@ except ImportError as error:
     from tinkex.errors import MissingDependencyError
 
     raise MissingDependencyError("tinkex.tinker", "tinker") from error
+
+
+class ExperimentalWarning(FutureWarning):
+    """A call of something that may change in any release of the official package."""
+
 
 S = TypeVar("S")
 P = ParamSpec("P")

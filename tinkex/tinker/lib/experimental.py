@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
+from tinkex.tinker._twins import ExperimentalWarning
 
-class ExperimentalWarning(FutureWarning):
-    """A call of something that may change in any release."""
+__all__ = ["ExperimentalWarning"]

@@ -29,10 +29,13 @@ class RetryConfig:
         if self.max_connections is not None and self.max_connections <= 0:
             raise ValueError(f"max_connections must be positive, not {self.max_connections}")
 
-    def native(self) -> tinkex.RetryConfig:
-        """Return our settings of the same meaning."""
-        return tinkex.RetryConfig(
-            enabled=self.enable_retry_logic,
-            deadline=self.progress_timeout,
-            max_connections=self.max_connections,
-        )
+
+def native_retry(config: RetryConfig | tinkex.RetryConfig | None) -> tinkex.RetryConfig | None:
+    """Return our settings of the same meaning."""
+    if not isinstance(config, RetryConfig):
+        return config
+    return tinkex.RetryConfig(
+        enabled=config.enable_retry_logic,
+        deadline=config.progress_timeout,
+        max_connections=config.max_connections,
+    )

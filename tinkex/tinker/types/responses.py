@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from tinkex.tinker.lib.console_urls import checkpoint_console_url, checkpoint_playground_url
+from tinkex.tinker._console_urls import checkpoint_console_url, checkpoint_playground_url
 from tinkex.tinker.types._base import BaseModel
 from tinkex.tinker.types.outputs import ForwardBackwardOutput
 from tinkex.tinker.types.params import AdamOptimizerConfig, OptimizerConfig

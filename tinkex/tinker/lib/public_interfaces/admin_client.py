@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from tinkex.tinker import types
+from tinkex.tinker._futures import APIFuture
 from tinkex.tinker._twins import awaiting
-from tinkex.tinker.lib.public_interfaces.api_future import APIFuture
 from tinkex.tinker.lib.public_interfaces.rest_client import AuditEventType, RestCalls
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future as ConcurrentFuture
 from typing import Any, TypeVar
 
+from tinkex.tinker._futures import APIFuture, AwaitableConcurrentFuture
 from tinkex.tinker._twins import superseded
-from tinkex.tinker.lib.public_interfaces.api_future import APIFuture, AwaitableConcurrentFuture
 
 C = TypeVar("C")
 K = TypeVar("K", bound=type)

@@ -10,9 +10,9 @@ import tinkex
 from tinkex.tinker import types
 from tinkex.tinker._calls import Calls
 from tinkex.tinker._exceptions import translating
+from tinkex.tinker._futures import APIFuture, AwaitableConcurrentFuture
 from tinkex.tinker._translation import record
 from tinkex.tinker._twins import awaiting, experimental, superseded
-from tinkex.tinker.lib.public_interfaces.api_future import APIFuture, AwaitableConcurrentFuture
 
 T = TypeVar("T")
 AccessScope = Literal["owned", "accessible"]

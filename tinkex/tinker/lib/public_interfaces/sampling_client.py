@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
+import attrs
+
 import tinkex
+from tinkex.sampling import SamplerHandle
 from tinkex.tinker import types
 from tinkex.tinker._exceptions import translating
+from tinkex.tinker._futures import APIFuture, Result
 from tinkex.tinker._tokenizers import tokenizer_of
 from tinkex.tinker._translation import sample_response
 from tinkex.tinker._twins import awaiting, returning
-from tinkex.tinker.lib.public_interfaces.api_future import APIFuture, Result
-from tinkex.tinker.lib.retry_handler import RetryConfig
 
 
 class SamplingClient:
@@ -79,6 +83,32 @@ class SamplingClient:
         """Return the tokenizer of the base model."""
         return tokenizer_of(self._native)
 
+    def get_sampler_handle(self) -> str:
+        """Return a text that names the sampler to other processes, without the credential."""
+        handle = attrs.asdict(self._native.handle())
+        handle["record_stability_info"] = self._record_stability_info
+        return base64.urlsafe_b64encode(json.dumps(handle).encode()).decode("ascii")
+
+    @staticmethod
+    @translating
+    def from_sampler_handle(handle: str, *, api_key: str | None = None) -> SamplingClient:
+        """Return a client for the sampler of another process.
+
+        Args:
+            handle: From `get_sampler_handle`.
+            api_key: The credential; None takes that of the environment.
+        """
+        fields = json.loads(base64.urlsafe_b64decode(handle))
+        records_stability_info = fields.pop("record_stability_info")
+        retry_config = tinkex.RetryConfig(**fields.pop("retry_config"))
+        native = tinkex.SamplingClient.from_handle(
+            SamplerHandle(**fields, retry_config=retry_config), api_key=api_key
+        )
+        return SamplingClient(native, records_stability_info)
+
+    def __reduce__(self) -> Any:
+        return SamplingClient, (self._native, self._record_stability_info)
+
     def get_telemetry(self) -> None:
         """Return None: these clients report nothing about themselves."""
         return
@@ -90,8 +120,3 @@ class SamplingClient:
 
 def _unchanged(value: Any) -> Any:
     return value
-
-
-def native_retry(config: RetryConfig | tinkex.RetryConfig | None) -> tinkex.RetryConfig | None:
-    """Return our settings for the official package's."""
-    return config.native() if isinstance(config, RetryConfig) else config

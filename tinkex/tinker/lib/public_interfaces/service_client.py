@@ -10,11 +10,11 @@ from typing import Any, Literal, Self
 import tinkex
 from tinkex.tinker import types
 from tinkex.tinker._calls import Calls
+from tinkex.tinker._console_urls import session_console_url, sessions_console_url
 from tinkex.tinker._exceptions import translating
+from tinkex.tinker._futures import APIFuture, AwaitableConcurrentFuture
 from tinkex.tinker._twins import awaiting, superseded
-from tinkex.tinker.lib.console_urls import session_console_url, sessions_console_url
 from tinkex.tinker.lib.public_interfaces import custom_loss
-from tinkex.tinker.lib.public_interfaces.api_future import APIFuture, AwaitableConcurrentFuture
 from tinkex.tinker.lib.public_interfaces.backcompat_sampling_client_future import (
     BackcompatSamplingClientFuture,
 )
@@ -23,9 +23,9 @@ from tinkex.tinker.lib.public_interfaces.backcompat_training_client_future impor
 )
 from tinkex.tinker.lib.public_interfaces.custom_loss import LossHandle, PerDatumLossFn
 from tinkex.tinker.lib.public_interfaces.rest_client import SIDE_BY_SIDE, RestClient
-from tinkex.tinker.lib.public_interfaces.sampling_client import SamplingClient, native_retry
+from tinkex.tinker.lib.public_interfaces.sampling_client import SamplingClient
 from tinkex.tinker.lib.public_interfaces.training_client import TrainingClient
-from tinkex.tinker.lib.retry_handler import RetryConfig
+from tinkex.tinker.lib.retry_handler import RetryConfig, native_retry
 
 
 class ServiceClient:

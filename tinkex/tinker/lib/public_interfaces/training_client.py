@@ -8,23 +8,23 @@ from typing import Any, Literal, TypeVar
 import tinkex
 from tinkex.tinker import types
 from tinkex.tinker._calls import Calls
+from tinkex.tinker._console_urls import training_run_console_url
 from tinkex.tinker._exceptions import translating
-from tinkex.tinker._tokenizers import tokenizer_of
-from tinkex.tinker._translation import forward_backward_output, record
-from tinkex.tinker._twins import awaiting, returning, superseded
-from tinkex.tinker.lib.console_urls import training_run_console_url
-from tinkex.tinker.lib.public_interfaces import custom_loss
-from tinkex.tinker.lib.public_interfaces.api_future import (
+from tinkex.tinker._futures import (
     APIFuture,
     AwaitableConcurrentFuture,
     Result,
 )
+from tinkex.tinker._tokenizers import tokenizer_of
+from tinkex.tinker._translation import forward_backward_output, record
+from tinkex.tinker._twins import awaiting, returning, superseded
+from tinkex.tinker.lib.public_interfaces import custom_loss
 from tinkex.tinker.lib.public_interfaces.backcompat_sampling_client_future import (
     BackcompatSamplingClientFuture,
 )
 from tinkex.tinker.lib.public_interfaces.custom_loss import LossHandle
-from tinkex.tinker.lib.public_interfaces.sampling_client import SamplingClient, native_retry
-from tinkex.tinker.lib.retry_handler import RetryConfig
+from tinkex.tinker.lib.public_interfaces.sampling_client import SamplingClient
+from tinkex.tinker.lib.retry_handler import RetryConfig, native_retry
 
 T = TypeVar("T")
 CustomLossFn = Callable[[list[types.Datum], list[Any]], tuple[Any, Mapping[str, float]]]
