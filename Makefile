@@ -24,7 +24,7 @@ TINKEX_SCHEMATHESIS=$(CURDIR)/$(PY) $(1)/bin/python -m pytest $(VERSION_TESTS)
 endef
 AUDIT := .venv-audit
 
-.PHONY: audit test-lowest test-newest help demo test lint types tests check-generated generate regenerate-check examples interop serve bench soak docs format coverage clean
+.PHONY: audit test-lowest test-newest help demo test lint types tests check-generated generate regenerate-check examples interop interop-cookbook interop-surface serve bench soak docs format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,12 @@ examples: $(RUNTIME)  ## run all examples on a local server (or, with TINKER_API
 
 interop: $(RUNTIME)  ## let the official client work against the local server (TINKER="tinker==0.24.1" for another one)
 	@$(PY) tests/interop/run.py $(TINKER)
+
+interop-cookbook: $(RUNTIME)  ## run tinker-cookbook's recipes on tinkex.tinker, and compare them with the official client
+	@$(PY) tests/interop/cookbook.py $(RECIPES)
+
+interop-surface: $(RUNTIME)  ## compare the names of the official package with those of tinkex.tinker
+	@$(PY) tests/interop/surface.py --install
 
 serve: $(RUNTIME)  ## run the local server until Ctrl-C
 	@$(VENV)/bin/tinkex serve

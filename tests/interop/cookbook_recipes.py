@@ -28,12 +28,12 @@ if client == "tinkex":
 
     tinkex.tinker.install()
 
-import datasets
-import tinker
-from tinker_cookbook import model_info
+import datasets  # noqa: E402
+import tinker  # noqa: E402
+from tinker_cookbook import model_info  # noqa: E402
 
 MODEL = "tinkex/tiny-chat"
-WORDS = "the quick brown fox jumps over the lazy dog and runs away".split()
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "runs", "away"]
 FOLDER = Path(folder)
 
 
@@ -51,7 +51,9 @@ def load_dataset(path: str, *_: Any, split: str | None = None, **__: Any) -> Any
     """Return a small data set in the form of the one that is asked for."""
     numbers = range(40)
     if path == "openai/gsm8k":
-        rows = [{"question": f"What is {n} plus {n}?", "answer": f"So #### {2 * n}"} for n in numbers]
+        rows = [
+            {"question": f"What is {n} plus {n}?", "answer": f"So #### {2 * n}"} for n in numbers
+        ]
     elif path == "Anthropic/hh-rlhf":
         rows = [
             {
