@@ -18,7 +18,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NEWEST = "tinker"
-SCRIPTS = ("official_client.py", "every_method.py")
+# The programs that tests/tinker runs with the import changed run here as they are.
+PROGRAMS = [
+    f"../tinker/programs/{name}.py" for name in ("documented", "deprecated", "asynchronous")
+]
+SCRIPTS = ("official_client.py", "every_method.py", *PROGRAMS)
 VENVS = HERE.parents[1] / ".venv-interop"
 SERVE = "from tinkex.cli import main; main()"
 
