@@ -34,7 +34,7 @@ def with_retry(
 ) -> T:
     """Call a function until it succeeds, and return what it returns.
 
-    >>> with_retry(lambda: evaluate(sampler), operation="evaluate", max_retries=3)
+    >>> response = with_retry(lambda: sampler.sample(prompt).result(), max_retries=3)
 
     tinkex's own calls retry by themselves; this is for a piece of work made of several. Only a
     `TinkexError` that says that it is `retryable` is tried again, and no sooner than the server
