@@ -59,6 +59,7 @@ class RetryPolicy:
         deadline: Seconds from the first attempt after which none is begun.
         first_wait: Seconds; the upper end of the first wait.
         longest_wait: Seconds; the upper end of any wait of our own.
+        jitter_factor: Share of each wait of our own that is drawn by chance.
         longest_retry_after: Seconds; a server that asks for more gets no further attempt, and the
             error carries what it asked for.
     """
@@ -68,6 +69,7 @@ class RetryPolicy:
     first_wait: float = 0.5
     longest_wait: float = 20.0
     longest_retry_after: float = 120.0
+    jitter_factor: float = 1.0
 
 
 class RetryBudget:
@@ -238,6 +240,10 @@ class Retries:
         """Wait as long as `wait_after` says."""
         await self.clock.pause(self.wait_after(error, repeatable=repeatable, level=level))
 
+    def _drawn(self, longest: float) -> float:
+        drawn = longest * self.policy.jitter_factor
+        return longest - drawn + self._jitter(drawn)
+
     def next_wait(
         self, *, retry_after: float | None = None, timed_out: bool = False
     ) -> float | None:
@@ -251,7 +257,7 @@ class Retries:
         if retry_after is not None and retry_after > self.policy.longest_retry_after:
             self.refusal = f"the server asks to wait {retry_after:.0f} s"
             return None
-        wait = self._jitter(next(self._ends)) if retry_after is None else retry_after
+        wait = self._drawn(next(self._ends)) if retry_after is None else retry_after
         cost = RetryBudget.TIMEOUT_COST if timed_out else RetryBudget.RETRY_COST
         if self.elapsed + wait > self.policy.deadline:
             self.refusal = f"gave up after {self.attempt} attempts in {self.elapsed:.1f} s"

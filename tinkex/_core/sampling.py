@@ -53,6 +53,7 @@ COOL_DOWN = 1.0
 COOL_DOWN_LARGE = 5.0
 # Copies of a client in other processes, told apart by chance, and the numbers that each has.
 COPIES = 10**9
+NO_DEADLINE = 1e9
 SAMPLES_OF_A_COPY = 10**9
 
 
@@ -79,6 +80,12 @@ class RetryConfig:
             `Config.samples_in_flight`.
         on_limit: What a 429 means. "wait": hold all samplers of the server for as long as it asks,
             and send the sample again; "raise": the sample fails with a `RateLimitError`.
+        retry_delay_base: Upper end of the first wait after a failure, in seconds; it doubles.
+        retry_delay_max: Upper end of all waits, in seconds; the server's Retry-After wins.
+        jitter_factor: Share of each wait that is drawn by chance, from 0 to 1.
+        enable_retry_logic: The official SDK's name of `enabled`; it wins.
+        progress_timeout: The official SDK's name of `deadline`; it wins.
+        enable_stuck_detection: False for no deadline at all.
     """
 
     enabled: bool = True
@@ -86,8 +93,24 @@ class RetryConfig:
     resubmissions: int = field(default=3)
     max_connections: int | None = field(default=None)
     on_limit: Literal["wait", "raise"] = "wait"
+    retry_delay_base: float = field(default=0.5, converter=_seconds)
+    retry_delay_max: float = field(default=20.0, converter=_seconds)
+    jitter_factor: float = 1.0
+    enable_retry_logic: bool | None = None
+    progress_timeout: float | timedelta | None = None
+    enable_stuck_detection: bool = True
 
     def __attrs_post_init__(self) -> None:
+        if self.enable_retry_logic is not None:
+            object.__setattr__(self, "enabled", bool(self.enable_retry_logic))
+        if self.progress_timeout is not None:
+            object.__setattr__(self, "deadline", _seconds(self.progress_timeout))
+        if not self.enable_stuck_detection:
+            object.__setattr__(self, "deadline", NO_DEADLINE)
+        if not 0 <= self.jitter_factor <= 1:
+            raise ValidationError(
+                f"must be from 0 to 1, not {self.jitter_factor!r}", path="jitter_factor"
+            )
         if self.on_limit not in ("wait", "raise"):
             raise ValidationError(
                 f"must be 'wait' or 'raise', not {self.on_limit!r}", path="on_limit"
@@ -333,7 +356,11 @@ class Sample:
         config, transport = self._state.retry_config, self._session.transport
         if self._retries is None:
             policy = RetryPolicy(
-                max_attempts=transport.policy.max_attempts, deadline=config.deadline
+                max_attempts=transport.policy.max_attempts,
+                deadline=config.deadline,
+                first_wait=config.retry_delay_base,
+                longest_wait=config.retry_delay_max,
+                jitter_factor=config.jitter_factor,
             )
             self._retries = transport.retries("asample", policy)
         self._retries.attempt_began = began

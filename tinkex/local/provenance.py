@@ -88,8 +88,7 @@ class _Lookup:
                 f"covers tokens {span.offset} to {span.offset + span.length}, and the {what} has"
                 f" {len(whole)}",
             )
-        differs = np.flatnonzero(recorded != (recorded if found is None else found))
-        if differs.size:
+        if found is not None and (differs := np.flatnonzero(recorded != found)).size:
             place = int(differs[0])
             raise misfit(
                 loc,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 from tinkex_generated.record import table
 
+from tinkex.types.json_form import JsonForm, Readers, by_name, listed
 from tinkex.types.tensor import TensorData
 
 
 @frozen
-class ForwardBackwardOutput:
+class ForwardBackwardOutput(JsonForm):
     """Hold the result of a forward or forward_backward call.
 
     Attributes:
@@ -25,6 +27,8 @@ class ForwardBackwardOutput:
     loss_fn_output_type: str
     loss_fn_outputs: list[dict[str, TensorData]] = field(repr=lambda outputs: f"<{len(outputs)}>")
     metrics: Mapping[str, float]
+
+    _readers: ClassVar[Readers] = {"loss_fn_outputs": listed(by_name(TensorData.from_dict))}
 
     @property
     def loss(self) -> float:
@@ -40,8 +44,12 @@ class ForwardBackwardOutput:
 TopTokens = list[list[tuple[int, float]] | None]
 
 
+def _pairs(rows: list[Any]) -> TopTokens:
+    return [None if row is None else [(token, logprob) for token, logprob in row] for row in rows]
+
+
 @frozen
-class PromptAltTokens:
+class PromptAltTokens(JsonForm):
     """Hold the tokens that could have stood in a prompt, drawn from the model.
 
     Attributes:
@@ -52,9 +60,11 @@ class PromptAltTokens:
     tokens: TensorData
     logprobs: TensorData
 
+    _readers: ClassVar[Readers] = {"tokens": TensorData.from_dict, "logprobs": TensorData.from_dict}
+
 
 @frozen
-class SampledSequence:
+class SampledSequence(JsonForm):
     """Hold one sampled continuation.
 
     Attributes:
@@ -73,9 +83,11 @@ class SampledSequence:
     sequence_id: str | None = field(default=None, repr=False)
     topk_logprobs: TopTokens | None = field(default=None, repr=False)
 
+    _readers: ClassVar[Readers] = {"topk_logprobs": _pairs}
+
 
 @frozen
-class SampleResponse:
+class SampleResponse(JsonForm):
     """Hold the result of a sample call.
 
     Attributes:
@@ -98,6 +110,13 @@ class SampleResponse:
     prompt_cache_hit_tokens: int = field(default=0, repr=False)
     target_prompt_logprobs: TensorData | None = field(default=None, repr=False)
     prompt_alt_tokens: PromptAltTokens | None = field(default=None, repr=False)
+
+    _readers: ClassVar[Readers] = {
+        "sequences": listed(SampledSequence.from_dict),
+        "topk_prompt_logprobs": _pairs,
+        "target_prompt_logprobs": TensorData.from_dict,
+        "prompt_alt_tokens": PromptAltTokens.from_dict,
+    }
 
     def _repr_html_(self) -> str:
         rows = [

@@ -11,6 +11,7 @@ import attrs
 from attrs import field, frozen
 
 from tinkex.errors import ValidationError
+from tinkex.types.json_form import JsonForm
 
 # Seeds are folded into this range by the service.
 _SEEDS_END = 2**63
@@ -79,7 +80,7 @@ def _switch(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 @frozen
-class AdamParams:
+class AdamParams(JsonForm):
     """Set one step of AdamW.
 
     >>> AdamParams(learning_rate=1e-4).beta2
@@ -103,7 +104,7 @@ class AdamParams:
 
 
 @frozen
-class DimuonParams:
+class DimuonParams(JsonForm):
     """Set one step of Dimuon, for a model that was created with ``optimizer="dimuon"``.
 
     >>> DimuonParams(learning_rate=1e-3).beta1
@@ -121,7 +122,7 @@ class DimuonParams:
 
 
 @frozen
-class LoraConfig:
+class LoraConfig(JsonForm):
     """Set the size and the places of a LoRA adapter.
 
     Attributes:
@@ -164,7 +165,7 @@ def _stop(value: Any) -> str | tuple[str, ...] | tuple[int, ...] | None:
 
 
 @frozen
-class SamplingParams:
+class SamplingParams(JsonForm):
     """Set how tokens are drawn.
 
     >>> SamplingParams(max_tokens=16, temperature=0.0)

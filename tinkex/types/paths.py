@@ -65,6 +65,14 @@ class CheckpointPath:
         run, kind, name = parts
         return cls(run, kind, name)  # type: ignore[arg-type]
 
+    # The official SDK's name.
+    from_tinker_path = parse
+
+    @property
+    def tinker_path(self) -> str:
+        """Return the whole path."""
+        return str(self)
+
     @property
     def checkpoint_type(self) -> CheckpointType:
         """Return "training", "sampler" or "external"."""
