@@ -63,6 +63,7 @@ from tinkex._base.secret import Secret
 from tinkex._core.checks import checked_id, checked_ttl
 from tinkex._core.config import Config, settle
 from tinkex._core.embedded_server import with_embedded_server
+from tinkex._core.lenient import lenient, read_capabilities, with_run_id
 from tinkex._core.multipart import Files
 from tinkex._core.pagination import PAGE, all_pages
 from tinkex._core.raw_request import RawResponse, send_raw
@@ -213,7 +214,7 @@ class RestClient:
                 training_run_id=checked_id(training_run_id, "training_run_id"),
                 access_scope=_scope(access_scope),
             ),
-            get_training_run.parse_response,
+            lenient(get_training_run.parse_response, TrainingRun.from_dict),
         )
 
     def get_training_run_by_tinker_path(
@@ -246,7 +247,7 @@ class RestClient:
                 access_scope=_scope(access_scope),
                 project_id=project_id,
             ),
-            list_training_runs.parse_response,
+            lenient(list_training_runs.parse_response, TrainingRunsResponse.from_dict),
         )
 
     def iter_training_runs(
@@ -300,9 +301,7 @@ class RestClient:
 
     def get_server_capabilities(self) -> GetServerCapabilitiesResponse:
         """Return the models that the server has."""
-        return self._transport.call(
-            get_server_capabilities.build_request(), get_server_capabilities.parse_response
-        )
+        return self._transport.call(get_server_capabilities.build_request(), read_capabilities)
 
     def request(
         self,
@@ -346,7 +345,7 @@ class RestClient:
             list_checkpoints.build_request(
                 training_run_id=checked_id(training_run_id, "training_run_id")
             ),
-            list_checkpoints.parse_response,
+            _read_checkpoints,
         )
 
     def iter_checkpoints(self, training_run_id: str) -> Iterator[Checkpoint]:
@@ -357,7 +356,7 @@ class RestClient:
         """Return a page of all your checkpoints, newest first."""
         return self._transport.call(
             list_user_checkpoints.build_request(limit=limit, offset=offset),
-            list_user_checkpoints.parse_response,
+            _read_checkpoints,
         )
 
     def iter_user_checkpoints(self) -> Iterator[Checkpoint]:
@@ -645,6 +644,12 @@ class RestClient:
 
     def __repr__(self) -> str:
         return f"<RestClient {self._transport.where}>"
+
+
+def _read_checkpoints(content: bytes) -> CheckpointsListResponse:
+    read = lenient(list_user_checkpoints.parse_response, CheckpointsListResponse.from_dict)
+    page = read(content)
+    return evolve(page, checkpoints=[with_run_id(checkpoint) for checkpoint in page.checkpoints])
 
 
 def _scope(access_scope: AccessScope) -> AccessScope:

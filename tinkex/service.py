@@ -14,6 +14,7 @@ from tinkex._base.secret import Secret
 from tinkex._core.checks import check_training_path
 from tinkex._core.config import Config, settle
 from tinkex._core.embedded_server import with_embedded_server
+from tinkex._core.lenient import read_capabilities
 from tinkex._core.model_creation import ExpectedAdapter, check_restorable, lora_of, optimizer_of
 from tinkex._core.queue_state import QueueObserver
 from tinkex._core.session import Session
@@ -316,9 +317,7 @@ class ServiceClient:
 
     def get_server_capabilities(self) -> GetServerCapabilitiesResponse:
         """Return the models that the server has."""
-        return self._transport.call(
-            get_server_capabilities.build_request(), get_server_capabilities.parse_response
-        )
+        return self._transport.call(get_server_capabilities.build_request(), read_capabilities)
 
     def health_check(self) -> HealthResponse:
         """Ask the server whether it is well."""

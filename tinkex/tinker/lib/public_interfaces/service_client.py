@@ -109,7 +109,7 @@ class ServiceClient:
             path,
             user_metadata,
             weights_access_token,
-            optimizer=optimizer.type if optimizer else "adamw",
+            optimizer=optimizer and optimizer.type,
             base_model=base_model,
         )
 
