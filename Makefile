@@ -47,6 +47,7 @@ check-generated: $(DEV)  ## fail if a generated file is not what it is made from
 	$(PY) tools/api_page.py --check
 	$(PY) tools/cli_page.py --check
 	$(PY) tools/reliability_page.py --check
+	$(PY) tools/tinker_page.py --check
 
 tests: $(DEV)
 	$(PY) -m pytest
@@ -67,6 +68,7 @@ generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md, cli.md
 	$(PY) tools/api_page.py
 	$(PY) tools/cli_page.py
 	$(PY) tools/reliability_page.py
+	$(PY) tools/tinker_page.py
 
 regenerate-check: $(DEV)  ## try in a temporary folder what changes of openapi.yaml bring: generate, mypy, a call
 	@$(PY) tools/regenerate_check.py

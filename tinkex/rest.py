@@ -444,6 +444,14 @@ class RestClient:
         """Return the name and owner of the API key in use."""
         return self._optional(get_own_api_key.build_request(), get_own_api_key.parse_response)
 
+    def token_claims(self) -> dict[str, Any]:
+        """Return what the token in use says of its owner, without asking the server.
+
+        Empty if a plain key is in use; `whoami` asks the server about that.
+        """
+        self._transport.run(self._transport.credentials.prepare())
+        return self._transport.credentials.claims
+
     def delete_own_api_key(self) -> None:
         """Delete the API key in use, for good; every later call with it is refused."""
         self._optional(delete_own_api_key.build_request(), delete_own_api_key.parse_response)

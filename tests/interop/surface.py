@@ -40,8 +40,8 @@ INNER: dict[str, tuple[str, ...]] = {
 # Of other packages, but exported.
 EXTERNAL = {"Timeout"}
 
-# Why a name differs, by a pattern of its path.
 _MADE = "clients are made by other clients, not by their constructors"
+# Names whose difference has a reason; the table of docs/from-tinker.md is made of these.
 REASONS: dict[str, str] = {
     "lib.retry_handler.RetryConfig.retryable_exceptions": "has no effect: what may be repeated is "
     "told from the request and the response",
@@ -239,6 +239,15 @@ def differences(official: dict[str, str], ours: dict[str, str]) -> list[tuple[st
     return missing + [(path, text) for path, text in more if path.partition(".")[0] not in OURS]
 
 
+def table() -> str:
+    """Return the reasons as a table of the docs."""
+    patterns: dict[str, list[str]] = {}
+    for pattern, why in REASONS.items():
+        patterns.setdefault(why, []).append(f"`{pattern}`")
+    lines = ["| name | why it differs |", "|---|---|"]
+    return "\n".join(lines + [f"| {', '.join(names)} | {why} |" for why, names in patterns.items()])
+
+
 def reason_of(path: str) -> str | None:
     """Return why a path differs, or None."""
     return next((why for pattern, why in REASONS.items() if fnmatch.fnmatch(path, pattern)), None)
@@ -247,13 +256,21 @@ def reason_of(path: str) -> str | None:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--describe", metavar="PACKAGE", help="print what a package has, as JSON")
+    parser.add_argument(
+        "--install", action="store_true", help="install the newest official package"
+    )
     parser.add_argument("python", nargs="?", help="an interpreter that has the official package")
     given = parser.parse_args(arguments)
     if given.describe:
         print(json.dumps(describe(given.describe), indent=0, sort_keys=True))
         return 0
-    if given.python:
-        command = [given.python, __file__, "--describe", "tinker"]
+    python = given.python
+    if given.install:
+        from run import NEWEST, python_with
+
+        python = str(python_with(NEWEST))
+    if python:
+        command = [python, __file__, "--describe", "tinker"]
         official = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     else:
         official = json.loads(KEPT.read_text())

@@ -78,6 +78,17 @@ class RestCalls:
         )
 
 
+def _owner(claims: dict[str, Any]) -> types.WhoamiResponse:
+    if not claims.get("sub") or not claims.get("org_id"):
+        raise RuntimeError(
+            "whoami reads the claims of a token, and the credential in use is a plain key: "
+            "tinkex.RestClient().whoami() asks the server about it"
+        )
+    return types.WhoamiResponse(
+        user_urn=str(claims["sub"]), org_urn=f"tml:organization:{claims['org_id']}", email=claims.get("email")
+    )
+
+
 def _nothing(_: Any) -> None:
     return None
 
@@ -261,8 +272,12 @@ class RestClient(RestCalls):
         )
 
     def whoami(self) -> APIFuture[types.WhoamiResponse]:
-        """Return the owner of the credential in use."""
-        return self._call(self._rest.whoami, to=record(types.WhoamiResponse))
+        """Return the owner of the credential in use, as its token says.
+
+        Raises:
+            RuntimeError: The credential is a plain key, which says nothing.
+        """
+        return self._call(self._rest.token_claims, to=_owner)
 
     @superseded("AdminClient.get_billing_usage")
     def get_billing_usage(
