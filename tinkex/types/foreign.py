@@ -91,12 +91,18 @@ def _chunk(value: Any, path: str) -> ModelInputChunk:
     kind = _CHUNKS.get(getattr(value, "type", ""))
     if kind is None:
         raise ValidationError(f"is a {type(value).__name__}, not a chunk", path=path)
+    if kind is EncodedTextChunk:
+        # Those of tinkex.tinker bring their array along.
+        array = getattr(value.tokens, "array", None)
+        return (
+            EncodedTextChunk(value.tokens) if array is None else EncodedTextChunk.of_integers(array)
+        )
     given = {
         field.name: getattr(value, field.name)
         for field in attrs.fields(kind)
         if field.init and field.name != "type" and not field.name.startswith("_")
     }
-    return EncodedTextChunk(value.tokens) if kind is EncodedTextChunk else kind(**given)
+    return kind(**given)
 
 
 def _spans(value: Any) -> Any:

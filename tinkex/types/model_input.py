@@ -98,6 +98,19 @@ class EncodedTextChunk(JsonForm):
     def __hash__(self) -> int:
         return hash(self._array.tobytes())
 
+    @classmethod
+    def of_integers(cls, array: npt.NDArray[np.int64]) -> EncodedTextChunk:
+        """Wrap a flat int64 array that is nobody's to write to, without a copy.
+
+        Raises:
+            ValidationError: An id is negative.
+        """
+        if array.size and np.minimum.reduce(array) < 0:
+            return cls(array)
+        chunk = cls.__new__(cls)
+        chunk.__attrs_init__(array)
+        return chunk
+
     def to_dict(self) -> dict[str, Any]:
         """Return the chunk as JSON has it."""
         return {"type": self.type, "tokens": self.tokens}

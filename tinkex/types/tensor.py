@@ -33,6 +33,12 @@ def _dtype(name: str) -> np.dtype[Any]:
     return np.dtype(name)
 
 
+@functools.cache
+def _name_of(dtype: np.dtype[Any]) -> str:
+    """Return a dtype's name, which numpy puts together anew each time."""
+    return dtype.name
+
+
 def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     # An answer may hold NaN where a number is undefined; it is still the same answer.
     return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
@@ -143,12 +149,17 @@ class TensorData:
                 value.sparse_crow_indices,
                 value.sparse_col_indices,
             )
+        array = getattr(value, "_numpy", None)
+        if type(array) is np.ndarray and _travels(array, dtype):
+            # Another package's tensor, that is one of ours but for its class. What is not finite is
+            # refused when it is written.
+            return cls._of(array)
         return cls._of(to_array(value, dtype, path))
 
     @property
     def dtype(self) -> TensorDtype:
         """Return "float32" or "int64"."""
-        return cast("TensorDtype", self._array.dtype.name)
+        return cast("TensorDtype", _name_of(self._array.dtype))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -249,6 +260,12 @@ class TensorData:
         return f"TensorData({self.dtype}, shape={self.shape}, [{shown}{more}])"
 
 
+def _travels(array: npt.NDArray[Any], dtype: TensorDtype | None) -> bool:
+    """Return whether an array can be sent as it is, as one of a dtype if that is given."""
+    name = _name_of(array.dtype)
+    return name in _DTYPES and dtype in (None, name) and array.flags.c_contiguous
+
+
 def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -> npt.NDArray[Any]:
     """Return a C-contiguous float32 or int64 array of any array-like value.
 
@@ -280,8 +297,9 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
 def on_the_host(value: Any) -> Any:
     """Return a torch tensor, or another package's `TensorData`, as a numpy array; else the value."""
     if not hasattr(value, "detach"):
-        to_numpy = getattr(value, "to_numpy", None)
-        return value if to_numpy is None else to_numpy()
+        if hasattr(value, "__array__") or not hasattr(value, "to_numpy"):
+            return value
+        return value.to_numpy()
     tensor = value.detach().cpu()
     # numpy has no bfloat16.
     return tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()

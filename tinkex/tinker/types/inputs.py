@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -13,6 +14,7 @@ from pydantic import Field, field_serializer, field_validator
 from tinkex.errors import MissingDependencyError
 from tinkex.tinker.types._base import StrictBase
 from tinkex.types.datum import INPUT_DTYPES
+from tinkex.types.flat import flat_array
 from tinkex.types.model_input import DmelChunk as NativeDmelChunk
 from tinkex.types.sparse import compressed, written_out
 
@@ -38,11 +40,48 @@ LossFnType = Literal[
 _SPARSE = frozenset({"target_tokens", "weights"})
 
 
+class TokenIds(list[int]):
+    """A list of token ids that keeps their array, in which they are sent, until it is changed."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, ids: list[int], array: npt.NDArray[Any]) -> None:
+        super().__init__(ids)
+        self.array: npt.NDArray[Any] | None = array
+
+    def __reduce__(self) -> Any:
+        return list, (list(self),)
+
+
+def _forgetting(name: str) -> Any:
+    change = getattr(list, name)
+
+    def changed(self: TokenIds, *args: Any, **kwargs: Any) -> Any:
+        self.array = None
+        return change(self, *args, **kwargs)
+
+    return functools.wraps(change)(changed)
+
+
+for _name in (
+    "__setitem__", "__delitem__", "__iadd__", "__imul__", "append", "extend", "insert", "pop",
+    "remove", "clear", "sort", "reverse",
+):  # fmt: skip
+    setattr(TokenIds, _name, _forgetting(_name))
+
+
 class EncodedTextChunk(StrictBase):
     """A run of token ids."""
 
     tokens: Sequence[int]
     type: Literal["encoded_text"] = "encoded_text"
+
+    @field_validator("tokens", mode="wrap")
+    @classmethod
+    def _checked(cls, value: Any, check: Callable[[Any], Any]) -> Any:
+        """Check a plain list in one pass, several times faster than item by item."""
+        array = value.array if type(value) is TokenIds else flat_array(value, "int64")
+        return check(value) if array is None or array.dtype != np.int64 else TokenIds(value, array)
 
     @property
     def length(self) -> int:
@@ -270,6 +309,10 @@ class TensorData:
             _checked_pad(pad_value),
         )
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        array = self._numpy if self.sparse_crow_indices is None else self.to_numpy()
+        return np.array(array, dtype, copy=True) if copy else np.asarray(array, dtype)
+
     def to_torch(self, pad_value: int = 0) -> torch.Tensor:
         """Return a torch tensor; `pad_value` fills the cells that are not listed.
 
@@ -409,6 +452,9 @@ def _tensor(name: str, value: Any) -> TensorData:
         raise TypeError(f"loss_fn_inputs[{name!r}] cannot be a {type(value).__name__}")
     if name not in INPUT_DTYPES:
         raise ValueError(f"loss_fn_inputs[{name!r}] is a list, and its dtype is unknown")
+    flat = flat_array(value, INPUT_DTYPES[name])
+    if flat is not None and flat.dtype == INPUT_DTYPES[name]:
+        return TensorData._of(flat)
     try:
         array = np.asarray(value, dtype=INPUT_DTYPES[name])
     except ValueError as error:

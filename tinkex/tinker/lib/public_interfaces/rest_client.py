@@ -85,7 +85,9 @@ def _owner(claims: dict[str, Any]) -> types.WhoamiResponse:
             "tinkex.RestClient().whoami() asks the server about it"
         )
     return types.WhoamiResponse(
-        user_urn=str(claims["sub"]), org_urn=f"tml:organization:{claims['org_id']}", email=claims.get("email")
+        user_urn=str(claims["sub"]),
+        org_urn=f"tml:organization:{claims['org_id']}",
+        email=claims.get("email"),
     )
 
 

@@ -16,6 +16,7 @@ from tinkex.tinker._futures import APIFuture, Result
 from tinkex.tinker._tokenizers import tokenizer_of
 from tinkex.tinker._translation import sample_response
 from tinkex.tinker._twins import awaiting, returning
+from tinkex.types.foreign import settings_of
 
 
 class SamplingClient:
@@ -29,6 +30,8 @@ class SamplingClient:
     def __init__(self, native: tinkex.SamplingClient, record_stability_info: bool = False) -> None:
         self._native = native
         self._record_stability_info = record_stability_info
+        # Programs sample thousands of times with one object of settings, which is immutable.
+        self._settings: tuple[Any, tinkex.SamplingParams] | None = None
 
     @property
     def _sampling_session_id(self) -> str:
@@ -48,10 +51,14 @@ class SamplingClient:
         prompt_logprobs_last_n: int | None = None,
     ) -> APIFuture[types.SampleResponse]:
         """Sample continuations of a prompt; it returns at once."""
+        settings = self._settings
+        if settings is None or settings[0] is not sampling_params:
+            ours = settings_of(sampling_params, tinkex.SamplingParams, "sampling_params")
+            self._settings = settings = (sampling_params, ours)
         native = self._native.sample(
             prompt,  # type: ignore[arg-type]
             num_samples,
-            sampling_params,  # type: ignore[arg-type]
+            settings[1],
             include_prompt_logprobs,
             topk_prompt_logprobs,
             topk_sample_logprobs=topk_sample_logprobs,
