@@ -30,7 +30,7 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread() and self._before is None:
             self._before = signal.signal(signal.SIGINT, self._ask)
 
-    def disarm(self) -> None:
+    def strip_requests(self) -> None:
         """Let Ctrl-C be what it was."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
@@ -40,12 +40,12 @@ class Interrupts:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.disarm()
+        self.strip_requests()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.asked = True
-        self.disarm()
+        self.strip_requests()
         # The terminal has echoed ^C, perhaps in the midst of a line that is drawn.
         head = "\n" if is_terminal(sys.stderr) else ""
         self._note(

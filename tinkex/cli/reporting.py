@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -65,6 +66,11 @@ class Reporter(Listener):
         """Show what the untrained model says; the result has both."""
         if sample.after is None:
             self._say(f"before training: {sample.prompt!r} -> {sample.before!r}")
+
+    def sampled_at(self, step: int, samples: Sequence[tuple[str, str]]) -> None:
+        """Show what the model says on its way."""
+        for prompt, text in samples:
+            self._say(f"at step {step}: {prompt!r} -> {text!r}")
 
     def measured(self, held_out_loss: float) -> None:
         """Show the validation loss of the untrained model."""

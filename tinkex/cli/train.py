@@ -179,7 +179,7 @@ Example:
     "samples",
     multiple=True,
     metavar="PROMPT",
-    help="Show what the model answers before and after. May be repeated.",
+    help="Show what the model answers before, at each checkpoint, and after. May be repeated.",
 )
 @click.option(
     "--ignore-fields",

@@ -132,6 +132,8 @@ def _train(
                 context_length=context_length(service, model),
             )
         _say_plan(invocation, prepared, data, folder, model)
+        if (page := service.console_url) is not None:
+            invocation.note(f"watch it at {page}")
         with (
             _how_to_resume(invocation, folder),
             Interrupts(invocation.note) as interrupts,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
@@ -103,11 +102,7 @@ class Step(Protocol):
     def __enter__(self) -> object: ...
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-        /,
+        self, kind: object, error: BaseException | None, traceback: object, /
     ) -> bool | None: ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import field, frozen
 
-from tinkex.errors import DecodeError, ValidationError
+from tinkex.errors import DecodeError, TinkexError, ValidationError
 from tinkex.recipes.encoding import encode_prompt
 from tinkex.recipes.folder import Plan, begun_in
 from tinkex.recipes.loop import Evaluation, StepReport, train
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tinkex.sampling import SamplingClient
     from tinkex.service import ServiceClient
     from tinkex.training import TrainingClient
+
+log = logging.getLogger("tinkex.recipes")
 
 # A sample shows what was learned; a long one is more than that.
 _SAMPLE_TOKENS = 128
@@ -89,6 +92,9 @@ class Listener:
     def sampled(self, sample: Sampled) -> None:
         """Receive an answer of the untrained model, or of the trained one."""
 
+    def sampled_at(self, step: int, samples: Sequence[tuple[str, str]]) -> None:
+        """Receive the plan's prompts with the model's answers at a checkpoint on the way."""
+
     def measured(self, held_out_loss: float) -> None:
         """Receive the validation loss before the first step."""
 
@@ -149,6 +155,7 @@ def fine_tune(
             train_attn=recipe.train_attn,
             train_unembed=recipe.train_unembed,
             checkpoint_every=plan.checkpoint_every,
+            user_metadata=_labels(service, plan, prepared, folder),
         ) as run:
             listener.begun(run)
             work = _Work(run, plan, prepared, prompts, listener)
@@ -158,6 +165,34 @@ def fine_tune(
     if outcome.finished:
         attrs.evolve(plan, result=outcome.to_dict()).write(folder)
     return outcome
+
+
+def _labels(
+    service: ServiceClient, plan: Plan, prepared: Prepared, folder: Path
+) -> dict[str, str] | None:
+    """Return what a server that shows runs stores with this one; None for other servers.
+
+    These are the settings that no request has: how the examples become steps.
+    """
+    if service.session.server_config.console_url is None:
+        return None
+    recipe = plan.recipe
+    labels = {
+        "name": folder.resolve().name,
+        "data": Path(plan.data.path or "-").name,
+        "training_examples": len(prepared.batches.examples),
+        "validation_examples": len(prepared.held_out),
+        "steps": prepared.steps,
+        "batch_size": recipe.batch_size,
+        "peak_learning_rate": f"{recipe.learning_rate:g}",
+        "schedule": recipe.schedule_kind,
+        "warmup_steps": recipe.warmup_steps,
+        "loss_on": recipe.loss_on,
+        "seed": recipe.seed,
+    }
+    if recipe.steps is None:
+        labels["epochs"] = recipe.epochs
+    return {key: str(value) for key, value in labels.items()}
 
 
 class _Work:
@@ -223,9 +258,23 @@ class _Work:
             run.record(loss=last.loss)
             self._note(last)
             self._listener.reported(last)
+            if self._prompts and steps < prepared.steps and is_saved_after(steps):
+                self._sample_at(steps)
         if steps < prepared.steps:
             run.checkpoint()
         return self._result(steps, last)
+
+    def _sample_at(self, step: int) -> None:
+        """Ask the model on its way for the plan's samples; without an answer training continues."""
+        try:
+            sampler = self._run.training.save_weights_and_get_sampling_client()
+            texts = answers(sampler, self._prepared, self._prompts)
+        except TinkexError as error:
+            # A model that is lost is noticed by its next step, which knows what to do.
+            log.warning("no samples at step %d: %s", step, error)
+        else:
+            pairs = list(zip(self._plan.samples, texts, strict=True))
+            self._listener.sampled_at(step, pairs)
 
     def _note(self, report: StepReport) -> None:
         """Keep what the result needs of a step; a step that is done again counts once."""
