@@ -107,9 +107,8 @@ class RestClient:
 
     Created by `ServiceClient.create_rest_client`, or directly; it needs no session.
 
-    >>> with RestClient(base_url="local") as rest:
-    ...     for checkpoint in rest.iter_user_checkpoints():
-    ...         print(checkpoint.tinker_path, checkpoint.size_bytes)
+    >>> for checkpoint in rest.iter_user_checkpoints():
+    ...     print(checkpoint.tinker_path, checkpoint.size_bytes)
 
     Args:
         transport: The way to the server that another client has.

@@ -387,7 +387,7 @@ class SamplingClient:
     ) -> SamplingClient:
         """Return a client for the sampler of another process.
 
-        >>> sampler = SamplingClient.from_handle(handle)
+        >>> copy = SamplingClient.from_handle(sampler.handle(), api_key="tml-local")
 
         That process keeps the session alive, and ends it; settings come from this process's
         environment.
