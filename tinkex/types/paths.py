@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from attrs import frozen
 
@@ -44,6 +44,16 @@ class CheckpointPath(checkpoint_path.CheckpointPath):
     """
 
     error: ClassVar[type[ValueError]] = ValidationError
+
+    @classmethod
+    def from_tinker_path(cls, tinker_path: str) -> Self:
+        """Read a path, as `parse`; the official SDK's name."""
+        return cls.parse(tinker_path)
+
+    @property
+    def tinker_path(self) -> str:
+        """Return the whole path."""
+        return str(self)
 
     @property
     def checkpoint_type(self) -> CheckpointType:
