@@ -24,7 +24,7 @@ TINKEX_SCHEMATHESIS=$(CURDIR)/$(PY) $(1)/bin/python -m pytest $(VERSION_TESTS)
 endef
 AUDIT := .venv-audit
 
-.PHONY: audit test-lowest test-newest help demo test lint types tests check-generated generate regenerate-check examples interop serve bench soak docs format coverage clean
+.PHONY: audit test-lowest test-newest help demo test lint types tests check-generated generate regenerate-check examples interop interop-servers serve bench soak docs format coverage clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ examples: $(RUNTIME)  ## run all examples on a local server (or, with TINKER_API
 
 interop: $(RUNTIME)  ## let the official client work against the local server (TINKER="tinker==0.24.1" for another one)
 	@$(PY) tests/interop/run.py $(TINKER)
+
+interop-servers: $(RUNTIME)  ## drive tinkex against SkyRL and TuFT, and write the table of docs/many-gpus.md (SERVERS=tuft for one)
+	@$(PY) tests/interop/servers/run.py $(SERVERS)
 
 serve: $(RUNTIME)  ## run the local server until Ctrl-C
 	@$(VENV)/bin/tinkex serve

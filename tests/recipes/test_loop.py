@@ -257,6 +257,16 @@ def test_a_loss_that_is_no_number_ends_the_run(loss: float) -> None:
         _report(sent, steps_per_epoch=1)
 
 
+def test_a_server_without_a_loss_is_no_run_that_diverged() -> None:
+    """The step is reported, with a loss that is not known."""
+    output: Any = concurrent.futures.Future()
+    output.set_result(ForwardBackwardOutput("scalar", [], {}))
+    update: Any = concurrent.futures.Future()
+    update.set_result(OptimStepResponse())
+    sent = _Sent(3, 0.5, 2.0, 4, output, update, None)
+    assert math.isnan(_report(sent, steps_per_epoch=1).loss)
+
+
 def test_whole_lines_are_held_out(tmp_path: Path) -> None:
     """All examples of a line stay on one side; a file of its own takes the place of a share."""
     file = ExampleFile(tmp_path / "a", [Completion(n, "a", "b") for n in range(1, 11)], {}, "0")

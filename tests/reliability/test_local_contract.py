@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
 @pytest.fixture
 def service(server: LocalServer) -> Iterator[ServiceClient]:
     server.faults.clear()
-    with ServiceClient(base_url=server.base_url, chunk_len=2) as service:
+    with ServiceClient(base_url=server.base_url, chunk_len=2, wire_format="protobuf") as service:
         yield service
 
 

@@ -31,7 +31,8 @@ class StepReport:
     Attributes:
         step: Its number, from 1: so many steps are done.
         epoch: Epochs that are done, in fractions.
-        loss: The mean negative log likelihood of the tokens that count, in nats, before the step.
+        loss: The mean negative log likelihood of the tokens that count, in nats, before the step;
+            NaN if the server gives neither it nor log probabilities.
         learning_rate: The step's learning rate.
         grad_norm: L2 norm of the gradient before it was clipped, if the server reports it.
         tokens: Tokens that were read.
@@ -60,11 +61,14 @@ class Evaluation:
     def loss(self) -> float:
         """Wait for the mean negative log likelihood of the tokens that count, in nats.
 
+        It is NaN where the server gives neither a loss nor log probabilities.
+
         Raises:
-            DivergedError: It is no number.
+            DivergedError: The server gives one, and it is no number.
         """
-        loss = self._output.result().loss / self._weight
-        if not math.isfinite(loss):
+        output = self._output.result()
+        loss = output.loss / self._weight
+        if output.has_loss and not math.isfinite(loss):
             raise DivergedError(
                 f"the validation loss is {loss}: the run diverged. Begin again with a lower learning "
                 "rate, or clip the gradient"
@@ -143,7 +147,7 @@ def train(
             report.
 
     Raises:
-        DivergedError: The loss is no number any more.
+        DivergedError: The loss that the server gives is no number any more.
         TinkexError: The server refused a step, or its result cannot be had.
     """
     total = recipe.total_steps(batches.steps_per_epoch)
@@ -198,8 +202,9 @@ def _send(
 
 
 def _report(sent: _Sent, steps_per_epoch: int) -> StepReport:
-    loss = sent.output.result().loss / sent.weight
-    if not math.isfinite(loss):
+    output = sent.output.result()
+    loss = output.loss / sent.weight
+    if output.has_loss and not math.isfinite(loss):
         raise DivergedError(
             f"the loss of step {sent.step} is {loss}: the run diverged. Begin again with a lower "
             f"learning rate than {sent.learning_rate:g}, or clip the gradient"

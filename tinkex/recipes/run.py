@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -228,8 +229,9 @@ class _Work:
                 self._listener.sampled(Sampled(prompt=prompt, before=text))
         if self._prepared.held_out and self._run.step == 0:
             loss = Evaluation(training, self._prepared.held_out).loss()
-            known |= {"held_out_loss_before": loss, "held_out_loss": loss, "only_rises": True}
-            self._listener.measured(loss)
+            if math.isfinite(loss):
+                known |= {"held_out_loss_before": loss, "held_out_loss": loss, "only_rises": True}
+                self._listener.measured(loss)
         self._run.state.update(known)
 
     def outcome(self, stop: Callable[[], bool]) -> Outcome:
@@ -255,8 +257,9 @@ class _Work:
         )
         for last in reports:
             steps = last.step
-            run.record(loss=last.loss)
-            self._note(last)
+            if math.isfinite(last.loss):
+                run.record(loss=last.loss)
+                self._note(last)
             self._listener.reported(last)
             if self._prompts and steps < prepared.steps and is_saved_after(steps):
                 self._sample_at(steps)
@@ -283,7 +286,7 @@ class _Work:
         if report.step <= _compared(self._prepared.steps):
             known["first_losses"] = [*first[: report.step - 1], report.loss]
         self._last_losses.append(report.loss)
-        if report.held_out_loss is not None:
+        if report.held_out_loss is not None and math.isfinite(report.held_out_loss):
             before = known.get("held_out_loss", report.held_out_loss)
             rises = report.held_out_loss >= before
             known |= {
@@ -301,7 +304,9 @@ class _Work:
             model_id=self._run.training.model_id,
             last=last,
             first_loss=sum(first) / len(first) if first else None,
-            last_loss=sum(self._last_losses) / len(self._last_losses) if last else None,
+            last_loss=(
+                sum(self._last_losses) / len(self._last_losses) if self._last_losses else None
+            ),
             held_out_loss=known.get("held_out_loss") if steps else None,
             held_out_loss_before=known.get("held_out_loss_before"),
         )
