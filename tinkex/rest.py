@@ -206,6 +206,11 @@ class RestClient:
         return download_session_trace(self, session_id, file, force)
 
     @property
+    def transport(self) -> Transport:
+        """Return the connection to the server."""
+        return self._transport
+
+    @property
     def config(self) -> Config:
         """Return the settings of the connection."""
         return self._transport.config

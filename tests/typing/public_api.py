@@ -29,6 +29,7 @@ from tinkex import (
     types,
 )
 from tinkex._base.secret import Secret
+from tinkex._core.transport import Transport
 from tinkex.checkpoints import Download, HubUpload, download, push_to_hub
 from tinkex.credentials import CredentialsFile, KeyCommand
 from tinkex.local import LocalServer
@@ -230,6 +231,7 @@ def sampling(client: SamplingClient, tokenizer: Tokenizer) -> None:
 
 
 def rest(client: RestClient) -> None:
+    assert_type(client.transport, Transport)
     path = "tinker://r/weights/a"
     assert_type(client.get_training_run("r"), types.TrainingRun)
     assert_type(client.get_training_run_by_tinker_path(path), types.TrainingRun)
