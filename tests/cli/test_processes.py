@@ -26,6 +26,7 @@ SAMPLE = ("run", "--base-model", "tinkex/nano", "--prompt", "a b", "--max-tokens
 GOOD: list[tuple[tuple[str, ...], str]] = [
     (("--help",), "Commands:"),
     (("--version",), "tinkex "),
+    (("-V",), "tinkex "),
     (("version",), "tinkex "),
     (SAMPLE, "stop_reason="),
     (("run", "list"), "Training runs (1/1)"),
@@ -47,6 +48,7 @@ GOOD: list[tuple[tuple[str, ...], str]] = [
     (("auth", "status"), "Server: http://127.0.0.1:"),
     (("auth", "whoami"), "Organization: local"),
     (("config", "show"), "base_url\thttp://127.0.0.1:"),
+    (("help", "run", "list"), "Usage: tinkex run list"),
     (("usage",), "Usage from "),
     (("doctor",), "sample       ok"),
     (("report",), '"doctor": {{'),

@@ -340,7 +340,7 @@ class SubmissionQueue:
                 f" — {accepted} of {parts} parts of this batch were accepted before, and their gradients "
                 "are kept; load your last checkpoint before you repeat the batch"
             )
-        elif isinstance(error, DecodeError) and error.status_code == 200:
+        elif isinstance(error, DecodeError) and (error.status_code or 0) // 100 == 2:
             error.message += (
                 f". The {operation} did arrive: make the same call again, and it is applied exactly "
                 "once"

@@ -1,4 +1,4 @@
-"""Ctrl-C in two steps: first finish what is under way, then stop at once."""
+"""Ctrl-C in two steps: the first finishes the work in progress, the second stops at once."""
 
 import signal
 import sys
@@ -11,7 +11,7 @@ from tinkex.cli.text import is_terminal
 
 
 class Interrupts:
-    """Take the first Ctrl-C as a request to stop, once it is armed.
+    """A handler that takes the first Ctrl-C as a request to stop, once it is armed.
 
     Until `arm` is called, and from the second one on, Ctrl-C is a `KeyboardInterrupt` as ever.
 
@@ -26,12 +26,12 @@ class Interrupts:
 
     def arm(self) -> None:
         """Take the next Ctrl-C as a request."""
-        # Python allows no handlers elsewhere; whoever runs a command in a thread has no Ctrl-C.
+        # Python allows handlers only in the main thread; a command in another thread gets no Ctrl-C.
         if threading.current_thread() is threading.main_thread() and self._before is None:
             self._before = signal.signal(signal.SIGINT, self._ask)
 
-    def strip_requests(self) -> None:
-        """Let Ctrl-C be what it was."""
+    def disarm(self) -> None:
+        """Restore the previous handler."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
             self._before = None
@@ -40,14 +40,14 @@ class Interrupts:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.strip_requests()
+        self.disarm()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.asked = True
-        self.strip_requests()
-        # The terminal has echoed ^C, perhaps in the midst of a line that is drawn.
+        self.disarm()
+        # The terminal has echoed ^C, perhaps within a progress line.
         head = "\n" if is_terminal(sys.stderr) else ""
         self._note(
-            f"{head}finishing the steps under way and saving a checkpoint; Ctrl-C again stops at once"
+            f"{head}finishing the steps in progress and saving a checkpoint; press Ctrl-C again to stop at once"
         )

@@ -75,85 +75,86 @@ Example:
     "--from",
     "from_checkpoint",
     metavar="PATH",
-    help="Checkpoint to train on from, with a fresh optimizer: tinker://<run>/weights/<name>.",
+    help="Checkpoint to start from, with a fresh optimizer: tinker://<run>/weights/<name>.",
 )
 @click.option(
     "--resume",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Continue the run in this folder where it stopped. Everything else is as it was.",
+    help="Resume the run in this folder, with its original settings.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Folder of the run's file, metrics and plot.  [default: runs/<FILE>]",
+    help="Folder for the run's settings, metrics and plot.  [default: runs/<FILE>]",
 )
 @click.option(
-    "--name", metavar="NAME", help="Name of what is saved at the end." + _DEFAULT.format("final")
+    "--name", metavar="NAME", help="Name of the final checkpoints." + _DEFAULT.format("final")
 )
 @click.option("--rank", type=int, help="Rank of the LoRA adapter." + _DEFAULT.format(32))
 @click.option(
     "--seed",
     type=int,
-    help="Fixes the adapter's first values, the order of the lines and what is held out."
+    help="Seed of the adapter's initial values, the order of the examples and the validation split."
     + _DEFAULT.format(0),
 )
-@click.option(
-    "--epochs", type=int, help="Times that each example is trained on." + _DEFAULT.format(1)
-)
+@click.option("--epochs", type=int, help="Number of passes over the examples." + _DEFAULT.format(1))
 @click.option("--steps", type=int, help="Number of optimizer steps, in place of --epochs.")
 @click.option("--batch-size", type=int, help="Examples per optimizer step." + _DEFAULT.format(32))
 @click.option(
     "--learning-rate",
     type=float,
     metavar="RATE",
-    help="Peak learning rate, reached after the warm-up.  [default: one that suits the model]",
+    help="Peak learning rate, reached after warm-up.  [default: depends on the model]",
 )
 @click.option(
     "--schedule",
     type=click.Choice(["linear", "cosine", "constant"]),
-    help="Decay of the learning rate after the warm-up." + _DEFAULT.format("linear"),
+    help="Decay of the learning rate after warm-up." + _DEFAULT.format("linear"),
 )
 @click.option(
-    "--warmup-steps", type=int, help="Steps in which the rate rises." + _DEFAULT.format(0)
+    "--warmup-steps",
+    type=int,
+    help="Number of steps in which the learning rate rises to its peak." + _DEFAULT.format(0),
 )
-@click.option("--weight-decay", type=float, help="Decoupled decay of AdamW." + _DEFAULT.format(0))
+@click.option(
+    "--weight-decay", type=float, help="Decoupled weight decay of AdamW." + _DEFAULT.format(0)
+)
 @click.option(
     "--grad-clip-norm",
     type=float,
     metavar="NORM",
-    help="Largest norm of the gradient, a sum over tokens; 0 does not clip." + _DEFAULT.format(0),
+    help="Maximum norm of the gradient, which is a sum over tokens; 0 disables clipping."
+    + _DEFAULT.format(0),
 )
 @click.option(
     "--loss-on",
     type=click.Choice(["answers", "all"]),
-    help="What is learned: completions and what the assistant says, or every token."
-    + _DEFAULT.format("answers"),
+    help="Tokens to learn: completions and assistant turns, or all." + _DEFAULT.format("answers"),
 )
 @click.option(
     "--chat-format",
     type=click.Choice(["auto", "template", "plain"]),
-    help="How messages are written: by the model's chat template, or as 'User: ...'."
-    + _DEFAULT.format("auto"),
+    help="Format of messages: the model's chat template, or 'User: ...'." + _DEFAULT.format("auto"),
 )
 @click.option(
     "--max-length",
     type=int,
     metavar="TOKENS",
-    help="Most tokens of an example.  [default: what the model can read]",
+    help="Maximum number of tokens in an example.  [default: the model's context]",
 )
 @click.option(
     "--too-long",
     type=click.Choice(["error", "skip", "truncate"]),
-    help="What becomes of a longer example." + _DEFAULT.format("error"),
+    help="What to do with a longer example." + _DEFAULT.format("error"),
 )
 @click.option(
     "--held-out",
     type=float,
     metavar="SHARE",
-    help="Share of the examples kept for the validation loss; 0 trains on all.  [default: 0.1 of 20 or "
+    help="Share of the examples held out for the validation loss; 0 trains on all.  [default: 0.1 of 20 or "
     "more, 200 examples at most]",
 )
 @click.option(
@@ -172,27 +173,27 @@ Example:
     "--checkpoint-every",
     type=click.IntRange(min=1),
     metavar="STEPS",
-    help="Save the run every N steps; a crash costs as many at most." + _DEFAULT.format(50),
+    help="Save a checkpoint every N steps." + _DEFAULT.format(50),
 )
 @click.option(
     "--sample",
     "samples",
     multiple=True,
     metavar="PROMPT",
-    help="Show what the model answers before, at each checkpoint, and after. May be repeated.",
+    help="Sample this prompt before training, at each checkpoint, and after. May be repeated.",
 )
 @click.option(
     "--ignore-fields",
     multiple=True,
     callback=separated,
     metavar="NAME",
-    help="Train although the chat template leaves this field of messages out. May be repeated.",
+    help="Message field that the chat template may drop. May be repeated.",
 )
 @column_options
 @click.option(
     "--split",
     metavar="NAME",
-    help="Split of a data set (a folder, or on the hub).  [default: train]",
+    help="Split of a Hugging Face data set.  [default: train]",
 )
 @template_option
 @click.option(
@@ -200,7 +201,7 @@ Example:
     metavar="NAME",
     help="Name or path of the tokenizer.  [default: the model's own]",
 )
-@click.option("--plot/--no-plot", default=None, help="Draw the losses.  [default: --plot]")
+@click.option("--plot/--no-plot", default=None, help="Plot the losses.  [default: --plot]")
 @click.option(
     "--dry-run",
     is_flag=True,

@@ -54,5 +54,5 @@ def light(handler: F) -> F:
 
 
 def is_light(handler: Callable[..., Any]) -> bool:
-    """Say whether a handler may run on the event loop."""
+    """Return whether a handler may run on the event loop."""
     return getattr(handler, _LIGHT, False)

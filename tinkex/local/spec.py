@@ -25,7 +25,7 @@ _LEAST = b"-922337203685477"
 _METHODS = ("get", "put", "post", "delete", "patch")
 _MOST_ERRORS = 10
 _MOST_TEXT = 300
-# What writes a body again (for its fingerprint, the database, an answer) goes no deeper than 254.
+# What writes a body again (for its fingerprint, the database, a response) goes no deeper than 254.
 MOST_NESTING = 100
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
@@ -123,7 +123,7 @@ def load_operations() -> Mapping[str, Operation]:
     found = {}
     for path, item in root["paths"].items():
         for method in _METHODS:
-            # The binary forms of two operations stand in the spec under paths of their own.
+            # The binary forms of two operations have separate paths in the spec.
             if method in item and "x-tinkex-wire-path" not in item[method]:
                 operation = _operation(path, method, item, root)
                 found[operation.operation_id] = operation
@@ -177,7 +177,7 @@ def _operation(
 
 
 def _success(responses: Mapping[str, Any]) -> int:
-    """Return the status of a good answer: 200, or 204 where the answer has no body."""
+    """Return the status of a success: 200, or 204 for a response without a body."""
     return 200 if responses.get("200", {}).get("content") else 204
 
 

@@ -28,6 +28,22 @@ def target_shapes(data: Sequence[Datum]) -> list[Shape | None]:
     return [None if one is None else one.shape for one in targets]
 
 
+def total_weight(data: Sequence[Datum]) -> float:
+    """Return the sum of the weights of all data; a target without a weight counts 1.
+
+    >>> total_weight([])
+    0.0
+    """
+    total = 0.0
+    for datum in data:
+        inputs = datum.loss_fn_inputs
+        if "weights" in inputs:
+            total += float(inputs["weights"].numpy().sum(dtype="float64"))
+        elif "target_tokens" in inputs:
+            total += math.prod(inputs["target_tokens"].shape)
+    return total
+
+
 def fitted(output: ForwardBackwardOutput, shapes: Sequence[Shape | None]) -> ForwardBackwardOutput:
     """Return a batch's result with each datum's log probabilities in the shape of its targets.
 
