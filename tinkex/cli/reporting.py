@@ -11,7 +11,7 @@ from tinkex.cli.invocation import Invocation
 from tinkex.cli.text import is_terminal
 from tinkex.observability.events import subscribe
 from tinkex.observability.training_log import TrainingLog
-from tinkex.recipes.loop import StepReport
+from tinkex.recipes.loop import Metrics, StepReport
 from tinkex.recipes.prepare import Prepared
 from tinkex.recipes.run import Listener, Sampled
 
@@ -32,7 +32,7 @@ class Reporter(Listener):
         self._metrics = metrics
         self._total = prepared.steps
         self._interrupts = interrupts
-        self._held_out: float | None = None
+        self._measured = ""
         self._begun = time.monotonic()
         self._steps = 0
         self._done = 0
@@ -66,31 +66,29 @@ class Reporter(Listener):
         if sample.after is None:
             self._say(f"before training: {sample.prompt!r} -> {sample.before!r}")
 
-    def measured(self, held_out_loss: float) -> None:
-        """Show the validation loss of the untrained model."""
-        self._held_out = held_out_loss
-        if not self._invocation.no_progress:
-            self._say(f"before training: validation loss {held_out_loss:.4f}")
+    def measured(self, measured: Metrics) -> None:
+        """Show what was measured of the untrained model, and log it as step 0."""
+        self._measured = _shown(measured)
+        if self._measured and not self._invocation.no_progress:
+            self._say(f"before training: {self._measured}")
+        self._opened().step(0, **measured)
 
     def reported(self, report: StepReport) -> None:
         """Draw and log a step."""
-        if self._log is None:
-            # Not before: a run that is refused leaves no folder.
-            self._log = TrainingLog(self._metrics)
         self._steps += 1
         self._done = report.step
         self._tokens += report.tokens
-        if report.held_out_loss is not None:
-            self._held_out = report.held_out_loss
-        more = {} if report.held_out_loss is None else {"held_out_loss": report.held_out_loss}
-        self._log.step(
+        if report.measured:
+            self._measured = _shown(report.measured)
+        self._opened().step(
             report.step,
             loss=report.loss,
             grad_norm=report.grad_norm,
             learning_rate=report.learning_rate,
             epoch=report.epoch,
             tokens=report.tokens,
-            **more,
+            **report.metrics,
+            **report.measured,
         )
         remark = self._remark(report)
         self._step(report.step, self._total, remark)
@@ -98,6 +96,12 @@ class Reporter(Listener):
             every = max(1, self._total // _LINES)
             if report.step % every == 0 or report.step in (1, self._total):
                 self._invocation.note(f"step {report.step}/{self._total} {remark}")
+
+    def _opened(self) -> TrainingLog:
+        if self._log is None:
+            # Not before: a run that is refused leaves no folder.
+            self._log = TrainingLog(self._metrics)
+        return self._log
 
     def _recovered(self, event: "RecoveryEvent") -> None:
         """Say that steps are done again, and why."""
@@ -122,10 +126,19 @@ class Reporter(Listener):
         # The mean since the beginning: steps are answered in pairs, so single ones say little.
         seconds = max(time.monotonic() - self._begun, 1e-9)
         left = round((self._total - report.step) * seconds / self._steps)
-        parts = [f"loss {report.loss:.4f}"]
-        if self._held_out is not None:
-            parts.append(f"validation loss {self._held_out:.4f}")
+        parts = [] if report.loss is None else [f"loss {report.loss:.4f}"]
+        parts += [_shown(report.metrics), self._measured]
+        parts = [part for part in parts if part]
         parts.append(f"{self._tokens / seconds:,.0f} tokens/s")
         if left:
             parts.append(f"{left // 60}:{left % 60:02} left")
         return "  ".join(parts)
+
+
+def _shown(metrics: Metrics) -> str:
+    """Return the numbers that fit into a line: not those of each of several rewards."""
+    return "  ".join(
+        f"{name.replace('held_out_', 'validation ').replace('_', ' ')} {value:.4f}"
+        for name, value in metrics.items()
+        if "reward_" not in name
+    )

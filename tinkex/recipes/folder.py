@@ -15,13 +15,15 @@ from tinkex._base.atomic_file import atomic_write
 from tinkex._core.checks import checked_count, checked_name
 from tinkex.errors import CheckpointError, ValidationError
 from tinkex.recipes.examples import ExampleFile
-from tinkex.recipes.reading import read_examples
+from tinkex.recipes.reading import Form, read_examples
 from tinkex.recipes.recipe import Recipe
 from tinkex.recipes.sources import STANDARD_INPUT, Data
 
 PLAN = "finetune.json"
 METRICS = "metrics.jsonl"
 PLOT = "training.png"
+REFERENCE = "reference.json"
+ROLLOUTS = "rollouts.jsonl"
 _FORMAT = 1
 # As the contract has it for the names of checkpoints.
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -51,10 +53,11 @@ class Source:
         """Return the source of examples."""
         return cls(path=file.origin, sha256=file.sha256, columns=file.columns, split=file.split)
 
-    def read(self, elsewhere: Data | None = None) -> ExampleFile:
+    def read(self, elsewhere: Data | None = None, form: Form = "examples") -> ExampleFile:
         """Return the examples, unchanged since the run began.
 
         Args:
+            form: What each row is read as; see `read_examples`.
             elsewhere: Where they are now, if they were moved.
 
         Raises:
@@ -67,7 +70,7 @@ class Source:
                 "standard input)",
                 path="source",
             )
-        file = read_examples(place, columns=self.columns, split=self.split)
+        file = read_examples(place, columns=self.columns, split=self.split, form=form)
         self.check(file)
         return file
 
@@ -97,6 +100,8 @@ class Plan:
         measure_every: Steps from one measurement of the validation loss to the next.
         name: The name of what is saved at the end.
         samples: Prompts to answer before and after.
+        keep_best: Whether the weights with the best validation are kept, as the checkpoint "best".
+        patience: Measurements without improvement after which the run stops early; None never.
         tokenizer: Name or path of the tokenizer, if it is not the model's own.
         result: The result; None until it has ended.
     """
@@ -109,6 +114,8 @@ class Plan:
     name: str = "final"
     samples: tuple[str, ...] = ()
     tokenizer: str | None = None
+    keep_best: bool = True
+    patience: int | None = None
     result: dict[str, Any] | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -128,6 +135,8 @@ class Plan:
         checked_count(self.checkpoint_every, "checkpoint_every", 1)
         if self.measure_every is not None:
             checked_count(self.measure_every, "measure_every", 1)
+        if self.patience is not None:
+            checked_count(self.patience, "patience", 1)
         for index, prompt in enumerate(self.samples):
             _check_sample(prompt, f"samples[{index}]")
 
@@ -190,7 +199,7 @@ def begun_in(folder: Path) -> Iterator[Callable[[], None]]:
     from tinkex.recovery.runfile import FILE_NAME, LOCK_NAME
 
     was_there = folder.exists()
-    names = (PLAN, FILE_NAME, LOCK_NAME)
+    names = (PLAN, FILE_NAME, LOCK_NAME, REFERENCE, ROLLOUTS)
     old = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
     kept: list[bool] = []
     try:
