@@ -64,10 +64,10 @@ def test_a_file_becomes_a_model(shell: Shell, data: Path, tmp_path: Path) -> Non
     assert "step 20/20 loss " in done.err
     assert f"tinkex chat --model-path {facts['to sample from']}" in done.err
     steps = numbers(tmp_path / "runs/words")
-    assert [line["step"] for line in steps] == list(range(1, 21))
-    assert steps[-1]["loss"] < steps[0]["loss"] / 2
-    assert steps[0]["grad_norm"] > 0
-    assert [line["step"] for line in steps if "held_out_loss" in line] == list(range(2, 21, 2))
+    assert [line["step"] for line in steps] == list(range(21))
+    assert steps[-1]["loss"] < steps[1]["loss"] / 2
+    assert steps[1]["grad_norm"] > 0
+    assert [line["step"] for line in steps if "held_out_loss" in line] == list(range(0, 21, 2))
     talk = shell("chat", "--model-path", facts["to sample from"], stdin="Say red.\n")
     assert talk.code == 0, talk.err
     assert (tmp_path / "runs/words/finetune.json").exists()

@@ -10,6 +10,7 @@ import click
 from tinkex.cli.failures import Failed
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.text import cell
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def _age(ctx: click.Context, option: click.Parameter, value: str | None) -> time
 
 
 @click.command("publish", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @pass_invocation
 def publish(invocation: Invocation, path: str) -> Any:
     """Let everybody read a checkpoint."""
@@ -40,7 +41,7 @@ def publish(invocation: Invocation, path: str) -> Any:
 
 
 @click.command("unpublish", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @pass_invocation
 def unpublish(invocation: Invocation, path: str) -> Any:
     """Let only its owner read a checkpoint again."""
@@ -50,7 +51,7 @@ def unpublish(invocation: Invocation, path: str) -> Any:
 
 
 @click.command("set-ttl", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @click.option(
     "--ttl", type=click.IntRange(min=1), metavar="SECONDS", help="Delete it in so many seconds."
 )
@@ -76,9 +77,9 @@ def delete(invocation: Invocation, paths: tuple[str, ...], yes: bool) -> Any:
     All paths are checked before the first is deleted. One that the server refuses does not keep the
     others from being deleted.
     """
-    from tinkex.types import CheckpointPath
+    from tinkex.types import RunOrPath
 
-    checked = list(dict.fromkeys(str(CheckpointPath.parse(path)) for path in paths))
+    checked = list(dict.fromkeys(str(RunOrPath.parse(path)) for path in paths))
     with invocation.rest() as rest:
         if not yes and not _agreed(checked):
             return _cancelled(invocation, "delete", checked)

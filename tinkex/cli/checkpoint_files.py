@@ -7,6 +7,7 @@ import click
 
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.text import size, yes_no
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _TINKER = "tinker://"
 
 
 @click.command("download", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @click.option(
     "-o",
     "--output",
@@ -78,7 +79,7 @@ def inspect(invocation: Invocation, target: str) -> Any:
 
 
 @click.command("push-hf", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @click.option(
     "--repo",
     metavar="REPO",

@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Gather what a maintainer needs to help you; no secret is in it.",
     ),
     "session": ("tinkex.cli.session", "Look at sessions, close them, and export their traces."),
+    "evaluate": ("tinkex.cli.evaluate", "Score models on the prompts of a file."),
+    "sample": ("tinkex.cli.sample", "Sample a response to every prompt of a file."),
     "auth": ("tinkex.cli.auth", "Keep the API key in a file, and see which key is in use."),
     "chat": ("tinkex.cli.chat", "Talk to a model."),
     "train": ("tinkex.cli.train", "Fine-tune a model on the examples of a file or a data set."),

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -11,6 +12,8 @@ from tinkex.cli.invocation import Invocation
 from tinkex.cli.text import is_terminal
 from tinkex.observability.events import subscribe
 from tinkex.observability.training_log import TrainingLog
+from tinkex.recipes.folder import METRICS
+from tinkex.recipes.loggers import MetricsLogger, logger
 from tinkex.recipes.loop import Metrics, StepReport
 from tinkex.recipes.prepare import Prepared
 from tinkex.recipes.run import Listener, Sampled
@@ -26,10 +29,19 @@ class Reporter(Listener):
     """Draw progress on a terminal, write lines elsewhere, and log each step's numbers."""
 
     def __init__(
-        self, invocation: Invocation, metrics: Path, prepared: Prepared, interrupts: Interrupts
+        self,
+        invocation: Invocation,
+        folder: Path,
+        prepared: Prepared,
+        interrupts: Interrupts,
+        log_to: Sequence[str] = (),
     ) -> None:
         self._invocation = invocation
-        self._metrics = metrics
+        self._folder = folder
+        config = prepared.recipe.to_dict()
+        # Not before the run has begun: one that is refused leaves nothing there.
+        self._loggers: list[MetricsLogger] = []
+        self._log_to = dict.fromkeys(log_to, config)
         self._total = prepared.steps
         self._interrupts = interrupts
         self._measured = ""
@@ -49,6 +61,8 @@ class Reporter(Listener):
     def __exit__(self, *exc_info: object) -> None:
         self._told.close()
         self._drawn.close()
+        for one in self._loggers:
+            one.close()
         if self._log is not None:
             self._log.close()
 
@@ -57,6 +71,7 @@ class Reporter(Listener):
         if run.resumed_from is not None:
             self._invocation.note(f"continuing after step {run.resumed_from} of {self._total}")
         self._done = run.resumed_from or 0
+        self._loggers = [logger(name, self._folder, it) for name, it in self._log_to.items()]
         self._draw()
         self._begun = time.monotonic()
         self._interrupts.arm()
@@ -72,6 +87,8 @@ class Reporter(Listener):
         if self._measured and not self._invocation.no_progress:
             self._say(f"before training: {self._measured}")
         self._opened().step(0, **measured)
+        for one in self._loggers:
+            one.measured(measured)
 
     def reported(self, report: StepReport) -> None:
         """Draw and log a step."""
@@ -90,7 +107,14 @@ class Reporter(Listener):
             **report.metrics,
             **report.measured,
         )
+        for one in self._loggers:
+            one.reported(report)
         remark = self._remark(report)
+        with contextlib.suppress(OSError, ValueError):
+            # Where nobody watches any more (a closed pipe, a terminal that hung up), training goes on.
+            self._show(report, remark)
+
+    def _show(self, report: StepReport, remark: str) -> None:
         self._step(report.step, self._total, remark)
         if not is_terminal(sys.stderr) and not self._invocation.no_progress:
             every = max(1, self._total // _LINES)
@@ -100,7 +124,7 @@ class Reporter(Listener):
     def _opened(self) -> TrainingLog:
         if self._log is None:
             # Not before: a run that is refused leaves no folder.
-            self._log = TrainingLog(self._metrics)
+            self._log = TrainingLog(self._folder / METRICS)
         return self._log
 
     def _recovered(self, event: "RecoveryEvent") -> None:
@@ -114,9 +138,10 @@ class Reporter(Listener):
 
     def _say(self, line: str) -> None:
         """Write a line that stays; the one that is drawn makes room for it."""
-        self._drawn.close()
-        self._invocation.note(line)
-        self._draw()
+        with contextlib.suppress(OSError, ValueError):
+            self._drawn.close()
+            self._invocation.note(line)
+            self._draw()
 
     def _draw(self) -> None:
         self._step = self._drawn.enter_context(self._invocation.progress("Training"))
@@ -138,7 +163,14 @@ class Reporter(Listener):
 def _shown(metrics: Metrics) -> str:
     """Return the numbers that fit into a line: not those of each of several rewards."""
     return "  ".join(
-        f"{name.replace('held_out_', 'validation ').replace('_', ' ')} {value:.4f}"
-        for name, value in metrics.items()
-        if "reward_" not in name
+        f"{shown(name)} {value:.4f}" for name, value in metrics.items() if "reward_" not in name
     )
+
+
+def shown(name: str) -> str:
+    """Return what people call a number.
+
+    >>> shown("held_out_loss"), shown("reward_exact")
+    ('validation loss', 'reward exact')
+    """
+    return name.replace("held_out_", "validation ").replace("_", " ")

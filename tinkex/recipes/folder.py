@@ -13,7 +13,7 @@ from attrs import asdict, frozen
 
 from tinkex._base.atomic_file import atomic_write
 from tinkex._core.checks import checked_count, checked_name
-from tinkex.errors import CheckpointError, ValidationError
+from tinkex.errors import CheckpointError, TinkexError, ValidationError
 from tinkex.recipes.examples import ExampleFile
 from tinkex.recipes.reading import Form, read_examples
 from tinkex.recipes.recipe import Recipe
@@ -104,6 +104,7 @@ class Plan:
         patience: Measurements without improvement after which the run stops early; None never.
         tokenizer: Name or path of the tokenizer, if it is not the model's own.
         result: The result; None until it has ended.
+        failure: The error that ended it; None if none did.
     """
 
     recipe: Recipe
@@ -117,6 +118,7 @@ class Plan:
     keep_best: bool = True
     patience: int | None = None
     result: dict[str, Any] | None = None
+    failure: str | None = None
 
     def __attrs_post_init__(self) -> None:
         # Training takes hours, and its end must not fail for what its beginning could have refused.
@@ -220,3 +222,107 @@ def begun_in(folder: Path) -> Iterator[Callable[[], None]]:
 def has_run(folder: Path) -> bool:
     """Return whether a run was begun in a folder."""
     return (folder / PLAN).exists()
+
+
+def latest_run(base: Path) -> Path | None:
+    """Return the folder below `base` whose run was begun last; None if there is none."""
+    runs = [one.parent for one in base.glob(f"*/{PLAN}")]
+    return max(runs, key=_begun_at, default=None)
+
+
+def _begun_at(folder: Path) -> float:
+    # The plan is written again when the run ends, the lock only when it begins or continues.
+    from tinkex.recovery.runfile import LOCK_NAME
+
+    marks = [folder / LOCK_NAME, folder / PLAN]
+    return next(mark.stat().st_mtime for mark in marks if mark.exists())
+
+
+def checkpoint_of(folder: Path, kind: str, *, best: bool = False) -> str:
+    """Return the path of a run's checkpoint: the one that was saved at its end, or the newest.
+
+    Args:
+        folder: The run's folder.
+        kind: "sampler" for weights to sample from, "training" for those to train on from.
+        best: Take the one with the best validation.
+
+    Raises:
+        CheckpointError: There is no run, or it has no such checkpoint yet.
+    """
+    from tinkex.recovery.runfile import read_run
+
+    plan, record = Plan.read(folder), read_run(folder)
+    name = "sampler_path" if kind == "sampler" else "state_path"
+    newest = record.checkpoints[-1] if record is not None and record.checkpoints else None
+    known: Mapping[str, Any] = plan.result or {}
+    if best:
+        known = known.get("best") or (newest.state.get("best") if newest else None) or {}
+    if known.get(name):
+        return str(known[name])
+    if kind == "training" and newest is not None and not best:
+        return newest.path
+    what = "best checkpoint" if best else "weights to sample from"
+    raise CheckpointError(
+        f"the run in {folder} has no {what}"
+        + ("" if plan.result else f" yet; continue it: tinkex train --resume {folder}")
+    )
+
+
+@frozen(kw_only=True)
+class RunSummary:
+    """A run at a glance, by what stands in its folder.
+
+    Attributes:
+        folder: The run's folder.
+        name: The folder's name.
+        method: "sft", "dpo", "grpo" or "distill".
+        state: "running", "finished", "stopped" (it can be resumed) or "failed".
+        step: Steps that were reported.
+        loss: The last loss, if there is one.
+        updated: When the last of them was, in seconds since 1970.
+    """
+
+    folder: str
+    name: str
+    method: str
+    state: str
+    step: int
+    loss: float | None
+    updated: float | None
+
+
+def summary(folder: Path) -> RunSummary:
+    """Return a run at a glance.
+
+    Raises:
+        CheckpointError: There is no run in the folder.
+    """
+    from tinkex.observability import training_log
+
+    plan = Plan.read(folder)
+    records: list[dict[str, Any]] = []
+    with contextlib.suppress(TinkexError):
+        records = training_log.read(folder / METRICS)
+    losses = [one["loss"] for one in records if one.get("loss") is not None]
+    state = "finished" if plan.result is not None else "failed" if plan.failure else "stopped"
+    return RunSummary(
+        folder=str(folder),
+        name=folder.resolve().name,
+        method=plan.recipe.method,
+        state="running" if _is_locked(folder) else state,
+        step=int(records[-1]["step"]) if records else 0,
+        loss=losses[-1] if losses else None,
+        updated=records[-1].get("time") if records else None,
+    )
+
+
+def _is_locked(folder: Path) -> bool:
+    """Return whether a process trains in a folder."""
+    from tinkex.checkpoints.staging import try_lock
+    from tinkex.recovery.runfile import LOCK_NAME
+
+    try:
+        with (folder / LOCK_NAME).open("ab") as lock:
+            return not try_lock(lock)
+    except OSError:
+        return False

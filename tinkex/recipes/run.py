@@ -170,6 +170,7 @@ def fine_tune(
     functions = _functions(plan, rewards, respond)
     if (known := finished(plan, folder)) is not None:
         return known
+    plan = attrs.evolve(plan, failure=None)
     with begun_in(folder) as keep:
         plan.write(folder)
         with resumable(
@@ -190,7 +191,11 @@ def fine_tune(
             work = _Work(run, plan, prepared, method, prompts, listener)
             work.measure_before()
             keep()
-            outcome = work.outcome(stop)
+            try:
+                outcome = work.outcome(stop)
+            except TinkexError as error:
+                attrs.evolve(plan, failure=str(error)).write(folder)
+                raise
     if outcome.finished:
         attrs.evolve(plan, result=outcome.to_dict()).write(folder)
     return outcome
@@ -201,7 +206,7 @@ def finished(plan: Plan, folder: Path) -> Outcome | None:
     if not has_run(folder):
         return None
     old = Plan.read(folder)
-    if old.result is None or attrs.evolve(old, result=None) != attrs.evolve(plan, result=None):
+    if old.result is None or attrs.evolve(old, result=None) != plan:
         return None
     return Outcome.from_dict(old.result)
 
