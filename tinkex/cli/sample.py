@@ -83,7 +83,7 @@ def command(invocation: Invocation, /, **options: Any) -> Any:
             file,
             output,
             columns=columns,
-            progress=lambda done, total: step(done, total),
+            progress=step,
             **options,
         )
     result = {"type": "samples", "model": model, "output": str(output), "sampled": count}

@@ -150,7 +150,8 @@ class Plan:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            written = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1)
+            record = {"format": _FORMAT, **asdict(self), "recipe": self.recipe.to_dict()}
+            written = json.dumps(record, indent=1)
             atomic_write(folder / PLAN, written.encode())
         except OSError as error:
             raise CheckpointError(
