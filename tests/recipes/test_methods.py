@@ -186,25 +186,27 @@ def test_distillation_lowers_the_divergence_from_the_teacher(
     settings: dict[str, Any] = {
         "base_model": NANO,
         "rank": 8,
-        "steps": 10,
         "batch_size": 8,
-        "learning_rate": 2e-2,
         "max_tokens": 1,
         "service": nano_service,
     }
-    teacher = recipes.grpo(rows, begins_even, folder=tmp_path / "teacher", **settings)
+    teacher = recipes.grpo(
+        rows, begins_even, steps=6, learning_rate=1e-2, folder=tmp_path / "teacher", **settings
+    )
     for on_policy in (False, True):
         outcome = recipes.distill(
             rows,
             str(teacher.sampler_path),
             on_policy=on_policy,
             held_out=0.5,
-            group_size=8,
+            group_size=16,
+            steps=12,
+            learning_rate=5e-3,
             folder=tmp_path / str(on_policy),
             **settings,
         )
         before, after = outcome.measured_before["held_out_kl"], outcome.measured["held_out_kl"]
-        assert after < 0.7 * before, (on_policy, before, after)
+        assert after < 0.6 * before, (on_policy, before, after)
 
 
 def test_evaluation_agrees_with_a_plain_loop(nano_service: ServiceClient) -> None:
