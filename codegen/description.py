@@ -1,8 +1,8 @@
-"""Read an API description and prepare it for the generator, or refuse it by the place.
+"""Reading and preparation of an API description for the generator; errors name the location.
 
-The generator gets a description in which nothing is left that it would overlook: references to
-parameters, bodies and responses are resolved, each operation has an id and its security, each body
-and response has one media type, and schemas are in form (see schemas.py).
+The prepared description has nothing left that the generator would ignore: references to parameters,
+bodies and responses are resolved, each operation has an id and its security, each body and response has
+one media type, and schemas are normalized (see schemas.py).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def as_json(node: Any) -> Any:
 
 
 def prepare(spec: Mapping[str, Any]) -> Prepared:
-    """Return a description as the generator needs it."""
+    """Return a description in the form that the generator needs."""
     return Preparation(spec).run()
 
 
@@ -230,7 +230,7 @@ class Preparation:
         given = described.get("operationId")
         made = generate_operation_id(path=UntrustedString(path), method=method, prefix="field_")
         operation_id = str(given or made)
-        # The generator drops what is no letter, and with it the border between two words.
+        # The generator drops characters that are not letters, and so word boundaries.
         spaced = re.sub(r"\W+", "_", operation_id).strip("_")
         name = str(PythonIdentifier(spaced, "field_"))
         other = self._operations.get(name)
@@ -333,7 +333,7 @@ class Preparation:
     def _check_parameter(
         self, name: str, location: str, style: str, schema: Schema, place: str
     ) -> None:
-        """Refuse what has no form in a URL or a header."""
+        """Refuse schemas that have no representation in a URL or a header."""
         for kind, inner in self._shapes(schema, place):
             if kind in ("array", "object") and location != "query":
                 raise refused(place, f"{name!r} is an {kind}, which cannot be sent in a {location}")
@@ -348,7 +348,7 @@ class Preparation:
                     raise refused(place, f"{name!r} is nested, which has no form in a query")
 
     def _shapes(self, schema: Schema, place: str) -> Iterable[tuple[str, list[Schema]]]:
-        """Yield each kind of value that a schema allows, with the schemas of its items or fields."""
+        """Yield each type of value that a schema allows, with the schemas of its items or fields."""
         if "$ref" in schema:
             target = self._components["schemas"][schema["$ref"].removeprefix(PREFIX)]
             yield from self._shapes(self._schemas.normal(target, place), place)
@@ -418,7 +418,7 @@ class Preparation:
         return all(kind not in ("object", "array", "null") for kind in shapes)
 
     def _is_free(self, schema: Schema, place: str) -> bool:
-        """Whether a form has no properties; the caller then encodes it and passes bytes."""
+        """Return whether a form has no properties; the caller then encodes it and passes bytes."""
         return not any(inner for _, inner in self._shapes(schema, place))
 
     def _encoding(
@@ -531,7 +531,7 @@ def media_kind(media: str) -> str | None:
 
 
 def key_header(scheme: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the header of a security scheme's key and what stands before the key in it."""
+    """Return the header of a security scheme's key, and the prefix of the key in it."""
     match scheme:
         case {"type": "apiKey", "in": "header", "name": str(name)}:
             return name.lower(), ""

@@ -47,7 +47,7 @@ CLASS_NAMES = (
 METHOD_NAMES = {"to_dict", "from_dict", "additional_properties", *CLASS_NAMES}
 ARGUMENT_NAMES = {
     "body", "build_request", "client", "date_time_text", "headers", "params", "parse_response",
-    "query_items", "segment", "sync_detailed",
+    "query_items", "segment",
 }  # fmt: skip
 ANNOTATIONS: dict[type, str] = {
     AnyProperty: "Any", BooleanProperty: "bool", DateProperty: "datetime.date",
@@ -106,7 +106,7 @@ class Fields:
     # -- names --------------------------------------------------------------------------------
 
     def _rename(self, data: GeneratorData) -> None:
-        """Rename what would hide a name that the generated modules use themselves."""
+        """Rename classes and modules that would hide a name which the generated modules use."""
         for model in data.models:
             place = f"components.schemas: the class {model.class_info.name}"
             taken = METHOD_NAMES | {str(m.class_info.name) for m in (*data.models, *data.enums)}
@@ -171,14 +171,14 @@ class Fields:
         return None
 
     def is_map(self, prop: Any) -> bool:
-        """Whether this is an object without properties of its own."""
+        """Return whether this is an object without properties of its own."""
         return self._map_values(prop) is not None
 
     def _is_class(self, prop: Any) -> bool:
         return isinstance(prop, ModelProperty) and not self.is_map(prop)
 
     def is_numeric(self, prop: Any) -> bool:
-        """Whether values may stay unread: numbers, anything, and arrays of these, nullable or not."""
+        """Return whether values may stay unread: numbers, anything, and arrays of these, nullable or not."""
         if isinstance(prop, ListProperty):
             return self.is_numeric(prop.inner_property)
         if isinstance(prop, UnionProperty):
@@ -186,7 +186,7 @@ class Fields:
         return isinstance(prop, NUMERIC)
 
     def is_plain(self, prop: Any) -> bool:
-        """Whether values are their own JSON form."""
+        """Return whether values are their own JSON form."""
         if isinstance(prop, ListProperty):
             return self.is_plain(prop.inner_property)
         if isinstance(prop, UnionProperty):
@@ -200,11 +200,11 @@ class Fields:
         return (model.data.properties or {}).get(prop.name)
 
     def is_secret(self, model: ModelProperty, prop: Any) -> bool:
-        """Whether no repr may show this: a string of the format password."""
+        """Return whether repr must not show this: a string of the format password."""
         return getattr(self._schema(model, prop), "schema_format", None) == "password"
 
     def tells_null(self, model: ModelProperty, prop: Any) -> bool:
-        """Whether an explicit null differs from a missing key."""
+        """Return whether an explicit null differs from a missing key."""
         extra = getattr(self._schema(model, prop), "model_extra", None) or {}
         return (
             extra.get(EXPLICIT_NULL) is True
@@ -213,15 +213,15 @@ class Fields:
         )
 
     def has_explicit_null(self, model: ModelProperty) -> bool:
-        """Whether any property distinguishes an explicit null from a missing key."""
+        """Return whether any property distinguishes an explicit null from a missing key."""
         return any(self.tells_null(model, prop) for prop in self.properties(model))
 
     def is_constant(self, prop: Any) -> bool:
-        """Whether a property has one value, which need not be given."""
+        """Return whether a property has only one value, which need not be given."""
         return isinstance(prop, ConstProperty) and (prop.required or prop.default is not None)
 
     def is_always_written(self, prop: Any) -> bool:
-        """Whether the key is there in every object that is sent."""
+        """Return whether the key is written for every object."""
         return bool(prop.required) or self.is_constant(prop)
 
     # -- imports ------------------------------------------------------------------------------
@@ -433,7 +433,7 @@ class Fields:
         return f"tagged({', '.join(parts)})"
 
     def _fitting_reader(self, member: Any, *, last: bool) -> str:
-        """Members without required keys must show some key of theirs; only the last takes any object."""
+        """Members without required keys must have some key of theirs; only the last accepts any object."""
         model = self._model(member)
         parts = [f"{member.class_info.name}.from_dict"]
         if model.required_properties:
@@ -535,7 +535,7 @@ class Fields:
     # -- requests -----------------------------------------------------------------------------
 
     def is_laid_out(self, prop: Any) -> bool:
-        """Whether a query parameter can be more than one value."""
+        """Return whether a query parameter can have more than one value."""
         if isinstance(prop, UnionProperty):
             return any(map(self.is_laid_out, prop.inner_properties))
         return isinstance(prop, ListProperty | ModelProperty)
@@ -638,12 +638,12 @@ def quoted(value: Any) -> str:
 
 
 def set_name(prop: Any, name: str) -> None:
-    """Give a property another Python name."""
+    """Set a property's Python name."""
     object.__setattr__(prop, "python_name", name)
 
 
 def distinct(names: Iterable[str], place: str, kind: str) -> None:
-    """Refuse two names that are one for Python."""
+    """Refuse two names that map to the same Python name."""
     seen = set()
     for name in names:
         if unicodedata.normalize("NFKC", name) in seen:

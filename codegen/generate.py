@@ -1,4 +1,4 @@
-"""Make the generated client from the API description, or check that it is up to date.
+"""Generate the client from the API description, or check that it is up to date.
 
     python codegen/generate.py            writes generated/tinkex_generated
     python codegen/generate.py --check    compares instead; status 1 and a list of files on drift
@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import protobuf
 from description import Prepared, prepare, read_spec
 from schemas import GenerationError
 
@@ -33,7 +34,15 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 HEADER = "# Generated from openapi.yaml by codegen/generate.py. Do not edit.\n"
 # The files of this folder that the output depends on.
-PARTS = ("config.yaml", "description.py", "fields.py", "schemas.py", "runtime/*.py", "templates/*")
+PARTS = (
+    "config.yaml",
+    "description.py",
+    "fields.py",
+    "protobuf.py",
+    "schemas.py",
+    "runtime/*.py",
+    "templates/*",
+)
 # Modules of runtime/ that are copied only into packages that use them; importers before imported.
 ON_DEMAND = ("forms.py", "null.py", "query.py")
 
@@ -88,6 +97,8 @@ def write(spec_path: Path, output: Path, compiled: Path | None = None) -> None:
             f"{spec_path}: a schema contains itself, or is nested too deeply"
         ) from None
     _copy_runtime(output)
+    if (numbers := protobuf.module(spec)) is not None:
+        (output / "protobuf.py").write_text(HEADER + numbers, encoding="utf-8", newline="\n")
     (output / "py.typed").write_bytes(b"")
     embedded = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     (output / "openapi.json").write_text(embedded + "\n", encoding="utf-8", newline="\n")
@@ -107,7 +118,7 @@ def tidy(folder: Path) -> None:
 
 
 def check_import(package: Path) -> None:
-    """Import all modules of a package, in a process of its own."""
+    """Import all modules of a package, in a new process."""
     command = [sys.executable, "-B", "-c", IMPORT_ALL, package.name]
     _run(command, "the generated package does not import", cwd=package.parent)
 
@@ -124,7 +135,7 @@ def _copy_runtime(output: Path) -> None:
 
 
 def provenance(spec_path: Path) -> dict[str, Any]:
-    """Return what the package is made from, so that a copy of it can be traced: checksums and versions."""
+    """Return the sources of the package, so that a copy can be traced: checksums and versions."""
     parts = [path for part in PARTS for path in sorted(FOLDER.glob(part)) if path.is_file()]
     return {
         "made_by": "codegen/generate.py",
@@ -135,7 +146,7 @@ def provenance(spec_path: Path) -> dict[str, Any]:
 
 
 def _sha256(path: Path) -> str:
-    # Without what git makes of line ends on some systems.
+    # Without git's conversion of line ends on some systems.
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
@@ -191,7 +202,7 @@ def _run(command: Sequence[str], problem: str, **options: Any) -> None:
 
 
 def replace(made: Path, output: Path) -> None:
-    """Put the folder `made` in the place of `output`, which is away for no more than a moment."""
+    """Replace the folder `output` by `made`; it is missing only for a moment."""
     fresh, old = (output.with_name(f".{output.name}.{name}") for name in ("new", "old"))
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Bring schemas into the few forms that the generator reads right, or refuse them by their place.
+"""Normalization of schemas into the few forms that the generator supports; errors name the location.
 
 OpenAPI can express the same schema in many ways, and openapi-python-client silently ignores some of
 them. Each schema is therefore rewritten: `nullable` becomes a union with null, `allOf` is merged,
@@ -453,7 +453,7 @@ class Schemas:
         visit(made.get(name))
 
     def _written_out(self, schema: Any, place: str) -> Any:
-        """Return an object that is another one under a name of its own as an object of its own."""
+        """Return an object that renames another one as an object of its own."""
         if not isinstance(schema, dict) or "allOf" not in schema:
             return schema
         parts = self._parts(schema, place, ())
@@ -588,7 +588,7 @@ class Schemas:
 
 
 def spelled(name: str) -> str:
-    """Return a name with its signs in words."""
+    """Return a name with its symbols spelled out."""
     words = {"+": "plus", "-": "minus"}
     return "".join(
         c if c.isalnum() or c in "_ ." else f" {words.get(c) or unicodedata.name(c, '').lower()} "
@@ -619,7 +619,7 @@ def with_null(schema: Schema) -> Schema:
 
 
 def without_binary(schema: Schema) -> Schema:
-    """Return a schema for use inside JSON, where bytes have no form: what is there is a string."""
+    """Return a schema for use inside JSON, which has no bytes: they are strings."""
     return {k: v for k, v in schema.items() if (k, v) != ("format", "binary")}
 
 
@@ -659,7 +659,7 @@ def kind_of(value: Any) -> str:
 
 
 def converted(value: Any, kind: Any, form: str | None) -> Any:
-    """Return a default as its type has it; descriptions often quote numbers, or forget to."""
+    """Return a default as a value of its type; descriptions often quote numbers, or forget to."""
     match kind:
         case "integer" | "number":
             try:

@@ -47,7 +47,7 @@ def throttle(service: ServiceClient) -> None:
     print("\n2. After a 429 all samplers of the process hold back together:")
     limiter = service.session.limiter
     limiter.cool_down(1.0, SYSTEM_CLOCK)
-    print(f"   no sample is sent for another {limiter.quiet_for(SYSTEM_CLOCK):.1f} s")
+    print(f"   no sample is sent for another {limiter.cool_down_left(SYSTEM_CLOCK):.1f} s")
 
 
 def sample(service: ServiceClient, prompt: str) -> None:

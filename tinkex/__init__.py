@@ -4,7 +4,7 @@
 >>> with tinkex.ServiceClient(base_url="local") as service:
 ...     training = service.create_lora_training_client("tinkex/tiny-chat", rank=16)
 
-The names below load when they are first used, so that importing the package costs little.
+The names below are loaded on first use, to keep the import fast.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ __all__ = [
     "wait",
 ]
 
-# A library leaves it to the program whether and where its lines are written.
+# As usual for libraries: the program decides whether and where log records are written.
 logging.getLogger("tinkex").addHandler(logging.NullHandler())
 
 

@@ -1,7 +1,7 @@
-"""Where the API key comes from when it is not given outright: a command, a file, a function.
+"""Sources of the API key: a command, a file, a function.
 
-They are asked again when a key expires or the server no longer takes it, so that a key can be
-changed under a program that runs for days.
+A source is read again when its key expires or the server no longer accepts it, so that a key can be
+replaced while a program runs.
 """
 
 from __future__ import annotations
@@ -26,39 +26,39 @@ from tinkex.errors import ConfigurationError
 __all__ = ["CredentialsFile", "KeyCommand", "KeyFunction", "KeySource"]
 
 COMMAND_TIMEOUT = 30.0
-# Far longer than any key; a command that prints more prints something else.
+# Far longer than any key; longer output is not a key.
 MOST_OUTPUT = 64 * 1024
 MOST_FILE = 1024 * 1024
 
-# What a shell would act upon. Inside quotes it would not always, but then a shell does no harm.
+# Characters with a meaning to a shell. Inside quotes they may have none, but then a shell does no harm.
 _FOR_A_SHELL = re.compile(r"[|&;<>()$`*?\n~#!{}]")
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
 class KeySource(Protocol):
-    """Be able to say what the API key is at the moment."""
+    """A source of the current API key."""
 
     def read(self) -> Secret:
         """Return the key.
 
         Raises:
-            ConfigurationError: There is none.
+            ConfigurationError: No key is available.
         """
         ...
 
 
 class KeyCommand:
-    """Get the key from what a command prints.
+    """A command that prints the API key.
 
     >>> KeyCommand("echo tml-0123456789abcdef").read()
     Secret('tml-...cdef')
 
-    The command runs without a shell unless it holds something that only a shell understands. Its
-    input is empty, its messages are not read, and what it prints is one line.
+    The command runs without a shell, unless it has shell syntax. Its stdin is empty, its stderr is
+    ignored, and its stdout is one line.
 
     Args:
         command: The command and its arguments.
-        timeout: Seconds after which it is killed, with all that it has started.
+        timeout: Seconds after which it is killed with all its child processes.
     """
 
     name = "TINKER_CREDENTIAL_CMD"
@@ -68,22 +68,22 @@ class KeyCommand:
         self._timeout = timeout
 
     def read(self) -> Secret:
-        """Run the command and return what it prints.
+        """Run the command and return the key that it prints.
 
         Raises:
-            ConfigurationError: It fails, takes too long, or prints what is no key.
+            ConfigurationError: It fails, times out, or its output is not a key.
         """
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own command
                 self._argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                # Messages of such commands are known to hold the key itself.
+                # The stderr of such commands may show the key.
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
         except OSError as error:
-            # The command's words may be secret; only what the system says of the first is told.
+            # The command may hold secrets; only the system's message is shown.
             raise ConfigurationError(
                 f"{self.name} cannot be run: {error.strerror or type(error).__name__}"
             ) from None
@@ -103,7 +103,7 @@ class KeyCommand:
             status = process.wait()
         finally:
             timer.cancel()
-            # Ctrl-C would leave the command behind.
+            # Otherwise an interrupt would leave the command running.
             if process.poll() is None:
                 _kill(process)
                 process.wait()
@@ -112,19 +112,21 @@ class KeyCommand:
 
     def _checked(self, printed: bytes, status: int, *, was_late: bool) -> Secret:
         if len(printed) > MOST_OUTPUT:
-            raise ConfigurationError(f"{self.name} prints more than {MOST_OUTPUT} bytes: no key")
+            raise ConfigurationError(
+                f"{self.name} prints more than {MOST_OUTPUT} bytes, which is not a key"
+            )
         if was_late:
-            raise ConfigurationError(f"{self.name} was not done after {self._timeout:g} s")
+            raise ConfigurationError(f"{self.name} did not end within {self._timeout:g} s")
         if status:
             raise ConfigurationError(
-                f"{self.name} failed with status {status}; run it by hand to see why: what it says "
-                "is not shown here, since it may hold secrets"
+                f"{self.name} failed with status {status}; run it by hand to see why: its output is "
+                "not shown here, since it may hold secrets"
             )
         return _as_key(printed.decode("utf-8", "replace"), self.name)
 
 
 class KeyFunction:
-    """Get the key from a function of the program's own."""
+    """A function of the program that returns the API key."""
 
     name = "api_key"
 
@@ -132,13 +134,13 @@ class KeyFunction:
         self._function = function
 
     def read(self) -> Secret:
-        """Call the function; what it raises comes through."""
+        """Call the function; its exceptions propagate."""
         key = self._function()
         return _as_key(key.reveal() if isinstance(key, Secret) else key, self.name)
 
 
 class CredentialsFile:
-    """Keep API keys in a file that only its user can read, the one that ``tinker auth`` uses.
+    """API keys in a file that only its user can read; the file of ``tinkex auth``.
 
     >>> keys = CredentialsFile(folder / "credentials.json")
     >>> keys.save("laptop", "tml-0123456789abcdef")
@@ -154,18 +156,18 @@ class CredentialsFile:
 
     @property
     def name(self) -> str:
-        """Return what messages call it."""
+        """Return the file's name in messages."""
         return f"the credentials file {str(self.path)!r}"
 
     def names(self) -> list[str]:
-        """Return the names of the keys that are kept."""
+        """Return the names of the stored keys."""
         return list(self._load()["keys"])
 
     def read(self) -> Secret:
         """Return the default key.
 
         Raises:
-            ConfigurationError: There is none, or the file is not as safe as it has to be.
+            ConfigurationError: There is no default key, or the file is not safe to read.
         """
         content = self._load()
         record = content["keys"].get(content.get("default"))
@@ -176,9 +178,9 @@ class CredentialsFile:
         return _as_key(record["key"], self.name)
 
     def save(self, name: str, key: str | Secret, *, default: bool = True) -> None:
-        """Keep a key under a name; one of that name is replaced.
+        """Store a key under a name, replacing a key of that name.
 
-        The file appears in one step, readable by its owner alone.
+        The file is written atomically, and readable by its owner alone.
         """
         content = self._load()
         key = _as_key(key.reveal() if isinstance(key, Secret) else key, self.name)
@@ -188,7 +190,7 @@ class CredentialsFile:
         self._store(content)
 
     def delete(self, name: str) -> None:
-        """Forget a key; the default too, if it was that one.
+        """Delete a key, and the default if it was this key.
 
         Raises:
             KeyError: There is no key of that name.
@@ -208,12 +210,14 @@ class CredentialsFile:
         except ValueError:
             content = None
         if not isinstance(content, dict) or not isinstance(content.setdefault("keys", {}), dict):
-            raise ConfigurationError(f"{self.name} is no file of keys; delete it or restore it")
+            raise ConfigurationError(
+                f"{self.name} is not a credentials file; delete it or restore it"
+            )
         return content
 
     def _text(self) -> str | None:
-        # O_NOFOLLOW: a link planted in its place could point to what is somebody else's.
-        # O_NONBLOCK: a pipe in its place would be waited for.
+        # O_NOFOLLOW: a link that was planted there could point to another user's file.
+        # O_NONBLOCK: opening a pipe would block.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
             descriptor = os.open(self.path, flags)
@@ -231,13 +235,13 @@ class CredentialsFile:
             data = file.read(MOST_FILE + 1)
         if len(data) > MOST_FILE:
             raise ConfigurationError(
-                f"{self.name} is longer than {MOST_FILE} bytes: no file of keys"
+                f"{self.name} is longer than {MOST_FILE} bytes, which is not a credentials file"
             )
         return data.decode("utf-8", "replace")
 
     def _check_safe(self, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):
-            raise ConfigurationError(f"{self.name} is no regular file")
+            raise ConfigurationError(f"{self.name} is not a regular file")
         if os.name != "posix":
             return
         if found.st_uid not in (os.geteuid(), 0):
@@ -245,14 +249,14 @@ class CredentialsFile:
         if stat.S_IMODE(found.st_mode) & 0o077:
             raise ConfigurationError(
                 f"{self.name} can be read by others (mode {stat.S_IMODE(found.st_mode):04o}): run "
-                f"chmod 600 {shlex.quote(str(self.path))}, and change the key if others were there"
+                f"chmod 600 {shlex.quote(str(self.path))}, and change the key if others may have read it"
             )
 
     def _store(self, content: Mapping[str, Any]) -> None:
         folder = self.path.parent
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True)
-        # A link that was planted under the name is replaced, not followed.
+        # The rename replaces a planted link instead of following it.
         atomic_write(self.path, json.dumps(content, indent=2).encode(), mode=PRIVATE, durable=True)
 
 
@@ -280,11 +284,11 @@ def _as_key(text: object, source: str) -> Secret:
     key = text.strip() if isinstance(text, str) else ""
     if not _KEY.fullmatch(key):
         raise ConfigurationError(
-            f"{source} gives {'no key at all' if not key else 'what is no key: it must be one line of plain ASCII'}"
+            f"{source} gives {'no key at all' if not key else 'an invalid key: it must be one line of plain ASCII'}"
         )
     if not key.startswith(("tml-", "eyJ")):
         raise ConfigurationError(
-            f"{source} gives a key without the 'tml-' prefix, which is no JWT ('eyJ...') either: is "
+            f"{source} gives a key that neither starts with 'tml-' nor is a JWT ('eyJ...'): is "
             "it another service's?"
         )
     hide(key)

@@ -6,14 +6,14 @@ The tree::
     ├─ ConfigurationError
     │   └─ MissingCredentialsError
     ├─ ValidationError                (also a ValueError; raised before anything is sent)
-    ├─ TransportError                 (no usable answer came back)
+    ├─ TransportError                 (no usable response)
     │   ├─ ConnectError
     │   │   ├─ TLSError
     │   │   └─ ProxyError
     │   ├─ ReadTimeoutError
     │   ├─ DecodeError
     │   └─ CircuitOpenError           (nothing was sent; see tinkex.retry)
-    ├─ ApiError                       (the server answered with an error status)
+    ├─ ApiError                       (the server responded with an error status)
     │   ├─ BadRequestError 400
     │   │   └─ VersionNotSupportedError
     │   ├─ AuthenticationError 401 · BillingError 402
@@ -28,14 +28,14 @@ The tree::
     ├─ SessionLostError
     ├─ ClientClosedError
     ├─ MissingDependencyError         (also an ImportError; names the pip command)
-    ├─ TokenizerError                 (none was found, or its files cannot be read)
-    ├─ DivergedError                  (the loss of a training is no number any more)
+    ├─ TokenizerError                 (not found, or its files cannot be read)
+    ├─ DivergedError                  (the training loss is not finite)
     └─ CheckpointError
         ├─ DownloadIncompleteError
         └─ UnsafeArchiveError
 
-Each message says what happened, to which object, and what to do about it; the identifiers that a
-support request needs stand in brackets at its end and as attributes of the error.
+Each message says what happened, to which object, and what to do about it. The ids that support needs are
+in parentheses at its end and attributes of the error.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from typing import ClassVar, Literal
 
 from tinkex._base.redaction import LONGEST_WORDS, safe_text
 
-# The server's words, and beside them what we say about them.
+# Length limit: the server's text and our own.
 LONGEST_MESSAGE = 2 * LONGEST_WORDS
 LONGEST_ID = 200
 
@@ -55,20 +55,20 @@ Category = Literal["user", "server", "unknown"]
 
 
 class TinkexError(Exception):
-    """Report that something in tinkex, or in the service behind it, went wrong.
+    """Base class of all errors of tinkex and of the service behind it.
 
-    An error may quote a server. So every text that is put on one, by the constructor or later, has
-    its secrets masked, then its control characters replaced, then its length bounded.
+    An error may quote a server. Every text on it, from the constructor or added later, is therefore
+    redacted, stripped of control characters, and limited in length.
 
     Attributes:
-        message: The human sentence, without the identifiers.
-        request_id: The service's id of the request, if it is known.
-        session_id: The session in which it happened, if it is known.
-        status_code: The HTTP status, if an answer came back.
-        category: Who can mend it: "user", "server" or "unknown".
+        message: The message, without the ids.
+        request_id: The server's id of the request, if known.
+        session_id: The session, if known.
+        status_code: The HTTP status, if there was a response.
+        category: The party that can fix the problem: "user", "server" or "unknown".
         retryable: Whether the same call may succeed later, unchanged.
-        retry_after: Seconds that the server asked to wait, if it did.
-        attempts: One line for each attempt that was made, oldest first.
+        retry_after: Seconds that the server asked to wait, if any.
+        attempts: One line per attempt, oldest first.
     """
 
     default_category: ClassVar[Category] = "unknown"
@@ -103,7 +103,7 @@ class TinkexError(Exception):
         super().__setattr__(name, value)
 
     def add_note(self, note: str) -> None:
-        """Add a line that is shown below the error's traceback."""
+        """Add a line that is shown below the traceback."""
         super().add_note(safe_text(note))
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ class TinkexError(Exception):
         return f"{self.message} ({known})" if known else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exception's own way would call __init__ with the message alone and lose the keywords.
+        # The default would call __init__ with the message alone and lose the keyword arguments.
         return (_rebuild, (type(self), self.args, self.__dict__.copy()))
 
 
@@ -130,20 +130,20 @@ def _rebuild(
 
 
 class ConfigurationError(TinkexError):
-    """Report a setting that is missing or wrong."""
+    """A setting is missing or invalid."""
 
     default_category = "user"
 
 
 class MissingCredentialsError(ConfigurationError):
-    """Report that no API key was found, and where tinkex looked."""
+    """No API key was found."""
 
 
 class ValidationError(TinkexError, ValueError):
-    """Report an argument that cannot be right, before anything is sent.
+    """An argument is invalid; raised before anything is sent.
 
     Attributes:
-        path: The place of the value, such as ``data[3].loss_fn_inputs['weights']``.
+        path: The location of the value, such as ``data[3].loss_fn_inputs['weights']``.
     """
 
     default_category = "user"
@@ -154,11 +154,11 @@ class ValidationError(TinkexError, ValueError):
 
 
 class TransportError(TinkexError):
-    """Report that no usable answer came back from the server.
+    """No usable response was received from the server.
 
     Attributes:
         was_sent: Whether the request may have reached the server.
-        was_refused: Whether the server had no room for it, and certainly did nothing.
+        was_refused: Whether the server refused it for lack of capacity, and certainly did nothing.
     """
 
     default_retryable = True
@@ -167,40 +167,40 @@ class TransportError(TinkexError):
 
 
 class ConnectError(TransportError):
-    """Report that no connection to the server could be made."""
+    """No connection to the server could be established."""
 
 
 class TLSError(ConnectError):
-    """Report that the server's certificate was not accepted."""
+    """The server's certificate was not accepted."""
 
     default_retryable = False
 
 
 class ProxyError(ConnectError):
-    """Report that the proxy in use refused or broke the connection."""
+    """The proxy refused or closed the connection."""
 
 
 class ReadTimeoutError(TransportError):
-    """Report that the server accepted a request and did not answer in time."""
+    """The server accepted a request and did not respond in time."""
 
 
 class DecodeError(TransportError):
-    """Report an answer with a success status that is not what the API promises."""
+    """A response with a success status does not conform to the API."""
 
     default_category = "server"
     default_retryable = False
 
 
 class CircuitOpenError(TransportError):
-    """Report a call that was held back because those before it failed; see ``retry_after``."""
+    """The call was refused because earlier ones failed; see ``retry_after``."""
 
 
 class ApiError(TinkexError):
-    """Report an answer with an error status.
+    """The server responded with an error status.
 
     Attributes:
-        body: At most 2,000 characters of the answer, without secrets.
-        should_retry: The server's own word on whether the same request may be sent again.
+        body: The first 2,000 characters of the response, redacted.
+        should_retry: Whether the server says that the same request may be sent again.
     """
 
     should_retry: bool | None = None
@@ -230,104 +230,104 @@ class ApiError(TinkexError):
 
 
 class BadRequestError(ApiError):
-    """Report a request that the server did not understand (400)."""
+    """The server could not interpret the request (400)."""
 
     default_category = "user"
 
 
 class VersionNotSupportedError(BadRequestError):
-    """Report a server that no longer talks to the SDK version that was reported."""
+    """The server no longer supports the reported SDK version."""
 
 
 class AuthenticationError(ApiError):
-    """Report an API key that the server did not accept (401)."""
+    """The server did not accept the API key (401)."""
 
     default_category = "user"
 
 
 class BillingError(ApiError):
-    """Report that the account cannot pay for the request (402)."""
+    """The account cannot pay for the request (402)."""
 
     default_category = "user"
 
 
 class PermissionDeniedError(ApiError):
-    """Report an object that this API key may not use (403)."""
+    """The API key has no access to the object (403)."""
 
     default_category = "user"
 
 
 class NotFoundError(ApiError):
-    """Report an object or a route that the server does not have (404, 405, 501)."""
+    """The server does not have the object or the route (404, 405, 501)."""
 
     default_category = "user"
 
 
 class ConflictError(ApiError):
-    """Report a request that contradicts the server's state (409, or 400 from the local server)."""
+    """The request conflicts with the server's state (409, or 400 from the local server)."""
 
     default_category = "user"
 
 
 class GoneError(ApiError):
-    """Report an object that existed and has expired (410)."""
+    """The object existed and has expired (410)."""
 
 
 class PayloadTooLargeError(ApiError):
-    """Report a request that is larger than the server takes (413)."""
+    """The request is larger than the server accepts (413)."""
 
     default_category = "user"
 
 
 class UnprocessableError(ApiError):
-    """Report a request whose fields the server refuses (422)."""
+    """The server refused fields of the request (422)."""
 
     default_category = "user"
 
 
 class RateLimitError(ApiError):
-    """Report that the server asks to slow down (429); see ``retry_after``."""
+    """The server asks to slow down (429); see ``retry_after``."""
 
     default_category = "server"
     default_retryable = True
 
 
 class ServerError(ApiError):
-    """Report a failure inside the server (5xx)."""
+    """The server failed internally (5xx)."""
 
     default_category = "server"
     default_retryable = True
 
 
 class RequestFailedError(TinkexError):
-    """Report a job that the server accepted and that then failed.
+    """The server accepted a job, and the job failed.
 
-    ``category`` says whose fault the server thinks it is; a "server" failure may succeed when the
-    same work is submitted again.
+    ``category`` is the server's opinion on whose fault it is; a "server" failure may succeed if the same
+    work is submitted again.
     """
 
 
 class FutureTimeoutError(TinkexError, TimeoutError):
-    """Report that a wait ended before the result came; the future stays valid.
+    """A wait timed out; the future stays valid.
 
-    Call ``.result()`` on the same future again to go on waiting: nothing is lost.
+    Call ``.result()`` on the same future again to continue waiting.
     """
 
     default_retryable = True
 
 
 class RegularizerTimeoutError(TinkexError, TimeoutError):
-    """Report a regularizer that took longer than its pipeline waits."""
+    """A regularizer exceeded its pipeline's time limit."""
 
     default_category = "user"
 
 
 class FutureLostError(TinkexError):
-    """Report that the server no longer knows a result that it had promised.
+    """The server no longer knows a result that it promised.
 
     Attributes:
-        resubmittable: Whether the same work may be submitted again without applying it twice
-            (sampling: yes; a training step: look at the model's state first).
+        resubmittable: Whether the same work can be submitted again without applying it twice (for
+            sampling yes; for a training step, check the model's state first).
     """
 
     def __init__(
@@ -343,17 +343,17 @@ class FutureLostError(TinkexError):
 
 
 class SessionLostError(TinkexError):
-    """Report that the server ended the session; create a new ServiceClient."""
+    """The server ended the session; create a new ServiceClient."""
 
 
 class ClientClosedError(TinkexError):
-    """Report a call on a client that was closed."""
+    """The client was closed."""
 
     default_category = "user"
 
 
 class MissingDependencyError(TinkexError, ImportError):
-    """Report an optional feature whose packages are not installed, with the command that mends it."""
+    """The packages of an optional feature are not installed."""
 
     default_category = "user"
 
@@ -364,29 +364,29 @@ class MissingDependencyError(TinkexError, ImportError):
 
 
 class TokenizerError(TinkexError):
-    """Report a tokenizer that was not found, or whose files cannot be read."""
+    """A tokenizer was not found, or its files cannot be read."""
 
     default_category = "user"
 
 
 class DivergedError(TinkexError):
-    """Report a training whose loss is no number any more; going on would only repeat it."""
+    """The training loss is not finite; continuing would not change that."""
 
     default_category = "user"
 
 
 class CheckpointError(TinkexError):
-    """Report a checkpoint that could not be read, written or downloaded."""
+    """A checkpoint could not be read, written or downloaded."""
 
 
 class DownloadIncompleteError(CheckpointError):
-    """Report a download that ended early; calling it again goes on or starts over."""
+    """A download ended early; calling it again resumes or restarts it."""
 
     default_retryable = True
 
 
 class UnsafeArchiveError(CheckpointError):
-    """Report an archive with members that a checkpoint never has; nothing was extracted."""
+    """An archive has members that a checkpoint never has; nothing was extracted."""
 
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
@@ -406,12 +406,12 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 
 def api_error_class(status_code: int, code: object = None) -> type[ApiError]:
-    """Return the error class of an HTTP status; ``ApiError`` itself for one without a class.
+    """Return the error class of an HTTP status; ``ApiError`` if it has no class of its own.
 
     Args:
         status_code: The status.
         code: The short name of the error in the response, if it has one; ``"conflict"`` is a conflict
-            whatever the status (the local server sends 400, see its documentation).
+            with any status (the local server sends 400, see its documentation).
     """
     if code == "conflict":
         return ConflictError

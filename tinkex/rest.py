@@ -1,4 +1,4 @@
-"""The client for what lies on the server: training runs, checkpoints, sessions, samplers."""
+"""The client for objects on the server: training runs, checkpoints, sessions, samplers."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
 AccessScope = Literal["owned", "accessible"]
 
 ARCHIVE_WAIT = 30.0
-# What a signed URL is taken to live when the server does not say.
+# Assumed lifetime of a signed URL if the server does not give one.
 ARCHIVE_LIFETIME = timedelta(minutes=15)
 
 T = TypeVar("T")
@@ -101,9 +101,9 @@ AUDIT_EVENTS = ("all", "checkpoints", "projects", "teams", "organizations")
 
 
 class RestClient:
-    """Look at and manage training runs, checkpoints and sessions.
+    """Access to training runs, checkpoints and sessions.
 
-    Made by `ServiceClient.create_rest_client`; it needs no session.
+    Created by `ServiceClient.create_rest_client`; it needs no session.
 
     >>> for checkpoint in rest.iter_user_checkpoints():
     ...     print(checkpoint.tinker_path, checkpoint.size_bytes)
@@ -125,14 +125,14 @@ class RestClient:
         progress: Callable[[int, int | None], None] | None = None,
         extract: bool = True,
     ) -> Download:
-        """Download a checkpoint into a folder of its own; see `tinkex.checkpoints.download`.
+        """Download a checkpoint into a new folder; see `tinkex.checkpoints.download`.
 
         >>> rest.download_checkpoint("tinker://run-1:train:0/weights/a", "checkpoints").files
 
         Raises:
-            ValidationError: The path is no checkpoint's.
-            CheckpointError: The target exists or cannot be written, or the download broke.
-            ApiError: The server refuses the archive.
+            ValidationError: The path is not that of a checkpoint.
+            CheckpointError: The target exists or cannot be written, or the download failed.
+            ApiError: The server refuses access to the archive.
         """
         from tinkex.checkpoints.download import download
 
@@ -147,9 +147,9 @@ class RestClient:
         PosixPath('trace.json')
 
         Raises:
-            ValidationError: The file is there already, and force is not True.
-            RequestFailedError: The server could not make the trace, or not in time.
-            CheckpointError: The file cannot be written, or the download broke.
+            ValidationError: The file exists and `force` is not True.
+            RequestFailedError: The server failed to create the trace, or timed out.
+            CheckpointError: The file cannot be written, or the download failed.
         """
         from tinkex.checkpoints.session_trace import download_session_trace
 
@@ -157,12 +157,12 @@ class RestClient:
 
     @property
     def config(self) -> Config:
-        """Return the settings of the way to the server."""
+        """Return the settings of the connection."""
         return self._transport.config
 
     @property
     def clock(self) -> Clock:
-        """Return the clock that this client waits by."""
+        """Return the clock of this client's waits."""
         return self._transport.clock
 
     def get_training_run(
@@ -196,9 +196,9 @@ class RestClient:
 
         Args:
             limit: Most runs on the page.
-            offset: How many to leave out before it.
-            access_scope: "owned", or "accessible" for those of others that you may see as well.
-            project_id: Only the runs of this project.
+            offset: The number of runs to skip.
+            access_scope: "owned", or "accessible" to include other users' runs that you may see.
+            project_id: Only runs of this project.
         """
         return self._transport.call(
             list_training_runs.build_request(
@@ -245,7 +245,7 @@ class RestClient:
         """Yield all session ids, newest first, page by page."""
         offset = 0
         while True:
-            # This list has no cursor: a page that is not full is the last one.
+            # This list has no cursor: an incomplete page is the last one.
             page = self.list_sessions(PAGE, offset, access_scope).sessions
             yield from page
             offset += len(page)
@@ -260,7 +260,7 @@ class RestClient:
         )
 
     def get_server_capabilities(self) -> GetServerCapabilitiesResponse:
-        """Return the models that the server has."""
+        """Return the server's models."""
         return self._transport.call(
             get_server_capabilities.build_request(), get_server_capabilities.parse_response
         )
@@ -274,30 +274,30 @@ class RestClient:
         timeout: float | None = None,
         files: Files | None = None,
     ) -> RawResponse:
-        """Send a request of your own, and return the answer as it came.
+        """Send an arbitrary request, and return the raw response.
 
         >>> rest.request("GET", "/api/v1/healthz").json()
         {'status': 'ok'}
         >>> rest.request("POST", "/api/v1/uploads", {"note": "x"}, files={"file": Path("a.bin")})
 
-        For routes that have no method here, and for a look at status and headers. Reading is
-        repeated after failures that may pass; anything else only if nothing was sent.
+        For routes without a method of their own, and for access to status and headers. GET requests are
+        retried after transient failures; others only if nothing was sent.
 
         Args:
             method: "GET", "POST", "PUT", "PATCH" or "DELETE".
-            path: From the server's base URL on, such as "/api/v1/sessions/S".
-            body: What is sent as JSON; numpy arrays are written as lists.
-            params: The query.
-            timeout: Seconds that one attempt may take; with files, that no byte moves.
-            files: Files by name, or pairs of both: a path, bytes, text, an open binary file, or a
-                tuple (file name, one of these, media type, headers). They are sent as a form
-                (multipart/form-data), streamed, and the body's items become its fields, nested
-                ones in brackets.
+            path: Relative to the server's base URL, such as "/api/v1/sessions/S".
+            body: Sent as JSON; numpy arrays are written as lists.
+            params: Query parameters.
+            timeout: Seconds per attempt; with files, seconds without progress.
+            files: Files by name, as a mapping or as pairs: a path, bytes, text, an open binary file, or a
+                tuple (file name, one of these, media type, headers). They are streamed as a form
+                (multipart/form-data); the body's items become its fields, with nested names in
+                brackets.
 
         Raises:
-            ValidationError: Method or path cannot be right, or a file is not there.
-            ApiError: The server answered with an error status.
-            TransportError: No answer came.
+            ValidationError: The method or the path is invalid, or a file is missing.
+            ApiError: The server responded with an error status.
+            TransportError: No response came.
         """
         return send_raw(self._transport, method, path, body, params, timeout, files)
 
@@ -339,13 +339,13 @@ class RestClient:
         checkpoint_id: str | None = None,
         patience: float = ARCHIVE_PATIENCE,
     ) -> CheckpointArchiveUrlResponse:
-        """Return a signed URL that a checkpoint's archive can be downloaded from for a while.
+        """Return a temporary signed URL for downloading a checkpoint's archive.
 
-        Waits while the server is still building the archive.
+        Waits while the server builds the archive.
 
         Args:
             tinker_path: The checkpoint, or the id of its run.
-            checkpoint_id: ``<kind>/<name>``, if only the run was named.
+            checkpoint_id: ``<kind>/<name>``, if `tinker_path` is the id of a run.
             patience: Seconds to wait for the archive.
         """
         policy = RetryPolicy(
@@ -356,7 +356,7 @@ class RestClient:
             longest_retry_after=patience,
         )
         request = get_checkpoint_archive_url.build_request(**_parts(tinker_path, checkpoint_id))
-        # 503 and 409 both say that it is not built yet.
+        # Both 503 and 409 mean that it is not built yet.
         answer = self._transport.send(request, policy=policy, accept=REDIRECTS, retry_on={409})
         if answer.status_code not in REDIRECTS:
             return self._transport.parsed(
@@ -367,21 +367,21 @@ class RestClient:
         )
 
     def delete_checkpoint(self, tinker_path: str, checkpoint_id: str | None = None) -> None:
-        """Delete a checkpoint for good."""
+        """Delete a checkpoint permanently."""
         self._transport.send(delete_checkpoint.build_request(**_parts(tinker_path, checkpoint_id)))
 
     def publish_checkpoint(self, tinker_path: str, checkpoint_id: str | None = None) -> None:
-        """Let everybody read a checkpoint."""
+        """Make a checkpoint readable for everyone."""
         self._transport.send(publish_checkpoint.build_request(**_parts(tinker_path, checkpoint_id)))
 
     def unpublish_checkpoint(self, tinker_path: str, checkpoint_id: str | None = None) -> None:
-        """Let only its owner read a checkpoint again."""
+        """Make a checkpoint readable for its owner only."""
         self._transport.send(
             unpublish_checkpoint.build_request(**_parts(tinker_path, checkpoint_id))
         )
 
     def set_checkpoint_ttl(self, tinker_path: str, ttl_seconds: int | None) -> None:
-        """Set in how many seconds a checkpoint is deleted; None keeps it for ever."""
+        """Set the number of seconds after which a checkpoint is deleted; None keeps it indefinitely."""
         ttl = checked_ttl(ttl_seconds)
         self._transport.send(
             set_checkpoint_ttl.build_request(
@@ -389,7 +389,7 @@ class RestClient:
             )
         )
 
-    # The names that the official SDK gives to the same calls.
+    # Aliases with the official SDK's names.
     get_checkpoint_archive_url_from_tinker_path = get_checkpoint_archive_url
     delete_checkpoint_from_tinker_path = delete_checkpoint
     publish_checkpoint_from_tinker_path = publish_checkpoint
@@ -407,7 +407,7 @@ class RestClient:
         return self._optional(get_own_api_key.build_request(), get_own_api_key.parse_response)
 
     def delete_own_api_key(self) -> None:
-        """Delete the API key in use, for good; every later call with it is refused."""
+        """Delete the API key in use permanently; later calls with it are refused."""
         self._optional(delete_own_api_key.build_request(), delete_own_api_key.parse_response)
 
     def assign_session_project(self, session_id: str, project_id: str) -> None:
@@ -423,12 +423,12 @@ class RestClient:
         )
 
     def search_sessions(self, request: SessionSearchRequest | None = None) -> SessionSearchResponse:
-        """Return a page of sessions that match, newest first.
+        """Return a page of matching sessions, newest first.
 
         >>> rest.search_sessions(SessionSearchRequest(user_metadata={"team": "a"})).sessions
 
         Args:
-            request: What to look for (`tinkex.types.SessionSearchRequest`); all if not given.
+            request: The search (`tinkex.types.SessionSearchRequest`); all sessions by default.
         """
         return self._optional(
             search_sessions.build_request(body=request or SessionSearchRequest()),
@@ -438,13 +438,13 @@ class RestClient:
     def iter_session_search(
         self, request: SessionSearchRequest | None = None
     ) -> Iterator[SessionSummary]:
-        """Yield all sessions that match, newest first, page by page.
+        """Yield all matching sessions, newest first, page by page.
 
         >>> request = SessionSearchRequest(user_metadata={"team": "a"})
         >>> [found.session_id for found in rest.iter_session_search(request)]
 
         Args:
-            request: What to look for; all if not given.
+            request: The search; all sessions by default.
         """
         request = request or SessionSearchRequest()
         while True:
@@ -457,14 +457,14 @@ class RestClient:
     def export_session_trace(
         self, session_id: str, patience: float = TRACE_PATIENCE
     ) -> SessionTraceExportPollResponse:
-        """Return a signed URL of a session's trace, waiting while the server makes it.
+        """Return a signed URL of a session's trace, waiting while the server creates it.
 
         Args:
             session_id: The session.
             patience: Seconds to wait.
 
         Raises:
-            RequestFailedError: The server could not make it, or not in time.
+            RequestFailedError: The server failed to create it, or timed out.
         """
         clock = self._transport.clock
         until = clock.now() + patience
@@ -478,7 +478,8 @@ class RestClient:
             if answer.status == "failed" or clock.now() >= until:
                 why = answer.error or f"it is still {answer.status} after {patience:g} s"
                 raise RequestFailedError(
-                    f"the trace of session {session_id} cannot be had: {why}", session_id=session_id
+                    f"the trace of session {session_id} is not available: {why}",
+                    session_id=session_id,
                 )
             clock.sleep(TRACE_POLL)
 
@@ -492,21 +493,21 @@ class RestClient:
         ttl_seconds: int | None = None,
         weights_access_token: Secret | str | None = None,
     ) -> CopyWeightsResponse:
-        """Copy a checkpoint, perhaps another account's, and return the copy's path.
+        """Copy a checkpoint, your own or another account's, and return the copy's path.
 
         Args:
             source_path: The checkpoint to copy.
-            destination_project_id: The project that the copy belongs to; with neither it nor a
-                session, that of the settings (TINKER_PROJECT_ID).
-            session_id: The session that the copy belongs to, together with `model_seq_id`.
-            model_seq_id: A number of that session that no model has.
-            ttl_seconds: Seconds after which the copy is deleted; None never.
-            weights_access_token: The credential of the account that owns the source.
+            destination_project_id: The project of the copy; without it and without a session, the project
+                of the settings (TINKER_PROJECT_ID).
+            session_id: The session of the copy, together with `model_seq_id`.
+            model_seq_id: A number that no model of that session has.
+            ttl_seconds: Seconds after which the copy is deleted; None keeps it.
+            weights_access_token: The API key of the account that owns the source.
         """
         weights_access_token = Secret.of(weights_access_token)
         CheckpointPath.parse(source_path)
         if (session_id is None) != (model_seq_id is None):
-            raise ValidationError("session_id and model_seq_id go together")
+            raise ValidationError("session_id and model_seq_id must be given together")
         if session_id is None and destination_project_id is None:
             destination_project_id = self._transport.config.project_id
         return self._optional(
@@ -530,8 +531,8 @@ class RestClient:
 
         Args:
             tinker_path: The checkpoint.
-            patience: Seconds after which no further attempt is begun; as with other calls if not
-                given.
+            patience: Seconds after which no further attempt starts; the usual limit of calls by
+                default.
         """
         path = CheckpointPath.parse(tinker_path)
         policy = None
@@ -552,11 +553,11 @@ class RestClient:
     def get_billing_usage(
         self, starting_on: datetime, ending_before: datetime
     ) -> BillingUsageResponse:
-        """Return what was used in a span of time, by hour and kind.
+        """Return the usage in a period, by hour and type.
 
         Args:
-            starting_on: First hour, aware and aligned to an hour in UTC.
-            ending_before: The hour after the last, at most 14 days later.
+            starting_on: The first hour, time-zone aware and on the hour in UTC.
+            ending_before: The hour after the last one, at most 14 days later.
         """
         for name, moment in (("starting_on", starting_on), ("ending_before", ending_before)):
             if moment.tzinfo is None:
@@ -571,18 +572,18 @@ class RestClient:
     def get_checkpoint_storage_usage(
         self, project_id: str | None = None
     ) -> CurrentCheckpointStorageUsageResponse:
-        """Return how much the checkpoints take now, by project and user."""
+        """Return the storage that checkpoints use now, by project and user."""
         return self._optional(
             get_checkpoint_storage_usage.build_request(project_id=project_id),
             get_checkpoint_storage_usage.parse_response,
         )
 
     def get_audit_log(self, event_type: str = "all", day: date | None = None) -> AuditLogResponse:
-        """Return what happened on a day.
+        """Return the events of a day.
 
         Args:
             event_type: "all", "checkpoints", "projects", "teams" or "organizations".
-            day: The day in UTC; today if not given.
+            day: The day in UTC; today by default.
         """
         _one_of(event_type, AUDIT_EVENTS, "event_type")
         return self._optional(
@@ -596,10 +597,8 @@ class RestClient:
         try:
             return self._transport.call(request, parse, policy=policy)
         except NotFoundError as error:
-            error.message += (
-                f". {request.operation} is optional: this server may not offer it at all"
-            )
-            # The frames of sending it tell the user nothing.
+            error.message += f". {request.operation} is optional: this server may not support it"
+            # Frames of sending are no use to the user.
             raise error.with_traceback(None) from None
 
     def __repr__(self) -> str:
@@ -615,9 +614,9 @@ def _scope(access_scope: AccessScope) -> AccessScope:
 
 
 def _joined(base: str, location: str) -> str | None:
-    """Return where a redirect leads, None if that is no web page.
+    """Return the target of a redirect, or None if it is not an http(s) URL.
 
-    Whatever it is, it may be signed: no frame that an error passes holds it.
+    The target may be signed, so no traceback frame may hold it.
     """
     try:
         url = urljoin(base, location)
@@ -629,7 +628,7 @@ def _joined(base: str, location: str) -> str | None:
 
 
 def _no_url(status_code: int | None) -> DecodeError:
-    return DecodeError("the archive's redirect names no URL", status_code=status_code)
+    return DecodeError("the archive's redirect has no valid URL", status_code=status_code)
 
 
 def _parts(tinker_path: str, checkpoint_id: str | None = None) -> dict[str, Any]:

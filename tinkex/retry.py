@@ -1,4 +1,4 @@
-"""Retries and circuit breakers for calls of your own."""
+"""Retries and circuit breakers for your own calls."""
 
 from __future__ import annotations
 
@@ -32,27 +32,26 @@ def with_retry(
     jitter: Callable[[float], float] = full_jitter,
     clock: Clock = SYSTEM_CLOCK,
 ) -> T:
-    """Call a function until it succeeds, and return what it returns.
+    """Call a function until it succeeds, and return its result.
 
-    >>> with_retry(lambda: evaluate(sampler), operation="evaluate", max_retries=3)
+    >>> response = with_retry(lambda: sampler.sample(prompt).result(), max_retries=3)
 
-    tinkex's own calls retry by themselves; this is for a piece of work made of several. Only a
-    `TinkexError` that says that it is `retryable` is tried again, and no sooner than the server
-    asks; anything else is a mistake that the next attempt would make too. Each attempt is an event
-    (`tinkex.events.RetryAttempt`).
+    tinkex's own calls retry by themselves; this function is for work that consists of several calls.
+    Only a `TinkexError` that is `retryable` is retried, after the wait that the server asks for. Other
+    exceptions are raised at once. Each attempt emits events (`tinkex.events.RetryAttempt`).
 
     Args:
         function: Called without arguments.
-        operation: What events call it.
+        operation: The name in events.
         max_retries: Attempts after the first one.
-        first_wait: Seconds; the upper end of the first wait, doubled for each further one.
-        longest_wait: Seconds; the upper end of any wait.
-        deadline: Seconds from the first attempt after which none is begun.
-        jitter: Draws each wait from its upper end.
-        clock: Where time comes from.
+        first_wait: Upper limit of the first wait in seconds; doubled for each further wait.
+        longest_wait: Upper limit of any wait in seconds.
+        deadline: Seconds from the first attempt after which no attempt starts.
+        jitter: Returns a random wait up to its argument.
+        clock: The source of time.
 
     Raises:
-        TinkexError: The last attempt's, with the history of `attempts`.
+        TinkexError: The error of the last attempt, with the history in `attempts`.
     """
     policy = RetryPolicy(
         max_attempts=checked_count(max_retries, "max_retries", 0) + 1,

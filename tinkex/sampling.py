@@ -34,18 +34,18 @@ __all__ = ["RetryConfig", "SamplingClient"]
 
 
 class SamplingClient:
-    """Sample from the weights of a checkpoint, or from a base model.
+    """A client that samples from a checkpoint or a base model.
 
-    Made by `ServiceClient.create_sampling_client` or
-    `TrainingClient.save_weights_and_get_sampling_client`. `sample` returns at once, so many can be
-    in flight:
+    Created by `ServiceClient.create_sampling_client` or
+    `TrainingClient.save_weights_and_get_sampling_client`. `sample` returns at once, so many samples can
+    be in flight:
 
     >>> futures = [sampler.sample(prompt, 1, params) for prompt in prompts]
     >>> texts = [tokenizer.decode(f.result().sequences[0].tokens) for f in futures]
 
     Attributes:
-        sampling_session_id: The server's name of these weights in this session.
-        model_path: The checkpoint, if it is one.
+        sampling_session_id: The server's id of these weights in this session.
+        model_path: The checkpoint, or None for a base model.
     """
 
     def __init__(
@@ -120,13 +120,13 @@ class SamplingClient:
 
         >>> sampler.sample(prompt, 4, SamplingParams(max_tokens=64)).result().sequences[0].tokens
 
-        Returns at once; the request is sent when there is a slot for it. Samples have no order among
+        Returns at once; the request is sent when a slot is free. Samples are not ordered relative to
         each other.
 
         Args:
-            prompt: What the model reads first.
-            num_samples: How many continuations.
-            sampling_params: How tokens are drawn.
+            prompt: The prompt.
+            num_samples: The number of continuations.
+            sampling_params: Sampling settings.
             include_prompt_logprobs: Also return the log probability of each prompt token.
             topk_prompt_logprobs: Also return this many likeliest tokens at each prompt position.
             topk_sample_logprobs: Also return this many likeliest tokens at each sampled position.
@@ -134,13 +134,13 @@ class SamplingClient:
                 probabilities at each prompt position are returned too; -1 skips a cell.
             prompt_alt_tokens_k: Also return this many alternatives at each prompt position.
             prompt_logprobs_last_n: Return prompt log probabilities of the last tokens only.
-            record_stability_info: Let the server keep what `stable_reinforce` needs.
+            record_stability_info: Ask the server to record what `stable_reinforce` needs.
 
-        The arguments by keyword are newer than the others. A server that does not know them leaves
-        their results out, so they are None.
+        The keyword-only arguments are recent additions. A server that does not support one omits its
+        results, which are then None.
 
         Raises:
-            ValidationError: The arguments cannot be right; nothing is sent.
+            ValidationError: An argument is invalid; nothing is sent.
         """
         last_n = prompt_logprobs_last_n
         if last_n is not None:
@@ -197,30 +197,30 @@ class SamplingClient:
         return_exceptions: bool = False,
         **asked: Any,
     ) -> Generator[tuple[int, Any], None, None]:
-        """Sample continuations of many prompts, and yield each result as soon as it is there.
+        """Sample continuations of many prompts, and yield each result as soon as it is available.
 
         >>> for index, response in sampler.sample_many(prompts, 4, SamplingParams(max_tokens=64)):
         ...     print(prompts[index], response.sequences[0].tokens)
 
-        Prompts may be any iterable, also one without end: they are taken as places get free. When
-        the loop is left early (close the iterator, or let go of it), what is still under way is
-        cancelled, at the server too if it can.
+        Prompts may be any iterable, even an infinite one: they are taken as slots become free. When the
+        loop is left early (the iterator is closed or garbage-collected), pending samples are cancelled, on
+        the server as well if it supports that.
 
         Args:
-            prompts: What the model reads first, for each request.
-            num_samples: How many continuations of each.
-            sampling_params: How tokens are drawn.
-            max_in_flight: Most requests at a time; None takes as many as the server works on.
-            return_exceptions: Yield an error in place of a response and go on, instead of raising
+            prompts: The prompts.
+            num_samples: The number of continuations of each prompt.
+            sampling_params: Sampling settings.
+            max_in_flight: Most concurrent requests; None uses the server's limit.
+            return_exceptions: Yield an error in place of a response and continue, instead of raising
                 it and cancelling the rest.
             asked: Further arguments of `sample`.
 
         Yields:
-            (index of the prompt, response), in the order in which they are done.
+            (index of the prompt, response), in the order of completion.
 
         Raises:
-            ValidationError: The arguments cannot be right.
-            TinkexError: As `sample`, when the loop comes to that prompt's result.
+            ValidationError: An argument is invalid.
+            TinkexError: As for `sample`, raised when the loop reaches that result.
         """
         most = self._session.limits.samples_in_flight if max_in_flight is None else max_in_flight
         return sample_each(
@@ -237,25 +237,25 @@ class SamplingClient:
         sampling_params: SamplingParams | None = None,
         num_samples: int = 1,
     ) -> Generator[SampleStreamChunk, None, None]:
-        """Yield the tokens of continuations one by one, while the next ones are being computed.
+        """Yield the tokens of continuations as they are computed.
 
         >>> for chunk in sampler.sample_stream(prompt, SamplingParams(max_tokens=64)):
         ...     print(chunk.token or "", end="", flush=True)
 
         A chunk with a `token_id` is a token; one with a `finish_reason` ends the sequence of its
-        `index`. The request is sent when the first chunk is asked for, and never twice. To stop
-        early, leave the loop and call `close()` on the iterator (or let go of it): that closes the
-        connection, and the server stops computing. Not every server has this route.
+        `index`. The request is sent when the first chunk is requested, and never repeated. To stop
+        early, leave the loop and call `close()` on the iterator (or drop it): the connection is closed,
+        and the server stops computing. Not every server supports streaming.
 
         Args:
-            prompt: What the model reads first.
-            sampling_params: How tokens are drawn.
-            num_samples: How many continuations; their tokens come interleaved.
+            prompt: The prompt.
+            sampling_params: Sampling settings.
+            num_samples: The number of continuations; their tokens are interleaved.
 
         Raises:
-            ValidationError: The arguments cannot be right; nothing is sent.
-            NotFoundError: The server does not offer the route; use `sample`.
-            RequestFailedError: Sampling failed on the way.
+            ValidationError: An argument is invalid; nothing is sent.
+            NotFoundError: The server does not support streaming; use `sample`.
+            RequestFailedError: Sampling failed during the stream.
             TransportError: The connection broke before the last token.
         """
         body = evolve(
@@ -270,7 +270,7 @@ class SamplingClient:
         >>> sampler.compute_logprobs(ModelInput.from_ints([1, 2, 3])).result()
         [None, -2.25, -0.5]
 
-        The first is None: nothing precedes it.
+        The first is None: it has no context.
         """
         body = self._body(prompt, SamplingParams(max_tokens=1), 1, prompt_logprobs=True)
         return self._begin("compute_logprobs", body, prompt, prompt_logprobs(prompt))
@@ -282,7 +282,7 @@ class SamplingClient:
         num_samples: int,
         **asked: Any,
     ) -> SampleRequest:
-        """Return the request, without its number, if the arguments can be right."""
+        """Return the request without its number, after validation."""
         settings = checked_settings(sampling_params, SamplingParams, "sampling_params")
         body = SampleRequest(
             prompt=encode.model_input(checked_prompt(prompt)),
@@ -331,7 +331,7 @@ def _unchanged(response: SampleResponse) -> SampleResponse:
 
 
 def _targets(prompt: ModelInput, value: Any) -> Any:
-    """Return the wire form of token ids to look up at each position of a prompt."""
+    """Return the wire format of the token ids to look up at each position of a prompt."""
     if value is None:
         return None
     path = "target_prompt_logprobs"

@@ -1,11 +1,10 @@
-"""The client that the others come from."""
+"""The client that creates the other clients."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future as StandardFuture
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
 from tinkex_generated.api.service import get_server_capabilities, healthz
@@ -37,41 +36,41 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Factories that wait for the server side by side.
+# Worker threads of `submit`.
 SIDE_BY_SIDE = 16
 
 
 class ServiceClient:
-    """Connect to a Tinker server and make the clients that train, sample and administrate.
+    """A connection to a Tinker server; creates training, sampling and REST clients.
 
     >>> with ServiceClient(base_url="local") as service:
     ...     training = service.create_lora_training_client("tinkex/tiny-chat", rank=16)
 
-    Settings that are not given come from the environment (TINKER_API_KEY, TINKER_BASE_URL, …) and
-    then from defaults; `config` shows each value with its source. ``base_url="local"`` starts the
-    embedded server inside this process; it needs no key of yours and no network.
+    Settings that are not given come from the environment (TINKER_API_KEY, TINKER_BASE_URL, …) or from
+    defaults; `config` shows each value with its source. ``base_url="local"`` starts the embedded server
+    in this process; it needs no key and no network.
 
-    A session begins with the first training or sampling client and ends with `close` or the
-    ``with`` block.
+    A session starts with the first training or sampling client and ends with `close` or the ``with``
+    block.
 
     Args:
         user_metadata: Key-value pairs stored with the session.
         project_id: The project that the session belongs to.
         base_url: The server's URL, or "local".
-        api_key: The credential, or a function that returns it and is asked again when the server
-            no longer takes it.
+        api_key: The API key, or a function that returns it and is called again when the server
+            no longer accepts it.
         tags: Labels of the session.
-        display_name: What people see as the session's name.
-        on_queue_state: Called with a `QueueStateChange` when the server lets requests of this
-            client wait, and when they go on, by the thread that hears of it.
-        timeout: Seconds that one HTTP attempt may take.
+        display_name: The session's name, for people.
+        on_queue_state: Called with a `QueueStateChange` when the server pauses or resumes requests of this
+            client, on the thread that polls.
+        timeout: Seconds per HTTP attempt.
         max_retries: Attempts after the first one.
-        config: All settings at once; arguments beside it take precedence over it.
+        config: All settings at once; other arguments take precedence over it.
         settings: Any other field of `Config`.
 
     Raises:
-        ConfigurationError: A setting cannot be right.
-        MissingCredentialsError: There is no API key and no local server.
+        ConfigurationError: A setting is invalid.
+        MissingCredentialsError: The hosted service needs an API key, and none was found.
     """
 
     def __init__(
@@ -103,25 +102,36 @@ class ServiceClient:
             "timeout": timeout,
             "max_retries": max_retries,
         }
-        # A key, even one in a URL, under a mistyped name or in another's place, would stand in the
-        # locals of every traceback through here.
+        # A key under a mistyped or wrong name, even one in a URL, would be shown by every traceback
+        # through here.
         settings.clear()
         del user_metadata, project_id, base_url, api_key
         self.config = settle(arguments, config)
         self._transport = transport or Transport(_with_running_server(self.config))
         self._observers = [on_queue_state] if on_queue_state else []
         self._side_by_side = threading.BoundedSemaphore(SIDE_BY_SIDE)
-        # Held while a session is begun, which may take long: `close` does not wait for it.
+        # Held while a session is created, which may take long: `close` does not wait for it.
         self._beginning = threading.Lock()
 
     @property
     def base_url(self) -> str:
-        """Return the URL in use; for "local", that of the embedded server."""
+        """Return the server's URL; for "local", that of the embedded server."""
         return self._transport.config.base_url
 
     @property
+    def console_url(self) -> str | None:
+        """Return the address at which a browser shows the runs; None if the server has no such page.
+
+        That of the embedded server ends with a code that lets one browser in, once; each call makes a new
+        one. Other servers are asked when the session begins.
+        """
+        if self.config.is_local:
+            return str(_embedded_server().console_url)
+        return self.session.server_config.console_url
+
+    @property
     def session(self) -> Session:
-        """Return the session, beginning it if it has not begun."""
+        """Return the session, creating it on first use."""
         with self._beginning:
             self._check_open()
             if self._session is None:
@@ -135,7 +145,7 @@ class ServiceClient:
             return self._session
 
     def renew_session(self) -> Session:
-        """Begin a new session if the server has ended this one, whose models and samplers are gone.
+        """Create a new session if the server has ended this one; its models and samplers are lost.
 
         Checkpoints outlive sessions: `create_training_client_from_state_with_optimizer` continues
         from one.
@@ -153,7 +163,7 @@ class ServiceClient:
 
     @property
     def telemetry(self) -> TelemetryReporter | None:
-        """Return what reports on the session, beginning the session; None if nobody asked for it.
+        """Return the session's telemetry reporter, creating the session; None if telemetry is off.
 
         >>> with ServiceClient(base_url="local", telemetry=True) as service:
         ...     service.telemetry.log("epoch_done", {"epoch": 3, "loss": 1.25})
@@ -163,17 +173,17 @@ class ServiceClient:
     def submit(
         self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> StandardFuture[T]:
-        """Call a function of this client, or any other, in a thread of its own.
+        """Call a function of this client, or any other, in a new thread.
 
         >>> a = service.submit(service.create_sampling_client, base_model="tinkex/nano")
         >>> b = service.submit(service.create_lora_training_client, "tinkex/nano", rank=8)
         >>> sampler, training = a.result(), b.result()
 
-        For calls that block, so that several wait side by side. Calls that return a `Future` need
-        none of it.
+        For blocking calls that should run concurrently. Calls that return a `Future` do not need
+        it.
 
         Args:
-            function: What to call; at most 16 run at a time.
+            function: The function; at most 16 run at a time.
             args: Its arguments.
             kwargs: Its keyword arguments.
         """
@@ -186,12 +196,12 @@ class ServiceClient:
                     return
                 try:
                     value = function(*args, **kwargs)
-                except BaseException as error:  # noqa: BLE001 - the caller of `result` gets it
+                except BaseException as error:  # noqa: BLE001 - raised by `result`
                     result.set_exception(error)
                 else:
                     result.set_result(value)
 
-        # A daemon: a call that hangs must not keep the program from ending.
+        # A daemon thread: a call that hangs must not block the program's exit.
         threading.Thread(target=call, name="tinkex-submit", daemon=True).start()
         return result
 
@@ -210,21 +220,21 @@ class ServiceClient:
 
         >>> training = service.create_lora_training_client("Qwen/Qwen3-8B", rank=32)
 
-        Blocks until the server has the model.
+        Blocks until the server has created the model.
 
         Args:
-            base_model: A name out of `get_server_capabilities`.
+            base_model: One of the models of `get_server_capabilities`.
             rank: Rank of the adapter's matrices.
-            seed: Fixes the adapter's initial matrices.
-            train_mlp: Whether MLP layers are adapted.
-            train_attn: Whether attention layers are adapted.
-            train_unembed: Whether the unembedding is adapted.
+            seed: Seed of the adapter's initial matrices.
+            train_mlp: Whether to adapt MLP layers.
+            train_attn: Whether to adapt attention layers.
+            train_unembed: Whether to adapt the unembedding.
             user_metadata: Key-value pairs stored with the training run.
-            optimizer: "adamw" or "dimuon", if the server has it; None is AdamW.
+            optimizer: "adamw" or "dimuon", if the server supports it; None is AdamW.
 
         Raises:
-            ValidationError: The arguments cannot be right.
-            ApiError: The server refuses, for example because it does not have the model.
+            ValidationError: An argument is invalid.
+            ApiError: The server refuses, for example because it does not have the base model.
         """
         if not isinstance(base_model, str) or not base_model:
             raise ValidationError("must be the name of a model", path="base_model")
@@ -246,22 +256,22 @@ class ServiceClient:
     ) -> TrainingClient:
         """Create a training client with the weights of a checkpoint and a fresh optimizer.
 
-        The adapter's rank and layers are read from the checkpoint. If loading fails, the model that
-        was made for it is unloaded again.
+        The adapter's rank and layers are read from the checkpoint. If loading fails, the new model is
+        unloaded again.
 
         >>> service.create_training_client_from_state("tinker://r/weights/a", rank=32)
 
         Args:
             path: ``tinker://<run>/weights/<name>``, from `TrainingClient.save_state`.
             user_metadata: Key-value pairs stored with the new training run.
-            weights_access_token: The credential of the account that owns the checkpoint, if it is
-                another one's.
-            expected: What the checkpoint has to be: `base_model`, `rank`, `train_mlp`, `train_attn`
-                or `train_unembed`.
+            weights_access_token: The API key of the account that owns the checkpoint, if it is another
+                one.
+            expected: The required properties of the checkpoint: `base_model`, `rank`, `train_mlp`,
+                `train_attn` or `train_unembed`.
 
         Raises:
-            ValidationError: The path names no training checkpoint, or the checkpoint is not what is
-                expected; the message shows what differs, and nothing was created.
+            ValidationError: The path does not name a training checkpoint, or the checkpoint differs from
+                `expected`; the message shows the differences, and nothing was created.
             NotFoundError: The server does not have the checkpoint.
         """
         weights_access_token = Secret.of(weights_access_token)
@@ -274,9 +284,9 @@ class ServiceClient:
         weights_access_token: Secret | str | None = None,
         **expected: Unpack[ExpectedAdapter],
     ) -> TrainingClient:
-        """Create a training client that goes on exactly where a checkpoint stopped.
+        """Create a training client that continues exactly where a checkpoint was saved.
 
-        As `create_training_client_from_state`, with the optimizer's moments and step count.
+        Like `create_training_client_from_state`, with the optimizer's moments and step count.
         """
         weights_access_token = Secret.of(weights_access_token)
         return self._from_state(path, True, user_metadata, weights_access_token, expected)
@@ -292,9 +302,9 @@ class ServiceClient:
         >>> sampler = service.create_sampling_client(base_model="tinkex/tiny-chat")
 
         Args:
-            model_path: ``tinker://<run>/sampler_weights/<name>``, or whatever path the server gave.
-            base_model: A name out of `get_server_capabilities`.
-            retry_config: How patient samples are.
+            model_path: ``tinker://<run>/sampler_weights/<name>``, or any path that the server returned.
+            base_model: One of the models of `get_server_capabilities`.
+            retry_config: Retry and concurrency settings.
 
         Raises:
             ValidationError: Neither is given.
@@ -304,19 +314,19 @@ class ServiceClient:
         )
 
     def create_rest_client(self) -> RestClient:
-        """Return the client for training runs, checkpoints and sessions; it needs no session."""
+        """Return a client for training runs, checkpoints and sessions; it needs no session."""
         from tinkex.rest import RestClient
 
         return RestClient(self._transport)
 
     def get_server_capabilities(self) -> GetServerCapabilitiesResponse:
-        """Return the models that the server has."""
+        """Return the server's models."""
         return self._transport.call(
             get_server_capabilities.build_request(), get_server_capabilities.parse_response
         )
 
     def health_check(self) -> HealthResponse:
-        """Ask the server whether it is well."""
+        """Return the server's health."""
         return self._transport.call(healthz.build_request(), healthz.parse_response)
 
     def create_custom_loss(
@@ -327,15 +337,15 @@ class ServiceClient:
         >>> loss_id = service.create_custom_loss("mine", inputs, graph)
         >>> training.forward_backward(data, "custom", {"loss_id": loss_id})
 
-        Few servers have this route; `TrainingClient.forward_backward_custom` needs none.
+        Few servers support this; `TrainingClient.forward_backward_custom` works with all of them.
 
         Args:
-            name: What people see.
+            name: The loss's name, for people.
             inputs: The graph's inputs, log probabilities first (`tinkex.types.CustomLossInput`).
             graph: The operations in order (`tinkex.types.CustomLossGraph`).
 
         Raises:
-            NotFoundError: The server does not offer the route.
+            NotFoundError: The server does not support custom losses.
         """
         from tinkex._core.custom_loss_upload import create_custom_loss
 
@@ -346,11 +356,11 @@ class ServiceClient:
         status: Literal["success", "errored", "interrupted"] = "success",
         detail: str | None = None,
     ) -> None:
-        """End the session and close every connection; the clients made here end with it.
+        """End the session and close every connection; the clients created here are closed too.
 
         Args:
-            status: How the work went.
-            detail: A sentence for whoever looks at the session later.
+            status: The outcome of the work.
+            detail: An explanation that is stored with the session.
         """
         if self._closed:
             return
@@ -385,17 +395,12 @@ class ServiceClient:
         self._check_open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None:
             self.close()
             return
-        is_error = issubclass(kind, Exception)
-        if self._session is not None and self._session.telemetry is not None and error is not None:
+        is_error = isinstance(error, Exception)
+        if self._session is not None and self._session.telemetry is not None:
             self._session.telemetry.log_exception(error, "CRITICAL")
         self.close("errored" if is_error else "interrupted")
 
@@ -418,17 +423,22 @@ def _report(config: Config) -> Callable[[Transport, str], TelemetryReporter] | N
 
 
 def _with_running_server(config: Config) -> Config:
-    """Start the embedded server if the settings ask for it; the one place that knows of it."""
+    """Start the embedded server if the settings ask for it."""
     if not config.is_local:
         return config
+    server = _embedded_server()
+    # A real key must not be sent to the embedded server, which accepts only its own.
+    return config.without_key().with_base_url(server.base_url, server.api_key)
+
+
+def _embedded_server() -> Any:
+    """Return the embedded server, started if it was not; the only use of `tinkex.local`."""
     try:
         from tinkex.local import shared_server
     except ModuleNotFoundError as error:
         raise MissingDependencyError("the embedded local server", "local") from error
 
     try:
-        server = shared_server()
+        return shared_server()
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigurationError(f"the embedded local server cannot start: {error}") from error
-    # A real key has no business with the embedded server, which takes its own and no other.
-    return config.without_key().with_base_url(server.base_url, server.api_key)

@@ -59,32 +59,31 @@ from tinkex.types import (
 
 if TYPE_CHECKING:
     from tinkex.losses import Backend, LossFunction
-    from tinkex.recovery.patience import Patience
     from tinkex.regularizers import RegularizerSpec
     from tinkex.tokenizer import Tokenizer
 
 T = TypeVar("T")
 
-# Seconds: it is done on the way from one error to its report.
+# Seconds for the look-up of a model while an error is being reported.
 DISCARD_TIMEOUT = 10.0
 
 SamplingClientKind = Literal["snapshot", "inflight"]
 
 
 class TrainingClient:
-    """Train one model: gradients in, optimizer steps, checkpoints out.
+    """One model in training: gradients, optimizer steps, checkpoints.
 
-    Made by `ServiceClient.create_lora_training_client`. Calls that the service answers later send
-    their request at once, in order, and return a `Future`; so a whole step can be on its way
-    before the first result is asked for:
+    Created by `ServiceClient.create_lora_training_client`. Asynchronous calls send their request at
+    once, in order, and return a `Future`; so a complete step can be in flight before the first
+    result is awaited:
 
     >>> gradients = training.forward_backward(data, "cross_entropy")
     >>> step = training.optim_step(AdamParams(learning_rate=1e-4))
     >>> loss = gradients.result().loss
 
     Attributes:
-        model_id: The server's name of the model; also the id of its training run.
-        base_model: The model that the adapter sits on.
+        model_id: The server's id of the model and of its training run.
+        base_model: The model that the adapter belongs to.
     """
 
     def __init__(self, session: Session, model_id: str, base_model: str | None = None) -> None:
@@ -92,8 +91,6 @@ class TrainingClient:
         self._queue = SubmissionQueue(session)
         self.model_id = model_id
         self.base_model = base_model
-        self._watcher: Callable[[Future[Any]], None] | None = None
-        self._patience: Patience | None = None
 
     @classmethod
     def create(
@@ -104,7 +101,7 @@ class TrainingClient:
         user_metadata: Mapping[str, str] | None = None,
         optimizer: str | None = None,
     ) -> TrainingClient:
-        """Create the model on the server and wait until it is there."""
+        """Create the model on the server and wait for it."""
         model_id = create_model(session, base_model, lora, user_metadata, optimizer)
         return cls(session, model_id, base_model)
 
@@ -116,7 +113,7 @@ class TrainingClient:
     ) -> Future[ForwardBackwardOutput]:
         """Compute the loss and log probabilities of data, without gradients.
 
-        Takes and raises what `forward_backward` does.
+        Takes the arguments and raises the errors of `forward_backward`.
         """
         return self._submit_data("forward", data, loss_fn, loss_fn_config)
 
@@ -130,8 +127,8 @@ class TrainingClient:
 
         >>> training.forward_backward(data, "cross_entropy").result().metrics["loss:sum"]
 
-        A large batch is sent in parts; the result is the same as if it had been one. Losses are
-        sums over tokens and data, so gradients of several calls simply add up until `optim_step`.
+        A large batch is sent in parts; the result is the same as for one request. Losses are sums
+        over tokens and data, so the gradients of several calls add up until `optim_step`.
 
         Args:
             data: At least one datum.
@@ -139,9 +136,9 @@ class TrainingClient:
             loss_fn_config: Numbers by name, such as ``{"clip_low_threshold": 0.8}``.
 
         Raises:
-            ValidationError: The data or the loss cannot be right; nothing was sent.
-            ApiError: The server refused.
-            TransportError: No answer came; making the same call again is safe.
+            ValidationError: The data or the loss is invalid; nothing was sent.
+            ApiError: The server refused the request.
+            TransportError: No response came; making the same call again is safe.
         """
         return self._submit_data("forward_backward", data, loss_fn, loss_fn_config)
 
@@ -152,33 +149,33 @@ class TrainingClient:
         regularizers: Sequence[RegularizerSpec] = (),
         backend: Backend | None = None,
     ) -> Future[ForwardBackwardOutput]:
-        """Compute the gradients of a loss of your own and add them to the accumulated gradients.
+        """Compute the gradients of a custom loss and add them to the accumulated gradients.
 
         >>> def nll(data, logprobs):
         ...     loss = -sum(lp.sum() for lp in logprobs)
         ...     return loss, {"nll": loss}
         >>> gradients = training.forward_backward_custom(data, nll)
 
-        Unlike the other calls it blocks: for a forward pass, and for the loss. The backward pass is
-        then on its way, so an optim_step that is submitted next is applied after it. Meanwhile
-        other threads' calls on this client wait, so the loss must not wait for one.
+        Unlike the other calls it blocks, for a forward pass and for the loss. The backward pass is in
+        flight when it returns, so an `optim_step` that is submitted next is applied after it. During
+        the call, other threads' calls on this client wait, so the loss must not wait for one.
 
         Args:
-            data: Each with `target_tokens`; whatever else it holds is for the loss alone.
-            loss_fn: From data and log probabilities (an array for each datum, of the shape of its
-                targets) to ``(loss, metrics)`` or ``(loss, metrics, gradients)``.
+            data: Each with `target_tokens`; all other tensors are for the loss alone.
+            loss_fn: Takes data and log probabilities (an array per datum, with the shape of its targets)
+                and returns ``(loss, metrics)`` or ``(loss, metrics, gradients)``.
             regularizers: Terms to add to the loss.
-            backend: "torch", "jax", "autograd" or "explicit": where the gradient comes from. None
-                looks at the code; see `tinkex.losses.evaluate`.
+            backend: "torch", "jax", "autograd" or "explicit": the source of the gradient. None infers
+                it from the code; see `tinkex.losses.evaluate`.
 
         Returns:
-            The backward pass's result. Its ``loss:sum`` is the loss, the server's own is
-            ``surrogate_loss:sum``, and the loss's metrics take precedence.
+            The result of the backward pass. Its ``loss:sum`` is the custom loss; the server's own is
+            ``surrogate_loss:sum``. Metrics of the loss take precedence.
 
         Raises:
-            ValidationError: The data, the loss or its gradients cannot be right; the path names
-                the datum, and no backward pass was sent.
-            TinkexError: As `forward_backward`.
+            ValidationError: The data, the loss or its gradients are invalid; the path names the
+                datum, and no backward pass was sent.
+            TinkexError: As for `forward_backward`.
         """
         from tinkex.regularizers.custom_step import CustomStep, SurrogateWork
 
@@ -201,7 +198,7 @@ class TrainingClient:
         >>> training.optim_step(AdamParams(learning_rate=1e-4, grad_clip_norm=1.0)).result().metrics
 
         Args:
-            adam_params: The step's settings; None takes AdamW's defaults. `DimuonParams` is for a
+            adam_params: The step's settings; None uses AdamW's defaults. Use `DimuonParams` for a
                 model that was created with ``optimizer="dimuon"``.
         """
         if isinstance(adam_params, DimuonParams):
@@ -230,11 +227,11 @@ class TrainingClient:
         >>> output, step = training.train_step(data, "cross_entropy", AdamParams(learning_rate=1e-4))
         >>> output.result().loss
 
-        No other thread's request on this client comes between the two.
+        No other thread's request on this client is sent in between.
 
         Raises:
-            ValidationError: Data, loss or settings cannot be right; neither was sent.
-            TinkexError: As `forward_backward`. If only the optim_step fails, its error says so: the
+            ValidationError: Data, loss or settings are invalid; neither request was sent.
+            TinkexError: As for `forward_backward`. If only the optim_step fails, its error says so: the
                 gradients are accumulated, so call `optim_step` again.
         """
         if not isinstance(adam_params, DimuonParams):
@@ -245,13 +242,19 @@ class TrainingClient:
                 return output, self.optim_step(adam_params)
             except TinkexError as error:
                 error.message += (
-                    ". The forward_backward before it was accepted and its gradients stand: call "
+                    ". The forward_backward before it was accepted and its gradients are kept: call "
                     "optim_step alone"
                 )
                 raise
 
     def get_info(self) -> GetInfoResponse:
-        """Return what the server knows about the model: base model, rank, tokenizer id."""
+        """Return the server's description of the model: base model, rank, tokenizer id.
+
+        Raises:
+            SessionLostError: The server ended the session.
+            NotFoundError: The server does not have the model.
+        """
+        self._session.check()
         return self._session.transport.call(
             get_info.build_request(body=GetInfoRequest(model_id=self.model_id)),
             get_info.parse_response,
@@ -261,7 +264,7 @@ class TrainingClient:
         """Return the tokenizer of the base model.
 
         Raises:
-            TokenizerError: It is nowhere to be found; the message says where tinkex looked.
+            TokenizerError: It was not found; the message lists where tinkex looked.
         """
         from tinkex.tokenizer import get_tokenizer
 
@@ -271,7 +274,7 @@ class TrainingClient:
             model = info.model_data.model_name or model
             tokenizer_id = info.model_data.tokenizer_id or None
         except NotFoundError:
-            # A server without the route; the base model's name says as much.
+            # The server lacks the route; the base model's name is sufficient.
             if not model:
                 raise
         named = model or tokenizer_id
@@ -286,20 +289,20 @@ class TrainingClient:
         overwrite: bool = False,
         user_metadata: Mapping[str, str] | None = None,
     ) -> Future[SaveWeightsResponse]:
-        """Save weights and optimizer, to go on from later.
+        """Save weights and optimizer state, to resume training later.
 
         >>> path = training.save_state("step-100").result().path
 
         Args:
-            name: A name that the run does not have yet.
-            ttl_seconds: Seconds after which the server deletes it; None never.
-            overwrite: Whether a checkpoint of that name is replaced.
+            name: A name that the run does not use yet.
+            ttl_seconds: Seconds after which the server deletes the checkpoint; None keeps it.
+            overwrite: Whether to replace a checkpoint of that name.
             user_metadata: Key-value pairs stored with the checkpoint.
 
         Raises:
-            ValidationError: An argument cannot be right; nothing was sent.
-            ApiError: The server refused.
-            TransportError: No answer came; making the same call again is safe.
+            ValidationError: An argument is invalid; nothing was sent.
+            ApiError: The server refused the request.
+            TransportError: No response came; making the same call again is safe.
         """
         path, ttl = checked_name(name), checked_ttl(ttl_seconds)
         metadata = checked_metadata(user_metadata)
@@ -323,15 +326,15 @@ class TrainingClient:
     def load_state(
         self, path: str, weights_access_token: Secret | str | None = None
     ) -> Future[LoadWeightsResponse]:
-        """Load a checkpoint's weights; the optimizer starts afresh and gradients are dropped.
+        """Load a checkpoint's weights; resets the optimizer and drops gradients.
 
-        Servers may take this only as a model's first request; to go on from a checkpoint later, use
+        Servers may accept this only as a model's first request. To resume from a checkpoint later, use
         `ServiceClient.create_training_client_from_state`.
 
         Args:
             path: ``tinker://<run>/weights/<name>``.
-            weights_access_token: The credential of the account that owns the checkpoint, if it is
-                another one's.
+            weights_access_token: The API key of the account that owns the checkpoint, if it is another
+                one.
         """
         weights_access_token = Secret.of(weights_access_token)
         return self._load(path, optimizer=False, token=weights_access_token)
@@ -341,7 +344,7 @@ class TrainingClient:
     ) -> Future[LoadWeightsResponse]:
         """Load a checkpoint's weights and its optimizer state.
 
-        Takes what `load_state` does.
+        Takes the arguments of `load_state`.
         """
         weights_access_token = Secret.of(weights_access_token)
         return self._load(path, optimizer=True, token=weights_access_token)
@@ -352,13 +355,13 @@ class TrainingClient:
         ttl_seconds: int | None = None,
         user_metadata: Mapping[str, str] | None = None,
     ) -> Future[SaveWeightsForSamplerResponse]:
-        """Save weights to sample from and to download, under a name.
+        """Save weights under a name, for sampling and download.
 
         >>> path = training.save_weights_for_sampler("final").result().path
 
         Args:
-            name: A name that the run does not have yet.
-            ttl_seconds: Seconds after which the server deletes it; None never.
+            name: A name that the run does not use yet.
+            ttl_seconds: Seconds after which the server deletes the checkpoint; None keeps it.
             user_metadata: Key-value pairs stored with the checkpoint.
         """
         return self._save_for_sampler(
@@ -373,18 +376,18 @@ class TrainingClient:
         ttl_seconds: int | None = None,
         age_encryption_recipients: Sequence[str] | None = None,
     ) -> Future[SaveWeightsExternalResponse]:
-        """Export weights as files, to fetch by `RestClient.get_external_weights_urls`.
+        """Export weights as files, for download with `RestClient.get_external_weights_urls`.
 
         >>> exported = training.save_weights_external("export").result()
         >>> urls = rest.get_external_weights_urls(exported.path).urls
 
-        Not every server has this route.
+        Not every server supports this.
 
         Args:
-            name: A name that the run does not have yet.
-            ttl_seconds: Seconds after which the server deletes the files; None never.
-            age_encryption_recipients: Public keys (``age1…`` or SSH) that the files are encrypted
-                to, at most 10.
+            name: A name that the run does not use yet.
+            ttl_seconds: Seconds after which the server deletes the files; None keeps them.
+            age_encryption_recipients: Public keys (``age1…`` or SSH) to encrypt the files for, at most
+                10.
         """
         path, ttl = checked_name(name), checked_ttl(ttl_seconds)
         recipients = None
@@ -417,19 +420,19 @@ class TrainingClient:
         kind: SamplingClientKind = "snapshot",
         ttl_seconds: int | None = None,
     ) -> SamplingClient:
-        """Return a client that samples from the weights as they are now.
+        """Return a client that samples from the current weights.
 
         >>> sampler = training.save_weights_and_get_sampling_client()
 
-        Blocks until the server has the snapshot. Without a name the snapshot lives only as long as
-        the session.
+        Blocks until the server has the snapshot. Without a name, the snapshot lasts as long as the
+        session.
 
         Args:
-            name: Keeps the snapshot as a checkpoint of that name.
-            retry_config: How patient samples are.
+            name: Saves the snapshot as a checkpoint of that name.
+            retry_config: Retry and concurrency settings.
             kind: "snapshot" fixes the weights; "inflight" follows later saves of this kind, on
-                servers that have it.
-            ttl_seconds: Seconds after which the server deletes a named checkpoint; None never.
+                servers that support it.
+            ttl_seconds: Seconds after which the server deletes a named checkpoint; None keeps it.
         """
         if kind not in ("snapshot", "inflight"):
             raise ValidationError(f"must be 'snapshot' or 'inflight', not {kind!r}", path="kind")
@@ -440,7 +443,7 @@ class TrainingClient:
         else:
             if ttl_seconds is not None:
                 raise ValidationError(
-                    "goes with a name; without one the snapshot ends with the session",
+                    "requires a name; without one the snapshot ends with the session",
                     path="ttl_seconds",
                 )
             number = self._session.next_sampler_number()
@@ -454,7 +457,9 @@ class TrainingClient:
                 retry_config=retry_config,
             )
         if not saved.path:
-            raise DecodeError("save_weights_for_sampler gave neither a path nor a sampling session")
+            raise DecodeError(
+                "save_weights_for_sampler returned neither a path nor a sampling session"
+            )
         return self.create_sampling_client(saved.path, retry_config)
 
     def create_sampling_client(
@@ -464,7 +469,7 @@ class TrainingClient:
 
         Args:
             model_path: ``tinker://<run>/sampler_weights/<name>``.
-            retry_config: How patient samples are.
+            retry_config: Retry and concurrency settings.
         """
         return SamplingClient.create(
             self._session, model_path=model_path, base_model=None, retry_config=retry_config
@@ -520,7 +525,7 @@ class TrainingClient:
 
     def _look_up(self, checkpoint_id: str, result: Callable[..., Any]) -> LookUp:
         def look_up(seconds: float) -> Awaitable[NameLookup]:
-            # It reads dates, which most programs never need.
+            # Loads a date parser, which most programs never need.
             from tinkex._core.checkpoint_lookup import look_up_save
 
             return look_up_save(self._session, self.model_id, checkpoint_id, seconds, result)
@@ -528,7 +533,7 @@ class TrainingClient:
         return look_up
 
     def unload_model(self) -> Future[UnloadModelResponse]:
-        """Free the model on the server; what was not saved is gone, and so is this client."""
+        """Free the model on the server and close this client; unsaved weights are lost."""
         with self._session.scope("unload_model", self.base_model):
             answer = self._session.transport.send(self._unload())
             self._queue.close()
@@ -543,7 +548,7 @@ class TrainingClient:
             return unloaded
 
     def discard(self) -> None:
-        """Tell the server, once, that the model is not needed; failures do not matter."""
+        """Unload the model, best effort: one attempt, and failures are ignored."""
         with contextlib.suppress(TinkexError):
             self._session.transport.send_once(self._unload(), timeout=DISCARD_TIMEOUT)
         self._queue.close()
@@ -558,17 +563,12 @@ class TrainingClient:
         loss_fn: str,
         loss_fn_config: Mapping[str, float | str] | None,
     ) -> Future[ForwardBackwardOutput]:
-        with self._session.scope(operation, self.base_model):
-            try:
-                work = self._sent(
-                    lambda: submit_batch(
-                        self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
-                    )
-                )
-            except TinkexError as error:
-                # The frames of cutting and sending it tell the user nothing.
-                raise error.with_traceback(None) from None
-            return self._promised(work, operation)
+        return self._start(
+            operation,
+            lambda: submit_batch(
+                self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
+            ),
+        )
 
     def _submit(
         self,
@@ -578,40 +578,29 @@ class TrainingClient:
         parse: Callable[[Mapping[str, Any]], Any],
         look_up: LookUp | None = None,
     ) -> Future[Any]:
+        return self._start(
+            operation,
+            lambda: self._queue.submit(
+                [build], request_type=request_type, parse=parse, look_up=look_up
+            ),
+        )
+
+    def _start(self, operation: str, send: Callable[[], Work[T]]) -> Future[T]:
         with self._session.scope(operation, self.base_model):
             try:
-                work = self._sent(
-                    lambda: self._queue.submit(
-                        [build], request_type=request_type, parse=parse, look_up=look_up
-                    )
-                )
+                work = self._sent(send)
             except TinkexError as error:
+                # Frames of chunking and sending are no use to the user.
                 raise error.with_traceback(None) from None
             return self._promised(work, operation)
 
     def _sent(self, send: Callable[[], Work[T]]) -> Work[T]:
-        if self._patience is None:
-            return send()
-        return self._patience.followed(self._patience.submitted(self._queue, send))
+        """Send a request; a subclass may send it again."""
+        return send()
 
     def _promised(self, work: Work[T], operation: str) -> Future[T]:
-        promised = future(self._session, work, operation, self.model_id)
-        if self._watcher is not None:
-            self._watcher(promised)
-        return promised
-
-    def _become(self, other: TrainingClient) -> None:
-        """Go on as another client's model, so that whoever holds this client goes on with it.
-
-        The model that it had is unloaded, if it is in the same session.
-        """
-        with self._queue.turn():
-            self._queue.close()
-            before = TrainingClient(self._session, self.model_id)
-            self._session, self._queue = other._session, other._queue
-            self.model_id, self.base_model = other.model_id, other.base_model
-        if before._session is self._session:
-            before.discard()
+        """Return the future of what was sent; a subclass may take note of it."""
+        return future(self._session, work, operation, self.model_id)
 
     def __repr__(self) -> str:
         return f"<TrainingClient {self.model_id} on {self.base_model or 'an unknown base model'}>"
@@ -621,6 +610,6 @@ class TrainingClient:
 
 
 async def _unknown(seconds: float) -> NameLookup:
-    """Look up an export: no route lists them."""
+    """Return an empty look-up for an export: no route lists exports."""
     del seconds
     return NameLookup(is_taken=None)

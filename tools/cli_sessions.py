@@ -232,6 +232,7 @@ def _masked(text: str, names: dict[str, str], folder: str) -> str:
     text = re.sub(r" *\d+ ms  ", lambda found: f"{'… ms  ':>{len(found[0])}}", text)
     text = re.sub(r"\d+ tokens/s( +\d+:\d\d left)?", "… tokens/s", text)
     text = re.sub(r"127\.0\.0\.1:\d+ \(", "127.0.0.1:41234 (", text)
+    text = re.sub(r"127\.0\.0\.1:\d+/#\S+", "127.0.0.1:41234/#…", text)
     text = re.sub(r"port \d+ answers", "port 41234 answers", text)
     text = re.sub(r"http://127\.0\.0\.1:\d+/(?=\S*commit)", "https://huggingface.co/", text)
     return text.replace(f"{folder}/home", "~").replace(f"{folder}/", "")

@@ -92,5 +92,5 @@ def _part(name: str, value: Any, media_type: str | None) -> tuple[str, bytes]:
 
 
 def _quoted(name: str) -> str:
-    """Escape what would end a quoted name, as browsers do."""
+    """Escape characters that would end a quoted name, as browsers do."""
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,4 +1,4 @@
-"""The null that is sent, where a key that is left out means something else."""
+"""An explicit null, where a missing key has another meaning."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NULL: Final = Null.NULL
 def optional_or_null(
     data: Mapping[str, Any], key: str, read: Reader[T], default: T | None = None
 ) -> Any:
-    """Read a key that may be absent, which means the default, or null, which is NULL."""
+    """Read an optional key: a missing one is the default, and null is NULL."""
     if key not in data:
         return default
     if data[key] is None:

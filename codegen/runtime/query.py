@@ -1,4 +1,4 @@
-"""Lay out arrays and objects as query parameters."""
+"""Layout of arrays and objects as query parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def query_items(
     Args:
         name: The parameter's name.
         value: Its JSON form.
-        style: How OpenAPI calls the layout.
+        style: The OpenAPI name of the layout.
         explode: Whether each item and each key becomes a parameter of its own.
     """
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What all models share."""
+"""The base class of all models, and its HTML table."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ _ROWS = 100
 class Record:
     """The base class of the models.
 
-    Comparison and repr are written once here instead of by attrs into every class: that halves the
-    time the classes take to import, and they have to deal with numpy arrays and with arrays of
-    thousands of numbers.
+    Comparison and repr are implemented once here instead of by attrs for each class: that halves the
+    import time of the classes, and they must handle numpy arrays and arrays of thousands of numbers.
     """
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the object as JSON has it."""
+        """Return the object as decoded JSON."""
         raise NotImplementedError
 
     @classmethod
@@ -52,7 +51,7 @@ class Record:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def _repr_html_(self) -> str:
-        """Return a table for notebooks: of the objects in the record's one list, or of its fields."""
+        """Return a table for notebooks: of the objects in the record's only list, or of its fields."""
         lists = [
             value
             for value in _values(self)
@@ -66,7 +65,7 @@ class Record:
 
 
 def table(names: list[str], rows: list[list[Any]]) -> str:
-    """Write an HTML table; everything in it comes from a server, so everything is escaped."""
+    """Return an HTML table; all values come from a server, so all are escaped."""
     head = "".join(f"<th>{_cell(name)}</th>" for name in names)
     body = "".join(
         f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row)}</tr>" for row in rows[:_ROWS]

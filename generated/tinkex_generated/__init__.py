@@ -1,12 +1,15 @@
 # Generated from openapi.yaml by codegen/generate.py. Do not edit.
 """The models, request builders and response parsers of Tinker API 1.0.0.
 
-Made from openapi.yaml for the package built on it; there is no promise of compatibility for direct use.
+    with Client(base_url="https://api.example.com", token="...") as client:
+        operation.sync(client=client, ...)
+
+Names follow the description, so they change with it.
 
     models      one class per schema: Model(...), model.to_dict(), Model.from_dict(mapping)
     api         one module per operation, in one package per tag: build_request, parse_response, sync
-    client      a plain synchronous client, enough to try an operation by hand
-    types       Request, Response, dumps, loads
+    client      a plain synchronous client on httpx
+    types       Request, dumps, loads
     errors      ParseError, UnexpectedStatus
     openapi.json    the description itself
 """

@@ -1,17 +1,17 @@
 # Generated from openapi.yaml by codegen/generate.py. Do not edit.
-"""A plain synchronous client: it sends once, and neither retries nor follows redirects."""
+"""A plain synchronous client: it sends each request once and follows no redirects."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Self, TypeVar, overload
 
 import attrs
 import httpx
 
 from .errors import UnexpectedStatus
-from .types import Request, Response
+from .types import Request
 
 T = TypeVar("T")
 
@@ -20,19 +20,24 @@ __all__ = ("Client",)
 
 @attrs.frozen(kw_only=True)
 class Client:
-    """Where and as whom operations are sent.
+    """A server, and the key to it.
+
+        with Client(base_url="https://api.example.com", token="...") as client:
+            operation.sync(client=client, ...)
 
     Attributes:
         base_url: The server, with any path prefix.
         token: The API key; it is never part of the repr.
-        timeout: Seconds before a request is given up.
+        timeout: Seconds that connecting may take, and any pause in sending or receiving.
         headers: Headers for every request.
         transport: Another httpx transport, for tests.
     """
 
     base_url: str
     token: str | None = attrs.field(default=None, repr=False)
-    timeout: float = 60.0
+    timeout: float = attrs.field(
+        default=60.0, validator=[attrs.validators.gt(0), attrs.validators.lt(float("inf"))]
+    )
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     transport: httpx.BaseTransport | None = attrs.field(default=None, repr=False)
     _http: httpx.Client = attrs.field(init=False, repr=False, eq=False)
@@ -63,7 +68,7 @@ class Client:
         self._http.close()
 
     def send(self, request: Request) -> httpx.Response:
-        """Send a request once and return the answer, whatever its status."""
+        """Send a request once and return the response, whatever its status."""
         headers = dict(request.headers)
         if request.content_type is not None:
             headers["content-type"] = request.content_type
@@ -80,7 +85,7 @@ class Client:
     @overload
     def exchange(
         self, request: Request, parse: Callable[[bytes], T], statuses: tuple[int, ...]
-    ) -> Response[T]: ...
+    ) -> T: ...
     @overload
     def exchange(
         self,
@@ -88,21 +93,18 @@ class Client:
         parse: Callable[[bytes], T],
         statuses: tuple[int, ...],
         bodiless: tuple[int, ...],
-    ) -> Response[T | None]: ...
+    ) -> T | None: ...
     def exchange(
         self,
         request: Request,
         parse: Callable[[bytes], T],
         statuses: tuple[int, ...],
         bodiless: tuple[int, ...] = (),
-    ) -> Response[Any]:
-        """Send a request and parse the answer; raises UnexpectedStatus for any other status."""
-        answer = self.send(request)
-        status, content = answer.status_code, answer.content
-        if status in statuses:
-            parsed = parse(content)
-        elif status in bodiless:
-            parsed = None
-        else:
-            raise UnexpectedStatus(status, content)
-        return Response(status_code=status, headers=answer.headers, content=content, parsed=parsed)
+    ) -> T | None:
+        """Send a request once and parse the response; raises UnexpectedStatus for other statuses."""
+        response = self.send(request)
+        if response.status_code in statuses:
+            return parse(response.content)
+        if response.status_code in bodiless:
+            return None
+        raise UnexpectedStatus(response.status_code, response.content)

@@ -1,5 +1,5 @@
 # Generated from openapi.yaml by codegen/generate.py. Do not edit.
-"""Read decoded JSON into models, and name the path of whatever does not fit.
+"""Conversion of decoded JSON into models; errors name the path of the mismatch.
 
 A reader is a function from a decoded JSON value to a Python value; it raises ParseError. The
 functions here are the readers of plain values and the ways to put readers together. Numeric
@@ -108,7 +108,7 @@ def constant(data: Mapping[str, Any], key: str, value: T, *, required: bool) -> 
 
 
 def extras(data: Mapping[str, Any], known: frozenset[str], read: Reader[T]) -> dict[str, T]:
-    """Read the keys that have no field of their own."""
+    """Read the keys without a field of their own."""
     return {key: required(data, key, read) for key in data if key not in known}
 
 
@@ -201,7 +201,7 @@ def date(value: Any) -> dt.date:
 
 
 def only(expected: T) -> Reader[T]:
-    """Make a reader of one value."""
+    """Return a reader of one value."""
 
     def read_only(value: Any) -> T:
         if value != expected or isinstance(value, bool) != isinstance(expected, bool):
@@ -212,7 +212,7 @@ def only(expected: T) -> Reader[T]:
 
 
 def nullable(read: Reader[T]) -> Reader[T | None]:
-    """Make a reader that lets null through."""
+    """Return a reader that accepts null."""
 
     def read_nullable(value: Any) -> T | None:
         return None if value is None else read(value)
@@ -221,7 +221,7 @@ def nullable(read: Reader[T]) -> Reader[T | None]:
 
 
 def list_of(read: Reader[T]) -> Reader[list[T]]:
-    """Make a reader of arrays from the reader of an item."""
+    """Return a reader of arrays from the reader of an item."""
 
     def read_list(value: Any) -> list[T]:
         values = array(value)
@@ -237,7 +237,7 @@ def list_of(read: Reader[T]) -> Reader[list[T]]:
 
 
 def dict_of(read: Reader[T]) -> Reader[dict[str, T]]:
-    """Make a reader of free maps from the reader of a value."""
+    """Return a reader of free maps from the reader of a value."""
 
     def read_dict(value: Any) -> dict[str, T]:
         data = mapping(value)
@@ -249,7 +249,7 @@ def dict_of(read: Reader[T]) -> Reader[dict[str, T]]:
 def tagged(
     key: str, members: Mapping[Any, Reader[T]], *untagged: tuple[tuple[str, ...], Reader[T]]
 ) -> Reader[T]:
-    """Make a reader of a union whose members carry a tag.
+    """Return a reader of a union whose members have a tag.
 
     `untagged` lists the members that may come without the tag, each with its required keys: an
     object without tag is the one member whose required keys it has.
@@ -280,13 +280,13 @@ def fitting(
     any_of: tuple[str, ...] = (),
     constants: Mapping[str, Any] | None = None,
 ) -> Reader[T]:
-    """Make a reader, for use in `one_of`, that refuses objects of another shape.
+    """Return a reader, for use in `one_of`, that refuses objects of another shape.
 
     Args:
         read: The reader of objects that fit.
-        keys: The keys that must be there.
-        any_of: Keys of which one must be there.
-        constants: What these keys hold if they are there.
+        keys: The required keys.
+        any_of: Keys of which at least one is required.
+        constants: The required values of these keys, if they are present.
     """
 
     def read_fitting(value: Any) -> T:
@@ -305,7 +305,7 @@ def fitting(
 
 
 def undecided(read: Reader[T]) -> Reader[T]:
-    """Make a reader, for use in `one_of`, after whose failure the next member is tried."""
+    """Return a reader, for use in `one_of`, after whose failure the next member is tried."""
 
     def read_undecided(value: Any) -> T:
         try:
@@ -317,7 +317,7 @@ def undecided(read: Reader[T]) -> Reader[T]:
 
 
 def one_of(*readers: Reader[T]) -> Reader[T]:
-    """Make a reader of a union without tag: the first member whose shape fits decides."""
+    """Return a reader of a union without tag: the first member whose shape fits decides."""
 
     def read_one_of(value: Any) -> T:
         reasons = []
@@ -325,8 +325,8 @@ def one_of(*readers: Reader[T]) -> Reader[T]:
             try:
                 return read(value)
             except ParseError as error:
-                # A path means that the shape did fit and something inside it is wrong: going on to
-                # the next member would hide that. Lists are told apart by their items, though.
+                # A path means that the shape fits and something inside is wrong, which trying the next member
+                # would hide. Lists are distinguished by their items, though.
                 if error.path and not error.path.startswith("["):
                     raise
                 reasons.append(str(error))

@@ -1,23 +1,21 @@
 # Generated from openapi.yaml by codegen/generate.py. Do not edit.
-"""What an operation sends and gets, and the JSON that travels between."""
+"""Requests, and the JSON in them."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import attrs
 
-T = TypeVar("T")
-
-__all__ = ("Request", "Response", "date_time_text", "dumps", "loads", "segment")
+__all__ = ("Request", "date_time_text", "dumps", "loads", "segment")
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Request:
-    """One call of an operation, before any transport touches it.
+    """One call of an operation, before it is sent.
 
     Attributes:
         operation: The operation's id in the API description.
@@ -48,16 +46,6 @@ class Request:
         return dumps(self.body)
 
 
-@attrs.frozen(kw_only=True)
-class Response(Generic[T]):
-    """An answer and what was read from it."""
-
-    status_code: int
-    headers: Mapping[str, str]
-    content: bytes = attrs.field(repr=False)
-    parsed: T = attrs.field(repr=False)
-
-
 def dumps(value: Any) -> bytes:
     """Encode JSON; numpy arrays are written from memory.
 
@@ -76,7 +64,7 @@ def loads(content: bytes | bytearray | memoryview | str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Turn what orjson hands back (arrays of another layout or dtype, scalars) into what it takes."""
+    """Convert what orjson cannot write (arrays of another layout or dtype, scalars)."""
     if not hasattr(value, "dtype"):
         raise TypeError(f"{type(value).__name__} cannot be written as JSON")
     if value.ndim == 0:

@@ -141,7 +141,7 @@ def test_names_that_would_move_the_cursor_are_shown_escaped(tmp_path: Path) -> N
 
 def test_a_folder_without_tensors_is_said_to_be_one(tmp_path: Path) -> None:
     """No folder, no file, and a configuration that is none are three clear errors."""
-    with pytest.raises(CheckpointError, match="no folder"):
+    with pytest.raises(CheckpointError, match="not a folder"):
         inspect(tmp_path / "missing")
     with pytest.raises(CheckpointError, match="no safetensors"):
         inspect(tmp_path)

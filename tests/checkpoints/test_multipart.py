@@ -137,7 +137,7 @@ def test_a_file_that_changes_while_it_is_sent_is_an_error_by_its_name(tmp_path: 
     path.write_bytes(b"12345")
     form = encode({}, {"f": path})
     path.write_bytes(b"123")
-    with pytest.raises(ValidationError, match=r"files\[f\]: became shorter"):
+    with pytest.raises(ValidationError, match=r"files\[f\]: shrank"):
         b"".join(form)
     path.unlink()
     with pytest.raises(ValidationError, match=r"files\[f\]: cannot be read"):

@@ -207,7 +207,7 @@ def test_a_traceback_is_shown_when_it_is_asked_for(shell: Shell) -> None:
         done = shell.process(*arguments, strict=False)
         assert done.code == 1
         assert "Traceback (most recent call last)" in done.err
-        assert "error: get_training_run was answered with HTTP 404" in done.err
+        assert "error: get_training_run failed with HTTP 404" in done.err
         assert "HTTP GET /api/v1/training_runs/x error 404" in done.err
 
 

@@ -13,13 +13,14 @@ import click
 import pytest
 from support.command import Shell, Terminal
 
+from tinkex._base.columns import width
 from tinkex.cli import failures, text
 from tinkex.cli.group import COMMANDS, tinkex
 from tinkex.cli.invocation import Invocation
 from tinkex.cli.options import Command, CommonOption
 from tinkex.cli.paging import collect
 from tinkex.cli.progress import drawn
-from tinkex.cli.tables import table, width
+from tinkex.cli.tables import table
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -116,10 +116,10 @@ def test_each_call_goes_to_its_route(name: str, script: Script, rest: RestClient
 def test_a_server_without_the_route_is_named_as_the_reason(
     name: str, script: Script, rest: RestClient
 ) -> None:
-    """404 on an optional route says that the server may not offer it at all."""
+    """404 on an optional route names the missing support as a possible reason."""
     call, route, _, _ = CALLS[name]
     script.on(route, (404, {"detail": "Not Found"}))
-    with pytest.raises(NotFoundError, match="this server may not offer it"):
+    with pytest.raises(NotFoundError, match="this server may not support it"):
         call(rest)
 
 
@@ -165,7 +165,7 @@ def test_a_trace_that_does_not_come_is_an_error(
 ) -> None:
     """A failure, or more patience than was given, ends the wait with the reason."""
     script.on("GET sessions/S/trace_export", *answers)
-    with pytest.raises(RequestFailedError, match="cannot be had"):
+    with pytest.raises(RequestFailedError, match="is not available"):
         rest.export_session_trace("S", patience=20)
 
 

@@ -76,7 +76,7 @@ def test_a_429_may_be_the_callers_to_handle(script: Script, clock: FakeClock) ->
         with pytest.raises(RateLimitError) as caught:
             sampler(service, on_limit="raise").sample(PROMPT).result()
         assert caught.value.retry_after == 7
-        assert service.session.limiter.quiet_for(clock) == 0
+        assert service.session.limiter.cool_down_left(clock) == 0
 
 
 @pytest.mark.holds("F12")
@@ -92,9 +92,9 @@ def test_two_services_of_one_key_wait_together_and_another_key_does_not() -> Non
         scripted_service(script, clock, api_key=other) as third,
     ):
         held = sampler(first).sample(PROMPT)
-        clock.run_until(lambda: first.session.limiter.quiet_for(clock) > 0, step=0.0)
-        assert second.session.limiter.quiet_for(clock) == pytest.approx(60)
-        assert third.session.limiter.quiet_for(clock) == 0
+        clock.run_until(lambda: first.session.limiter.cool_down_left(clock) > 0, step=0.0)
+        assert second.session.limiter.cool_down_left(clock) == pytest.approx(60)
+        assert third.session.limiter.cool_down_left(clock) == 0
         sampler(third).sample(PROMPT).result()
         assert len(script.sent("asample")) == 2
         behind = sampler(second).sample(PROMPT)

@@ -278,7 +278,7 @@ def test_an_empty_answer_is_an_empty_object_and_no_json_is_an_error() -> None:
         assert rest.request("DELETE", "/api/v1/odd").json() == {}
         page = rest.request("DELETE", "/api/v1/odd")
     assert page.content == b"<html>"
-    with pytest.raises(ValueError, match="no JSON"):
+    with pytest.raises(ValueError, match="not JSON"):
         page.json()
 
 
@@ -462,7 +462,7 @@ def test_a_relative_location_is_taken_from_where_it_was_said(location: str, end:
 def test_a_redirect_to_nowhere_is_an_error_of_the_server(location: str | None) -> None:
     """A missing, empty or foreign Location is said to be one."""
     headers = {} if location is None else {"Location": location}
-    with pytest.raises(DecodeError, match="names no URL"):
+    with pytest.raises(DecodeError, match=r"(has no|without a) valid URL"):
         archive((302, b"", headers))
 
 

@@ -154,7 +154,7 @@ def test_a_429_holds_all_samplers_for_as_long_as_the_server_asks(script: Script)
         # Two clients of one server and key; futures of the second must wait for the first's 429.
         first, second = sampler(service), sampler(service)
         sampled = first.sample(PROMPT)
-        clock.run_until(lambda: service.session.limiter.quiet_for(clock) > 0, step=0.0)
+        clock.run_until(lambda: service.session.limiter.cool_down_left(clock) > 0, step=0.0)
         other = second.sample(PROMPT)
         clock.run_until(lambda: len(clock.slept) == 2, step=0.0)
         began = clock.now()

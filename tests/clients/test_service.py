@@ -56,13 +56,13 @@ def test_what_the_checkpoint_is_not_is_told_before_anything_is_made(
             restore(STATE, base_model="C", rank=16, train_mlp=True, train_unembed=True)
     lines = str(caught.value).splitlines()
     assert [line.split() for line in lines[1:-1]] == [
-        ["setting", "asked", "for", "checkpoint"],
+        ["setting", "requested", "checkpoint"],
         ["base_model", "'C'", "'B'"],
         ["rank", "16", "8"],
         ["train_unembed", "True", "False"],
     ]
-    assert lines[0].endswith(f"{STATE} cannot be restored as asked:")
-    assert "Leave these arguments out" in lines[-1]
+    assert lines[0].endswith(f"{STATE} cannot be restored with these settings:")
+    assert "Omit these arguments" in lines[-1]
     assert script.paths() == ["POST weights_info"]
 
 

@@ -139,7 +139,7 @@ def test_several_sequences_end_each_for_itself() -> None:
         (Events(b"data: [1]\n\n"), DecodeError, "stream_sample"),
         (404, NotFoundError, "stream_sample"),
         ((500, {"detail": "broken"}), ServerError, "broken"),
-        ({"sequences": []}, DecodeError, "no stream of events"),
+        ({"sequences": []}, DecodeError, "not an event stream"),
     ],
     ids=repr,
 )

@@ -358,6 +358,6 @@ def test_log_probabilities_of_others_are_refused_by_the_datum(script: Script) ->
     promises(script, "POST forward_backward", answer)
     with scripted_service(script) as service:
         gradients = training(service).forward_backward([datum(), datum()], "cross_entropy")
-        with pytest.raises(DecodeError, match=r"data\[1\]: the targets have the shape") as caught:
+        with pytest.raises(DecodeError, match=r"data\[1\]: the targets have shape") as caught:
             gradients.result()
     assert caught.value.request_id == "forward_backward-0"

@@ -171,13 +171,13 @@ def test_successes_without_body_give_none(toy: Any, server: Any) -> None:
     """204 is a documented success; so is a redirect, which is reported and not followed."""
     with toy().Client(base_url=server.base_url) as client:
         server.status = 204
-        gone = toy("api.runs.delete_checkpoint").sync_detailed(
-            client=client, run_id="r", kind="weights", checkpoint_name="n"
-        )
-        assert (gone.status_code, gone.parsed) == (204, None)
+        names = {"run_id": "r", "kind": "weights", "checkpoint_name": "n"}
+        assert toy("api.runs.delete_checkpoint").sync(client=client, **names) is None
         server.status, server.headers = 302, {"location": "http://elsewhere.example/"}
-        found = toy("api.runs.get_archive_url").sync_detailed(client=client, run_id="r")
-        assert (found.status_code, found.parsed) == (302, None)
+        archive = toy("api.runs.get_archive_url")
+        assert archive.sync(client=client, run_id="r") is None
+        found = client.send(archive.build_request(run_id="r"))
+        assert found.status_code == 302
         assert found.headers["location"] == "http://elsewhere.example/"
         server.status, server.body = 200, b'{"url":"u","expires":"2026-01-02T03:04:05Z"}'
         assert toy("api.runs.get_archive_url").sync(client=client, run_id="r").url == "u"
@@ -191,7 +191,7 @@ def test_other_statuses_raise_unexpected_status(toy: Any, server: Any, status: i
         toy().Client(base_url=server.base_url) as client,
         pytest.raises(toy("errors").UnexpectedStatus) as caught,
     ):
-        toy("api.runs.get_config").sync_detailed(client=client)
+        toy("api.runs.get_config").sync(client=client)
     assert caught.value.status_code == status
     assert caught.value.content == server.body
     assert str(caught.value) == f"unexpected status {status}: <html>{'é' * 194}"
@@ -206,6 +206,9 @@ def test_the_client_hides_its_key_and_cannot_be_changed(toy: Any) -> None:
         with pytest.raises(AttributeError):
             client.timeout = 1.0
         assert 0 < client.timeout < 600
+    for forever in (None, 0, float("inf"), float("nan")):
+        with pytest.raises((TypeError, ValueError)):
+            toy().Client(base_url="http://127.0.0.1:9", timeout=forever)
 
 
 def test_the_client_closes_its_connections(toy: Any, server: Any) -> None:

@@ -315,7 +315,7 @@ def test_answers_of_other_types_are_text_or_bytes(described: Described, server: 
         assert plain(load("api.activity.activity_list_starred").sync(client=client)) == [{"id": 1}]
         server.status, server.headers = 302, {"location": "http://elsewhere.example"}
         archive = load("api.repos.repos_download_tarball_archive")
-        found = archive.sync_detailed(client=client, repo="o/r", ref="main")
+        found = client.send(archive.build_request(repo="o/r", ref="main"))
     assert found.headers["location"] == "http://elsewhere.example"
     kinds = [headers.get("accept") for _, _, headers, _ in server.asked[:4]]
     assert kinds == ["application/octocat-stream", "text/plain", "text/html", "application/json"]

@@ -234,7 +234,7 @@ def test_a_long_wait_is_told_at_growing_intervals(
     polled: Callable[[], Future[Any]], script: Script, caplog, monkeypatch
 ) -> None:
     """Lines come after 5, 15 and 60 s and then each minute, with what was last heard."""
-    due = list(itertools.islice(futures_module._narration(), 6))
+    due = list(itertools.islice(futures_module._log_times(), 6))
     assert due == [5, 15, 60, 120, 180, 240]
     monkeypatch.setattr(futures_module, "NARRATE_AT", (0.0, 0.0))
     poll = HeldAnswer(RESULT)
@@ -248,7 +248,7 @@ def test_a_long_wait_is_told_at_growing_intervals(
             future.result(timeout=0.01)
         poll.let_go()
         waiting.join(10)
-    assert "waiting for optim_step r-1 since 0 s; last heard: pending, active, 0.0 s ago" in (
+    assert "waiting for optim_step r-1 for 0 s; last status: pending, active, 0.0 s ago" in (
         caplog.messages
     )
 

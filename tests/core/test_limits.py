@@ -77,6 +77,25 @@ def test_a_server_without_hints_costs_nothing(make_transport, script: Script, an
     assert script.bodies("client/config")[0].keys() == {"sdk_version"}
 
 
+@pytest.mark.parametrize(
+    ("answer", "url"),
+    [
+        ({"console_url": "http://127.0.0.1:8420/"}, "http://127.0.0.1:8420/"),
+        ({"console_url": "javascript:alert(1)"}, None),
+        ({"console_url": "http://x/\u001b[2J"}, None),
+        ({"console_url": "http://x/ and more"}, None),
+        ({"console_url": None}, None),
+        ({}, None),
+        (404, None),
+    ],
+)
+def test_the_page_of_a_server_is_where_it_says(script: Script, answer, url: str | None) -> None:
+    """A web address is passed on; other words of a server, or none, are no page."""
+    script.on("POST client/config", answer)
+    with scripted_service(script) as service:
+        assert service.console_url == url
+
+
 def test_batches_are_cut_as_the_limits_say(script: Script) -> None:
     """A hint of two data in a request makes three requests of five."""
     script.on("POST client/config", {"fwdbwd_max_chunk_len": 2})

@@ -365,7 +365,7 @@ def test_endless_trouble_ends_with_its_history(
     assert len(error.attempts) == len(script.received)
     assert error.attempts[1] in {"0.5 s: HTTP 500", "0.5 s: ConnectError"}
     assert f"gave up after {len(script.received)} attempts" in str(error)
-    assert "may go on at the server" in str(error)
+    assert "may still be running on the server" in str(error)
     assert error.request_id == "r-1"
 
 

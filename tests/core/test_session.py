@@ -140,8 +140,8 @@ def test_a_single_miss_is_silent_and_the_second_warns_once(
         script.on(BEAT, ALIVE)
         beat(session)
     assert caplog.messages == [
-        "session S: 2 heartbeats failed, none taken for 20 s: HTTP 500",
-        "session S: the heartbeat is taken again",
+        "session S: 2 heartbeats failed, none succeeded for 20 s: HTTP 500",
+        "session S: heartbeats succeed again",
     ]
     assert session.heartbeat.misses == 0
     assert session.heartbeat.last_success == clock_before + 20

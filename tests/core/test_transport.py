@@ -388,7 +388,7 @@ def test_a_request_that_cannot_be_sent_is_not_repeated(transport, script: Script
 def test_a_read_timeout_is_told_as_such(make_transport, script: Script) -> None:
     """A server that accepts and stays silent has an error of its own (F3)."""
     script.on(CAPABILITIES, httpx.ReadTimeout("timed out"))
-    with pytest.raises(ReadTimeoutError, match="did not answer in time"):
+    with pytest.raises(ReadTimeoutError, match="did not respond in time"):
         make_transport(max_retries=2).send(calls.read())
 
 
@@ -563,9 +563,7 @@ def test_the_message_holds_what_the_server_said(
     script.on(PUBLISH, (500, body))
     with pytest.raises(ServerError) as caught:
         transport.send(calls.publish())
-    assert caught.value.message.startswith(
-        f"publish_checkpoint was answered with HTTP 500: {said} — "
-    )
+    assert caught.value.message.startswith(f"publish_checkpoint failed with HTTP 500: {said} — ")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -268,7 +268,7 @@ def test_a_pointer_to_an_image_is_refused_clearly(script: Script) -> None:
     script.on(BATCH, (415, UNSUPPORTED))
     with scripted_service(script) as service:
         client = training(service)
-        with pytest.raises(ApiError, match="point to an image elsewhere, which only JSON can"):
+        with pytest.raises(ApiError, match="refer to an image, which only JSON supports"):
             client.forward_backward([pointing()], "cross_entropy")
     assert forms(script) == ["json"]
 
@@ -312,7 +312,7 @@ def test_results_are_read_by_what_they_are(script: Script, form: str) -> None:
         client = training(service)
         read = client.forward_backward([datum()], "cross_entropy").result()
         script.on("POST retrieve_future", result(form, -0.5, -0.25))
-        with pytest.raises(DecodeError, match=r"targets have the shape \(1,\)"):
+        with pytest.raises(DecodeError, match=r"targets have shape \(1,\)"):
             client.forward_backward([datum()], "cross_entropy").result()
     assert read.loss_fn_outputs[0]["logprobs"].tolist() == [-0.5]
     assert read.metrics == {"loss:sum": 1.0}

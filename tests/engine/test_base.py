@@ -21,7 +21,7 @@ from tinkex.local.engine import (
     save_base,
 )
 from tinkex.local.engine.config import config_from_hf, config_to_hf
-from tinkex.local.engine.tensors import TensorFile, write_durably
+from tinkex.local.engine.tensors import TensorFile
 
 
 def logprobs(base: Base) -> list[np.ndarray]:
@@ -178,7 +178,9 @@ def test_folders_without_a_model_are_refused(tmp_path: Path) -> None:
     save_base(toy_base(dtype=np.float32), tmp_path)
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(EngineError, match="is cut short or damaged"):
+    with pytest.raises(
+        EngineError, match=r"not a valid safetensors file.*lies outside of the file"
+    ):
         Base.load(tmp_path)
     path.unlink()
     with pytest.raises(EngineError, match=r"has neither model.safetensors nor"):
@@ -206,18 +208,6 @@ def test_senseless_shapes_are_refused() -> None:
     """Sizes below one are named."""
     with pytest.raises(EngineError, match="num_layers is 0"):
         ModelConfig(8, 8, 0, 1, 1, 8, 8)
-
-
-def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    """Files are replaced whole or not at all, and nothing is left behind."""
-    path = tmp_path / "file"
-    write_durably(path, b"old")
-    with pytest.raises(TypeError):
-        write_durably(path, "not bytes")  # type: ignore[arg-type]
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    write_durably(path, b"new")
-    assert path.read_bytes() == b"new"
 
 
 def test_absent_tensor_is_named(tmp_path: Path) -> None:

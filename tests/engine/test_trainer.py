@@ -311,7 +311,7 @@ def test_folders_that_are_no_adapters_are_refused(tmp_path: Path) -> None:
         Adapter.load(tmp_path, base)
     toy_trainer(base).save(tmp_path, optimizer=False)
     (tmp_path / "adapter_model.safetensors").write_bytes(b"not tensors")
-    with pytest.raises(EngineError, match="not a safetensors file"):
+    with pytest.raises(EngineError, match="not a valid safetensors file"):
         Adapter.load(tmp_path, base)
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     config["target_modules"] = ["q_proj"]

@@ -32,6 +32,7 @@ def test_serve_runs_until_a_signal_and_ends_well(tmp_path: Path, number: signal.
         assert process.communicate(timeout=60)[0].endswith("stopped\n")
         assert process.returncode == 0
     assert "tinkex/tiny-chat, tinkex/nano" in wire.greeting
+    assert f"page       {wire.http.base_url.join('/')}\n" in wire.greeting
     assert str(tmp_path) in wire.greeting
     assert f"export TINKER_BASE_URL={str(wire.http.base_url).split('/api')[0]}\n" in wire.greeting
     assert "export TINKER_API_KEY=tml-" in wire.greeting

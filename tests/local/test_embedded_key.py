@@ -217,3 +217,26 @@ main(["--base-url", "local", "checkpoint", "list", "--json"])
     )
     listed = json.loads(run(code, tmp_path))
     assert len(listed["checkpoints"]) == 1
+
+
+def test_the_page_of_the_embedded_server_is_known_to_its_client(tmp_path: Path) -> None:
+    """The log says where it is, without the code that lets a browser in; each link has another code."""
+    code = """
+import logging, httpx, tinkex
+logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
+logging.getLogger("httpx").setLevel(logging.WARNING)
+with tinkex.ServiceClient(base_url="local") as service:
+    service.session
+    links = [service.console_url, service.console_url]
+    page, _, code = links[0].partition("#")
+    assert page == service.base_url + "/" and code and links[0] != links[1]
+    answer = httpx.post(page + "login", json={"code": code})
+    seen = httpx.get(page, headers={"x-page-token": answer.json()["token"]})
+    print("opened", seen.status_code, "data-locked" in seen.text)
+    print("code", code)
+"""
+    said = run(code, tmp_path)
+    assert "opened 200 False" in said
+    used = said.rpartition("code ")[2].strip()
+    assert said.count(used) == 1
+    assert re.search(r"tinkex.session session [\w-]+: watch it at http://127.0.0.1:\d+/\n", said)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import httpx
 import pytest
 from local.wire import Clock, served
 
+from tinkex.local import LocalServer
 from tinkex.local.app_state import Options
 from tinkex.local.keys import TOKEN_LIFETIME_S, _encode
 
@@ -100,28 +100,75 @@ def test_a_token_names_its_key_after_the_database_was_restored(tmp_path: Path) -
         assert wire.http.get("sessions", headers=bearing(token)).status_code == 200
 
 
-def test_the_page_opens_by_a_signed_link(tmp_path: Path) -> None:
-    """A browser cannot send the key; the link ends with the key, and opens nothing else."""
+def login(server: LocalServer, **given: str) -> httpx.Response:
+    return httpx.post(f"{server.base_url}/login", json=given)
+
+
+def test_a_page_is_an_empty_frame_without_the_key() -> None:
+    """A browser cannot send the key: it gets the frame, a program with the key gets the page."""
+    with served(api_key=KEY) as (server, wire):
+        wire.http.headers["x-api-key"] = KEY
+        run_id = wire.model(wire.session(display_name="secret run")).model_id
+        for path in ("/", f"/run/{run_id}", f"/compare?run={run_id}", "/run/none"):
+            frame = httpx.get(f"{server.base_url}{path}")
+            assert frame.status_code == 401
+            assert "data-locked" in frame.text
+            assert "secret run" not in frame.text
+            assert httpx.get(f"{server.base_url}/live").status_code == 401
+        assert "secret run" in httpx.get(server.base_url, headers={"x-api-key": KEY}).text
+        assert httpx.get(f"{server.base_url}/static/page.js").status_code == 200
+
+
+def test_the_console_link_lets_one_browser_in_once(tmp_path: Path) -> None:
+    """Its code stands behind the #, is exchanged for a token once, and the token opens pages alone."""
     with served(data_dir=tmp_path, api_key=KEY) as (server, _):
-        link = server.console_url
-        assert KEY not in link
-        page = httpx.get(link)
+        address, _, code = server.console_url.partition("#")
+        assert address == f"{server.base_url}/"
+        assert KEY not in code
+        assert server.console_url.partition("#")[2] != code
+        answer = login(server, code=code)
+        assert answer.headers["cache-control"] == "no-store"
+        token = answer.json()["token"]
+        again = login(server, code=code)
+        assert again.status_code == 401
+        assert "was used before" in again.json()["detail"]
+        let_in = {"x-page-token": token}
+        page = httpx.get(server.base_url, headers=let_in)
         assert page.status_code == 200
-        onward = re.search('<a href="([^"]*refresh=5[^"]*)"', page.text)
-        assert onward is not None
-        again = httpx.get(httpx.URL(link).join(onward[1].replace("&amp;", "&")))
-        assert again.status_code == 200
-        assert "stop</a>" in again.text
-        query = link.partition("?")[2]
-        assert httpx.get(server.base_url).status_code == 401
-        assert httpx.get(f"{server.base_url}/?{query}0").status_code == 403
-        assert httpx.get(f"{server.base_url}/?expires=9&signature=x").status_code == 403
-        assert httpx.get(f"{server.base_url}/?expires=x&signature=x").status_code == 401
-        assert httpx.get(f"{server.base_url}/api/v1/sessions?{query}").status_code == 401
+        assert "data-locked" not in page.text
+        for wrong in (token + "0", "9." + token.partition(".")[2], "x", "9", ""):
+            assert httpx.get(server.base_url, headers={"x-page-token": wrong}).status_code == 401
+        sessions = f"{server.base_url}/api/v1/sessions"
+        assert httpx.get(sessions, headers=let_in).status_code == 401
+        assert httpx.get(sessions, headers={"x-api-key": token}).status_code == 401
+        assert httpx.post(server.base_url, headers=let_in).status_code == 401
     with served(data_dir=tmp_path, api_key="tml-other") as (server, _):
-        assert httpx.get(f"{server.base_url}/?{query}").status_code == 403
+        assert httpx.get(server.base_url, headers=let_in).status_code == 401
     with served() as (server, _):
         assert server.console_url == f"{server.base_url}/"
+
+
+def test_the_key_itself_opens_the_pages() -> None:
+    """Typed into the frame's form; another key, another origin or another form is refused."""
+    with served(api_key=KEY) as (server, _):
+        token = login(server, key=KEY).json()["token"]
+        assert httpx.get(server.base_url, headers={"x-page-token": token}).status_code == 200
+        wrong = login(server, key="tml-wrong")
+        assert wrong.status_code == 401
+        assert wrong.json()["detail"] == "this is not the key of this server"
+        assert login(server, word="x").status_code == 400
+        url = f"{server.base_url}/login"
+        assert httpx.post(url, content=b"[" * 9000).status_code == 413
+        assert httpx.post(url, content=b"[").status_code == 400
+        foreign = httpx.post(url, json={"key": KEY}, headers={"origin": "https://evil.example"})
+        assert foreign.status_code == 403
+
+
+def test_codes_that_are_not_used_make_room() -> None:
+    """Only the newest hundred are good."""
+    with served(api_key=KEY) as (server, _):
+        first, *_ = [server.console_url.partition("#")[2] for _ in range(101)]
+        assert login(server, code=first).status_code == 401
 
 
 def test_a_forged_token_is_refused() -> None:

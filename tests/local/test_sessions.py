@@ -22,10 +22,14 @@ def test_capabilities_list_the_shipped_models(wire: Wire) -> None:
 def test_config_routes_answer_with_defaults(wire: Wire) -> None:
     """Clients that ask for flags at their start are served; one flag differs from its default.
 
+    They also get the address of the pages.
     Of chunks sent in parallel, the official client sends the first one last, and waits indefinitely
     for its turn once another one was refused (F62).
     """
-    assert wire.post("client/config", sdk_version="0.18.0") == {"parallel_fwdbwd_chunks": False}
+    assert wire.post("client/config", sdk_version="0.18.0") == {
+        "parallel_fwdbwd_chunks": False,
+        "console_url": str(wire.http.base_url.join("/")),
+    }
     assert wire.post("client/dynamic_config", sdk_version="0.38.0")["sample_cancel_enabled"] is True
 
 

@@ -101,17 +101,17 @@ def test_a_loss_that_is_no_scalar_is_refused(backend) -> None:
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        (lambda lps: (1.0, {}, [np.zeros(2)]), "gave 1 gradients for 2 data"),
+        (lambda lps: (1.0, {}, [np.zeros(2)]), "returned 1 gradients for 2 data"),
         (lambda lps: (1.0, {}, [lps[0], lps[1].T]), r"data\[1\]: the gradient has shape \(1, 3\)"),
         (lambda lps: (1.0, {}, [lps[0], None]), r"data\[1\]: the loss ignores"),
         (lambda lps: (1.0, {}, [lps[0] * np.nan, lps[1]]), r"data\[0\]: .* at \[0\] is nan"),
         (lambda lps: (1.0, {}, [lps[0], lps[1] * 1e39]), r"data\[1\]: .* at \[0, 0\] is -5e"),
-        (lambda lps: (1.0, {}, 5), "no list of gradients"),
+        (lambda lps: (1.0, {}, 5), "a list of gradients"),
         (lambda lps: (float("nan"), {}, lps), "returned nan"),
         (lambda lps: ("one", {}, lps), "returned a str"),
         (lambda lps: (1.0, {}, lps, 4), "returned 4 values"),
         (lambda lps: (1.0, [1.0], lps), "metrics of type list"),
-        (lambda lps: (1.0, {"a": "b"}, lps), r"metrics\['a'\]: is no number"),
+        (lambda lps: (1.0, {"a": "b"}, lps), r"metrics\['a'\]: is not a number"),
     ],
 )
 def test_what_a_function_may_not_return(result, message) -> None:

@@ -33,6 +33,9 @@ with LocalServer() as server, tinkex.ServiceClient(base_url=server.base_url) as 
     gradients, update = training.train_step([datum], "cross_entropy")
     update.result()
     print("loss", gradients.result().loss)
+    import httpx
+    for file in ("", "static/page.js", "static/page.css", "static/uplot/uPlot.iife.min.js", "static/uplot/LICENSE"):
+        assert httpx.get(service.console_url + file).status_code == 200, file
 """
 
 
@@ -84,7 +87,7 @@ def metadata(dist: Path) -> Message:
 
 
 def test_the_wheel_trains_where_it_is_installed(installed: Path, tmp_path: Path) -> None:
-    """The installed package, its generated code and its model do a training step."""
+    """The installed package, its generated code and its model do a training step, and serve pages."""
     assert run([installed, "-W", "error", "-c", PROGRAM], tmp_path).startswith("loss ")
 
 
@@ -107,7 +110,11 @@ def test_the_wheel_says_what_it_needs(dist: Path) -> None:
     assert told["Requires-Python"] == ">=3.11"
     assert told["Description-Content-Type"] == "text/markdown"
     assert "local" in told.get_all("Provides-Extra", [])
-    assert (told["License-Expression"], told["License-File"]) == ("Apache-2.0", "LICENSE")
+    assert told["License-Expression"] == "Apache-2.0 AND MIT"
+    assert set(told.get_all("License-File", [])) == {
+        "LICENSE",
+        "tinkex/local/page/static/uplot/LICENSE",
+    }
 
 
 def test_the_sdist_is_what_is_tracked(dist: Path) -> None:

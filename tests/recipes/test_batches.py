@@ -146,7 +146,7 @@ def test_a_recipe_refuses_what_cannot_be_right(field: str, value: object) -> Non
         Recipe()
     with pytest.raises(ValidationError, match="base_model: must be the name of a model"):
         Recipe(base_model=" ")
-    with pytest.raises(ValidationError, match="training goes on from one that save_state made"):
+    with pytest.raises(ValidationError, match="training resumes from a checkpoint of save_state"):
         Recipe(from_checkpoint="tinker://r/sampler_weights/a")
     with pytest.raises(ValidationError, match="one of them True"):
         Recipe(base_model="m", train_mlp=False, train_attn=False, train_unembed=False)

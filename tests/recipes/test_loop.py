@@ -173,6 +173,43 @@ def test_what_was_measured_before_a_loss_is_not_lost(tmp_path: Path) -> None:
     assert found[0][1] is not None
 
 
+class Samples(Listener):
+    def __init__(self) -> None:
+        self.found: dict[int, Any] = {}
+
+    def sampled_at(self, step: int, samples: Any) -> None:
+        self.found[step] = samples
+
+
+def test_samples_are_drawn_at_each_checkpoint(tmp_path: Path) -> None:
+    """From the weights of that step; a server that draws none then does not end the run."""
+    file = read_examples([{"prompt": f"{n} is", "completion": f" {n}"} for n in range(6)])
+    recipe = Recipe(base_model=NANO, rank=2, steps=6, batch_size=2, held_out=0)
+    plan = Plan(recipe=recipe, data=Source.of(file), samples=("1 is",), checkpoint_every=2)
+    ready = prepare(recipe, file, TOKENIZER)
+    # The first one is that of the untrained model.
+    refused = Fault(on="save_weights_for_sampler", nth=2, status=400)
+    for faults, steps in (([], [2, 4]), ([refused], [4])):
+        listener = Samples()
+        with (
+            LocalServer(faults=faults) as server,
+            ServiceClient(base_url=server.base_url) as service,
+        ):
+            outcome = fine_tune(
+                service, plan, ready, tmp_path / str(len(faults)) / "mine", listener=listener
+            )
+            assert outcome.finished
+            assert list(listener.found) == steps
+            assert all(pairs[0][0] == "1 is" for pairs in listener.found.values())
+            shown = server._site.shown_samples.of_run(outcome.model_id)
+            assert [one.step for one in shown] == [6, *reversed(steps), 0]
+            assert all("1 is" in one.samples[0][0] for one in shown)
+            run = service.create_rest_client().get_training_run(outcome.model_id)
+    assert run.user_metadata is not None
+    assert run.user_metadata["name"] == "mine"
+    assert run.user_metadata["batch_size"] == "2"
+
+
 def test_the_held_out_loss_is_that_of_the_weights_after_the_step(
     nano_service: ServiceClient, tmp_path: Path
 ) -> None:

@@ -369,7 +369,7 @@ def test_a_step_that_fails_again_and_again_is_given_up(
         go(run, 10, first=break_down)
     assert clock.slept == [0.0, 1.0, 2.0]
     assert failures == [(run.training.model_id, caught.value)]
-    assert "given up after 3 attempts" in caught.value.__notes__[0]
+    assert "3 attempts to restore it failed" in caught.value.__notes__[0]
     assert heard[-1].name == "tinkex.recovery.exhausted"
     with run_of(tmp_path, service) as run:
         server.faults.clear()
@@ -482,7 +482,7 @@ def test_what_a_killed_process_left_of_the_run_file_is_removed(
 def test_a_run_file_that_is_none_is_named(text: str, tmp_path: Path) -> None:
     """The error says which file, and what to do."""
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(errors.CheckpointError, match=r"run\.json is no run file"):
+    with pytest.raises(errors.CheckpointError, match=r"run\.json is not a run file"):
         read_run(tmp_path)
 
 

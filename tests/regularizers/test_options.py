@@ -181,7 +181,7 @@ def test_references_that_are_missing_or_misshapen() -> None:
     """A field that is not there, data that are not there, and another shape name their place."""
     with pytest.raises(ValidationError, match=r"data\[0\].loss_fn_inputs\['original_logprobs'\]"):
         Consistency().value(X, [datum(other=[1.0])])
-    with pytest.raises(ValidationError, match="holds 0 data"):
+    with pytest.raises(ValidationError, match="has 0 data"):
         Consistency().value(X, [])
     with pytest.raises(ValidationError, match="expected a Datum"):
         Consistency().value(X, [object()])

@@ -252,8 +252,8 @@ def pem(label: str) -> str:
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        ("no PEM", "client_cert: .* holds no PEM"),
-        (pem("CERTIFICATE"), "no PEM of a private key"),
+        ("no PEM", "client_cert: .* has no PEM"),
+        (pem("CERTIFICATE"), "no PEM block of a private key"),
         (pem("CERTIFICATE") + pem("ENCRYPTED PRIVATE KEY"), "encrypted key"),
         (pem("CERTIFICATE") + pem("PRIVATE KEY"), "client_cert and client_key must be"),
     ],

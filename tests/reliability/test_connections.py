@@ -62,7 +62,7 @@ def test_a_server_that_never_answers_ends_each_attempt_and_then_the_call(
         released.wait(30)
 
     raw.play = hold
-    with pytest.raises(ReadTimeoutError, match="did not answer in time") as caught:
+    with pytest.raises(ReadTimeoutError, match="did not respond in time") as caught:
         connect(raw.url, timeout=0.3, max_retries=2).send(calls.step())
     released.set()
     assert len(caught.value.attempts) == 3

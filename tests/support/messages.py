@@ -71,7 +71,7 @@ def _definitions(text: str) -> list[tuple[str, str]]:
 
 
 def _describe(target: Any, text: str) -> None:
-    text = re.sub(r" \([^)]*\)", "", text.partition("; empty cells")[0])
+    text = re.sub(r" \([^)]*\)", "", text)
     oneof, text = (text[len("oneof:") :], "") if text.startswith("oneof:") else ("", text)
     oneof, _, rest = oneof.partition(";")
     if oneof:

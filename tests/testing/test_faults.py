@@ -25,11 +25,11 @@ def test_describing_faults_needs_no_server_packages() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "nothing goes wrong"),
+        ({}, "no effect"),
         ({"status": 99}, "status: must be from 200"),
         ({"status": True}, "status: expected a whole number"),
         ({"status": 503, "reset": True}, "reset: cannot be combined with status"),
-        ({"headers": {"a": "b"}, "reset": True}, "status: is needed"),
+        ({"headers": {"a": "b"}, "reset": True}, "status: is required"),
         ({"status": 503, "headers": {"a": "b\r\nc: d"}}, "headers: cannot be sent"),
         ({"reset": True, "nth": 0}, "nth: must be at least 1"),
         ({"cut_after": -1}, "cut_after: must be at least 0"),

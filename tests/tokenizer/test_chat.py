@@ -108,7 +108,7 @@ def test_a_template_can_neither_reach_out_nor_change_what_it_is_given(
 ) -> None:
     """Whatever it tries is an error that names the tokenizer, and the messages stay as they were."""
     before = json.dumps(MESSAGES)
-    with pytest.raises(TokenizerError, match=r"chat template of .* cannot write these messages"):
+    with pytest.raises(TokenizerError, match=r"chat template of .* cannot render these messages"):
         written(tmp_path, template)
     assert json.dumps(MESSAGES) == before
 

@@ -44,14 +44,14 @@ def write(folder: Path, config: Any = None, **parts: Any) -> Path:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is no JSON"),
-        (b"<html>", "is no JSON"),
+        (b"", "is not JSON"),
+        (b"<html>", "is not JSON"),
         (b'{"version": "1.0", "model": {"type": "BPE", "vocab": {"a"', "cut off"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
         (b"{}", "newer version"),
         (b'{"version": "9.9", "model": {"type": "Later"}}', "newer version"),
         (b"[" * 100_000, "cannot be read"),
-        (b"\xff\xfe", "is no JSON"),
+        (b"\xff\xfe", "is not JSON"),
         (json.dumps({"version": "1.0", "model": {**BPE, "merges": ["a c"]}}).encode(), "`c`"),
     ],
 )
@@ -71,8 +71,8 @@ def test_a_malformed_tokenizer_is_told_with_its_path(
     [
         ({"added_tokens": [added("<s>", 7)]}, "'<s>' the id 7, and its vocabulary 2"),
         ({"added_tokens": [added("a", 7)]}, "'a' the id 7, and its vocabulary 0"),
-        ({"post_processor": frame(77)}, "frames texts with the token id 77"),
-        ({"model": {**BPE, "unk_token": "<unk>"}}, "'<unk>' for what is unknown"),
+        ({"post_processor": frame(77)}, "adds the token id 77"),
+        ({"model": {**BPE, "unk_token": "<unk>"}}, "'<unk>' for unknown text"),
     ],
 )
 def test_special_tokens_that_are_not_there_are_told(
@@ -110,7 +110,7 @@ def test_a_file_beyond_its_bound_is_not_read(
         write(tmp_path, {})
     tmp_path.joinpath(name).write_bytes(b"{}" + b" " * 5000)
     monkeypatch.setattr(files, "LARGEST", {**files.LARGEST, name: 5000})
-    with pytest.raises(TokenizerError, match=rf"{name} has 5,002 bytes, and the bound is 5,000"):
+    with pytest.raises(TokenizerError, match=rf"{name} has 5,002 bytes, and the limit is 5,000"):
         get_tokenizer(tmp_path)
 
 

@@ -93,8 +93,8 @@ def test_a_token_is_sent_to_the_hub_and_to_no_other_host(hub: HubStandin) -> Non
     [
         ((401, "GatedRepo"), r"org/model is gated.*accept its terms at http.*org/model.*HF_TOKEN"),
         ((403, "GatedRepo"), r"org/model is gated.*accept its terms at http.*org/model.*HF_TOKEN"),
-        ((401, "RepoNotFound"), "shows no org/model: is the name right.*private.*HF_TOKEN"),
-        ((404, "RepoNotFound"), "shows no org/model: is the name right.*private.*HF_TOKEN"),
+        ((401, "RepoNotFound"), "has no org/model: is the name right.*private.*HF_TOKEN"),
+        ((404, "RepoNotFound"), "has no org/model: is the name right.*private.*HF_TOKEN"),
         ((403, ""), r"refused org/model \(HTTP 403\).*HF_TOKEN"),
         ((404, "RevisionNotFound"), "org/model has no revision 'main'"),
     ],
@@ -129,7 +129,7 @@ def test_a_hub_that_cannot_be_reached_is_an_error_that_passes(
 ) -> None:
     """The message names the address, without the password in it."""
     monkeypatch.setenv("HF_ENDPOINT", "http://user:passphrase@127.0.0.1:9")
-    with pytest.raises(TokenizerError, match="did not give org/model") as caught:
+    with pytest.raises(TokenizerError, match="did not provide org/model") as caught:
         get_tokenizer(NAME)
     assert caught.value.retryable
     assert "passphrase" not in str(caught.value)

@@ -73,7 +73,13 @@ def test_a_tokenizer_that_is_nowhere_says_where_it_was_looked_for() -> None:
     """Without server, path and hub, the error names the model, the places and what to do."""
     with pytest.raises(TokenizerError, match="no tokenizer for 'no/such:rev'") as caught:
         get_tokenizer("no/such:rev")
-    for said in ("no path", "no/such at main", "huggingface", "tokenizer.json", "HF_HUB_OFFLINE"):
+    for said in (
+        "not an existing path",
+        "no/such at main",
+        "huggingface",
+        "tokenizer.json",
+        "HF_HUB_OFFLINE",
+    ):
         assert said in str(caught.value)
 
 
@@ -139,11 +145,11 @@ def test_the_local_server_gives_the_chat_template_too(nano_service: ServiceClien
     ("call", "said"),
     [
         (lambda t: t.encode(None), "text: must be a text, not NoneType"),
-        (lambda t: t.encode("a\ud800"), "text: holds half of a surrogate pair at position 1"),
+        (lambda t: t.encode("a\ud800"), "text: has half of a surrogate pair at position 1"),
         (lambda t: t.encode_batch(["a", 3]), r"texts\[1\]: must be a text, not int"),
         (lambda t: t.encode_batch("ab"), "texts: must be a list"),
-        (lambda t: t.decode([1, -1]), r"tokens\[1\]: -1 is no token id"),
-        (lambda t: t.decode([1.5]), r"tokens\[0\]: 1.5 is no token id"),
+        (lambda t: t.decode([1, -1]), r"tokens\[1\]: -1 is not a token id"),
+        (lambda t: t.decode([1.5]), r"tokens\[0\]: 1.5 is not a token id"),
         (lambda t: t.decode("ab"), "tokens: must be a list of token ids"),
         (lambda t: t.decode(7), "tokens: must be a list of token ids"),
         (lambda t: t.decode([2**40]), r"tokens\[0\]"),

@@ -59,13 +59,13 @@ def test_tokens_are_taken_by_value() -> None:
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        ([1, -2], r"tokens\[1\]: holds a negative id"),
+        ([1, -2], r"tokens\[1\]: has a negative id"),
         ([1.0], "flat list of integers"),
         ([[1, 2]], "flat list of integers"),
         ([[1], [1, 2]], "flat list of integers"),
         ([True], "flat list of integers"),
         ([2**64], "flat list of integers"),
-        (np.array([2**63], np.uint64), r"tokens\[0\]: is no token id"),
+        (np.array([2**63], np.uint64), r"tokens\[0\]: is not a token id"),
         ("text", "tokenizer"),
         (None, "flat list of integers"),
         (7, "flat list of integers"),
@@ -127,7 +127,7 @@ def test_an_image_without_expected_tokens_has_no_length() -> None:
     """The length is unknown, so asking for it says why, and a datum is not checked against it."""
     value = ModelInput([EncodedTextChunk([1]), ImageChunk(PNG, "png")])
     assert value.known_length() is None
-    with pytest.raises(ValidationError, match="unknown before the server"):
+    with pytest.raises(ValidationError, match="only known to the server"):
         _ = value.length
     with pytest.raises(ValidationError, match=r"chunks\[1\]: is a chunk of type image"):
         value.to_ints()

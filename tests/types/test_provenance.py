@@ -41,7 +41,7 @@ def test_spans_are_attached_to_a_copy() -> None:
 @pytest.mark.parametrize(
     ("read", "targets", "path"),
     [
-        ([prompt(2)], [sampled(3)], "model_input_spans: covers 2 tokens, and model_input has 3"),
+        ([prompt(2)], [sampled(3)], "model_input_spans: covers 2 tokens, but model_input has 3"),
         ([prompt(3)], [sampled(2), sampled(2)], "loss_fn_input_spans: covers 4 tokens"),
         ([prompt(3)], None, "model_input_spans and loss_fn_input_spans together"),
         ([prompt(3)], ["s"], r"\[0\]: must be a PromptProvenanceSpan"),

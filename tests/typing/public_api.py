@@ -78,6 +78,7 @@ def service() -> None:
     with ServiceClient(base_url="local", tags=["a"], user_metadata={"team": "b"}) as client:
         assert_type(client, ServiceClient)
         assert_type(client.base_url, str)
+        assert_type(client.console_url, str | None)
         assert_type(client.get_server_capabilities(), types.GetServerCapabilitiesResponse)
         assert_type(client.health_check().status, str)
         assert_type(client.create_lora_training_client("m", rank=8, seed=1), TrainingClient)
@@ -170,6 +171,7 @@ def training(client: TrainingClient) -> None:
     assert_type(custom.cancel(), bool)
     assert_type(custom.queue_state, str)
     assert_type(custom.queue_state_reason, str | None)
+    assert_type(custom.has_unread_error, bool)
     custom.when_done(print)
     assert_type(client.get_info().model_id, str)
     assert_type(client.get_tokenizer(), Tokenizer)

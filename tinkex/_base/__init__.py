@@ -1,1 +1,1 @@
-"""What the SDK and the local server both stand on; nothing here imports the rest of tinkex."""
+"""Foundations that the SDK and the local server share; nothing here imports the rest of tinkex."""

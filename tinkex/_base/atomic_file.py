@@ -1,4 +1,4 @@
-"""Write a file whole or not at all."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ PRIVATE = 0o600
 
 
 def atomic_write(file: Path, content: bytes, *, mode: int = 0o666, durable: bool = False) -> None:
-    """Put a file in its place at once: whoever reads it sees the old content or the new one.
+    """Replace a file's content atomically: readers see either the old content or the new one.
 
     >>> atomic_write(Path("run.json"), b"{}", durable=True)
 
-    A link under the name is replaced, not followed.
+    The rename replaces a symbolic link instead of following it.
 
     Args:
-        file: Where to; its folder must be there.
-        content: All of it.
-        mode: Who may do what with it; the process's umask takes away from that.
-        durable: Whether it is on the disk when this returns, so that a crash of the machine leaves
-            the old content or the new one as well.
+        file: The file to write; its folder must exist.
+        content: The new content.
+        mode: Permission bits, before the process's umask is applied.
+        durable: Flush file and folder to disk before returning, so that the write also survives a
+            crash of the machine.
 
     Raises:
-        OSError: It cannot be written; what was there stays.
+        OSError: The file cannot be written; the old content is kept.
     """
-    # A name of its own: another process may write too, and one that was killed left its draft.
+    # A unique name: another process may write the same file, and a killed one leaves its draft behind.
     draft = file.with_name(f".{file.name}.{os.urandom(4).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(draft, flags, mode)
@@ -44,7 +44,7 @@ def atomic_write(file: Path, content: bytes, *, mode: int = 0o666, durable: bool
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush which names a folder has to the disk."""
+    """Flush a folder's entries to the disk."""
     if os.name != "posix":  # elsewhere a folder cannot be opened, and renaming is durable enough
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -1,7 +1,6 @@
-"""The one clock and the one sleep of the package.
+"""The clock behind every wait and every measurement of the package.
 
-All waiting and measuring goes through a `Clock`, so that a test can pass its own and no test has
-to sleep.
+Tests inject their own `Clock` and never sleep.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Monotonic time, and ways to wait, for threads and for coroutines."""
+    """Monotonic time, and waiting for threads and coroutines."""
 
     def now(self) -> float:
-        """Return monotonic seconds; only differences mean anything."""
+        """Return monotonic seconds; only differences are meaningful."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -31,7 +30,7 @@ class Clock(Protocol):
         ...
 
     async def tick(self, seconds: float) -> None:
-        """Suspend a coroutine that does something regularly until its next turn."""
+        """Suspend a periodic coroutine until its next turn."""
         ...
 
 
@@ -43,12 +42,12 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Block the thread; a negative number does not wait at all."""
+        """Block the thread; zero and negative numbers return at once."""
         if seconds > 0:
-            time.sleep(seconds)  # noqa: TID251 - the one place
+            time.sleep(seconds)  # noqa: TID251 - the only sleep
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait for the event, at most the given seconds."""
+        """Wait for the event, at most the given number of seconds."""
         return event.wait(max(0.0, seconds))
 
     async def pause(self, seconds: float) -> None:

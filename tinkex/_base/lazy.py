@@ -1,4 +1,4 @@
-"""Modules that load when something of them is first used, so that importing tinkex costs little."""
+"""Modules that are loaded on first use, to keep `import tinkex` fast."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 
 class LazyModule(ModuleType):
-    """Stand in for a module until one of its names is asked for.
+    """A module that is imported when one of its attributes is first used.
 
     >>> math = LazyModule("math")
     >>> math.floor(2.5)
     2
 
-    For type checkers the real import stands beside it, under ``if TYPE_CHECKING``.
+    For type checkers, put the real import under ``if TYPE_CHECKING``.
     """
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(importlib.import_module(self.__name__), name)
-        # The next look-up finds it here, at the price of any attribute.
+        # Cached: later look-ups are plain attribute access.
         setattr(self, name, value)
         return value

@@ -1,8 +1,8 @@
-"""One gate for text that others wrote: secrets masked, control characters replaced, length bounded.
+"""Redaction of foreign text: secrets masked, control characters replaced, length limited.
 
-Every known secret of the process is registered here by the code that begins to use it, so that an error
-needs no client at hand to keep it out. The order matters: a text that is cut first may end in half
-a secret, which no mask finds any more.
+Code that starts using a secret registers it here, so that errors can mask it without a reference to a
+client. The order matters: text that is cut before it is masked may end in half a secret, which no mask
+matches.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from urllib.parse import quote, quote_plus
 from tinkex._base.secret import Secret
 
 MASK = "[REDACTED]"
-# Most characters of a server's own words inside a message.
+# Longest server text quoted in a message, in characters.
 LONGEST_WORDS = 2_000
 
-# The secrets in use are few; what was used longest ago is forgotten beyond that number.
+# Beyond this number the least recently registered secrets are dropped.
 _MOST = 500
-# Less is no secret, and would be found in every sentence.
+# Shorter strings are not secrets; masking them would garble ordinary text.
 _SHORTEST = 4
-# Shorter ones may be words of the language: they are masked where they stand alone.
+# Shorter secrets may equal ordinary words: they are masked only as whole words.
 _SHORTEST_INSIDE = 8
 
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
@@ -38,14 +38,14 @@ _alone: re.Pattern[str] | None = None
 
 
 def hide(*secrets: Secret | str | None) -> None:
-    """Mask secrets from now on in whatever this process shows of other people's words.
+    """Mask secrets in all foreign text that this process shows from now on.
 
     >>> hide(Secret("tml-0123456789"))
     >>> redact("no such key: tml-0123456789")
     'no such key: [REDACTED]'
 
     Args:
-        secrets: Keys, tokens and passwords in use; None and empty ones are passed over.
+        secrets: Keys, tokens and passwords in use; None and empty strings are ignored.
     """
     with _lock:
         is_new = False
@@ -62,7 +62,7 @@ def hide(*secrets: Secret | str | None) -> None:
 
 
 def _remember(values: Iterable[str]) -> None:
-    """Replace what `redact` looks for; it reads without the lock."""
+    """Replace the patterns of `redact`, which reads them without the lock."""
     global _inside, _alone
     forms = sorted({form for value in values for form in _forms(value)}, key=len, reverse=True)
     short = [re.escape(form) for form in forms if len(form) < _SHORTEST_INSIDE]
@@ -71,7 +71,7 @@ def _remember(values: Iterable[str]) -> None:
 
 
 def _forms(value: str) -> set[str]:
-    """Return a secret as it is, and as it stands in a URL or in JSON."""
+    """Return a secret as it is, and as it is escaped in URLs and JSON."""
     quoted = {
         quote(value, safe="", errors="replace"),
         quote(value, errors="replace"),
@@ -93,7 +93,7 @@ def redact(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    r"""Return a text without what would move a terminal's cursor; line ends stay.
+    r"""Return a text without control characters that move a terminal's cursor; line ends stay.
 
     >>> clean("red: \x1b[31m")
     'red: �[31m'
@@ -105,22 +105,22 @@ def clean(text: str) -> str:
 
 
 def cut(text: str, longest: int) -> str:
-    """Return a text of at most so many characters; an ellipsis stands for the rest."""
+    """Return a text of at most `longest` characters; an ellipsis marks the cut."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def safe_text(text: str, longest: int = LONGEST_WORDS) -> str:
-    """Return other people's words as they may be shown: masked, then cleaned, then cut."""
+    """Return foreign text that is safe to show: masked, cleaned, cut."""
     return cut(clean(redact(text)), longest)
 
 
 def without_queries_of(text: str) -> str:
-    """Return a text in which each URL ends before its query, which may be a signature."""
+    """Return a text whose URLs end before their queries, which may hold signatures."""
     return _QUERY.sub(f"?{MASK}", text)
 
 
-# httpx logs each URL at INFO, and httpcore each Location at DEBUG; huggingface_hub may bring their
-# successors, or urllib3 before them. A filter sees only what is logged on its own logger, not on those below.
+# httpx logs each URL at INFO, and httpcore each Location at DEBUG; huggingface_hub may bring httpx2,
+# or urllib3 before it. A filter applies only to its own logger, not to that logger's children.
 _PARTS = ("connection", "http11", "http2", "proxy", "socks")
 LOGGERS = (
     "httpx",
@@ -132,7 +132,7 @@ LOGGERS = (
 
 
 class _WithoutQueries(logging.Filter):
-    """Rewrite a line so that its URLs end before their queries, and no known secret stands in it."""
+    """Log filter that strips the queries of URLs and masks known secrets."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         said = record.getMessage()
@@ -146,7 +146,7 @@ _filter = _WithoutQueries()
 
 
 def strip_queries(*loggers: str) -> None:
-    """Strip the queries of URLs from what these loggers log, from now on."""
+    """Strip the queries of URLs from the records of these loggers from now on."""
     for name in loggers:
         logging.getLogger(name).addFilter(_filter)
 
@@ -157,9 +157,9 @@ _users = 0
 
 @contextlib.contextmanager
 def without_queries() -> Iterator[None]:
-    """Strip the queries of URLs from what httpx and httpcore log, as long as the block runs.
+    """Strip the queries of URLs from what httpx and httpcore log while the block runs.
 
-    A signature is as good as a key while it lasts. Other threads' lines lose their queries as well.
+    Signed URLs work like keys until they expire. Log records of other threads are stripped as well.
     """
     global _users
     with _filter_lock:

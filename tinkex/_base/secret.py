@@ -1,15 +1,15 @@
-"""A string that never shows itself."""
+"""A string that is never shown."""
 
 from __future__ import annotations
 
 from typing import NoReturn, Self
 
-# What says of which kind a key is, and gives nothing of it away.
+# Prefixes that name the type of a key and reveal nothing of it.
 _PREFIXES = ("tml-", "eyJ")
 
 
 class Secret:
-    """Hold a secret so that no repr, log, comparison message or pickle can show it.
+    """A secret that no repr, log, comparison message or pickle shows.
 
     >>> key = Secret("tml-abcdef123456")
     >>> key
@@ -25,21 +25,21 @@ class Secret:
 
     @classmethod
     def of(cls, value: Secret | str | None) -> Secret | None:
-        """Return what may be a plain string as a secret; None stays None.
+        """Return a plain string as a secret; None stays None.
 
-        Bind the result to the same name: a plain string would stand in the locals of the frame, and
+        Bind the result to the same name: a plain string would stay in the locals of the frame, and
         so in every traceback that shows them.
         """
         return cls(value) if isinstance(value, str) else value
 
     def reveal(self) -> str:
-        """Return the secret itself; call it only where the value goes on the wire."""
+        """Return the secret itself; call it only where the value is sent."""
         return self._value
 
     def masked(self) -> str:
-        """Return a form for people: prefix and last four characters of a key, else nothing of it.
+        """Return a printable form: prefix and last four characters of a key, otherwise nothing of it.
 
-        The end of anything else, such as a proxy's URL, may be a whole password.
+        The end of anything else, such as a proxy's URL, may be an entire password.
         """
         for prefix in _PREFIXES:
             if self._value.startswith(prefix) and len(self._value) >= len(prefix) + 8:
@@ -68,7 +68,7 @@ class Secret:
     def __bool__(self) -> bool:
         return bool(self._value)
 
-    # Copying goes through pickling unless said otherwise; a secret never changes, so it is its copy.
+    # Copying uses pickling by default; a secret is immutable, so it is its own copy.
     def __copy__(self) -> Self:
         return self
 

@@ -1,4 +1,4 @@
-"""What can be said of a URL or a host by looking at it."""
+"""Parsing and classification of URLs and hosts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 
 def split_url(text: str) -> SplitResult | None:
-    """Return the parts of a URL with a host and a port that can be one, else None."""
+    """Return the parts of a URL with a valid host and port, else None."""
     if re.search(r"[\s\x00-\x1f\x7f]", text):
         return None
     try:
@@ -20,7 +20,7 @@ def split_url(text: str) -> SplitResult | None:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Tell whether a host name means this machine.
+    """Return whether a host name means this machine.
 
     >>> is_loopback_host("127.0.0.1"), is_loopback_host("example.org")
     (True, False)

@@ -1,6 +1,6 @@
-"""The version of the package, and the one of the protocol it speaks."""
+"""The versions of the package and of the protocol it speaks."""
 
 __version__ = "0.1.0"
 
-# The official SDK version whose wire form tinkex sends: the last era in which all of it is JSON.
+# The official SDK's version whose wire format tinkex sends: the last one that is JSON throughout.
 SDK_VERSION = "0.15.0"

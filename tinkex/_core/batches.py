@@ -1,4 +1,4 @@
-"""Submit a batch of data: cut it into requests, number them, and fold their results into one."""
+"""Submission of a batch: cut into requests, numbered, and combined into one result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinkex._core.events.bus import has_subscribers
 from tinkex._core.limits import Limits
 from tinkex._core.polling import Work
 from tinkex._core.submission import SubmissionQueue
-from tinkex._core.token_counts import tell_trained
+from tinkex._core.token_counts import emit_trained_tokens
 from tinkex._core.wire import binary, decode, encode
 from tinkex._core.wire.chunking import binary_bytes, chunk_data, estimate_bytes
 from tinkex._core.wire.combine import Shape, combine, fitted, target_shapes
@@ -36,14 +36,14 @@ def submit_batch(
     loss_fn: str,
     loss_fn_config: Mapping[str, float | str] | None = None,
 ) -> Work[ForwardBackwardOutput]:
-    """Send a batch in as many requests as it takes, and return the work that is left.
+    """Submit a batch as one or more requests, and return the remaining work.
 
-    It goes in the form that the server takes, see `tinkex._core.wire_negotiation`.
+    The wire format is the one that the server accepts, see `tinkex._core.wire_negotiation`.
 
     Raises:
-        ValidationError: The data or the loss cannot be right; nothing was sent.
-        ApiError: The server refused.
-        TransportError: No answer came; making the same call again is safe.
+        ValidationError: The data or the loss is invalid; nothing was sent.
+        ApiError: The server refused a request.
+        TransportError: No response came; making the same call again is safe.
     """
     config = encode.check_loss(loss_fn, loss_fn_config)
     checked_data(data)
@@ -59,7 +59,7 @@ def submit_batch(
             combine=partial(_combined, target_shapes(data)),
         )
 
-    # One turn, so that a second try has the number of the first.
+    # One turn, so that a second attempt in the other format keeps the sequence number.
     with queue.turn():
         number = queue.next_number
         work = server_form(session.transport.config).send(
@@ -70,7 +70,7 @@ def submit_batch(
             is_untouched=lambda: queue.next_number == number,
         )
     if has_subscribers():
-        tell_trained(session.id, operation, data)
+        emit_trained_tokens(session.id, operation, data)
     return work
 
 
@@ -82,7 +82,7 @@ def _combined(
 
 @attrs.frozen
 class _Batch:
-    """Hold one call, and cut it into requests of the size that they have in each form."""
+    """One call's data, as requests of bounded size in either wire format."""
 
     model_id: str
     operation: Operation
@@ -92,7 +92,7 @@ class _Batch:
     limits: Limits
 
     def as_json(self) -> list[Callable[[int], Request]]:
-        """Return for each chunk a function from its number to its request."""
+        """Return a request builder for each chunk, which takes the sequence number."""
         builders: list[Callable[[int], Request]] = []
         for first, chunk in self._chunks(estimate_bytes):
             payload = encode.forward_backward_input(chunk, first, self.loss_fn, self.config)
@@ -100,7 +100,7 @@ class _Batch:
         return builders
 
     def as_protobuf(self, *, compress: bool) -> list[Callable[[int], Request]]:
-        """Return for each chunk a function from its number to its request in the binary form."""
+        """Return the same in the binary format."""
         builders: list[Callable[[int], Request]] = []
         for first, chunk in self._chunks(binary_bytes):
             body = binary.forward_backward_body(
@@ -114,7 +114,7 @@ class _Batch:
         return builders
 
     def _chunks(self, size_of: Callable[[Datum], int]) -> Iterator[tuple[int, list[Datum]]]:
-        """Yield each chunk with the place of its first datum in the whole batch."""
+        """Yield each chunk with the index of its first datum in the batch."""
         first = 0
         for chunk in chunk_data(self.data, self.limits.chunk_len, self.limits.chunk_bytes, size_of):
             yield first, chunk
@@ -134,7 +134,7 @@ class _Batch:
     def _binary_request(self, body: Writer, compress: bool, seq: int) -> Request:
         plain = forward_backward_binary.build_request(body=b"")
         return _BinaryRequest(
-            # What the user called is what errors speak of.
+            # Errors name the call that the user made.
             operation=self.operation,
             method=plain.method,
             path=plain.path,
@@ -147,7 +147,7 @@ class _Batch:
 
 @attrs.frozen(kw_only=True, eq=False)
 class _BinaryRequest(Request):
-    """Make the bytes when they are sent, so that a batch of many parts is not held twice."""
+    """A request that is encoded when it is sent, so that a large batch is not in memory twice."""
 
     make: Callable[[], bytes] = attrs.field(repr=False)
     compress: bool

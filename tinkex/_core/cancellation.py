@@ -1,4 +1,4 @@
-"""Notices to the server about samples that no caller waits for any more, where it listens."""
+"""Cancellation notices for samples that no caller waits for, where the server accepts them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tinkex.errors import TinkexError
 log = logging.getLogger("tinkex.futures")
 
 CANCEL_TIMEOUT = 30.0
-# Notices that travel at the same time, whatever the server would take.
+# Notices in flight at once, whatever the server would accept.
 SIDE_BY_SIDE = 8
 SHORTEST_REFRESH = 10.0
 
 
 class Cancellations:
-    """The ids of abandoned samples, sent to the server as they come; on the loop's thread.
+    """The ids of abandoned samples, sent to the server in batches; on the loop's thread.
 
-    Nothing depends on it: a notice that fails is dropped, and the server then computes what no
-    caller reads. Nothing is sent to a server that does not say that it listens.
+    Best effort: a failed notice is dropped, and the server computes an unused result. Nothing is sent
+    to a server that does not announce that it accepts notices.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -36,7 +36,7 @@ class Cancellations:
         self._known_until = float("-inf")
 
     def add(self, request_id: str) -> None:
-        """Send a notice about one more sample, soon."""
+        """Send a notice about another sample, soon."""
         self._waiting.append(request_id)
         if self._senders < self._most:
             self._senders += 1
@@ -49,7 +49,7 @@ class Cancellations:
                     await self._send_one(self._waiting.pop())
             self._waiting.clear()
         except TinkexError as error:
-            log.debug("notices of abandoned samples end: %s", error)
+            log.debug("cancellation notices stop: %s", error)
         finally:
             self._senders -= 1
 
@@ -58,7 +58,7 @@ class Cancellations:
         response = await self._transport.attempt(request, timeout=CANCEL_TIMEOUT)
         if not response.is_success:
             log.debug(
-                "the server was not told that %s is unwanted: HTTP %d",
+                "the cancellation of %s was refused: HTTP %d",
                 request_id,
                 response.status_code,
             )

@@ -1,4 +1,4 @@
-"""Looking up a checkpoint whose save got no response."""
+"""Lookup of a checkpoint whose save got no response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinkex.errors import TinkexError
 
 log = logging.getLogger("tinkex.training")
 
-# The date on a response counts whole seconds, and so may the checkpoint's.
+# The Date header has a resolution of one second, and so may the checkpoint's date.
 _ROUNDING = timedelta(seconds=2)
 
 
@@ -29,14 +29,14 @@ async def look_up_save(
 ) -> NameLookup:
     """Return what the server has under the name of a save.
 
-    A checkpoint of that name that is older than the first attempt was saved by another call.
+    A checkpoint that is older than the first attempt was saved by another call.
 
     Args:
         session: The session.
         model_id: The model whose checkpoint it is.
         checkpoint_id: ``<kind>/<name>``.
-        seconds: How long ago the first attempt to save it began.
-        result: Makes the save's result from the checkpoint's path.
+        seconds: Seconds since the first attempt to save it began.
+        result: Builds the save's result from the checkpoint's path.
     """
     transport = session.transport
     request = list_checkpoints.build_request(training_run_id=model_id)
@@ -57,7 +57,7 @@ async def look_up_save(
 
 
 def _date(text: str | None) -> datetime:
-    """Return the server's time, by which it dates checkpoints too; ours if it does not say."""
+    """Return the server's time, which also dates checkpoints; the local time if the text has none."""
     try:
         moment = parsedate_to_datetime(text or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Refuse arguments that cannot be right, before anything is sent."""
+"""Checks that refuse invalid arguments before anything is sent."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+from tinkex._base.checkpoint_path import is_name, split_path
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import ModelInput
-from tinkex.types.paths import CheckpointPath, check_scheme, is_name
+from tinkex.types.paths import CheckpointPath
 
 T = TypeVar("T")
 
 
 def checked_data(data: Sequence[Datum]) -> Sequence[Datum]:
-    """Return the data of a batch if it is a list of at least one datum."""
+    """Return a batch's data if it is a non-empty list of `Datum`."""
     if isinstance(data, Datum) or not isinstance(data, Sequence):
         raise ValidationError("must be a list of Datum", path="data")
     if not data:
-        raise ValidationError("is empty; the service would never answer", path="data")
+        raise ValidationError("is empty; the service would never respond", path="data")
     for index, item in enumerate(data):
         if not isinstance(item, Datum):
             raise ValidationError(
@@ -29,7 +30,7 @@ def checked_data(data: Sequence[Datum]) -> Sequence[Datum]:
 
 
 def checked_prompt(prompt: ModelInput) -> ModelInput:
-    """Return a prompt if there is something in it to read."""
+    """Return the prompt if it is a non-empty `ModelInput`."""
     if not isinstance(prompt, ModelInput):
         raise ValidationError(
             f"must be a ModelInput, not a {type(prompt).__name__}; for token ids use "
@@ -37,19 +38,19 @@ def checked_prompt(prompt: ModelInput) -> ModelInput:
             path="prompt",
         )
     if not prompt.chunks or prompt.known_length() == 0:
-        raise ValidationError("is empty; a model has to read something first", path="prompt")
+        raise ValidationError("is empty; it must have at least one token", path="prompt")
     return prompt
 
 
 def checked_count(value: Any, path: str, least: int) -> int:
-    """Return an integer of at least `least`, numpy's integers included, as Python's own."""
+    """Return an integer of at least `least` as a Python int; numpy integers are accepted."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ValidationError(f"must be an integer of at least {least}, not {value!r}", path=path)
     return int(value)
 
 
 def checked_ttl(ttl_seconds: int | None) -> int | None:
-    """Return a time to live in seconds, or None for ever."""
+    """Return a time to live in seconds; None means that the object never expires."""
     if ttl_seconds is None:
         return None
     return checked_count(ttl_seconds, "ttl_seconds", 1)
@@ -60,7 +61,7 @@ def checked_metadata(
 ) -> dict[str, str] | None:
     """Return key-value pairs of strings, or None for none.
 
-    Numbers and booleans become the strings that JSON writes for them.
+    Numbers and booleans are converted to the strings that JSON writes for them.
     """
     if user_metadata is None:
         return None
@@ -77,7 +78,7 @@ def checked_metadata(
 
 
 def checked_name(name: str) -> str:
-    """Return a checkpoint's name if a path can hold it."""
+    """Return a checkpoint's name if it is valid in a path."""
     if not is_name(name):
         raise ValidationError(
             f"must be a plain name such as 'step-100', without slashes and spaces, not {name!r}",
@@ -87,38 +88,38 @@ def checked_name(name: str) -> str:
 
 
 def check_training_path(path: str) -> None:
-    """Refuse a path that names nothing to go on training from."""
+    """Refuse a path from which training cannot resume."""
     parsed = CheckpointPath.parse(path)
     if parsed.kind != "weights":
         raise ValidationError(
-            f"{path} is a {parsed.checkpoint_type} checkpoint; training goes on from one that "
-            "save_state made (tinker://<run>/weights/<name>)",
+            f"{path} is a {parsed.checkpoint_type} checkpoint; training resumes from a checkpoint of "
+            "save_state (tinker://<run>/weights/<name>)",
             path="path",
         )
 
 
 def check_sampling_path(path: str) -> None:
-    """Refuse a path that names nothing to sample from.
+    """Refuse a path that cannot be sampled from.
 
-    Servers differ in what stands between run and name (SkyRL: nothing), so that is theirs to judge.
+    The part between run and name is left to the server: servers differ (SkyRL has none).
     """
-    check_scheme(path)
+    split_path(path, ValidationError)
     if "/external_weights/" in path:
         raise ValidationError(
-            f"{path} holds exported files; samples come from save_weights_for_sampler",
+            f"{path} holds exported files; sample from a checkpoint of save_weights_for_sampler",
             path="model_path",
         )
 
 
 def checked_id(value: str, path: str) -> str:
-    """Return the id of an object on the server if it can be one."""
+    """Return the id of an object on the server if it is well-formed."""
     if not isinstance(value, str) or value in {"", ".", ".."}:
         raise ValidationError(f"must be the id of an object, not {value!r}", path=path)
     return value
 
 
 def checked_settings(value: T | None, kind: type[T], path: str) -> T:
-    """Return settings of one of our classes; None stands for its defaults."""
+    """Return settings of the given class; None means its defaults."""
     if value is None:
         return kind()
     if not isinstance(value, kind):

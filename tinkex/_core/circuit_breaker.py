@@ -1,9 +1,9 @@
-"""Stop calling what keeps failing, and try again after a while.
+"""Circuit breakers: calls to a failing service fail fast, and are tried again after a pause.
 
-The pattern is Nygard's (*Release It!*): a breaker is *closed* and lets calls through until so many in
-a row have failed; then it is *open* and refuses them at once, so that callers do not queue up behind
-time-outs and a struggling server is left alone; after a while it is *half open* and lets a few
-through, whose outcome closes or opens it again.
+The pattern is Nygard's (*Release It!*). A *closed* breaker lets calls through until a number of
+consecutive calls have failed. An *open* one refuses calls at once, so that callers do not queue up behind
+time-outs and the service can recover. After a pause the breaker is *half open*: it lets a few calls
+through, and their outcome closes or opens it again.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ BreakerState = Literal["closed", "open", "half_open"]
 
 @frozen(kw_only=True)
 class BreakerChange(events.Event):
-    """Say that a breaker changed its state.
+    """A breaker changed its state.
 
     Attributes:
-        breaker: Its name.
-        before: The state until now.
-        after: The state from now on.
-        failures: Failures in a row so far.
+        breaker: The breaker's name.
+        before: The previous state.
+        after: The new state.
+        failures: Consecutive failures so far.
     """
 
     name: ClassVar[str] = "tinkex.circuit_breaker.change"
@@ -44,23 +44,23 @@ class BreakerChange(events.Event):
 
 
 class CircuitBreaker:
-    """Let calls through as long as they succeed, and refuse them for a while when they do not.
+    """A breaker around one operation: it refuses calls for a while after repeated failures.
 
     >>> breaker = CircuitBreaker("my service", failure_threshold=3, reset_timeout=10.0)
     >>> breaker.call(max, 1, 2)
     2
 
-    May be used from any number of threads.
+    Thread-safe.
 
     Args:
-        name: What errors and events call it.
-        failure_threshold: Failures in a row that open it.
-        reset_timeout: Seconds that it stays open before it lets calls through again.
-        half_open_calls: Calls that it lets through at once then, until one of them has an outcome.
-        clock: Where time comes from.
+        name: The breaker's name in errors and events.
+        failure_threshold: Consecutive failures that open the breaker.
+        reset_timeout: Seconds that it stays open.
+        half_open_calls: Concurrent calls in the half-open state, until one of them has an outcome.
+        clock: The source of time.
 
     Raises:
-        ValidationError: A number cannot be right.
+        ValidationError: A number is out of range.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class CircuitBreaker:
         self._failures = 0
         self._trials = 0
         self._opened_at: float | None = None
-        # Outcomes of calls that began before the last change say nothing about the time since.
+        # Outcomes of calls that began before the last change are ignored.
         self._era = 0
 
     @property
@@ -100,7 +100,7 @@ class CircuitBreaker:
 
     @property
     def retry_after(self) -> float:
-        """Return the seconds until it lets a call through again; 0 where it does now."""
+        """Return the seconds until the breaker lets a call through; 0 if it does now."""
         with self._lock:
             return self._left()
 
@@ -111,30 +111,30 @@ class CircuitBreaker:
         is_failure: Callable[[BaseException], bool] | None = None,
         **kwargs: object,
     ) -> T:
-        """Call a function, unless the breaker is open.
+        """Call a function through the breaker.
 
         Args:
-            function: What to call.
+            function: The function to call.
             args: Its arguments.
-            is_failure: Tells the errors that count as failures from those that show that the other
-                side works; by default every `Exception` counts.
+            is_failure: Returns whether an error counts as a failure of the service; by default every
+                `Exception` does.
             kwargs: Its keyword arguments.
 
         Raises:
-            CircuitOpenError: The breaker is open; nothing was called.
+            CircuitOpenError: The breaker is open; the function was not called.
         """
         with self.guard(is_failure):
             return function(*args, **kwargs)
 
     @contextmanager
     def guard(self, is_failure: Callable[[BaseException], bool] | None = None) -> Iterator[None]:
-        """Run a block as `call` runs a function.
+        """Run a block through the breaker, as `call` does for a function.
 
         >>> with CircuitBreaker().guard():
         ...     pass
 
         Raises:
-            CircuitOpenError: The breaker is open; the block was not begun.
+            CircuitOpenError: The breaker is open; the block was not entered.
         """
         era = self._enter()
         try:
@@ -144,17 +144,17 @@ class CircuitBreaker:
             self._leave(era, succeeded=not failed)
             raise
         except BaseException:
-            # Ctrl-C says nothing about the other side.
+            # An interrupt is no evidence about the service.
             self._leave(era, succeeded=None)
             raise
         self._leave(era, succeeded=True)
 
     def reset(self) -> None:
-        """Close it and forget all failures."""
+        """Close the breaker and clear its failures."""
         with self._lock:
             before = self._state()
             self._close()
-        self._tell(before, "closed", 0)
+        self._emit_change(before, "closed", 0)
 
     def _enter(self) -> int:
         with self._lock:
@@ -184,7 +184,7 @@ class CircuitBreaker:
                     self._opened_at, self._trials = self._clock.now(), 0
                     self._era += 1
             after, failures = self._state(), self._failures
-        self._tell(before, after, failures)
+        self._emit_change(before, after, failures)
 
     def _close(self) -> None:
         if self._opened_at is not None:
@@ -202,14 +202,14 @@ class CircuitBreaker:
         return max(0.0, self._opened_at + self._reset_timeout - self._clock.now())
 
     def _refusal(self, left: float) -> str:
-        when = f"in {left:.1f} s" if left else "when the call that tries it has come back"
+        when = f"in {left:.1f} s" if left else "when the call that tests it has ended"
         return (
-            f"calls of {self.name or 'this function'} are held back, since the last "
-            f"{self._failures} failed; the next one may go {when}. Wait as long (retry_after), or "
-            "look whether the other side is up"
+            f"calls of {self.name or 'this function'} are refused, since the last "
+            f"{self._failures} failed; the next call is allowed {when}. Wait that long (retry_after), or "
+            "check whether the service is up"
         )
 
-    def _tell(self, before: BreakerState, after: BreakerState, failures: int) -> None:
+    def _emit_change(self, before: BreakerState, after: BreakerState, failures: int) -> None:
         if before != after:
             events.emit(
                 BreakerChange(breaker=self.name, before=before, after=after, failures=failures)
@@ -220,7 +220,7 @@ class CircuitBreaker:
 
 
 class CircuitBreakers:
-    """Keep one breaker for each name, all with the same settings.
+    """One breaker per name, all with the same settings.
 
     >>> breakers = CircuitBreakers(failure_threshold=3)
     >>> breakers.get("asample") is breakers.get("asample")
@@ -230,7 +230,7 @@ class CircuitBreakers:
         failure_threshold: As for `CircuitBreaker`.
         reset_timeout: As for `CircuitBreaker`.
         half_open_calls: As for `CircuitBreaker`.
-        clock: Where time comes from.
+        clock: The source of time.
     """
 
     def __init__(
@@ -252,12 +252,12 @@ class CircuitBreakers:
             )
 
         self._make: Callable[[str], CircuitBreaker] = make
-        self._make("")  # bad settings are told here, not at the first call
+        self._make("")  # bad settings fail here, not at the first call
         self._breakers: dict[str, CircuitBreaker] = {}
         self._lock = threading.Lock()
 
     def get(self, name: str) -> CircuitBreaker:
-        """Return the breaker of a name, making it if there is none."""
+        """Return the breaker of a name, created on first use."""
         with self._lock:
             breaker = self._breakers.get(name)
             if breaker is None:
@@ -265,19 +265,19 @@ class CircuitBreakers:
             return breaker
 
     def states(self) -> dict[str, BreakerState]:
-        """Return the state of each breaker that was used, by name."""
+        """Return the state of each breaker in use, by name."""
         with self._lock:
             breakers = list(self._breakers.values())
         return {breaker.name: breaker.state for breaker in breakers}
 
     def reset(self, name: str | None = None) -> None:
-        """Close the breaker of a name, or all."""
+        """Close the breaker of a name, or all breakers."""
         with self._lock:
             breakers = [one for one in self._breakers.values() if name in (None, one.name)]
         for breaker in breakers:
             breaker.reset()
 
     def discard(self, name: str) -> None:
-        """Forget the breaker of a name, if there is one."""
+        """Remove the breaker of a name, if there is one."""
         with self._lock:
             self._breakers.pop(name, None)

@@ -1,4 +1,4 @@
-"""One held poll for all samples of a sampling session, where the server offers it."""
+"""One long poll for all samples of a sampling session, on servers that support it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ else:
 
 log = logging.getLogger("tinkex.futures")
 
-# A completion that the server never reported is looked for by a poll of its own.
+# A completion that is not reported within this time is polled for individually.
 RECHECK_SECONDS = 300.0
 
 
 class Completions:
-    """Which samples of a sampling session are done, as the server reports them.
+    """Completed samples of a sampling session, as the server reports them.
 
     Args:
-        transport: The way to the server.
+        transport: The connection to the server.
         sampling_session_id: The sampling session.
     """
 
@@ -41,7 +41,7 @@ class Completions:
         self._transport = transport
         self._target = SamplingSessionTarget(sampling_session_id=sampling_session_id)
         self._waiting: dict[str, asyncio.Future[None]] = {}
-        # Reported before anybody waited: a response may overtake that of the submission.
+        # Reported before any coroutine waited: a report may overtake the response to the submission.
         self._early: set[str] = set()
         self._retrieved: list[str] = []
         self._cursor = 0
@@ -49,7 +49,7 @@ class Completions:
         self._is_offered = True
 
     async def wait(self, request_id: str) -> None:
-        """Wait until a sample may be retrieved; where the server cannot say, do not wait."""
+        """Wait until a sample can be retrieved; return at once if the server does not report samples."""
         if not self._is_offered or request_id in self._early:
             self._early.discard(request_id)
             return
@@ -66,7 +66,7 @@ class Completions:
             self._waiting.pop(request_id, None)
 
     def retrieved(self, request_id: str) -> None:
-        """Note that a result was fetched, so that the server may forget it."""
+        """Note that a result was fetched, so that the server can drop it."""
         self._retrieved.append(request_id)
 
     async def _listen(self) -> None:
@@ -86,8 +86,8 @@ class Completions:
                 if found is not None:
                     self._note(found)
         except TinkexError as error:
-            # Each sample is polled by itself then.
-            log.info("samples are polled one by one: %s", error)
+            # Each sample is then polled individually.
+            log.info("samples are polled individually: %s", error)
             self._is_offered = False
         finally:
             self._is_listening = False
@@ -105,7 +105,7 @@ class Completions:
         response = await self._transport.attempt(request, timeout=self._transport.poll_timeout)
         if not response.is_success and response.status_code != 408:
             raise self._transport.api_error(response, request.operation)
-        # Others may have been added meanwhile.
+        # Others may have been added in the meantime.
         del self._retrieved[: len(retrieved)]
         if response.status_code == 408:
             return None

@@ -1,4 +1,4 @@
-"""Compress what goes out, for servers that ask for it."""
+"""Compression of requests, for servers that ask for it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tinkex.training")
 
-# Numbers hardly shrink further at higher levels, which cost several times as much.
+# Higher levels cost several times as much and hardly shrink numbers further.
 _LEVEL = 1
 
 
 def wants_compression(session: Session) -> bool:
-    """Tell whether the server asked for compressed batches and the package for it is there."""
+    """Return whether the server asked for compressed batches and zstandard is installed."""
     return session.server_config.config.proto_compress_fwdbwd and _has_zstandard()
 
 
 def compressed(content: bytes) -> bytes:
-    """Return a zstd frame of the content."""
+    """Return the content as a zstd frame."""
     import zstandard
 
     return zstandard.ZstdCompressor(level=_LEVEL).compress(content)
@@ -32,5 +32,5 @@ def compressed(content: bytes) -> bytes:
 def _has_zstandard() -> bool:
     if importlib.util.find_spec("zstandard") is not None:
         return True
-    log.info("the server asks for compressed batches; for that, pip install 'tinkex[zstd]'")
+    log.info("the server asks for compressed batches: pip install 'tinkex[zstd]' to send them")
     return False

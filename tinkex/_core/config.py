@@ -1,4 +1,4 @@
-"""Settings: arguments before environment before defaults, each value with its source."""
+"""Settings from arguments, environment and defaults, each with its source."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LOCAL = "local"
 CREDENTIALS_FILE = ".tinker/credentials.json"
 _KEY_PREFIXES = ("tml-", "eyJ")
 
-# Whoever names a header or a parameter so has put something there that is nobody else's business.
+# The values of headers and parameters with such names are not shown.
 _SECRET_NAME = re.compile(
     r"auth|cookie|credential|(?<!idempotency-)key|passw|secret|signature|token", re.IGNORECASE
 )
 
 
 def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return a copy of the headers that can be shown to anybody."""
+    """Return a copy of the headers that is safe to show."""
     return {
         name: "[REDACTED]" if _SECRET_NAME.search(name) else value
         for name, value in headers.items()
@@ -50,59 +50,61 @@ def _shown(value: object) -> str:
 
 @frozen(kw_only=True, init=False)
 class Config:
-    """Hold every setting of a client, and where each of them came from.
+    """Every setting of a client, and its source.
 
     >>> config = Config.resolve(base_url="local", environ={})
     >>> config.base_url, config.sources["base_url"]
     ('local', 'argument')
 
-    `Config.resolve` reads the environment too. ``Config(...)`` takes what it is given, else defaults;
-    it converts and checks the values in the same way, and so does ``attrs.evolve``.
+    `Config.resolve` also reads the environment. ``Config(...)`` uses only its arguments and the defaults;
+    it converts and checks values in the same way, and so does ``attrs.evolve``.
 
     Attributes:
-        api_key: The credential; None where it comes from a function, a command or a file, and for a
-            server on this machine, which needs none.
+        api_key: The API key; None if it comes from a function, a command or a file, and for a server on
+            this machine, which needs none.
         credential_cmd: A command that prints the key.
         credentials_file: A file that holds the key, see `tinkex.credentials.CredentialsFile`.
-        base_url: The server's URL, with its path prefix, or "local" for the embedded server.
+        base_url: The server's URL with its path prefix, or "local" for the embedded server.
         project_id: The project that new sessions belong to.
-        timeout: Seconds that one HTTP attempt may take to answer.
-        http_pool: Name of the client's connections in events and log lines. Each client has its own.
+        timeout: Seconds per HTTP attempt.
+        http_pool: Name of the client's connection pool in events and log lines. Each client has its own
+            pool.
         max_retries: Attempts after the first one.
-        breaker_failures: Calls of one operation that fail in a row before the next ones are held
-            back at once, see `tinkex.retry`; None: none are.
-        breaker_reset: Seconds that they are held back.
-        display_name: What people see as the name of new sessions.
+        breaker_failures: Consecutive failed calls of one operation that open its circuit breaker, see
+            `tinkex.retry`; None disables the breakers.
+        breaker_reset: Seconds that a circuit breaker stays open.
+        display_name: The name of new sessions, for people.
         tags: Labels of new sessions.
         user_metadata: Key-value pairs stored with new sessions.
         feature_gates: Client-side switches; never sent.
-        telemetry: Whether each session reports its beginning, its end and its errors to the server;
-            off unless asked for, and never on where DO_NOT_TRACK is set.
+        telemetry: Whether each session reports its start, its end and its errors to the server; off by
+            default, and always off where DO_NOT_TRACK is set.
         log_level: Level that `tinkex.enable_logging` uses, or None.
         cf_access_client_id: Cloudflare Access id, sent with each request.
         cf_access_client_secret: Cloudflare Access secret, sent with each request.
         dump_headers: Whether requests are logged with their (redacted) headers.
-        proxy: URL of a proxy; None leaves it to HTTP_PROXY and its relatives.
+        proxy: URL of a proxy; None uses HTTP_PROXY and the like.
         proxy_headers: Headers for the proxy.
         default_headers: Headers added to each request.
         default_query: Query parameters added to each request.
         verify: Whether certificates are checked, or the path of a CA bundle.
-        client_cert: A PEM file with the certificate that the client shows to servers that ask for
-            one, with its chain; it may hold the key too.
-        client_key: A PEM file with that certificate's private key, not encrypted.
-        wire_format: How batches are sent: "protobuf", "json", or "auto" for what the server takes.
+        client_cert: A PEM file with the client's TLS certificate and its chain; it may also hold the
+            key.
+        client_key: A PEM file with that certificate's private key, unencrypted.
+        wire_format: Format of batches: "protobuf", "json", or "auto" for whichever the server accepts.
         allow_insecure: Whether plain http to another machine is allowed.
-        sdk_version: The version of the protocol that servers are told.
-        chunk_len: Most data in one request of a batch; None takes the server's hint, else 1,024.
-        chunk_bytes: Estimated bytes in one request of a batch; None: the hint, else 5,000,000.
-        samples_in_flight: Most samples that the server works on at once, over all samplers of this
-            process for one server and key; None: the hint, else 2,000.
-        prompt_bytes: Estimated bytes of prompts being sent at once; None: the hint, else 10 MiB.
-        response_bytes: Bytes of large answers being fetched at once; None: the hint, else 50 MiB.
-        offline: Whether tokenizers are looked for on this machine alone.
-        cache_dir: Where converted tokenizers are kept; None takes the user's cache folder.
-        tracing: Whether calls are spans of OpenTelemetry, and requests carry their trace context.
-        key_function: Returns the key, where `api_key` was given as a function.
+        sdk_version: The protocol version that is reported to servers.
+        chunk_len: Most data per request of a batch; None uses the server's value, else 1,024.
+        chunk_bytes: Estimated bytes per request of a batch; None: the server's value, else 5,000,000.
+        samples_in_flight: Most concurrent samples, over all samplers of this process with the same
+            server and key; None: the server's value, else 2,000.
+        prompt_bytes: Estimated bytes of prompts sent concurrently; None: the server's value, else 10 MiB.
+        response_bytes: Bytes of large responses fetched concurrently; None: the server's value, else
+            50 MiB.
+        offline: Whether tokenizers are only loaded from this machine.
+        cache_dir: Folder of converted tokenizers; None uses the user's cache folder.
+        tracing: Whether calls are recorded as OpenTelemetry spans, and requests carry the trace context.
+        key_function: Returns the key, if `api_key` was given as a function.
         sources: For each setting "argument", "environment NAME" or "default".
     """
 
@@ -148,44 +150,44 @@ class Config:
 
     def __init__(self, **settings: Any) -> None:
         sources = settings.pop("sources", None)
-        # A copy by `attrs.evolve` brings the function under its own name.
+        # `attrs.evolve` passes the function under its own name.
         key_function = settings.pop("key_function", None)
         if key_function is not None:
             settings["api_key"] = key_function
         try:
             values = _values_of(settle(settings, environ={}))
         except ConfigurationError:
-            # A debugger that shows the variables of this frame finds something that can be shown.
+            # Frame variables must be safe to show, for debuggers.
             self.__attrs_init__()
             raise
         self.__attrs_init__(**{**values, "sources": sources or values["sources"]})
 
     def __attrs_post_init__(self) -> None:
-        # A proxy's password was registered when its URL was read.
+        # A proxy's password was registered when its URL was parsed.
         hide(self.api_key, self.credential_cmd, self.cf_access_client_secret)
         for pairs in (self.default_headers, self.proxy_headers, self.default_query):
             hide(*(value for name, value in pairs.items() if _SECRET_NAME.search(name)))
 
     @classmethod
     def resolve(cls, *, environ: Mapping[str, str] | None = None, **arguments: Any) -> Config:
-        """Read every setting and check it.
+        """Read and check every setting.
 
         An argument that is not None wins over the environment, which wins over the default; False,
         0 and empty containers are values like any other.
 
         Raises:
-            ConfigurationError: A setting cannot be right; the message names it and its source.
+            ConfigurationError: A setting is invalid; the message names it and its source.
             MissingCredentialsError: No API key was found and the server is not on this machine.
         """
         found = _resolved(arguments, os.environ if environ is None else environ, None)
-        # Whoever shows a traceback with the variables of its frames would show the keys in these.
+        # These hold the keys: a traceback that shows the variables of its frames would show them.
         arguments.clear()
         del environ
         return _or_raise(found)
 
     @classmethod
     def unchecked(cls, **values: Any) -> Self:
-        """Return settings as they are, converted or not, to show them to somebody.
+        """Return settings without conversion or checks, to show them.
 
         Args:
             values: Any attributes of `Config`.
@@ -196,26 +198,26 @@ class Config:
 
     @property
     def is_local(self) -> bool:
-        """Tell whether the embedded server is meant."""
+        """Return whether the settings name the embedded server."""
         return self.base_url == LOCAL
 
     @property
     def is_loopback(self) -> bool:
-        """Tell whether the server is on this machine."""
+        """Return whether the server is on this machine."""
         return self.is_local or is_loopback_host(urlsplit(self.base_url).hostname or "")
 
     @property
     def account(self) -> object:
-        """Return what tells one user of a server from another: the key, or where it comes from."""
+        """Return what identifies the user of a server: the key, or its source."""
         return self.api_key or self.key_function or self.credential_cmd or self.credentials_file
 
     def with_base_url(self, base_url: str, api_key: Secret | None = None) -> Config:
-        """Return a copy that points at another server, perhaps with the key of that one."""
+        """Return a copy for another server, optionally with that server's key."""
         values = {**_values_of(self), "base_url": base_url}
         return self.unchecked(**values | ({"api_key": api_key} if api_key else {}))
 
     def without_key(self) -> Config:
-        """Return a copy for a server that no key is to be told to."""
+        """Return a copy without the key, for a server that must not get it."""
         return self.unchecked(**{**_values_of(self), **dict.fromkeys(_KEY_SOURCES)})
 
     @property
@@ -225,15 +227,15 @@ class Config:
         return proxy.address if proxy else None
 
     def describe(self) -> list[tuple[str, str, str]]:
-        """Return (setting, value with secrets masked, source), for people to read."""
+        """Return (setting, value with secrets masked, source) tuples, to show to people."""
         shown = {name: _shown(getattr(self, name)) for name in SETTINGS}
         shown["proxy"] = self.proxy_address or "none"
         if self.key_function is not None:
-            shown["api_key"] = "what a function returns"
+            shown["api_key"] = "returned by a function"
         return [(name, text, self.sources.get(name, "default")) for name, text in shown.items()]
 
 
-# Where a key may come from; the first one that is given counts.
+# Possible sources of the key; the first one that is given wins.
 _KEY_SOURCES = ("key_function", "api_key", "credential_cmd", "credentials_file")
 
 
@@ -246,16 +248,16 @@ def settle(
     base: Config | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Config:
-    """Return checked settings: arguments before those of `base`, or before the environment.
+    """Return checked settings: arguments before `base`, or before the environment.
 
     Args:
-        arguments: The settings by name; None stands for one that was not given. Empty afterwards,
-            so that no frame of a traceback holds a secret.
-        base: What counts where there is no argument, instead of the environment.
-        environ: The environment; the process' own if not given.
+        arguments: The settings by name; None means not given. Emptied by the call, so that no frame of
+            a traceback holds a secret.
+        base: The fallback for arguments, in place of the environment.
+        environ: The environment; the process's own by default.
 
     Raises:
-        ConfigurationError: A setting cannot be right; the message names it and its source.
+        ConfigurationError: A setting is invalid; the message names it and its source.
         MissingCredentialsError: No API key was found and the server is not on this machine.
     """
     if base is not None:
@@ -275,7 +277,7 @@ def _or_raise(found: Config | ConfigurationError) -> Config:
 def _resolved(
     arguments: Mapping[str, Any], environ: Mapping[str, str], base: Config | None
 ) -> Config | ConfigurationError:
-    """Return the settings, or what is wrong with them, without a trace of how it was found."""
+    """Return the settings, or the error, with no frames or causes attached."""
     try:
         return _checked(_read(arguments, environ, base))
     except ConfigurationError as error:
@@ -291,7 +293,7 @@ def _read(arguments: Mapping[str, Any], environ: Mapping[str, str], base: Config
     values: dict[str, Any] = {} if base is None else _values_of(base)
     sources: dict[str, str] = {} if base is None else dict(base.sources)
     if any(arguments.get(name) is not None for name in _KEY_SOURCES):
-        # The key that is given now takes the place of the one that was there.
+        # A key that is given now replaces the previous source.
         values = {name: value for name, value in values.items() if name not in _KEY_SOURCES}
     for name, setting in SETTINGS.items():
         found, value, source = setting.look_up(name, arguments.get(name), environ)
@@ -300,7 +302,7 @@ def _read(arguments: Mapping[str, Any], environ: Mapping[str, str], base: Config
         if found or base is None:
             sources[name] = source
     if values.get("telemetry") and environ.get("DO_NOT_TRACK", "").strip() not in {"", "0"}:
-        # What the person at the machine says stands above what a program asks for.
+        # The user's environment overrides the program's arguments.
         values["telemetry"], sources["telemetry"] = False, "environment DO_NOT_TRACK"
     if callable(values.get("api_key")):
         values["key_function"] = values.pop("api_key")
@@ -322,7 +324,7 @@ def _unknown(name: str) -> str:
 def _one_key_source(
     values: dict[str, Any], sources: dict[str, str], environ: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Keep the first of key, command and file, those of the arguments before those of variables."""
+    """Keep the first of key, command and file; arguments before variables."""
     sources = {**sources, "key_function": "argument"}
     given = [name for name in _KEY_SOURCES if values.get(name) is not None]
     home = environ.get("HOME") or environ.get("USERPROFILE")
@@ -333,7 +335,7 @@ def _one_key_source(
 
 
 def _checked(config: Config) -> Config:
-    """Check what no setting can say alone: the URL, and the key that fits it."""
+    """Check the settings that depend on each other: the URL and the key for it."""
     if config.client_key is not None and config.client_cert is None:
         raise ConfigurationError(
             "client_key needs client_cert, the certificate that it belongs to "
@@ -343,7 +345,7 @@ def _checked(config: Config) -> Config:
         return _own_key_sources(config)
     source = _source_of_url(config)
     if "@" in config.base_url:
-        # Not shown: what stands before the @ is a password as a rule.
+        # Not shown: the part before the @ is usually a password.
         raise ConfigurationError(
             f"base_url must not hold a user name or password: use default_headers (from {source})"
         )
@@ -373,7 +375,7 @@ def _check_scheme(config: Config, parts: SplitResult) -> None:
 
 
 def _own_key_sources(config: Config) -> Config:
-    """Return the settings without what would tell a key of elsewhere to a server on this machine."""
+    """Return the settings without key sources of other services, for a server on this machine."""
     if not config.is_loopback:
         return config
     command = config.credential_cmd if _is_argument(config, "credential_cmd") else None

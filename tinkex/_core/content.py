@@ -1,4 +1,4 @@
-"""What a request carries: bytes, or more than should be in memory at once."""
+"""Request content: bytes, or a stream that is larger than memory should hold."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 
 @runtime_checkable
-class StreamedBody(Protocol):
-    """A body of a known size that yields its bytes again for each attempt to send it."""
+class StreamedContent(Protocol):
+    """Content of a known size, which can be iterated again for each attempt."""
 
     @property
     def size(self) -> int:
-        """Return the bytes in all."""
+        """Return the total number of bytes."""
         ...
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the bytes, from the first one on."""
+        """Yield the bytes, from the start."""
         ...
 
 
-Body: TypeAlias = bytes | StreamedBody
+Content: TypeAlias = bytes | StreamedContent
 
 
-def size_of(content: Body | None) -> int:
-    """Return how many bytes a body has; none has no bytes."""
+def size_of(content: Content | None) -> int:
+    """Return the number of bytes of a content; 0 for None."""
     if content is None:
         return 0
     return len(content) if isinstance(content, bytes) else content.size

@@ -1,4 +1,4 @@
-"""The secrets that go on requests, and nowhere else."""
+"""The secret headers of requests."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ else:
 
 log = logging.getLogger("tinkex.transport")
 
-# Renewed so long before it expires, or halfway through a life that is shorter than twice that.
+# Keys are renewed this long before they expire, or halfway through a lifetime shorter than twice that.
 EARLY_SECONDS = 60.0
-# At least so long between two looks that no caller asked for: a source may be a slow command.
+# Shortest time between two proactive renewals: the source may be a slow command.
 LEAST_SECONDS = 5.0
 
 
 def key_source(config: Config) -> KeySource | None:
-    """Return where the key can be read again, or None if it was given outright."""
+    """Return the source from which the key can be read again, or None for a fixed key."""
     if (config.key_function, config.credential_cmd, config.credentials_file) == (None, None, None):
         return None
-    # It loads what runs commands, which most programs never need.
+    # Lazy: it loads subprocess, which most programs never need.
     from tinkex.credentials import CredentialsFile, KeyCommand, KeyFunction
 
     if config.key_function is not None:
@@ -46,9 +46,9 @@ def key_source(config: Config) -> KeySource | None:
 
 
 def expiry_of(key: Secret) -> float | None:
-    """Return when a key expires, in seconds since 1970, if it is a JWT that says so.
+    """Return a key's expiry in seconds since 1970, if it is a JWT with that claim.
 
-    The signature is the server's to check; see RFC 7519, section 4.1.4.
+    The signature is for the server to verify; see RFC 7519, section 4.1.4.
     """
     parts = key.reveal().split(".")
     if len(parts) != 3 or not parts[0].startswith("eyJ"):
@@ -62,15 +62,15 @@ def expiry_of(key: Secret) -> float | None:
 
 
 class Credentials:
-    """The secret headers, handed out at the last moment, so that no other object holds them.
+    """The secret headers, added to requests at the last moment, so that no other object holds them.
 
-    A key that comes from a source is read at the first request, again shortly before it expires,
-    and again when the server refuses it. Where the server wants tokens, the key is exchanged for
-    one, which is renewed in the same way.
+    A key from a source is read before the first request, shortly before it expires, and after the server
+    refuses it. If the server uses tokens, the key is exchanged for one, which is renewed in the same
+    way.
 
     Args:
-        config: Where the key comes from.
-        wall_clock: Seconds since 1970, by which keys expire.
+        config: The settings, with the key or its source.
+        wall_clock: Returns seconds since 1970, to compare with expiry times.
     """
 
     def __init__(self, config: Config, wall_clock: Callable[[], float] = time.time) -> None:
@@ -89,7 +89,7 @@ class Credentials:
 
     @property
     def is_fixed(self) -> bool:
-        """Return whether the key was given outright and is sent as it is."""
+        """Return whether the key is fixed and sent as it is."""
         return self._source is None and self._exchange is None
 
     @property
@@ -100,7 +100,7 @@ class Credentials:
 
     def revealed(self) -> Iterator[tuple[str, str]]:
         """Yield each secret header with its value."""
-        # While a token is being asked for, only that request goes out: others wait for it.
+        # During an exchange only the exchange request is sent; all others wait.
         key = self._key if self._is_exchanging or self._token is None else self._token
         if key is not None:
             yield "X-API-Key", key.reveal()
@@ -108,13 +108,13 @@ class Credentials:
             yield name, secret.reveal()
 
     async def use_tokens(self, exchange: Callable[[], Awaitable[str]]) -> None:
-        """Exchange the key for a token, now and whenever it expires; a JWT is one already.
+        """Exchange the key for a token, now and before each expiry; a JWT is used as it is.
 
         Args:
-            exchange: Asks the server for a token; its request carries the key itself.
+            exchange: Requests a token from the server; its request carries the key itself.
 
         Raises:
-            TinkexError: The server gives none.
+            TinkexError: The server returned no token.
         """
         await self.prepare()
         if self._key is not None and not self._key.reveal().startswith("eyJ"):
@@ -122,13 +122,13 @@ class Credentials:
             await self.prepare()
 
     async def prepare(self, *, for_exchange: bool = False) -> None:
-        """Have a key, or a token, that is good for the next request.
+        """Ensure that a valid key or token is available for the next request.
 
         Args:
-            for_exchange: Whether that request asks for a token.
+            for_exchange: Whether the next request is the token exchange.
 
         Raises:
-            TinkexError: There is none to be had.
+            TinkexError: No key or token is available.
         """
         if self.is_fixed or for_exchange:
             return
@@ -146,17 +146,17 @@ class Credentials:
                     raise
                 self._renew_at = min(expires, self._wall_clock() + EARLY_SECONDS)
                 log.warning(
-                    "The API key could not be renewed, and is used as long as it is valid: %s",
+                    "The API key could not be renewed, and stays in use while it is valid: %s",
                     error,
                 )
 
     async def renewed(self, generation: int, *, for_exchange: bool = False) -> bool:
-        """Get another key after the server refused one; return whether there is another.
+        """Renew the key after the server refused it; return whether there is another key.
 
         Args:
-            generation: The value of `generation` before the refused request. If another request
-                has renewed the key since, that is enough.
-            for_exchange: Whether the refused request asked for a token.
+            generation: The value of `generation` before the refused request. If another request has
+                renewed the key since, nothing is done.
+            for_exchange: Whether the refused request was the token exchange.
         """
         if self.is_fixed or for_exchange:
             return False
@@ -167,7 +167,9 @@ class Credentials:
             try:
                 await self._renew()
             except TinkexError as error:
-                log.warning("The server refused the API key, and there is no other: %s", error)
+                log.warning(
+                    "The server refused the API key, and no other key is available: %s", error
+                )
                 return False
             return self._current != before
 
@@ -176,7 +178,7 @@ class Credentials:
         return self._key if self._exchange is None else self._token
 
     def _turn(self) -> asyncio.Lock:
-        # Made on the loop that it is used on.
+        # Created on the loop that uses it.
         self._lock = self._lock or asyncio.Lock()
         return self._lock
 
@@ -192,7 +194,7 @@ class Credentials:
 
     async def _read(self) -> None:
         if self._source is not None:
-            # It may be a command that takes seconds, or a user's function that blocks.
+            # The source may be a slow command or a blocking function.
             self._key = await asyncio.to_thread(self._source.read)
             hide(self._key)
             self._plan(self._key)
@@ -213,7 +215,7 @@ class Credentials:
         self._plan(self._token)
 
     async def _asked_for_token(self) -> Secret:
-        assert self._exchange is not None  # noqa: S101 - only asked for where there is one
+        assert self._exchange is not None  # noqa: S101 - only called with tokens in use
         self._is_exchanging = True
         try:
             token = Secret(await self._exchange())

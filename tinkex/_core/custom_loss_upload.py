@@ -1,4 +1,4 @@
-"""Upload a loss that was traced into a graph, for servers that run such losses themselves."""
+"""Upload of a traced loss, for servers that evaluate such losses themselves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tinkex.errors import NotFoundError, ValidationError
 def create_custom_loss(
     session: Session, name: str, inputs: Sequence[CustomLossInput], graph: CustomLossGraph
 ) -> str:
-    """Upload a graph, wait until the server has it, and return the loss's id."""
+    """Upload a graph, wait for the server to register it, and return the loss's id."""
     if not inputs or inputs[0].name != "logprobs":
         raise ValidationError("must begin with the input named 'logprobs'", path="inputs")
     session.check()
@@ -34,16 +34,16 @@ def create_custom_loss(
         )
     )
     try:
-        answer = session.transport.send(request)
+        response = session.transport.send(request)
     except NotFoundError as error:
         error.message += (
-            ". create_custom_loss is optional: this server may not offer it at all. "
-            "TrainingClient.forward_backward_custom computes the loss on this side"
+            ". create_custom_loss is optional: this server may not support it. "
+            "TrainingClient.forward_backward_custom evaluates the loss on the client"
         )
         raise
     created = outcome(
         session,
-        answer,
+        response,
         "create_custom_loss",
         "CreateCustomLoss",
         CreateCustomLossResponse.from_dict,

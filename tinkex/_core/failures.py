@@ -1,4 +1,4 @@
-"""Turn what the network and the server say into one of tinkex's errors."""
+"""Conversion of network failures and error responses into tinkex's errors."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from tinkex.errors import (
     api_error_class,
 )
 
-# How servers say that they no longer talk to a client as old as this.
+# Server texts that refuse a client for its version.
 _OUTDATED = re.compile(
     r"(sdk|client)\b.{0,40}\bversion\b.{0,60}\b(no longer|not|un)\s?-?supported"
     r"|\bversion\b.{0,40}\b(deprecated|too old|outdated)|upgrade (your )?(sdk|client|tinker)",
     re.IGNORECASE,
 )
 
-# Bytes of an error's body that are looked at. What is cut off before it is masked may leave half a
-# secret at the end: far more is read than is shown, so that this end never is.
+# Bytes of an error body that are read. Text cut before masking may end in half a secret: far more is
+# read than is shown, so that the cut never is.
 MOST_READ = 1_000_000
 
 # "received fatal alert: CertificateRequired", "tlsv13 alert certificate required", and the like.
@@ -45,12 +45,12 @@ _HTTP_PACKAGES = frozenset({"httpx", "httpcore", "h11"})
 
 _HINTS = {
     400: "check the arguments against the message",
-    401: "check TINKER_API_KEY: it may be mistyped, revoked or another server's",
+    401: "check TINKER_API_KEY: it may be mistyped, revoked or for another server",
     402: "look at the billing page of your account; nothing was retried",
     403: "this API key may not use the object; check that both belong to the same organisation",
-    404: "check the id, and whether this server offers the route at all",
+    404: "check the id, and whether this server has the route",
     405: "this server does not offer the route",
-    409: "the name or number is taken already; choose another, or look at what is there",
+    409: "the name or number is already taken; choose another, or inspect the existing object",
     410: "it existed and has expired",
     413: "send less in one call",
     422: "the server names the field that it refuses",
@@ -60,7 +60,7 @@ _HINTS = {
 
 
 class Failure(Enum):
-    """Say in which way an exchange brought no answer."""
+    """The ways in which an exchange can end without a response."""
 
     PROXY = "proxy"
     TLS = "tls"
@@ -74,9 +74,9 @@ class Failure(Enum):
 
 
 def transport_error(failure: Failure, text: str, where: str) -> TransportError:
-    """Return the error for an exchange that brought no answer.
+    """Return the error for an exchange without a response.
 
-    The error underneath is not kept as a cause: it may hold the live request, and so the API key.
+    The underlying error is not kept as its cause: it may hold the live request, and so the API key.
     """
     if failure is Failure.PROXY:
         return ProxyError(
@@ -101,21 +101,21 @@ def transport_error(failure: Failure, text: str, where: str) -> TransportError:
             f"cannot connect to {where}: {text}; check that the address is right and the server is up"
         )
     if failure is Failure.TIMEOUT:
-        return ReadTimeoutError(f"{where} did not answer in time ({text})")
+        return ReadTimeoutError(f"{where} did not respond in time ({text})")
     if failure is Failure.DECODE:
-        return DecodeError(f"{where} sent an answer that cannot be decompressed: {text}")
+        return DecodeError(f"{where} sent a response that cannot be decompressed: {text}")
     if failure is Failure.REQUEST:
         return TransportError(f"the request to {where} cannot be sent: {text}", retryable=False)
     return TransportError(f"the connection to {where} broke: {text}")
 
 
 def wants_client_certificate(text: str) -> bool:
-    """Return whether a message is about a TLS alert with which a server refuses a client."""
+    """Return whether a message is a TLS alert that refuses the client's certificate."""
     return _CLIENT_REFUSED.search(text) is not None
 
 
-def disarm(error: BaseException) -> None:
-    """Take off an error and its causes what may hold or repeat the headers that were sent."""
+def strip_requests(error: BaseException) -> None:
+    """Remove from an error and its causes what may hold or quote the request headers."""
     for cause in causes_of(error):
         cause.__traceback__ = None
         if getattr(cause, "_request", None) is not None:
@@ -125,7 +125,7 @@ def disarm(error: BaseException) -> None:
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it came from, each once."""
+    """Yield an error and its causes, each once."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -135,18 +135,18 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def api_error(response: Response, what: str) -> ApiError:
-    """Return the error for an answer with an error status."""
+    """Return the error for a response with an error status."""
     status = response.status_code
     body = _decoded(response.content)
     text = redact(_text_of(response.content))
-    said = safe_text(message_of(body)) or _start(text) or safe_text(response.reason_phrase)
+    detail = safe_text(message_of(body)) or _start(text) or safe_text(response.reason_phrase)
     kind = api_error_class(status, body.get("code"))
     hint = _hint(409 if kind is ConflictError else status)
-    message = f"{what} was answered with HTTP {status}: {said}" + (f" — {hint}" if hint else "")
-    if status in (400, 426) and _OUTDATED.search(said):
+    message = f"{what} failed with HTTP {status}: {detail}" + (f" — {hint}" if hint else "")
+    if status in (400, 426) and _OUTDATED.search(detail):
         kind = VersionNotSupportedError
         message = (
-            f"{what} was answered with HTTP {status}: {said} — this is tinkex {__version__}; upgrade tinkex (pip install -U tinkex), or report another "
+            f"{what} failed with HTTP {status}: {detail} — this is tinkex {__version__}; upgrade tinkex (pip install -U tinkex), or report another "
             "version by sdk_version=... (TINKEX_SDK_VERSION)"
         )
     error = kind(
@@ -154,7 +154,7 @@ def api_error(response: Response, what: str) -> ApiError:
         status_code=status,
         body=text,
         request_id=_request_id(body, response),
-        # Whose fault a full server is does not depend on who says so.
+        # Servers differ in whom they blame for a 429, so its category is ignored.
         category=None if status == 429 else _category(body),
         retryable=_is_retryable(response),
         retry_after=retry_after_seconds(response.headers),
@@ -169,19 +169,19 @@ def decode_error(
     what: str,
     why: str,
 ) -> DecodeError:
-    """Return the error for a success status whose body is not what the API promises."""
+    """Return the error for a success status with an unexpected body."""
     start = _start(_text_of(content))
-    # The generated parsers quote the beginning too; once is enough.
+    # The generated parsers quote the beginning too; it is shown once.
     why = safe_text(why.partition("; it begins ")[0])
     kind = safe_text(content_type, 100) or "unknown"
     return DecodeError(
-        f"{what}: the answer is not what the API promises ({why}); content type "
+        f"{what}: the response does not conform to the API ({why}); content type "
         f"{kind!r}, it begins {start!r}. Is base_url a Tinker server?"
     )
 
 
 def _is_retryable(response: Response) -> bool | None:
-    """Return what an error says of the same call later; None leaves it to the error's class."""
+    """Return whether the same call may succeed later; None leaves it to the error's class."""
     word = should_retry(response.headers)
     return True if word is None and response.status_code in IDEMPOTENT_STATUSES else word
 
@@ -195,15 +195,15 @@ def _decoded(content: bytes) -> dict[str, Any]:
 
 
 def message_of(body: Mapping[str, Any]) -> str:
-    """Return what an error body says in words, in any of the forms that servers use."""
+    """Return the message of an error body, in any of the forms that servers use."""
     for key in ("message", "error", "detail"):
-        said = body.get(key)
-        if isinstance(said, str) and said:
-            return said
-        if isinstance(said, dict) and isinstance(said.get("message"), str):
-            return str(said["message"])
-        if isinstance(said, list) and said:
-            return "; ".join(_field_problem(item) for item in said[:5])
+        message = body.get(key)
+        if isinstance(message, str) and message:
+            return message
+        if isinstance(message, dict) and isinstance(message.get("message"), str):
+            return str(message["message"])
+        if isinstance(message, list) and message:
+            return "; ".join(_field_problem(item) for item in message[:5])
     return ""
 
 
@@ -217,7 +217,7 @@ def _field_problem(item: object) -> str:
 
 
 def _text_of(content: bytes) -> str:
-    """Return the beginning of a body, long enough that masking leaves more than is ever shown."""
+    """Return the beginning of a body, longer than any part that is shown after masking."""
     return content[:MOST_READ].decode("utf-8", "replace")
 
 
@@ -227,9 +227,9 @@ def _start(text: str) -> str:
 
 def _hint(status: int) -> str:
     if 300 <= status < 400:
-        return "redirects are not followed, for they could carry the API key away; check base_url"
+        return "redirects are not followed, to protect the API key; check base_url"
     if status >= 500 and status not in _HINTS:
-        return "the server failed; the call was repeated as far as that is safe"
+        return "the server failed; the call was retried as far as that is safe"
     return _HINTS.get(status, "")
 
 

@@ -1,4 +1,4 @@
-"""Results that are still being made: submit now, wait later."""
+"""Futures: results that are still pending."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tinkex._core.queue_state import (
     QueueStateChange,
     QueueWatch,
     kind_of,
+    notify,
     reason_of,
-    tell,
 )
 from tinkex.errors import ClientClosedError, FutureTimeoutError, TinkexError
 
@@ -45,29 +45,29 @@ __all__ = [
 
 log = logging.getLogger("tinkex.futures")
 
-# Seconds of waiting after which a line is logged; then one each minute.
+# Seconds of waiting after which a line is logged; afterwards once per minute.
 NARRATE_AT = (5.0, 15.0, 60.0)
 
 
 class Future(concurrent.futures.Future[T]):
-    """A result that the server is making.
+    """A pending result.
 
-    It is a `concurrent.futures.Future`: `result`, `done`, `exception`, callbacks, and the
-    standard `wait` and `as_completed` work; and it can be awaited. The result is fetched as soon as
-    it is there, whether or not it was asked for.
+    A `concurrent.futures.Future`: `result`, `done`, `exception`, callbacks, and the standard `wait`
+    and `as_completed` work; it can also be awaited. The result is fetched as soon as it is
+    available, whether or not the program waits for it.
 
     >>> future = training.forward_backward(data, "cross_entropy")
     >>> future.result(timeout=60).loss
     12.5
 
-    A wait that gives up, or is interrupted, leaves the future as it was. Closing its client fails
-    it with a `ClientClosedError`.
+    A wait that times out or is interrupted leaves the future unchanged. Closing its client fails it
+    with a `ClientClosedError`.
 
     Attributes:
-        operation: What was asked for, such as "forward_backward".
-        session_id: The session in which it was asked for.
+        operation: The call, such as "forward_backward".
+        session_id: The session of the call.
         subject: The model or sampling session that it belongs to.
-        submitted_at: Monotonic seconds of the moment it was asked for.
+        submitted_at: Monotonic seconds of the call.
     """
 
     def __init__(
@@ -93,19 +93,19 @@ class Future(concurrent.futures.Future[T]):
         self._cancelling = threading.Lock()
         self._was_read = False
         if self._cancel_work is None:
-            # It has its place in a model's order, so there is nothing to call back.
+            # Its sequence number is taken, so it cannot be cancelled.
             self.set_running_or_notify_cancel()
         work.on_queue_state(self._note_queue)
         self._observer = FutureObserver(self, scope)
 
     @property
     def request_id(self) -> str | None:
-        """Return the server's id of the request, once there is one."""
+        """Return the server's request id, once there is one."""
         return self._work.promise.request_id if self._work.promise else None
 
     @property
     def queue_state(self) -> str:
-        """Return what the server last said: "active", "paused_capacity", … or "unknown"."""
+        """Return the latest queue state: "active", "paused_capacity", … or "unknown"."""
         return self._work.promise.queue_state if self._work.promise else "unknown"
 
     @property
@@ -117,41 +117,41 @@ class Future(concurrent.futures.Future[T]):
         """Wait for the result and return it.
 
         Args:
-            timeout: Seconds; None waits as long as the server keeps saying that it is at work, 0
-                does not wait.
+            timeout: Seconds. None waits as long as the server reports progress; 0 does not
+                wait.
 
         Raises:
-            FutureTimeoutError: The time is over; the future stays valid, so call again.
+            FutureTimeoutError: The timeout expired; the future stays valid, so call `result` again.
             RequestFailedError: The job failed.
             ClientClosedError: The client was closed before the result came.
-            TinkexError: The result cannot be had; see the error's class.
+            TinkexError: The result is unavailable; see the error's class.
         """
         self._wait(timeout)
         self._was_read = True
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait like `result` and return the error, or None for a good result."""
+        """Wait like `result` and return the error, or None if there is none."""
         self._wait(timeout)
         self._was_read = True
         return super().exception(0)
 
     @property
-    def _failed_unread(self) -> bool:
-        """Return whether it failed and no caller has been given the error."""
+    def has_unread_error(self) -> bool:
+        """Return whether it failed and neither `result` nor `exception` has returned the error."""
         if self._was_read or not self.done() or self.cancelled():
             return False
         return super().exception(0) is not None
 
     def running(self) -> bool:
-        """Return whether the result is still to come."""
+        """Return whether the result is pending."""
         return not self.done()
 
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
-        """Call a function with this future when the result is there, at once if it is.
+        """Call a function with this future when it is done; at once if it is done already.
 
-        Callbacks run one after the other on a thread of their own, so they may block; what they
-        raise is logged.
+        Callbacks run one at a time on a dedicated thread, so they may block; their exceptions are
+        logged.
         """
         if self.done():
             super().add_done_callback(fn)
@@ -159,27 +159,27 @@ class Future(concurrent.futures.Future[T]):
             super().add_done_callback(lambda _: loop.call_back(fn, self))
 
     def when_done(self, function: Callable[[Future[T]], object]) -> None:
-        """Call a function that does not block with this future, on the thread that completes it."""
+        """Call a non-blocking function with this future, on the thread that completes it."""
         super().add_done_callback(lambda _: function(self))
 
     def add_queue_state_callback(self, observer: QueueObserver) -> None:
-        """Call a function with a `QueueStateChange` whenever the server's queue changes its mind.
+        """Call a function with a `QueueStateChange` whenever the queue state changes.
 
         >>> future.add_queue_state_callback(lambda change: print(change.state, change.reason))
 
-        It is called at once if something was heard already, and then on the thread that polls, so it
-        must not block. `ServiceClient(on_queue_state=...)` hears of all requests.
+        A state that is already known is reported at once; later ones on the polling thread, so the
+        function must not block. `ServiceClient(on_queue_state=...)` observes all requests.
         """
         self._queue_callbacks.append(observer)
         if self.queue_state != "unknown":
-            tell(observer, self._queue_change(self.queue_state, self.queue_state_reason))
+            notify(observer, self._queue_change(self.queue_state, self.queue_state_reason))
 
     def cancel(self) -> bool:
-        """Give up a sample that is not there yet; return whether it is given up.
+        """Cancel a pending sample; return whether it was cancelled.
 
-        The server is told, if it listens, and stops computing. Waiting callers get a
-        `concurrent.futures.CancelledError`. A training request cannot be given up: it has its
-        place in the model's order, so the result is False and nothing happens.
+        The server is notified, if it accepts cancellations, and stops computing. Waiting callers get
+        a `concurrent.futures.CancelledError`. A training request cannot be cancelled, because its
+        sequence number is taken: the method returns False and does nothing.
         """
         if self._cancel_work is None:
             return False
@@ -194,10 +194,10 @@ class Future(concurrent.futures.Future[T]):
         return True
 
     async def _run(self, unfinished: dict[Future[Any], asyncio.Task[None]]) -> None:
-        """Do the work and take its result; on the loop's thread."""
+        """Do the work and store its result; on the loop's thread."""
         try:
             value = await self._work.result()
-        except Exception as error:  # noqa: BLE001 - the caller of `result` gets it
+        except Exception as error:  # noqa: BLE001 - raised by `result`
             self._fail(error)
             return
         finally:
@@ -206,15 +206,15 @@ class Future(concurrent.futures.Future[T]):
         try:
             self.set_result(value)
         except concurrent.futures.InvalidStateError:
-            # Cancelled or closed meanwhile: no caller waits any more.
+            # Cancelled or closed in the meantime: no caller waits any more.
             return
 
     def _fail(self, error: Exception) -> None:
-        """End with an error, unless the result is there already."""
+        """Fail the future, unless it is done already."""
         if self.session_id and getattr(error, "session_id", self.session_id) is None:
             error.session_id = self.session_id  # type: ignore[attr-defined]
         if isinstance(error, TinkexError):
-            # Which of our lines noticed it tells the user nothing; a mistake of ours keeps them.
+            # Our frames are no use to the user; a bug of ours keeps them.
             error.__traceback__ = None
         self._observer.ended("error", error)
         try:
@@ -225,17 +225,17 @@ class Future(concurrent.futures.Future[T]):
     def __await__(self) -> Generator[Any, None, T]:
         return asyncio.wrap_future(self).__await__()
 
-    def _note_queue(self, state: str, said: str | None) -> None:
-        change = self._queue_change(state, said)
+    def _note_queue(self, state: str, reason: str | None) -> None:
+        change = self._queue_change(state, reason)
         if self._queue_watch is not None:
             self._queue_watch.note(change)
         for observer in list(self._queue_callbacks):
-            tell(observer, change)
+            notify(observer, change)
 
-    def _queue_change(self, state: str, said: str | None) -> QueueStateChange:
+    def _queue_change(self, state: str, reason: str | None) -> QueueStateChange:
         return QueueStateChange(
             state=state,
-            reason=reason_of(state, said, kind_of(self.operation)),
+            reason=reason_of(state, reason, kind_of(self.operation)),
             operation=self.operation,
             request_id=self.request_id,
             subject=self.subject,
@@ -243,15 +243,15 @@ class Future(concurrent.futures.Future[T]):
         )
 
     def _check_process(self) -> None:
-        """Raise if the result comes to another process, which this one was forked from.
+        """Raise if the result arrives in another process, from which this one was forked.
 
         Raises:
-            ClientClosedError: It would be waited for indefinitely.
+            ClientClosedError: Waiting would never end.
         """
         if self._process != os.getpid() and not self.done():
             raise ClientClosedError(
-                f"the {self.operation} was asked for before the process forked, so its result comes "
-                "to the parent; wait for it there, or ask again with a new ServiceClient",
+                f"the {self.operation} was submitted before the process forked, so its result arrives in the "
+                "parent; wait for it there, or call again with a new ServiceClient",
                 request_id=self.request_id,
                 session_id=self.session_id,
             )
@@ -264,19 +264,19 @@ class Future(concurrent.futures.Future[T]):
             raise self._timeout_error(0.0)
         loop.check_outside()
         began = time.monotonic()
-        for due in _narration():
+        for due in _log_times():
             waited = time.monotonic() - began
             left = due - waited if timeout is None else min(due, timeout) - waited
             if loop.wait_for(self, max(left, 0.0), done=super().exception):
                 return
             if timeout is not None and time.monotonic() - began >= timeout:
                 raise self._timeout_error(timeout)
-            self._narrate(time.monotonic() - began)
+            self._log_waiting(time.monotonic() - began)
 
-    def _narrate(self, waited: float) -> None:
+    def _log_waiting(self, waited: float) -> None:
         promise = self._work.promise
         log.info(
-            "waiting for %s %s since %.0f s; last heard: %s",
+            "waiting for %s %s for %.0f s; last status: %s",
             self.operation,
             self.request_id or "(not sent yet)",
             waited,
@@ -285,7 +285,7 @@ class Future(concurrent.futures.Future[T]):
 
     def _timeout_error(self, timeout: float) -> FutureTimeoutError:
         promise = self._work.promise
-        heard = f"; last heard from the server: {promise.heard()}" if promise else ""
+        heard = f"; last status from the server: {promise.heard()}" if promise else ""
         error = FutureTimeoutError(
             f"waited {timeout:g} s for {self.operation}{heard}. The future is still valid: call "
             ".result() again to continue waiting",
@@ -304,24 +304,24 @@ class Future(concurrent.futures.Future[T]):
 
 
 class Unfinished:
-    """A session's futures whose results are still to come."""
+    """A session's pending futures."""
 
     def __init__(self) -> None:
         self._futures: dict[Future[Any], asyncio.Task[None]] = {}
         self._error: Callable[[], Exception] | None = None
 
     def start(self, future: Future[Any]) -> None:
-        """Begin a future's work, from any thread."""
+        """Start a future's work, from any thread."""
         loop.call_soon(self._start, future)
 
     def fail(self, error: Callable[[], Exception]) -> None:
-        """Fail each future, and each that comes later, with an error of its own."""
+        """Fail each future, pending or added later, with a new error."""
         self._error = error
         for future in list(self._futures):
             future._fail(error())
 
     def cancel(self) -> None:
-        """End what is still done for futures that no caller waits for any more."""
+        """Cancel the remaining work of futures that no caller waits for any more."""
         loop.call_soon(self._cancel)
 
     def _start(self, future: Future[Any]) -> None:
@@ -338,8 +338,8 @@ class Unfinished:
             task.cancel()
 
 
-def _narration() -> Iterator[float]:
-    """Yield after how many seconds of waiting a line is due."""
+def _log_times() -> Iterator[float]:
+    """Yield the seconds of waiting after which a log line is due."""
     yield from NARRATE_AT
     due = NARRATE_AT[-1]
     while True:
@@ -350,9 +350,9 @@ def _narration() -> Iterator[float]:
 def wait(
     futures: Iterable[Future[T]], timeout: float | None = None, return_when: str = ALL_COMPLETED
 ) -> tuple[set[Future[T]], set[Future[T]]]:
-    """Wait for several futures and return those that are done and those that are not.
+    """Wait for several futures and return the sets of done and pending ones.
 
-    As `concurrent.futures.wait`, which works just as well.
+    Equivalent to `concurrent.futures.wait`.
     """
     done, pending = concurrent.futures.wait(_of_this_process(futures), timeout, return_when)
     return set(done), set(pending)  # type: ignore[arg-type]
@@ -361,7 +361,7 @@ def wait(
 def as_completed(futures: Iterable[Future[T]], timeout: float | None = None) -> Iterator[Future[T]]:
     """Yield futures as they are done.
 
-    As `concurrent.futures.as_completed`, which works just as well.
+    Equivalent to `concurrent.futures.as_completed`.
     """
     return concurrent.futures.as_completed(_of_this_process(futures), timeout)  # type: ignore[return-value]
 

@@ -1,7 +1,7 @@
-"""What every HTTP engine shares: the protocol of an engine, headers, targets, and errors before sending.
+"""What HTTP engines share: their protocol, headers, targets, and errors before sending.
 
-`tinkex._core.pyqwest_engine` carries requests. `tinkex._core.httpx_engine` replaces it where httpx was
-injected, where certificates are not to be checked, and in forked processes.
+`tinkex._core.pyqwest_engine` is the default. `tinkex._core.httpx_engine` replaces it for injected httpx
+transports, unchecked certificates, and forked processes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from urllib.parse import urlencode
 
 from tinkex_generated.types import Request
 
+from tinkex._base.headers import is_header_name
 from tinkex._base.version import __version__
 from tinkex._core.config import Config
-from tinkex._core.content import Body
+from tinkex._core.content import Content
 from tinkex._core.failures import Failure, transport_error
 from tinkex._core.response import OpenResponse, RequestHeaders
 from tinkex.errors import TransportError
@@ -25,25 +26,24 @@ CONNECT_TIMEOUT = 5.0
 
 _ARCHITECTURES: Mapping[str, str] = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Engine(Protocol):
     """Sends one request and returns the head of its response."""
 
     async def open(
-        self, request: Request, headers: Mapping[str, str], content: Body | None
+        self, request: Request, headers: Mapping[str, str], content: Content | None
     ) -> OpenResponse:
-        """Send a request and return its response, whose body is still to come."""
+        """Send a request and return its response, with the body still unread."""
         ...
 
     @property
     def errors(self) -> tuple[type[Exception], ...]:
-        """Return what `open` and reading a body raise, beside errors of tinkex."""
+        """Return the exception types of `open` and of reading a body, besides tinkex's errors."""
         ...
 
     def failure_of(self, error: Exception) -> TransportError:
-        """Return what one of these errors means."""
+        """Return the tinkex error for one of these exceptions."""
         ...
 
     async def aclose(self) -> None:
@@ -52,7 +52,7 @@ class Engine(Protocol):
 
 
 def fixed_headers(config: Config) -> RequestHeaders:
-    """Return the headers of each request to a server, whatever the operation."""
+    """Return the headers of every request to a server."""
     system, machine = platform.system(), platform.machine()
     headers = {
         "Accept": "application/json",
@@ -66,7 +66,7 @@ def fixed_headers(config: Config) -> RequestHeaders:
     }
     if config.cf_access_client_id:
         headers["CF-Access-Client-Id"] = config.cf_access_client_id
-    # A name in any case replaces one in another.
+    # Header names are case-insensitive: a name replaces any other spelling.
     found = RequestHeaders((name.lower(), value) for name, value in headers.items())
     found.update((name.lower(), value) for name, value in config.default_headers.items())
     return found
@@ -82,22 +82,22 @@ def target_of(config: Config, request: Request) -> str:
 
 
 def unsendable(headers: Mapping[str, str], where: str) -> TransportError:
-    """Return the error of a request that no HTTP can carry; no value is shown, it may be a secret."""
-    text = "its URL or a secret header holds what no request may"
+    """Return the error of a request with invalid headers; values are not shown, they may be secret."""
+    text = "its URL or a secret header has invalid characters"
     for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            text = f"the header {name[:50]!r} holds what no header may"
+        if not is_header_name(name) or not _HEADER_VALUE.fullmatch(value):
+            text = f"the header {name[:50]!r} has invalid characters"
     return not_sent(transport_error(Failure.REQUEST, text, where))
 
 
 def not_sent(error: TransportError) -> TransportError:
-    """Mark an error as one of a request that certainly did not reach the server."""
+    """Mark an error as one of a request that did not reach the server."""
     error.was_sent = False
     return error
 
 
 def refused(error: TransportError) -> TransportError:
-    """Mark an error as one of a request that the server refused for want of room."""
+    """Mark an error as one of a request that the server refused for lack of capacity."""
     error.was_refused = True
     return not_sent(error)
 
@@ -107,7 +107,7 @@ PROXY_CREDENTIALS = "it asks for a user name and a password (HTTP 407); put them
 
 
 def unauthorised_proxy(where: str) -> TransportError:
-    """Return the error of a proxy that wants to know who we are."""
+    """Return the error of a proxy that requires authentication."""
     error = not_sent(transport_error(Failure.PROXY, PROXY_CREDENTIALS, where))
     error.retryable = False
     return error

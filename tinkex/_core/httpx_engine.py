@@ -1,4 +1,4 @@
-"""HTTP through httpx: for transports that were injected, and where pyqwest has no way."""
+"""The HTTP engine on httpx: for injected transports, and where pyqwest cannot be used."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tinkex_generated.types import Request
 
 from tinkex._base.redaction import safe_text, without_queries
 from tinkex._core.config import Config
-from tinkex._core.content import Body, size_of
+from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import (
     Failure,
     causes_of,
-    disarm,
+    strip_requests,
     transport_error,
     wants_client_certificate,
 )
@@ -40,16 +40,16 @@ from tinkex._core.tls import client_context
 from tinkex.errors import ConfigurationError, TransportError
 
 _WITHOUT_TLS = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE")
-# An injected transport that blocks takes one of these.
+# Threads of an injected blocking transport.
 MOST_THREADS = 64
 
 
 class HttpxEngine:
-    """Sends requests through an `httpx.AsyncClient`.
+    """An HTTP engine on an `httpx.AsyncClient`.
 
     Args:
         config: The server, its certificates and its proxy.
-        credentials: What each request gets at the last moment.
+        credentials: The secret headers, added at the last moment.
         http_transport: A replacement for the network, such as `httpx.MockTransport`. A blocking
             one runs in threads.
     """
@@ -70,20 +70,20 @@ class HttpxEngine:
             self._client = httpx.AsyncClient(
                 headers=dict(fixed_headers(config)),
                 auth=_KeyAuth(credentials),
-                # The loop bounds each attempt as a whole.
+                # The transport bounds each attempt as a whole.
                 timeout=httpx.Timeout(None, connect=min(CONNECT_TIMEOUT, config.timeout)),
-                # A kept connection may hold bytes of no request, and httpx would read them as the
-                # response to the next request.
+                # A kept connection may hold stray bytes, which httpx would read as the response to the next
+                # request.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
                 follow_redirects=False,
                 event_hooks={"request": [_hide_query]},
                 verify=True if transport is not None else client_context(config),
-                proxy=self._way(),
+                proxy=self._proxy_option(),
                 trust_env=False,
                 transport=transport,
             )
         except (ImportError, ValueError) as error:
-            # httpx's message may show a password.
+            # httpx's message may hold a password.
             missing = isinstance(error, ImportError)
             why = "needs a package that is not installed" if missing else "cannot be used"
         else:
@@ -93,9 +93,9 @@ class HttpxEngine:
         )
 
     async def open(
-        self, request: Request, headers: Mapping[str, str], content: Body | None
+        self, request: Request, headers: Mapping[str, str], content: Content | None
     ) -> OpenResponse:
-        """Send a request and return its response, whose body is still to come."""
+        """Send a request and return its response, with the body still unread."""
         sent: Any = content
         if content is not None and not isinstance(content, bytes):
             headers = {**headers, "content-length": str(size_of(content))}
@@ -103,7 +103,7 @@ class HttpxEngine:
         built = self._client.build_request(
             request.method, target_of(self._config, request), headers=headers, content=sent
         )
-        # The response names a signed URL, and httpcore logs the headers of responses.
+        # The response names a signed URL, and httpcore logs response headers.
         with without_queries() if request.path.endswith("/archive") else nullcontext():
             response = await self._client.send(built, stream=True)
         if response.status_code == 407 and self._proxy is not None:
@@ -111,27 +111,27 @@ class HttpxEngine:
             raise unauthorised_proxy(self._where)
         return _Opened(response)
 
-    # httpx lets TLS alerts that come after the handshake pass as they are.
+    # httpx does not wrap TLS alerts that arrive after the handshake.
     errors: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError)
 
     def failure_of(self, error: Exception) -> TransportError:
-        """Return what an error of httpx means."""
+        """Return the tinkex error for an exception of httpx."""
         if isinstance(error, httpx.InvalidURL):
-            # httpx reads a redirect's target even where it is not to be followed.
-            return transport_error(Failure.DECODE, "a redirect that names no URL", self._where)
+            # httpx parses a redirect's target even if it does not follow it.
+            return transport_error(Failure.DECODE, "a redirect without a valid URL", self._where)
         said = (str(cause) or type(cause).__name__ for cause in reversed([*causes_of(error)]))
         text = safe_text(str(error) or next(said))
         if _WITHOUT_TLS.search(text):
             text = NOT_TLS
-        kind = _kind(error)
+        kind = _failure_of_httpx(error)
         if self._proxy is not None and kind in (Failure.CONNECT, Failure.RESOLVE):
-            # The server itself is the proxy's to find.
+            # The proxy resolves the server's name, so this is about the proxy.
             kind = Failure.PROXY
         unauthorised = kind is Failure.PROXY and text.startswith("407")
         failure = transport_error(kind, PROXY_CREDENTIALS if unauthorised else text, self._where)
         if unauthorised:
             failure.retryable = False
-        disarm(error)
+        strip_requests(error)
         was_sent = not isinstance(
             error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
         )
@@ -141,14 +141,14 @@ class HttpxEngine:
         """Close every connection."""
         await self._client.aclose()
 
-    def _way(self) -> httpx.Proxy | None:
+    def _proxy_option(self) -> httpx.Proxy | None:
         if self._proxy is None:
             return None
         return httpx.Proxy(self._proxy.url.reveal(), headers=dict(self._proxy.headers))
 
 
 class _KeyAuth(httpx.Auth):
-    """The credentials, put on requests at the last moment."""
+    """The secret headers, added to requests at the last moment."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -160,7 +160,7 @@ class _KeyAuth(httpx.Auth):
 
 
 class _InThreads(httpx.AsyncBaseTransport):
-    """A blocking transport, each of whose requests has a thread for as long as it takes."""
+    """A blocking transport, run in threads."""
 
     def __init__(self, transport: httpx.BaseTransport) -> None:
         self._transport = transport
@@ -181,7 +181,7 @@ class _InThreads(httpx.AsyncBaseTransport):
 
 
 class _Pieces(httpx.AsyncByteStream):
-    """A blocking body, read in threads."""
+    """A blocking response body, read in threads."""
 
     def __init__(self, stream: httpx.SyncByteStream, threads: ThreadPoolExecutor) -> None:
         self._stream = stream
@@ -198,7 +198,7 @@ class _Pieces(httpx.AsyncByteStream):
 
 
 class _Opened(OpenResponse):
-    """A response of httpx whose body is still to come."""
+    """A response of httpx with its body still unread."""
 
     def __init__(self, response: httpx.Response) -> None:
         headers = Headers(response.headers.multi_items())
@@ -214,7 +214,7 @@ class _Opened(OpenResponse):
 
 
 class _WithoutQuery(httpx.URL):
-    """A URL whose text leaves the query out, which may be a signature."""
+    """A URL whose text omits the query, which may be a signature."""
 
     def __str__(self) -> str:
         return super().__str__().partition("?")[0]
@@ -224,7 +224,7 @@ class _WithoutQuery(httpx.URL):
 
 
 async def _hide_query(request: httpx.Request) -> None:
-    """Keep the query out of httpx's own log lines; on the wire nothing is different."""
+    """Keep the query out of httpx's log lines; the request itself is unchanged."""
     request.url = _WithoutQuery(request.url)
 
 
@@ -234,7 +234,7 @@ async def _async_pieces(content: Any) -> AsyncIterator[bytes]:
         yield piece
 
 
-def _kind(error: Exception) -> Failure:
+def _failure_of_httpx(error: Exception) -> Failure:
     if wants_client_certificate(str(error)):
         return Failure.CLIENT_CERTIFICATE
     causes = list(causes_of(error))

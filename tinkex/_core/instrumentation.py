@@ -1,15 +1,15 @@
-"""Events and spans of requests and futures; nothing happens without subscribers or tracing."""
+"""Events and spans of requests and futures; a no-op without subscribers or tracing."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tinkex_generated.types import Request
 
+from tinkex._base.clock import Clock
 from tinkex._core.events.bus import emit, has_subscribers
 from tinkex._core.operation_context import OperationContext, current_context
 from tinkex.errors import (
@@ -28,45 +28,22 @@ if TYPE_CHECKING:
     from tinkex._core.transport import Transport
 
 
-class RequestObserver:
-    """Emits a request's events and keeps its span, as a context manager around the request.
+class RequestEvents:
+    """Emits a request's events, as a context manager around the request.
 
     Attributes:
-        headers: The headers to send: those of the call, and a trace's.
-        sent_bytes: Bytes of the body, filled in by the sender.
+        sent_bytes: Bytes of the body, set by the sender.
     """
 
-    __slots__ = ("_began", "_facts", "_is_over", "_span", "_transport", "headers", "sent_bytes")
+    __slots__ = ("_began", "_clock", "_facts", "_is_over", "sent_bytes")
 
-    def __init__(
-        self, transport: Transport, request: Request, headers: Mapping[str, str] | None = None
-    ) -> None:
-        self.headers = headers
+    def __init__(self, clock: Clock, facts: Mapping[str, Any] | None) -> None:
+        """Begin with the fields that all events of the request have; None emits nothing."""
         self.sent_bytes = 0
-        self._facts: dict[str, Any] | None = None
-        self._span = None
-        if transport.tracer is None and not has_subscribers():
-            return
-        scope = current_context()
-        self._transport = transport
-        self._facts = {
-            # A listener counts operations; the form of a response makes no other one.
-            "operation": request.operation.removesuffix("_binary"),
-            "method": request.method,
-            "path": request.path,
-            "base_url": transport.config.base_url,
-            "pool": transport.config.http_pool,
-            "caller": scope.operation if scope else None,
-            "model": scope.model if scope else None,
-            "session_id": transport.session_id,
-        }
-        self._began = transport.clock.now()
-        self._is_over = False
-        if transport.tracer is not None:
-            taken = {**request.headers, **transport.config.default_headers, **(headers or {})}
-            operation = self._facts["operation"]
-            self._span = transport.tracer.request(request.method, operation, scope)
-            self.headers = {**(headers or {}), **self._span.headers(taken)}
+        self._clock = clock
+        self._facts = facts
+        self._began = clock.now()
+        self._is_over = facts is None
 
     def __enter__(self) -> Self:
         if self._facts is not None:
@@ -75,18 +52,14 @@ class RequestObserver:
             emit(HttpRequestStart(**self._facts))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is None or self._facts is None or self._is_over:
             return
         retries = max(0, len(getattr(error, "attempts", ())) - 1)
-        if isinstance(error, ApiError) and error.status_code is not None:
-            # A status is a response.
-            self.answered(error.status_code, len(error.body), retries)
+        status = getattr(error, "status_code", None)
+        if status is not None and not isinstance(error, TransportError):
+            # An error status is a response, too.
+            self.answered(status, len(getattr(error, "body", b"")), retries)
             return
         from tinkex._core.events.types import HttpRequestException
 
@@ -94,16 +67,15 @@ class RequestObserver:
             HttpRequestException(
                 **self._facts,
                 error_type=type(error).__name__,
-                duration=self._transport.clock.now() - self._began,
+                duration=self._clock.now() - self._began,
                 retries=retries,
                 sent_bytes=self.sent_bytes,
             )
         )
-        if self._span is not None:
-            self._span.end(None, retries, error)
+        self._end(None, retries, error=error)
 
     def answered(self, status_code: int, received_bytes: int = 0, retries: int = 0) -> None:
-        """Emit that a response came, whatever its status."""
+        """Emit that a response was received, whatever its status."""
         if self._facts is None:
             return
         from tinkex._core.events.types import HttpRequestStop
@@ -116,20 +88,78 @@ class RequestObserver:
                 **self._facts,
                 status_code=status_code,
                 result="ok" if is_ok else "error",
-                duration=self._transport.clock.now() - self._began,
+                duration=self._clock.now() - self._began,
                 retries=retries,
                 sent_bytes=self.sent_bytes,
                 received_bytes=received_bytes,
             )
         )
+        self._end(status_code, retries, is_ok=is_ok)
+
+    def _end(
+        self,
+        status_code: int | None,
+        retries: int,
+        error: BaseException | None = None,
+        *,
+        is_ok: bool = False,
+    ) -> None:
+        """Do what else belongs to the end of the request."""
+
+
+class RequestObserver(RequestEvents):
+    """Emits the events of a request to the API, and keeps its span.
+
+    Attributes:
+        headers: The headers to send, including the trace context.
+    """
+
+    __slots__ = ("_span", "headers")
+
+    def __init__(
+        self, transport: Transport, request: Request, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.headers = headers
+        self._span = None
+        is_observed = transport.tracer is not None or has_subscribers()
+        super().__init__(transport.clock, _facts(transport, request) if is_observed else None)
+        if transport.tracer is not None:
+            taken = {**request.headers, **transport.config.default_headers, **(headers or {})}
+            operation = request.operation.removesuffix("_binary")
+            self._span = transport.tracer.request(request.method, operation, current_context())
+            self.headers = {**(headers or {}), **self._span.headers(taken)}
+
+    def _end(
+        self,
+        status_code: int | None,
+        retries: int,
+        error: BaseException | None = None,
+        *,
+        is_ok: bool = False,
+    ) -> None:
         if self._span is not None:
-            self._span.end(status_code, retries, is_ok=is_ok)
+            self._span.end(status_code, retries, error, is_ok=is_ok)
+
+
+def _facts(transport: Transport, request: Request) -> dict[str, Any]:
+    scope = current_context()
+    return {
+        # Subscribers count operations; the format of the response is not part of the name.
+        "operation": request.operation.removesuffix("_binary"),
+        "method": request.method,
+        "path": request.path,
+        "base_url": transport.config.base_url,
+        "pool": transport.config.http_pool,
+        "caller": scope.operation if scope else None,
+        "model": scope.model if scope else None,
+        "session_id": transport.session_id,
+    }
 
 
 class FutureObserver:
     """Emits a future's events: when it is made, when something goes wrong, when it is done.
 
-    Its end is emitted before waiters get the result, so that counters are up to date then.
+    The end is emitted before waiting callers get the result, so that counters are up to date by then.
     """
 
     __slots__ = ("_future", "_is_over", "_is_silent", "_lock", "_scope")
@@ -147,7 +177,7 @@ class FutureObserver:
         emit(FutureStart(**self._facts()))
 
     def ended(self, outcome: Outcome, error: BaseException | None = None) -> None:
-        """Emit how the future ended; only the first time counts."""
+        """Emit how the future ended; only the first call has an effect."""
         if self._is_silent:
             return
         with self._lock:
@@ -168,7 +198,7 @@ class FutureObserver:
             self._scope.end(error, self._future.request_id)
 
     def trouble(self, error: BaseException) -> None:
-        """Emit what went wrong with a future that is still pending."""
+        """Emit a problem of a future that is still pending."""
         if not self._is_silent:
             self._emit_trouble(error)
 
@@ -200,7 +230,7 @@ class FutureObserver:
 
 
 def _trouble_of(error: BaseException) -> Any:
-    """Return the event class of an error; what cannot be read is no trouble with the connection."""
+    """Return the event class of an error; an unreadable response is not a connection error."""
     from tinkex._core.events import types as kinds
 
     if isinstance(error, FutureTimeoutError):

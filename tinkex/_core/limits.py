@@ -1,6 +1,6 @@
-"""Limits that all samplers of a server and key share: slots, bytes, and the server's cool-down.
+"""Limits that all samplers of a server and key share: slots, bytes, and the cool-down after a 429.
 
-They are used on the event loop alone, so they need no locks; waiting is first come, first served.
+They are used on the event loop only, so they need no locks; waiters are served in order.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ else:
 
 RESPONSE_BYTES = 50 * 1024 * 1024
 DISPATCH_BYTES = 10 * 1024 * 1024
-# As the service allows where it names no other number.
+# The service's limits, unless the server sends others.
 SAMPLES_IN_FLIGHT = 2000
 DISPATCHES = 400
 LARGE_PROMPT_BYTES = 131_072
 
-# For a while after a 429 the server is taken to be near its limit: fewer prompts travel at once,
-# and each counts as if it were so many times as large.
+# For a while after a 429 the server is assumed to be near its limit: fewer prompts are sent at once,
+# by counting each as several times its size.
 CAREFUL_SECONDS = 10.0
 CAREFUL_DISPATCHES = 10
 CAREFUL_FACTOR = 20
 
 
 class Slots:
-    """A semaphore whose size can change; waiters are woken in their order.
+    """A semaphore of variable size; waiters are served in order.
 
     Attributes:
-        size: Most slots that are taken at once.
-        taken: Slots that are taken now.
+        size: Total number of slots.
+        taken: Slots in use.
     """
 
     def __init__(self, size: int) -> None:
@@ -53,7 +53,7 @@ class Slots:
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
 
     async def take(self, cost: int = 1) -> None:
-        """Wait for room, and take `cost` of it; see `_has_room`."""
+        """Wait for `cost` free slots and take them; see `_has_room`."""
         if not self._waiting and self._has_room(cost):
             self.taken += cost
             return
@@ -63,25 +63,25 @@ class Slots:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                # It was let in and cancelled at the same moment.
+                # Woken and cancelled at the same moment.
                 self.give_back(cost)
             else:
                 self._wake()
             raise
 
     def give_back(self, cost: int = 1) -> None:
-        """Return what was taken, and let in who waits for it."""
+        """Return slots, and wake waiters."""
         self.taken -= cost
         self._wake()
 
     def resize(self, size: int) -> None:
-        """Bound by another size from now on; what is taken stays so."""
+        """Change the size; slots in use stay taken."""
         self.size = size
         self._wake()
 
     @asynccontextmanager
     async def held(self, cost: int = 1) -> AsyncIterator[None]:
-        """Hold `cost` for the length of a block."""
+        """Hold `cost` slots while the block runs."""
         await self.take(cost)
         try:
             yield
@@ -105,12 +105,12 @@ class Slots:
 
 
 class ByteBudget(Slots):
-    """A bound on the bytes that are on their way at once.
+    """A limit on the bytes in flight.
 
-    One taker may overshoot, so that nothing is ever too large to travel.
+    One taker may exceed it, so that nothing is too large to send.
     """
 
-    def _has_room(self, cost: int) -> bool:  # noqa: ARG002 - as of other slots
+    def _has_room(self, cost: int) -> bool:  # noqa: ARG002 - the signature of the base class
         return self.taken <= self.size
 
 
@@ -119,9 +119,9 @@ class SampleLimiter:
 
     Attributes:
         in_flight: Slots for samples between their submission and their result.
-        response_bytes: The bytes of large results being fetched.
-        prompt_bytes: The estimated bytes of prompts being sent.
-        progressed_at: Monotonic seconds of the last sample that the server took.
+        response_bytes: Budget for large results being fetched.
+        prompt_bytes: Budget for prompts being sent, estimated.
+        progressed_at: Monotonic seconds of the last sample that the server accepted.
     """
 
     def __init__(
@@ -139,16 +139,16 @@ class SampleLimiter:
         self.progressed_at = -math.inf
 
     async def adopt(self, limits: Limits) -> None:
-        """Bound by these limits from now on; the newest session of a process decides."""
+        """Apply these limits from now on; the newest session of the process decides."""
         self.in_flight.resize(limits.samples_in_flight)
         self.response_bytes.resize(limits.response_bytes)
         self.prompt_bytes.resize(limits.prompt_bytes)
 
     @asynccontextmanager
     async def dispatch(self, size: int, clock: Clock) -> AsyncIterator[None]:
-        """Permit sending a prompt of `size` estimated bytes for the length of a block.
+        """Hold the permit to send a prompt of `size` estimated bytes while the block runs.
 
-        It begins when there is room for the prompt, and no cool-down.
+        The block starts when there is room for the prompt and no cool-down.
         """
         while True:
             await self._cool_down(clock)
@@ -158,36 +158,36 @@ class SampleLimiter:
             await dispatches.take()
             try:
                 async with self.prompt_bytes.held(counted):
-                    # A 429 may have come while this one waited for its turn.
-                    if self.quiet_for(clock) <= 0:
+                    # A 429 may have come while this one was waiting.
+                    if self.cool_down_left(clock) <= 0:
                         yield
                         return
             finally:
                 dispatches.give_back()
 
     async def _cool_down(self, clock: Clock) -> None:
-        while (seconds := self.quiet_for(clock)) > 0:
+        while (seconds := self.cool_down_left(clock)) > 0:
             await clock.pause(seconds)
 
-    def quiet_for(self, clock: Clock) -> float:
-        """Return the seconds of the cool-down that are left."""
+    def cool_down_left(self, clock: Clock) -> float:
+        """Return the remaining seconds of the cool-down."""
         return max(0.0, self._quiet_until - clock.now())
 
     def cool_down(self, seconds: float, clock: Clock) -> None:
-        """Hold all samplers back for some seconds."""
+        """Pause all samplers for some seconds."""
         self._quiet_until = max(self._quiet_until, clock.now() + seconds)
 
 
 @frozen(kw_only=True)
 class Limits:
-    """Hold the sizes that a session works with, and where each came from.
+    """A session's limits, and the source of each.
 
     Attributes:
-        chunk_len: Most data in one request of a batch.
-        chunk_bytes: Estimated bytes in one request of a batch.
-        samples_in_flight: Most samples that the server works on at once.
-        prompt_bytes: Estimated bytes of prompts that are being sent at once.
-        response_bytes: Bytes of large answers that are fetched at once.
+        chunk_len: Most data per request of a batch.
+        chunk_bytes: Estimated bytes per request of a batch.
+        samples_in_flight: Most concurrent samples.
+        prompt_bytes: Estimated bytes of prompts sent concurrently.
+        response_bytes: Bytes of large responses fetched concurrently.
         sources: For each of them "argument", "environment NAME", "server" or "default".
     """
 
@@ -200,7 +200,7 @@ class Limits:
 
 
 def _server(base_url: str) -> str:
-    """Return one spelling for all ways to write a server's URL."""
+    """Return a canonical spelling of a server's URL."""
     parts = urlsplit(base_url)
     default = {"http": 80, "https": 443}.get(parts.scheme)
     port = "" if parts.port in (None, default) else f":{parts.port}"
@@ -212,7 +212,7 @@ _limiters_lock = threading.Lock()
 
 
 def sample_limiter(config: Config) -> SampleLimiter:
-    """Return the limiter of a server and key; the same for all clients that are alive."""
+    """Return the limiter of a server and key; shared by all live clients."""
     key = (_server(config.base_url), config.account)
     with _limiters_lock:
         limiter = _limiters.get(key)

@@ -1,7 +1,7 @@
-"""The process's event loop: one daemon thread, started at first use, shared by all clients.
+"""The process's event loop: one daemon thread, started on first use, shared by all clients.
 
-Every exchange is a coroutine on it. Blocking calls schedule their coroutine and wait, so an
-interrupt reaches the caller at once, whatever the network is doing.
+Every exchange is a coroutine on it. Blocking calls schedule a coroutine and wait for it, so an interrupt
+reaches the caller at once, whatever the network is doing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tinkex.errors import ClientClosedError, TinkexError
 if TYPE_CHECKING:
     import asyncio
 else:
-    # Importing tinkex should not load it; making a client does.
+    # Loaded when a client is created, not by `import tinkex`.
     asyncio = LazyModule("asyncio")
 
 __all__ = [
@@ -43,24 +43,24 @@ T = TypeVar("T")
 
 log = logging.getLogger("tinkex.loop")
 
-# How long an interrupted call waits for its coroutine to clean up.
+# Seconds that an interrupted call waits for its coroutine to clean up.
 CLEANUP_SECONDS = 0.5
 EXIT_SECONDS = 1.0
-# So often in a row, and so long after each other, no foreign thread is seen before the process ends.
-QUIET_LOOKS = 3
+# Checks in a row, and seconds between them, without a foreign thread before the process exits.
+IDLE_CHECKS = 3
 LOOK_SECONDS = 0.003
-# The main thread waits in slices: Python notices a Ctrl-C that came just before a wait (and on
-# Windows one during it) only at the wait's end.
+# The main thread waits in slices: Python handles a Ctrl-C that arrived just before a wait (on Windows,
+# also during one) only at the end of the wait.
 WAIT_SLICE = 0.2
 
 
 class _Loop:
-    """An event loop in a daemon thread of its own."""
+    """An event loop in a daemon thread."""
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop
         self.is_stopping = False
-        # The loop itself holds tasks weakly.
+        # Strong references: the loop itself holds tasks weakly.
         self.tasks: set[asyncio.Task[Any]] = set()
         self._ready = threading.Event()
         self._failure: OSError | None = None
@@ -71,7 +71,7 @@ class _Loop:
         """Wait until coroutines can be started.
 
         Raises:
-            TinkexError: There are no file descriptors for the loop.
+            TinkexError: No file descriptors are left for the loop.
         """
         self._ready.wait()
         if self._failure is not None:
@@ -81,26 +81,26 @@ class _Loop:
             )
 
     def _run(self) -> None:
-        # Made here, where no interrupt leaves it half made.
+        # Created here, so that an interrupt cannot leave it half initialized.
         try:
             self.loop = asyncio.new_event_loop()
-            # With no descriptors left, nothing can be imported once a request fails.
+            # Imported early: without file descriptors, nothing can be imported after a failure.
             importlib.import_module("backoff")
         except OSError as error:
             self._failure = error
             return
         finally:
             self._ready.set()
-        # Under -X dev it would print a line for each callback that takes a while.
+        # Under -X dev, asyncio would log every slow callback.
         self.loop.set_debug(False)
         asyncio.set_event_loop(self.loop)
         while not self.is_stopping:
             try:
                 self.loop.run_forever()
             except BaseException:
-                # SystemExit in an event handler, say: one caller's mistake must not stop the others.
+                # For example SystemExit in an event handler: one caller's mistake must not stop the others.
                 log.exception("the event loop continues after an error")
-        # What was handed over last begins too, so that it ends as cancelled.
+        # Scheduled but not yet started: started here, so that it ends as cancelled.
         self.loop.run_until_complete(asyncio.sleep(0))
         tasks = [task for task in self.tasks if not task.done()]
         for task in tasks:
@@ -108,19 +108,19 @@ class _Loop:
         if tasks:
             ended = asyncio.wait(tasks, timeout=EXIT_SECONDS / 2)
             for task in self.loop.run_until_complete(ended)[1]:
-                # The process ends, and asyncio would complain of each of thousands.
+                # The process exits; asyncio would warn about each pending task.
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
         self.loop.close()
 
     def stop(self) -> None:
-        """Cancel what is under way, and end the thread."""
+        """Cancel all tasks and end the thread."""
         self.is_stopping = True
         if self._ready.is_set() and self._failure is None:
             self.loop.call_soon_threadsafe(self.loop.stop)
             self.thread.join(EXIT_SECONDS)
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start a coroutine; only on the loop's own thread."""
+        """Start a coroutine; only on the loop's thread."""
         task = self.loop.create_task(coroutine)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -139,7 +139,7 @@ def _started() -> _Loop:
         with _lock:
             if _has_exited:
                 raise ClientClosedError(
-                    "the interpreter is exiting, so nothing can be sent any more"
+                    "the interpreter is exiting, so no more requests can be sent"
                 )
             if _current is None:
                 _current = _Loop()
@@ -163,26 +163,26 @@ def _stop_at_exit() -> None:
             running.stop()
             _wait_for_foreign_threads()
         except KeyboardInterrupt:
-            # The process ends at once, as asked for.
+            # An interrupt at exit: the process ends at once.
             return
 
 
 def _wait_for_foreign_threads() -> None:
-    """Let pyqwest's threads leave Python before the interpreter finalizes.
+    """Wait for pyqwest's threads to leave Python before the interpreter finalizes.
 
-    They deliver results by calling into Python. One that is still in such a call then would be ended
-    there by Python, and end the whole process with an abort.
+    They deliver results by calling into Python. Python would end a thread that is in such a call
+    during finalization, which aborts the whole process.
     """
     until = time.monotonic() + EXIT_SECONDS / 2
-    quiet = 0
-    while quiet < QUIET_LOOKS and time.monotonic() < until:
+    idle_checks = 0
+    while idle_checks < IDLE_CHECKS and time.monotonic() < until:
         known = {thread.ident for thread in threading.enumerate()}
-        quiet = quiet + 1 if known.issuperset(sys._current_frames()) else 0
+        idle_checks = idle_checks + 1 if known.issuperset(sys._current_frames()) else 0
         threading.Event().wait(LOOK_SECONDS)
 
 
 def _forget() -> None:
-    """Begin afresh in a forked child, where the loop's thread does not exist."""
+    """Reset the state in a forked child, where the loop's thread does not exist."""
     global _current, _lock, _callbacks
     _lock, _current, _callbacks = threading.Lock(), None, None
     atexit.unregister(_stop_at_exit)
@@ -228,15 +228,15 @@ class _Call:
 
 
 def finished(coroutine: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> StandardFuture[T]:
-    """Run a coroutine on the loop and return its outcome when it is done; an interrupt cancels it.
+    """Run a coroutine on the loop and return its done future; an interrupt cancels it.
 
     Args:
-        coroutine: What to run.
-        tasks: Where its task is found on the loop while it runs, for who wants to cancel it.
+        coroutine: The coroutine to run.
+        tasks: Receives its task while it runs, so that it can be cancelled.
 
     Raises:
         ClientClosedError: The interpreter is exiting.
-        TinkexError: It was called on the loop's own thread, which must not block.
+        TinkexError: The caller is on the loop's thread, which must not block.
     """
     try:
         check_outside()
@@ -251,7 +251,7 @@ def finished(coroutine: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -
     except BaseException:
         if not call.result.done():
             loop.loop.call_soon_threadsafe(call.cancel)
-            # What it holds (a turn, a slot) is free again before the next call wants it.
+            # What the coroutine holds (a turn, a slot) must be free before the next call needs it.
             wait_for(call.result, CLEANUP_SECONDS)
         raise
     return call.result
@@ -262,12 +262,12 @@ def wait_for(
     timeout: float | None = None,
     done: Callable[[float | None], object] | None = None,
 ) -> bool:
-    """Wait until a future is done; return whether it is. An interrupt passes through.
+    """Wait until a future is done; return whether it is. Interrupts propagate.
 
     Args:
         future: The future.
         timeout: Seconds.
-        done: The future's `exception` method, where a subclass has overridden it.
+        done: The future's original `exception` method, where a subclass has overridden it.
     """
     until = None if timeout is None else time.monotonic() + timeout
     done = done or future.exception
@@ -286,13 +286,13 @@ def wait_for(
 
 
 def spawn(coroutine: Coroutine[Any, Any, Any]) -> None:
-    """Start a coroutine on the loop from any thread; it handles its own errors."""
+    """Start a coroutine on the loop, from any thread; it must handle its own errors."""
     loop = _started()
     loop.loop.call_soon_threadsafe(loop.create_task, coroutine)
 
 
 def create_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Start a coroutine; only on the loop's own thread."""
+    """Start a coroutine; only on the loop's thread."""
     return _started().create_task(coroutine)
 
 
@@ -302,23 +302,23 @@ def call_soon(function: Callable[..., object], *args: Any) -> None:
 
 
 def is_inside() -> bool:
-    """Return whether the caller is on the loop's own thread."""
+    """Return whether the caller is on the loop's thread."""
     running = _current
     return running is not None and threading.get_ident() == running.thread.ident
 
 
 def check_outside() -> None:
-    """Raise if the caller is on the loop's own thread, where a blocking call would wait for itself."""
+    """Raise if the caller is on the loop's thread, where a blocking call would deadlock."""
     if is_inside():
         raise TinkexError(
             "a blocking call was made in a handler of tinkex's events or queue states, which runs "
-            "on the thread that does all exchanges. Hand the work to another thread (a queue, or "
+            "on the event loop's thread. Hand the work to another thread (a queue, or "
             "concurrent.futures), and return"
         )
 
 
 class _Callbacks:
-    """A daemon thread that calls what may block, so that the loop does not."""
+    """A daemon thread for callbacks that may block."""
 
     def __init__(self) -> None:
         self.waiting: queue.SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = (
@@ -333,7 +333,7 @@ class _Callbacks:
                 function(*args)
             except Exception:
                 log.exception("a callback of a future failed")
-            # The last one must not live on here.
+            # Drop the reference to the last callback.
             del function, args
 
 
@@ -341,7 +341,7 @@ _callbacks: _Callbacks | None = None
 
 
 def call_back(function: Callable[..., object], *args: Any) -> None:
-    """Call a user's function soon, in the thread of callbacks; what it raises is logged."""
+    """Call a user's function soon, on the callback thread; its exceptions are logged."""
     global _callbacks
     with _lock:
         if _callbacks is None:

@@ -1,13 +1,14 @@
-"""Make a model on the server that can be trained."""
+"""Creation of trainable models on the server."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from tinkex_generated.api.models import create_model as operation
 from tinkex_generated.models import CreateModelRequest, CreateModelResponse, OptimizerConfig
 
+from tinkex._base.columns import columns
 from tinkex._core.checks import checked_metadata
 from tinkex._core.response import Response
 from tinkex._core.session import Session
@@ -21,7 +22,7 @@ DEFAULT_OPTIMIZER = "adamw"
 
 
 class ExpectedAdapter(TypedDict, total=False):
-    """Name what a checkpoint has to be; what is left out, or None, may be anything."""
+    """The expected properties of a checkpoint; missing keys and None match anything."""
 
     base_model: str | None
     rank: int | None
@@ -37,9 +38,9 @@ def create_model(
     user_metadata: Mapping[str, str] | None = None,
     optimizer: str | None = None,
 ) -> str:
-    """Make a LoRA adapter on a base model, wait until it is there, and return its model id.
+    """Create a LoRA adapter on a base model, wait for it, and return its model id.
 
-    Some servers answer at once and some promise an answer, so both are taken.
+    Some servers respond at once and some with a promise; both are accepted.
     """
     session.check()
     request = operation.build_request(
@@ -69,7 +70,7 @@ def outcome(
     parse: Any,
     subject: str | None = None,
 ) -> Any:
-    """Return the future of the response to a request outside a model's order."""
+    """Return the future of a request outside a model's sequence."""
     work = session.transport.parsed(
         response,
         lambda content: work_from_response(session, decoded(content), request_type, parse),
@@ -79,7 +80,7 @@ def outcome(
 
 
 def lora_of(info: WeightsInfoResponse) -> LoraConfig:
-    """Return the settings of the adapter that a checkpoint holds; what is not said is a default."""
+    """Return the settings of a checkpoint's adapter; defaults for what the server omits."""
     return LoraConfig(
         rank=info.lora_rank or DEFAULT_RANK,
         train_mlp=info.train_mlp is not False,
@@ -95,20 +96,20 @@ def optimizer_of(info: WeightsInfoResponse) -> str | None:
 
 
 def check_restorable(path: str, info: WeightsInfoResponse, asked: Mapping[str, Any]) -> None:
-    """Refuse to restore a checkpoint as something that it is not.
+    """Refuse to restore a checkpoint with settings that contradict it.
 
     Args:
         path: The checkpoint.
-        info: What the server says of it.
-        asked: What the user wants it to be, by the names of `LoraConfig` or "base_model"; None
-            leaves it to the checkpoint.
+        info: The server's description of it.
+        asked: The requested settings, by the names of `LoraConfig` or "base_model"; None accepts the
+            checkpoint's value.
 
     Raises:
-        ValidationError: With a table of what differs.
+        ValidationError: The settings differ; the message has a table of the differences.
     """
     unknown = sorted(set(asked) - set(_EXPECTED))
     if unknown:
-        raise ValidationError(f"is none of {', '.join(_EXPECTED)}", path=unknown[0])
+        raise ValidationError(f"must be one of {', '.join(_EXPECTED)}", path=unknown[0])
     if not info.is_lora:
         raise ValidationError(f"{path} holds full weights, and only LoRA adapters can be trained")
     lora = lora_of(info)
@@ -120,18 +121,17 @@ def check_restorable(path: str, info: WeightsInfoResponse, asked: Mapping[str, A
     ]
     if not differing:
         return
-    table = aligned([("setting", "asked for", "checkpoint"), *differing])
+    table = comparison(("setting", "requested", "checkpoint"), *differing)
     raise ValidationError(
-        f"{path} cannot be restored as asked:\n{table}\nLeave these arguments out to go on with "
-        "what the checkpoint holds, or create a new LoRA training client",
+        f"{path} cannot be restored with these settings:\n{table}\nOmit these arguments to continue with "
+        "the checkpoint's settings, or create a new LoRA training client",
         path=differing[0][0],
     )
 
 
-def aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    """Return rows as lines of text with their columns below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+def comparison(*rows: tuple[str, str, str]) -> str:
+    """Return rows as an indented table."""
+    return "\n".join(f"  {line}" for line in columns(rows))
 
 
 _LORA = ("rank", "train_mlp", "train_attn", "train_unembed")

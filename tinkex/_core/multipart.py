@@ -1,4 +1,4 @@
-"""Forms with files (multipart/form-data, RFC 7578), streamed rather than gathered in memory."""
+"""Forms with files (multipart/form-data, RFC 7578), streamed from disk."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import IO, Any, TypeAlias
 
 from attrs import frozen
 
+from tinkex._base.headers import is_header_name
 from tinkex.errors import ValidationError
 
 Content: TypeAlias = bytes | str | os.PathLike[str] | IO[bytes]
@@ -31,7 +32,6 @@ _TYPE = re.compile(
 
 
 _OCTETS = "application/octet-stream"
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -46,16 +46,16 @@ class _Part:
 
 @frozen
 class Form:
-    """Hold an encoded form; iterating over it yields its bytes.
+    """An encoded form; iterating over it yields its bytes.
 
     >>> form = encode({"note": "hello"}, {"file": Path("data.bin")})
     >>> httpx.post(url, content=form, headers=form.headers)
 
-    It can be iterated over again: a file object is read from where it stood when it was encoded.
+    It can be iterated repeatedly: a file object is read from its position at encoding time.
 
     Attributes:
-        boundary: What stands between the parts.
-        size: Bytes in all.
+        boundary: The separator of the parts.
+        size: Total size in bytes.
     """
 
     boundary: str
@@ -64,12 +64,12 @@ class Form:
 
     @property
     def content_type(self) -> str:
-        """Return the Content-Type that the form is sent with."""
+        """Return the form's Content-Type."""
         return f"multipart/form-data; boundary={self.boundary}"
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the headers that the form is sent with."""
+        """Return the headers to send with the form."""
         return {"Content-Type": self.content_type, "Content-Length": str(self.size)}
 
     def __iter__(self) -> Iterator[bytes]:
@@ -84,22 +84,22 @@ def encode(
     fields: Mapping[str, Any] | None = None,
     files: Files | None = None,
 ) -> Form:
-    """Encode a form: its fields, and behind them its files.
+    """Encode a form: its fields, then its files.
 
     >>> encode({"metadata": {"source": "tinkex"}}, {"file": b"content"}).content_type
     'multipart/form-data; boundary=...'
 
     Args:
-        fields: Values by name. Nested ones are written in brackets: ``metadata[source]``, ``tags[]``.
-        files: Files by name, or pairs of both: a path (`os.PathLike`), bytes, text, an open binary
-            file, or a tuple of file name, one of these, and perhaps a media type and more headers.
-            Text is content, never a path: it may come from somebody else.
+        fields: Values by name. Nested names use brackets: ``metadata[source]``, ``tags[]``.
+        files: Files by name, as a mapping or as pairs: a path (`os.PathLike`), bytes, text, an open
+            binary file, or a tuple of file name, one of these, and optionally a media type and headers.
+            Text is content, never a path: it may come from an untrusted source.
 
     Raises:
-        ValidationError: A file is not there or of another kind, or a media type is none.
+        ValidationError: A file is missing or of the wrong type, or a media type is invalid.
     """
     named = _pairs(files)
-    # As many random bits as a UUID: no content is searched for it.
+    # Random enough that the content need not be searched for it.
     boundary = secrets.token_hex(16)
     parts = [
         _part(boundary, name, value.encode(), None, {}) for name, value in flatten(fields or {})
@@ -110,7 +110,7 @@ def encode(
 
 
 def flatten(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return a form's fields as names in bracket notation with their texts.
+    """Return a form's fields in bracket notation, with their values as text.
 
     >>> flatten({"a": {"b": 1}, "c": [True, None]})
     [('a[b]', '1'), ('c[]', 'true'), ('c[]', '')]
@@ -159,21 +159,21 @@ def _file(boundary: str, name: str, spec: FileSpec) -> _Part:
     if isinstance(content, os.PathLike):
         content = Path(content)
         if not content.is_file():
-            raise ValidationError(f"{content} is no file", path=place)
+            raise ValidationError(f"{content} is not a file", path=place)
         filename = content.name if filename is None else filename
-    # A part without a file name is a field to most servers.
+    # Most servers take a part without a file name for a field.
     return _part(boundary, name, content, name if filename is None else filename, headers)
 
 
 def _headers(place: str, kind: Any = None, more: Headers = ()) -> dict[str, str]:
-    """Return the headers of a part, its media type first."""
+    """Return the headers of a part, media type first."""
     kind = _OCTETS if kind is None else kind
     if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
-        raise ValidationError(f"{kind!r} is no media type", path=place)
+        raise ValidationError(f"{kind!r} is not a media type", path=place)
     extra = {str(name): str(value) for name, value in dict(more).items()}
     for header, value in extra.items():
         ours = header.lower() in {"content-type", "content-disposition"}
-        if ours or not _HEADER_NAME.fullmatch(header) or _BAD_VALUE.search(value):
+        if ours or not is_header_name(header) or _BAD_VALUE.search(value):
             raise ValidationError(f"{header!r} cannot be a header of a file", path=place)
     return {"Content-Type": kind, **extra}
 
@@ -190,12 +190,12 @@ def _part(
 
 
 def _quoted(name: str) -> str:
-    """Escape what would end a quoted name, as browsers do (WHATWG HTML, multipart/form-data)."""
+    """Escape characters that would end a quoted name, as browsers do (WHATWG HTML, multipart/form-data)."""
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _extent(name: str, content: Any) -> tuple[int, int]:
-    """Return where a content begins, and how many bytes it has from there."""
+    """Return where a content starts, and its size from there in bytes."""
     if isinstance(content, bytes):
         return 0, len(content)
     if isinstance(content, Path):
@@ -209,7 +209,7 @@ def _extent(name: str, content: Any) -> tuple[int, int]:
         is_binary = False
     if not is_binary:
         raise ValidationError(
-            "must be a path, bytes, text, or a binary file that can be sought",
+            "must be a path, bytes, text, or a binary file that is seekable",
             path=f"files[{name}]",
         )
     return int(here), int(end - here)
@@ -233,13 +233,13 @@ def _pieces(part: _Part) -> Iterator[bytes]:
 
 
 def _read(file: IO[bytes], part: _Part) -> Iterator[bytes]:
-    """Yield as many bytes as were announced, whatever happens to the file meanwhile."""
+    """Yield exactly the announced number of bytes, even if the file changes in the meantime."""
     left = part.size
     while left:
         piece = file.read(min(_PIECE, left))
         if not piece:
             raise ValidationError(
-                "became shorter while it was sent; send it again", path=f"files[{part.name}]"
+                "shrank while it was sent; send it again", path=f"files[{part.name}]"
             )
         left -= len(piece)
         yield piece

@@ -1,11 +1,10 @@
-"""The call that a thread is working for, so that requests and polls know what they belong to."""
+"""The user's call that the current thread or task works for, to attribute requests and polls."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -13,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class OperationContext:
-    """Be one call of the user's, from its submission to its result.
+    """One call of the user's, from its submission to its result.
 
-    Used as a context manager around the submission. A `Future` that is made inside keeps it, works
-    inside it wherever it is stepped, and ends it; without one it ends with the block.
+    A context manager around the submission. A `Future` that is created inside keeps it, resumes it for
+    its work, and ends it; without a future it ends with the block.
 
     Attributes:
         operation: The call, such as "forward_backward".
-        model: The base model, or what the client knows instead.
+        model: The base model, or the best description that the client has.
     """
 
     def __init__(
@@ -32,12 +31,12 @@ class OperationContext:
         self._is_kept = False
 
     def keep(self) -> Self:
-        """Let the scope outlive its block; whoever keeps it ends it."""
+        """Extend the context beyond its block; the caller must end it."""
         self._is_kept = True
         return self
 
     def is_free_for(self, operation: str) -> bool:
-        """Tell whether the scope is that of a call, and nobody keeps it yet."""
+        """Return whether the context is that of the call, and is not kept yet."""
         return not self._is_kept and self.operation == operation
 
     def end(self, error: BaseException | None = None, request_id: str | None = None) -> None:
@@ -47,7 +46,7 @@ class OperationContext:
 
     @contextlib.contextmanager
     def again(self) -> Iterator[None]:
-        """Work inside the scope once more."""
+        """Re-enter the context."""
         token = _current.set(self)
         try:
             yield
@@ -58,12 +57,7 @@ class OperationContext:
         self._token = _current.set(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         _current.reset(self._token)
         if error is not None or not self._is_kept:
             self.end(error)
@@ -73,5 +67,5 @@ _current: ContextVar[OperationContext | None] = ContextVar("tinkex_scope", defau
 
 
 def current_context() -> OperationContext | None:
-    """Return the call that this thread is working for, if that is known."""
+    """Return the call that this thread works for, if known."""
     return _current.get()

@@ -1,4 +1,4 @@
-"""Follow a list of the server over all of its pages."""
+"""Iteration over paginated lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def all_pages(fetch: Callable[[int, int], Any], items: Callable[[Any], list[T]])
     """Yield the items of all pages.
 
     Args:
-        fetch: Returns the page of a limit and an offset.
+        fetch: Returns the page for a limit and an offset.
         items: Returns the items of a page.
     """
     offset = 0

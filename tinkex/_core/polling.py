@@ -1,4 +1,4 @@
-"""Following a promise of the server until its result is there."""
+"""Polling of the server's promises until their results are available."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ log = logging.getLogger("tinkex.futures")
 
 # Some servers hold polls for five minutes.
 LONGEST_POLL_TIMEOUT = 330.0
-# A response that comes sooner was not held by the server, so asking again at once would be a storm.
+# Faster responses were not held by the server; polling again at once would flood it.
 HELD_AT_LEAST = 1.0
 NOT_FOUND_GRACE = 120.0
 BARE_400_LIMIT = 3
@@ -48,13 +48,13 @@ BARE_400_LIMIT = 3
 
 @frozen
 class Done(Generic[T_co]):
-    """A result that is there."""
+    """A result that is available."""
 
     value: T_co
 
 
 class _Trouble(Enum):
-    """The types of bad responses that have deadlines of their own."""
+    """The types of bad responses, each with its own deadline."""
 
     SERVER = auto()
     NOT_FOUND = auto()
@@ -62,16 +62,16 @@ class _Trouble(Enum):
 
 @define(kw_only=True, eq=False)
 class Promise(Generic[T]):
-    """A result that the server makes, known by its request id.
+    """A pending result on the server, identified by its request id.
 
     Attributes:
-        request_id: The server's name of the promise.
-        request_type: What was asked for, in the server's words, such as "ForwardBackward".
-        completions: Reports when the result is there, where the server does that for many at once.
-        on_queue_state: Called with state and reason whenever the server names another queue state.
-        queue_state: What the server last said: "active", "paused_capacity", ….
-        queue_state_reason: Its reason, if it gave one.
-        last_heard: What the last poll brought, in a few words.
+        request_id: The server's id of the promise.
+        request_type: The type of request, in the server's terms, such as "ForwardBackward".
+        completions: Reports that the result is available, where the server does that for many at once.
+        on_queue_state: Called with state and reason whenever the queue state changes.
+        queue_state: The latest queue state: "active", "paused_capacity", ….
+        queue_state_reason: The server's reason, if it gave one.
+        last_heard: The outcome of the last poll, in a few words.
     """
 
     transport: Final[Transport]
@@ -96,7 +96,7 @@ class Promise(Generic[T]):
     _bare_400s: int = 0
 
     def heard(self) -> str:
-        """Return what the last poll brought, why the queue lets it wait, and how long ago that was."""
+        """Return the outcome of the last poll, the queue's reason for a pause, and its age."""
         if self._heard_at is None:
             return self.last_heard
         why = f" ({self.queue_state_reason})" if self.queue_state_reason else ""
@@ -104,13 +104,13 @@ class Promise(Generic[T]):
         return f"{self.last_heard}{why}, {ago:.1f} s ago"
 
     async def follow(self) -> T:
-        """Poll until the result is there, and return it.
+        """Poll until the result is available, and return it.
 
         Raises:
             RequestFailedError: The job failed.
             FutureLostError: The server no longer knows the promise.
-            ApiError: The server refuses to respond.
-            TransportError: The server could not be reached for too long.
+            ApiError: The server refuses to return the result.
+            TransportError: The server was unreachable for too long.
         """
         while True:
             if self.completions is not None and not self._reserved_bytes:
@@ -124,7 +124,7 @@ class Promise(Generic[T]):
                 await self.transport.clock.pause(outcome)
 
     async def poll(self) -> float | Done[T]:
-        """Ask once; return the result, or the seconds to wait before asking again."""
+        """Poll once; return the result, or the seconds to wait before the next poll."""
         if not self._reserved_bytes:
             return await self._ask()
         async with self.response_bytes.held(self._reserved_bytes):
@@ -161,7 +161,7 @@ class Promise(Generic[T]):
 
     def _after_silence(self, error: TransportError, held: float) -> float:
         if isinstance(error, ReadTimeoutError):
-            # This server holds polls for longer, or the connection died without a word.
+            # This server holds polls for longer, or the connection died silently.
             self.transport.poll_timeout = LONGEST_POLL_TIMEOUT
             self.last_heard = f"the poll was held for {held:.0f} s"
             return self._guard(held)
@@ -186,7 +186,7 @@ class Promise(Generic[T]):
             return self._finish(response, response.content)
         body = _mapping(response, None)
         if body is None:
-            raise self._refusal(response, "no JSON object")
+            raise self._refusal(response, "not a JSON object")
         status = body.get("status")
         if body.get("type") == "try_again" or status == "pending":
             return self._still_pending(body, held, response)
@@ -199,14 +199,14 @@ class Promise(Generic[T]):
         return self._finish(response, result)
 
     def _finish(self, response: Response, result: Any) -> Done[T]:
-        """Read the result itself: what its JSON holds, or the bytes of its binary form.
+        """Parse the result, from JSON or from the binary format.
 
-        Some servers send the latter whatever is asked for.
+        Some servers send the binary format whatever the request accepts.
         """
         if isinstance(result, bytes):
             self._recover()
             if self.request_type not in binary.RESULTS:
-                raise self._refusal(response, f"a {self.request_type} has no binary form")
+                raise self._refusal(response, f"a {self.request_type} has no binary format")
         value = self._parsed(response, result)
         self.last_heard = "result"
         return Done(value)
@@ -241,7 +241,7 @@ class Promise(Generic[T]):
                 self.on_queue_state(state, said)
 
     def _guard(self, held: float) -> float:
-        """Ask again at once if the server held the poll, and ever later if it did not."""
+        """Poll again at once if the server held the poll, and with growing pauses if it did not."""
         if held >= HELD_AT_LEAST:
             self._early_answers = 0
             return 0.0
@@ -281,11 +281,11 @@ class Promise(Generic[T]):
             body is not None and not any(body.values())
         )
         if says_nothing and self._bare_400s < BARE_400_LIMIT:
-            # A proxy in between answers so; the promise itself is untouched.
+            # Probably from a proxy in between; the promise itself is intact.
             self._bare_400s += 1
             return self.transport.jitter(0.5)
         if body is not None and body.get("detail"):
-            # Some servers report a failed job so.
+            # Some servers report a failed job this way.
             raise self._job_failure(message_of(body), body.get("category"))
         raise error
 
@@ -304,10 +304,10 @@ class Promise(Generic[T]):
             )
         except (ApiError, TransportError):
             if kind is _Trouble.NOT_FOUND:
-                why = f"the server has not known it for {retries.elapsed:.0f} s"
+                why = f"the server has not found it for {retries.elapsed:.0f} s"
                 raise self._lost(why, 404) from None
             if retries.refusal:
-                error.message += ". The job may go on at the server"
+                error.message += ". The job may still be running on the server"
             raise
 
     def _retries(self, kind: _Trouble) -> Retries:
@@ -337,7 +337,7 @@ class Promise(Generic[T]):
 
     def _lost(self, why: str, status: int) -> FutureLostError:
         advice = (
-            "sampling changes nothing, so the same request can be sent again"
+            "sampling has no side effects, so the same request can be sent again"
             if self.resubmittable
             else "the work itself may have been done: look at the model (or load its last "
             "checkpoint) before repeating it"
@@ -360,11 +360,11 @@ class Work(Protocol[T_co]):
 
     @property
     def promise(self) -> Promise[Any] | None:
-        """Return what is being polled now, if anything is."""
+        """Return the promise that is being polled, if any."""
         ...
 
     def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
-        """Call a function with state and reason whenever the server names another queue state."""
+        """Call a function with state and reason whenever the queue state changes."""
         ...
 
     async def result(self) -> T_co:
@@ -373,9 +373,9 @@ class Work(Protocol[T_co]):
 
 
 class PromisedWork:
-    """The promises of one call, followed in order, and their results combined.
+    """The promises of one call, polled in order, and their combined result.
 
-    A part whose result came at once is among the promises as `Done`.
+    A part whose result came with the response is among the promises as `Done`.
     """
 
     def __init__(
@@ -390,20 +390,20 @@ class PromisedWork:
 
     @property
     def promise(self) -> Promise[Any] | None:
-        """Return the promise that is polled now, else the first one."""
+        """Return the promise that is being polled, else the first one."""
         promises = (part for part in self._parts if isinstance(part, Promise))
         return self._current or next(promises, None)
 
     def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
-        """Call a function whenever the server names another queue state for one of the parts."""
+        """Call a function whenever the queue state of a part changes."""
         for part in self._parts:
             if isinstance(part, Promise):
                 part.on_queue_state = observer
 
     async def result(self) -> Any:
-        """Follow the promises one after the other, and return the combined result.
+        """Poll the promises one after the other, and return the combined result.
 
-        After an error it may be called again, and continues where it stopped.
+        After an error it may be called again, and resumes where it stopped.
         """
         for part in self._parts[len(self._results) :]:
             self._results.append(part.value if isinstance(part, Done) else await self._of(part))
@@ -424,7 +424,7 @@ class PromisedWork:
 
 
 def _mapping(response: Response, default: Any = MappingProxyType({})) -> Any:
-    """Return the response's JSON object, or the default if it is none."""
+    """Return the response's JSON object, or the default if it is not one."""
     try:
         body = load_with_arrays(response.content)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Decide which proxy stands on the way to a URL: that of the settings, or of the environment.
+"""The proxy for a URL, from the settings or the environment.
 
-`NO_PROXY` is read here, once for every HTTP library, in all the shapes that its readers take: names,
-domains, addresses, networks, ports, "*".
+`NO_PROXY` is parsed here, once for every HTTP library, with all the entries that its readers support:
+names, domains, addresses, networks, ports, "*".
 """
 
 from __future__ import annotations
@@ -36,14 +36,13 @@ WRONG = (
 
 @frozen
 class ProxySettings:
-    """A proxy, and what it wants to know.
+    """A proxy, its credentials and its headers.
 
     Attributes:
-        address: Scheme, host and port; this may be shown.
+        address: Scheme, host and port; safe to show.
         auth: User name and password, unquoted, or None.
-        headers: Headers for the proxy alone. A Proxy-Authorization among them takes the place of
-            `auth`.
-        source: Where it comes from: "proxy argument", "TINKEX_PROXY", "HTTPS_PROXY" or the like.
+        headers: Headers for the proxy alone. A Proxy-Authorization among them replaces `auth`.
+        source: Its origin: "proxy argument", "TINKEX_PROXY", "HTTPS_PROXY" or the like.
     """
 
     address: str
@@ -53,7 +52,7 @@ class ProxySettings:
 
     @property
     def url(self) -> Secret:
-        """Return the whole URL, user name and password quoted."""
+        """Return the complete URL, with user name and password quoted."""
         if self.auth is None:
             return Secret(self.address)
         user, password = (quote(part.reveal(), safe="") for part in self.auth)
@@ -62,12 +61,12 @@ class ProxySettings:
 
 
 def parse_proxy(text: str) -> ProxySettings | None:
-    """Return the proxy that a text names, or None if it names none; the scheme may be missing.
+    """Return the proxy that a text names, or None if it is invalid; the scheme is optional.
 
     >>> parse_proxy("http://user:pa#ss@proxy.example.org:3128").address
     'http://proxy.example.org:3128'
 
-    Registers the password for redaction. It may hold any character, quoted or not: what stands
+    Registers the password for redaction. The password may hold any character, quoted or not: the part
     before the last @ is user name and password.
     """
     scheme, separator, rest = text.strip().rpartition("://")
@@ -92,10 +91,10 @@ def _is_host(name: str) -> bool:
 
 
 def proxy_for(config: Config) -> ProxySettings | None:
-    """Return the proxy on the way to the server, or None.
+    """Return the proxy for the configured server, or None.
 
     Raises:
-        ConfigurationError: A variable names what is no proxy; the message shows nothing of it.
+        ConfigurationError: A variable does not name a proxy; the message does not show its value.
     """
     explicit = config.proxy is not None and config.sources.get("proxy", "argument") == "argument"
     if explicit:
@@ -104,14 +103,14 @@ def proxy_for(config: Config) -> ProxySettings | None:
 
 
 def proxy_for_url(config: Config, url: str) -> ProxySettings | None:
-    """Return the proxy on the way to any URL, or None; this machine is reached without one.
+    """Return the proxy for a URL, or None; loopback addresses need none.
 
     Args:
-        config: Settings, whose proxy comes before those of the environment.
-        url: Where to; an http or https URL.
+        config: Settings, whose proxy takes precedence over the environment.
+        url: The target; an http or https URL.
 
     Raises:
-        ConfigurationError: A variable names what is no proxy; the message shows nothing of it.
+        ConfigurationError: A variable does not name a proxy; the message does not show its value.
     """
     parts = split_url(url)
     if parts is None or is_loopback_host(parts.hostname or ""):
@@ -130,7 +129,7 @@ def proxy_for_url(config: Config, url: str) -> ProxySettings | None:
 
 
 def _configured(config: Config) -> ProxySettings:
-    assert config.proxy is not None  # noqa: S101 - asked before
+    assert config.proxy is not None  # noqa: S101 - checked by the caller
     source = config.sources.get("proxy", "argument").removeprefix("environment ")
     source = "proxy argument" if source == "argument" else source
     proxy = parse_proxy(config.proxy.reveal())
@@ -141,20 +140,20 @@ def _configured(config: Config) -> ProxySettings:
 
 def _with_headers(proxy: ProxySettings, config: Config, source: str) -> ProxySettings:
     headers = dict(config.proxy_headers)
-    # Both would be sent otherwise.
+    # Otherwise both would be sent.
     explicit = any(name.lower() == "proxy-authorization" for name in headers)
     return evolve(proxy, headers=headers, source=source, auth=None if explicit else proxy.auth)
 
 
 def _variables() -> dict[str, tuple[str, str]]:
-    """Return by scheme, "all" or "no" which variable says so, and what it says.
+    """Return the proxy variables: by scheme, "all" or "no", the variable's name and value.
 
-    As with other readers of these, a name in lower case wins, even with nothing in it.
+    As elsewhere, a lower-case name wins, even if it is empty.
     """
     found: dict[str, tuple[str, str]] = {}
     names = [name for name in os.environ if name.lower().endswith("_proxy")]
     for name in sorted(names, key=str.islower):
-        # A web server puts the Proxy header of a request into this one (CVE-2016-5385).
+        # In CGI, this variable holds the Proxy header of a request (CVE-2016-5385).
         if name == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ:
             continue
         kind, text = name.lower().removesuffix("_proxy"), os.environ[name].strip()
@@ -169,14 +168,14 @@ def _variables() -> dict[str, tuple[str, str]]:
 
 
 def is_exempt(url: str, no_proxy: str) -> bool:
-    """Tell whether a NO_PROXY list exempts a URL.
+    """Return whether a NO_PROXY list exempts a URL.
 
     >>> is_exempt("https://api.example.org", "localhost, example.org")
     True
 
-    Entries: a name with its subdomains; a domain with a dot or "*." before it, whose subdomains
-    alone are meant; an address or network of either version, bracketed or not; each of them with a
-    port or a scheme; "*" for everything.
+    Entries: a name with its subdomains; a domain with a leading dot or "*.", which matches subdomains
+    only; an IPv4 or IPv6 address or network, with or without brackets; each optionally with a port or a
+    scheme; "*" for everything.
     """
     parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme)
@@ -197,7 +196,7 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
     if found := _BRACKETED.fullmatch(entry):
         name, wanted = found[1] + (found[2] or ""), found[3]
     elif _network(entry) is None and ":" in entry:
-        # Behind a name or an IPv4 address, what follows the colon is a port.
+        # After a name or an IPv4 address, a colon separates the port.
         name, _, wanted = entry.rpartition(":")
     if wanted is not None and wanted != str(port):
         return False
@@ -226,7 +225,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _normal(host: str) -> str:
-    """Return a host name in the form in which it travels."""
+    """Return a host name in its canonical form (IDNA)."""
     host = host.lower().rstrip(".")
     if host.isascii():
         return host

@@ -1,11 +1,12 @@
-"""HTTP through pyqwest: HTTP/1.1, HTTP/2 by ALPN, TLS, proxies."""
+"""The HTTP engine on pyqwest: HTTP/1.1, HTTP/2 by ALPN, TLS, proxies."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tinkex_generated.types import Request
@@ -13,7 +14,7 @@ from tinkex_generated.types import Request
 from tinkex._base.lazy import LazyModule
 from tinkex._base.redaction import safe_text, strip_queries
 from tinkex._core.config import Config
-from tinkex._core.content import Body, size_of
+from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import Failure, transport_error, wants_client_certificate
 from tinkex._core.http import (
@@ -47,11 +48,11 @@ else:
 
 log = logging.getLogger("tinkex.transport")
 
-# Servers close idle connections; a request that must not be sent twice takes no chance.
+# Servers close idle connections; a request that must not be sent twice needs a fresh one.
 IDLE_SECONDS = 50.0
 IDLE_SECONDS_CAREFUL = 4.0
 MOST_IDLE = 256
-# pyqwest's messages name the URL, whose query may be a secret, and then the reason.
+# pyqwest's messages start with the URL, whose query may be a secret; the reason follows.
 _URL = re.compile(r"^.*?for url \(\S+\): ")
 _UNSENT = "client error (Canceled)"
 _STAGE = re.compile(r"^client error \(\w+\): ")
@@ -61,33 +62,30 @@ UNKNOWN_ISSUER = "unknown issuer (self-signed, or of a private authority)"
 def open_engine(
     config: Config, credentials: Credentials, http_transport: httpx.BaseTransport | None
 ) -> Engine:
-    """Return what carries requests to the configured server.
+    """Open the HTTP engine for the configured server.
 
     Raises:
         ConfigurationError: The proxy or the CA bundle cannot be used.
     """
     if config.verify is False:
-        log.warning(
-            "certificates are not checked (verify=False): anybody on the way can read along"
-        )
+        log.warning("certificates are not checked (verify=False): the traffic can be intercepted")
     if http_transport is None and config.verify is not False and not _is_forked():
         return PyqwestEngine(config, credentials)
-    # It takes a fifth of the time of `import tinkex`, so only those who need it load it.
+    # Importing httpx takes a fifth of the time of `import tinkex`, so it is loaded only when needed.
     from tinkex._core.httpx_engine import HttpxEngine
 
     return HttpxEngine(config, credentials, http_transport)
 
 
 class PyqwestEngine:
-    """Sends requests through pyqwest; one connection pool for each client.
+    """An HTTP engine on pyqwest, with one connection pool per client.
 
     Args:
         config: The server, its certificates and its proxy.
-        credentials: What each request gets at the last moment.
+        credentials: The secret headers, added at the last moment.
     """
 
     def __init__(self, config: Config, credentials: Credentials) -> None:
-        _use()
         self._config = config
         self._credentials = credentials
         self._fixed = fixed_headers(config)
@@ -104,19 +102,20 @@ class PyqwestEngine:
             pyqwest.RemoteProtocolError,
             pyqwest.WriteError,
         )
-        # OpenSSL, once it was asked: see `open`.
+        # The OpenSSL engine, once it was needed: see `open`.
         self._fallback: Engine | None = None
-        self._common = self._transport(IDLE_SECONDS)
-        # For requests that must not be repeated; made when the first one comes.
+        with _runtime():
+            self._common = self._transport(IDLE_SECONDS)
+        # For requests that must not be repeated; created on first use.
         self._careful: pyqwest.HTTPTransport | None = None
 
     async def open(
-        self, request: Request, headers: Mapping[str, str], content: Body | None
+        self, request: Request, headers: Mapping[str, str], content: Content | None
     ) -> OpenResponse:
-        """Send a request and return its response, whose body is still to come.
+        """Send a request and return its response, with the body still unread.
 
-        pyqwest's TLS takes no certificate that is its own authority, as self-signed ones are; OpenSSL
-        takes it where the user named it. So where authorities are named, OpenSSL has the last word.
+        pyqwest's TLS does not accept a self-signed certificate as its own authority; OpenSSL does, if
+        the user trusts it. So with custom authorities, OpenSSL decides in the end.
         """
         if self._fallback is not None:
             return await self._fallback.open(request, headers, content)
@@ -129,13 +128,13 @@ class PyqwestEngine:
         if self._fallback is None:
             from tinkex._core.httpx_engine import HttpxEngine
 
-            # Requests that go out together are refused together; they share one.
+            # Concurrent requests are refused together; they share one OpenSSL engine.
             self._fallback = HttpxEngine(self._config, self._credentials, None)
             self.errors += self._fallback.errors
         return await self._fallback.open(request, headers, content)
 
     async def _open(
-        self, request: Request, headers: Mapping[str, str], content: Body | None
+        self, request: Request, headers: Mapping[str, str], content: Content | None
     ) -> OpenResponse:
         transport = self._common
         if not request_class(request.operation).is_idempotent:
@@ -143,7 +142,7 @@ class PyqwestEngine:
             transport = self._careful
         failure: TransportError | None = None
         try:
-            # Nothing that has a name here holds the secrets.
+            # No local variable holds the secrets.
             response = await transport.execute(
                 pyqwest.Request(
                     request.method,
@@ -153,10 +152,10 @@ class PyqwestEngine:
                 )
             )
         except ValueError:
-            # Its message holds the header.
+            # The exception's message holds the header.
             failure = unsendable(headers, self._where)
         except BaseException as error:
-            # pyqwest panics where it cannot start its threads; that is no Exception.
+            # pyqwest panics if it cannot start its threads; a panic is not an Exception.
             if type(error).__name__ != "PanicException":
                 raise
             failure = not_sent(self._error(Failure.CONNECT, str(error)))
@@ -167,7 +166,7 @@ class PyqwestEngine:
         return _Opened(response)
 
     def failure_of(self, error: Exception) -> TransportError:
-        """Return what an error of pyqwest means."""
+        """Return the tinkex error for an exception of pyqwest."""
         if self._fallback is not None and isinstance(error, self._fallback.errors):
             return self._fallback.failure_of(error)
         text = _reason(error)
@@ -179,11 +178,11 @@ class PyqwestEngine:
             return self._error(Failure.BROKEN, text)
         is_refused = (
             "refused stream" in text
-            # It found no connection, as one of many that were being opened became all of theirs.
+            # It waited for a connection that became an HTTP/2 one without room for it.
             or _UNSENT in str(error)
             or (isinstance(error, pyqwest.StreamError) and error.code.name == "REFUSED_STREAM")
         )
-        # Over plain http the proxy is the other end.
+        # Over plain http the proxy is the peer.
         is_proxys = self._proxy is not None and not self._is_encrypted
         broken = self._error(Failure.PROXY if is_proxys else Failure.BROKEN, text)
         return refused(broken) if is_refused else broken
@@ -204,7 +203,7 @@ class PyqwestEngine:
         if self._proxy is not None and not self._is_encrypted:
             return Failure.PROXY, text
         if "dns error" in text or "invalid dns name" in text:
-            # What follows repeats the resolver's internals.
+            # The rest repeats the resolver's internals.
             return Failure.RESOLVE, "no such name"
         if "invalid peer certificate" in text or "received fatal alert" in text:
             return Failure.TLS, text.replace("UnknownIssuer", UNKNOWN_ISSUER)
@@ -220,12 +219,12 @@ class PyqwestEngine:
             error.retryable = False
         return error
 
-    def _headers(self, headers: Mapping[str, str], content: Body | None) -> pyqwest.Headers:
+    def _headers(self, headers: Mapping[str, str], content: Content | None) -> pyqwest.Headers:
         found = pyqwest.Headers(tuple({**self._fixed, **headers}.items()))
         for name, value in self._credentials.revealed():
             found[name] = value
         if content is not None and not isinstance(content, bytes):
-            # Without it the body goes in chunks, which some servers do not take.
+            # Without a length the body is sent in chunks, which some servers refuse.
             found["content-length"] = str(size_of(content))
         return found
 
@@ -236,18 +235,18 @@ class PyqwestEngine:
                 tls_ca_cert=self._authorities or None,
                 tls_cert=client_pem(self._config, "CERTIFICATE") if show else None,
                 tls_key=client_pem(self._config, "PRIVATE KEY") if show else None,
-                proxy=self._way(),
+                proxy=self._proxy_option(),
                 connect_timeout=self._connect_timeout,
                 pool_idle_timeout=idle_seconds,
                 pool_max_idle_per_host=MOST_IDLE,
                 max_connections_per_address=_most_connections(),
-                # Names mean here what they mean to the rest of the system.
+                # Use the system's resolver.
                 use_system_dns=True,
                 follow_redirects=False,
                 enable_otel=False,
             )
         except (RuntimeError, ValueError):
-            # Its text may show a password.
+            # The exception's text may hold a password.
             pass
         if show:
             raise unusable_client_certificate("no HTTP client can be made with them")
@@ -256,23 +255,23 @@ class PyqwestEngine:
             "certificates, and the proxy must be a URL such as http://host:3128"
         )
 
-    def _way(self) -> pyqwest.Proxy:
+    def _proxy_option(self) -> pyqwest.Proxy:
         if self._proxy is None:
-            # pyqwest reads the environment unless it is given a proxy; this one is for no host.
+            # Without a proxy pyqwest reads the environment; this one matches no host.
             return pyqwest.Proxy("http://127.0.0.1:9", no_proxy="*,0.0.0.0/0,::/0")
         headers = tuple(self._proxy.headers.items())
         return pyqwest.Proxy(self._proxy.url.reveal(), headers=headers or None)
 
 
 class _Opened(OpenResponse):
-    """A response of pyqwest whose body is still to come."""
+    """A response of pyqwest with its body still unread."""
 
     def __init__(self, response: pyqwest.Response) -> None:
         super().__init__(response.status, Headers(response.headers.items()))
         self._response = response
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        # Its end is known before the library says so, which saves waking up once more.
+        # The end is known from the length before the library reports it, which saves a wake-up.
         length = self.headers.get("content-length", "")
         is_known = length.isdigit() and "content-encoding" not in self.headers
         left = int(length) if is_known else -1
@@ -292,7 +291,7 @@ def _reason(error: Exception) -> str:
     return _STAGE.sub("", _URL.sub("", str(error))) or type(error).__name__
 
 
-def _sendable(content: Body | None) -> bytes | AsyncIterator[bytes] | None:
+def _sendable(content: Content | None) -> bytes | AsyncIterator[bytes] | None:
     return content if content is None or isinstance(content, bytes) else _pieces(content)
 
 
@@ -300,13 +299,13 @@ async def _pieces(content: Any) -> AsyncIterator[bytes]:
     import asyncio
 
     pieces = iter(content)
-    # It reads files, which the loop must not wait for.
+    # The content may read files, which would block the loop.
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece
 
 
 def _most_connections() -> int | None:
-    """Return how many connections the limit of open files leaves room for."""
+    """Return how many connections the limit on open files allows."""
     try:
         import resource
     except ImportError:
@@ -316,15 +315,30 @@ def _most_connections() -> int | None:
 
 
 _first_user: int | None = None
+_WORKERS = "TOKIO_WORKER_THREADS"
 
 
-def _use() -> None:
+@contextlib.contextmanager
+def _runtime() -> Iterator[None]:
+    """Start pyqwest's runtime, which begins with the first transport, with one worker thread.
+
+    One keeps up with the event loop. Several would wake each other for each request, which costs more
+    than the request. A number that the environment sets is kept.
+    """
     global _first_user
-    # They log the URL of each request, whose query may be a secret.
+    # These loggers log the URL of each request, whose query may be a secret.
     strip_queries("pyqwest", "pyqwest.access")
+    is_unset = _first_user is None and _WORKERS not in os.environ
+    if is_unset:
+        os.environ[_WORKERS] = "1"
     _first_user = _first_user or os.getpid()
+    try:
+        yield
+    finally:
+        if is_unset:
+            os.environ.pop(_WORKERS, None)
 
 
 def _is_forked() -> bool:
-    """Return whether pyqwest was used before this process was forked: its threads are not here."""
+    """Return whether pyqwest was used before this process was forked; its threads do not exist here."""
     return _first_user is not None and _first_user != os.getpid()

@@ -1,4 +1,4 @@
-"""Tell whoever wants to know when the server lets requests wait, and why."""
+"""Notification of observers when the server pauses requests."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tinkex._core.events.bus import Event, emit
 
 log = logging.getLogger("tinkex.queue")
 
-# A pause is worth a line for each model or sampler now and then, not at each poll.
+# A pause is logged now and then for each model or sampler, not at each poll.
 SILENCE = 60.0
 
 Kind = Literal["Training", "Sampling"]
 
-# What the server means where it gives no reason.
+# The usual reasons, for servers that give none.
 _REASONS = {
     ("paused_rate_limit", "Sampling"): "concurrent sampler weights limit hit",
     ("paused_rate_limit", "Training"): "concurrent training clients rate limit hit",
@@ -30,13 +30,13 @@ _REASONS = {
 
 @frozen(kw_only=True)
 class QueueStateChange(Event):
-    """Say that the server's queue treats a request differently than before.
+    """The server's queue changed the state of a request.
 
     Attributes:
-        state: "active", "paused_capacity", "paused_rate_limit", or what else the server says.
-        reason: The server's reason, else the usual one of that state; None while active.
-        operation: What was asked for, such as "forward_backward".
-        request_id: The request that was told so, if it has an id yet.
+        state: "active", "paused_capacity", "paused_rate_limit", or another value of the server.
+        reason: The server's reason, else the usual one for the state; None while active.
+        operation: The call, such as "forward_backward".
+        request_id: The id of the request, if it has one yet.
         subject: The model (training) or sampling session that the request belongs to.
         session_id: The session.
     """
@@ -51,7 +51,7 @@ class QueueStateChange(Event):
 
     @property
     def is_paused(self) -> bool:
-        """Tell whether the request waits for something other than its turn."""
+        """Return whether the request waits for something other than its turn."""
         return self.state.startswith("paused")
 
     @property
@@ -68,17 +68,17 @@ def kind_of(operation: str) -> Kind:
     return "Sampling" if operation in {"sample", "compute_logprobs"} else "Training"
 
 
-def reason_of(state: str, said: str | None, kind: Kind) -> str | None:
-    """Return why the server lets a request wait: its own words, or the usual reason of a state."""
+def reason_of(state: str, reason: str | None, kind: Kind) -> str | None:
+    """Return why the server pauses a request: its own text, or the usual reason for the state."""
     if not state.startswith("paused"):
-        return said or None
-    return said or _REASONS.get((state, kind), "unknown")
+        return reason or None
+    return reason or _REASONS.get((state, kind), "unknown")
 
 
 class QueueWatch:
-    """Log pauses, at most once a minute for each model or sampler, and call the observers.
+    """Log of pauses, at most one line per minute for each model or sampler, and a list of observers.
 
-    An observer runs on the thread that heard of the change; what it raises is logged and goes no
+    Observers run on the thread that saw the change; their exceptions are logged and go no
     further.
     """
 
@@ -89,21 +89,21 @@ class QueueWatch:
         self._lock = threading.Lock()
 
     def add(self, observer: QueueObserver) -> None:
-        """Call a function at each change from now on."""
+        """Add an observer of later changes."""
         with self._lock:
             self._observers = [*self._observers, observer]
 
     def remove(self, observer: QueueObserver) -> None:
-        """Call a function no more; one that was never added is no error."""
+        """Remove an observer; one that was never added is ignored."""
         with self._lock:
             self._observers = [known for known in self._observers if known != observer]
 
     def note(self, change: QueueStateChange) -> None:
-        """Log a change if it is a pause, and tell the observers and the event bus."""
+        """Log a change if it is a pause, and notify observers and subscribers."""
         self._log(change)
         emit(change)
         for observer in self._observers:
-            tell(observer, change)
+            notify(observer, change)
 
     def _log(self, change: QueueStateChange) -> None:
         if not change.is_paused:
@@ -124,8 +124,8 @@ class QueueWatch:
         )
 
 
-def tell(observer: QueueObserver, change: QueueStateChange) -> None:
-    """Call an observer; what it raises is logged."""
+def notify(observer: QueueObserver, change: QueueStateChange) -> None:
+    """Call an observer; its exceptions are logged."""
     try:
         observer(change)
     except Exception:

@@ -1,4 +1,4 @@
-"""Requests that no method of a client makes, and answers as they came."""
+"""Arbitrary requests, and raw responses."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tinkex._core.transport import Transport
 from tinkex.errors import ValidationError
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-# The characters of a path by RFC 3986, section 3.3.
+# The characters of a path in RFC 3986, section 3.3.
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 
 
 @frozen(kw_only=True)
 class RawResponse:
-    """Hold an answer as it came.
+    """An unparsed response.
 
     Attributes:
         method: The request's method.
         url: The request's URL.
         status_code: The HTTP status.
-        headers: The answer's headers; names in any case find them.
+        headers: The response's headers; look-up ignores case.
         content: The body.
-        elapsed: Seconds from the first attempt to the answer.
-        retries: Attempts before the one that was answered.
+        elapsed: Seconds from the first attempt to the response.
+        retries: Attempts before the one with the response.
     """
 
     method: str
@@ -43,19 +43,19 @@ class RawResponse:
     retries: int
 
     def header(self, name: str) -> str | None:
-        """Return a header, whatever the case of its name; None if it is not there."""
+        """Return a header, ignoring case; None if it is missing."""
         return self.headers.get(name)
 
     def json(self) -> Any:
-        """Return the body as JSON; an empty one is an empty object.
+        """Return the body as JSON; an empty body is an empty object.
 
         Raises:
-            ParseError: It is no JSON (also a ValueError).
+            ParseError: The body is not JSON (also a ValueError).
         """
         try:
             return loads(self.content) if self.content else {}
         except ValueError as error:
-            raise ParseError("", f"is no JSON: {error}") from None
+            raise ParseError("", f"is not JSON: {error}") from None
 
 
 def send_raw(
@@ -67,7 +67,7 @@ def send_raw(
     timeout: float | None,
     files: Files | None = None,
 ) -> RawResponse:
-    """Send one request and return its answer; see `RestClient.request`."""
+    """Send one request and return its response; see `RestClient.request`."""
     method = method.upper() if isinstance(method, str) else method
     if method not in METHODS:
         raise ValidationError(f"must be one of {', '.join(METHODS)}, not {method!r}", path="method")
@@ -84,20 +84,20 @@ def send_raw(
         body=None if form else body,
         content_type=form.content_type if form else None if body is None else "application/json",
     )
-    answer = transport.send(request, timeout=timeout, body=form)
+    response = transport.send(request, timeout=timeout, body=form)
     return RawResponse(
         method=method,
         url=transport.where + path,
-        status_code=answer.status_code,
-        headers=answer.headers,
-        content=answer.content,
-        elapsed=answer.elapsed,
-        retries=answer.retries,
+        status_code=response.status_code,
+        headers=response.headers,
+        content=response.content,
+        elapsed=response.elapsed,
+        retries=response.retries,
     )
 
 
 def _form(method: str, body: Any, files: Files | None) -> Form | None:
-    """Return a form with the files and the fields of the body; None without files."""
+    """Return a form with the files and the body's fields; None without files."""
     if files is None:
         return None
     if method == "GET":

@@ -1,4 +1,4 @@
-"""What one exchange brings back."""
+"""Responses of HTTP exchanges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Headers(Mapping[str, str]):
-    """A response's headers; names in any case find them, and repeated ones are joined."""
+    """A response's headers; look-up ignores case, and repeated headers are joined."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         found: dict[str, str] = {}
@@ -35,7 +35,7 @@ class Headers(Mapping[str, str]):
 
 
 class RequestHeaders(dict[str, str]):
-    """A request's headers, whose values no traceback shows."""
+    """A request's headers, with a repr that hides their values."""
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
@@ -43,15 +43,15 @@ class RequestHeaders(dict[str, str]):
 
 @frozen
 class Response:
-    """A whole response.
+    """A complete response.
 
     Attributes:
         status_code: The HTTP status.
         headers: The headers.
-        content: The body, unpacked.
-        reason_phrase: The words beside the status, where the HTTP library passes them on.
+        content: The decompressed body.
+        reason_phrase: The reason phrase, if the HTTP library provides it.
         elapsed: Seconds from the first attempt to the response.
-        retries: Attempts before the one that was answered.
+        retries: Attempts before the one with the response.
     """
 
     status_code: int
@@ -63,12 +63,12 @@ class Response:
 
     @property
     def is_success(self) -> bool:
-        """Return whether the status is one of 2xx."""
+        """Return whether the status is 2xx."""
         return 200 <= self.status_code < 300
 
 
 class OpenResponse:
-    """A response whose head is there, and whose body is still to come."""
+    """A response with its head received and its body still unread."""
 
     def __init__(self, status_code: int, headers: Headers, reason_phrase: str = "") -> None:
         self.status_code = status_code
@@ -76,18 +76,18 @@ class OpenResponse:
         self.reason_phrase = reason_phrase
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body, unpacked, as it comes."""
+        """Yield the decompressed body as it arrives."""
         raise NotImplementedError
 
     async def aclose(self) -> None:
-        """Close the exchange, whether or not all of the body came."""
+        """Close the exchange, even if the body was not read completely."""
         raise NotImplementedError
 
     async def read(self, most: int) -> Response:
-        """Return the whole response.
+        """Read the complete response.
 
         Raises:
-            DecodeError: The body has more than so many bytes, unpacked.
+            DecodeError: The decompressed body is larger than `most` bytes.
         """
         pieces: list[bytes] = []
         size = 0
@@ -96,8 +96,8 @@ class OpenResponse:
             if size > most:
                 await self.aclose()
                 raise DecodeError(
-                    f"the response is larger than {most // 1024**2} MiB, unpacked, which no response "
-                    "of this API is; send less in one request, or check base_url",
+                    f"the response is larger than {most // 1024**2} MiB decompressed, more than any response "
+                    "of this API; send less in one request, or check base_url",
                     status_code=self.status_code,
                 )
             pieces.append(chunk)

@@ -1,6 +1,6 @@
-"""The one retry policy: whether a failed exchange is repeated, when, and how often.
+"""The retry policy: whether a failed exchange is repeated, when, and how often.
 
-Every loop uses it: requests, polls, samples, archives, downloads, telemetry, `with_retry`.
+Every retry loop uses it: requests, polls, samples, archives, downloads, telemetry, `with_retry`.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from tinkex.errors import ApiError, ReadTimeoutError, TinkexError, TransportErro
 if TYPE_CHECKING:
     import backoff
 else:
-    # It loads asyncio, which importing tinkex should not.
+    # Loads asyncio, which `import tinkex` should not.
     backoff = LazyModule("backoff")
 
 log = logging.getLogger("tinkex.transport")
 
 IDEMPOTENT_STATUSES = frozenset({408, 425, 429})
-# Seconds that a caller waits, unless told otherwise, for an archive or a trace that the server builds.
+# Default limit, in seconds, for an archive or a trace that the server builds.
 ARCHIVE_PATIENCE = 1800.0
 TRACE_PATIENCE = 600.0
-# The server says that it did nothing.
+# Statuses with which the server says that it did nothing.
 _REFUSED_STATUSES = frozenset({429, 503})
 
 
 def full_jitter(longest: float) -> float:
-    """Draw a wait between 0 and the longest."""
+    """Return a random wait between 0 and `longest` seconds."""
     return backoff.full_jitter(longest)
 
 
@@ -49,18 +49,18 @@ def _wall_seconds() -> float:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """Bound the attempts of one call by their number and by time.
+    """Limits on the attempts of one call, by number and time.
 
-    Waits are drawn by full jitter from 0 to `first_wait` × 2ⁿ, at most `longest_wait`; what the
-    server asks for in Retry-After wins, up to `longest_retry_after`.
+    Waits are drawn with full jitter from 0 to `first_wait` × 2ⁿ, at most `longest_wait`. A Retry-After
+    header takes precedence, up to `longest_retry_after`.
 
     Attributes:
-        max_attempts: Attempts in all, the first one included.
-        deadline: Seconds from the first attempt after which none is begun.
-        first_wait: Seconds; the upper end of the first wait.
-        longest_wait: Seconds; the upper end of any wait of our own.
-        longest_retry_after: Seconds; a server that asks for more gets no further attempt, and the
-            error carries what it asked for.
+        max_attempts: Total attempts, including the first one.
+        deadline: Seconds from the first attempt after which no attempt starts.
+        first_wait: Upper limit of the first wait, in seconds.
+        longest_wait: Upper limit of any computed wait, in seconds.
+        longest_retry_after: Longest accepted Retry-After, in seconds. If the server asks for more, the call
+            fails, and the error carries the requested wait.
     """
 
     max_attempts: int = 11
@@ -71,12 +71,12 @@ class RetryPolicy:
 
 
 class RetryBudget:
-    """Keep an outage from becoming a storm: retries spend tokens, successes earn them back.
+    """A token bucket that limits retries, so that they do not amplify an outage.
 
-    One budget is shared by all calls of a session. A retry costs 5 tokens, one after a time-out
-    10; a success earns 1. With the bucket empty, calls fail at once instead of trying again. What
-    was under way when another failure was paid for costs nothing: hundreds of samples that one
-    connection, or one proxy, takes with it are one trouble.
+    All calls of a session share one budget. A retry costs 5 tokens, or 10 after a time-out; a success
+    earns 1. While the bucket is empty, calls fail at once instead of retrying. A failure of an attempt
+    that was in flight when an earlier failure was charged is free: hundreds of samples that fail with
+    one connection or one proxy count once.
     """
 
     RETRY_COST = 5
@@ -90,15 +90,15 @@ class RetryBudget:
 
     @property
     def tokens(self) -> int:
-        """Return the tokens that are left."""
+        """Return the remaining tokens."""
         return self._tokens
 
     def spend(self, cost: int, began: float = math.inf, now: float = -math.inf) -> bool:
-        """Take the cost if it is there; return whether it was.
+        """Take the cost from the budget; return whether it was available.
 
         Args:
             cost: Tokens.
-            began: When the attempt began that failed.
+            began: When the failed attempt began.
             now: When it failed.
         """
         with self._lock:
@@ -111,30 +111,30 @@ class RetryBudget:
             return True
 
     def earn(self) -> None:
-        """Give back one token for a success."""
+        """Return one token after a success."""
         with self._lock:
             self._tokens = min(self._capacity, self._tokens + 1)
 
 
 class Retries:
-    """The attempts of one call: their count, their history, and the wait before the next.
+    """The attempts of one call: number, history, and the wait before the next one.
 
     Args:
-        policy: The bounds.
+        policy: The limits.
         budget: The session's shared budget.
         clock: The source of time.
-        jitter: Draws the wait from its upper end; full jitter unless a test says otherwise.
+        jitter: Returns a random wait up to its argument; full jitter by default.
         operation: The call's name in log lines and events.
         session_id: The call's session in events.
-        outlasts_budget: Whether an empty budget only slows the call down. A call whose result
-            would be lost for good, such as a poll, waits its longest wait instead of failing.
+        outlasts_budget: Whether the call continues with an empty budget, at the longest wait. For
+            calls whose result would otherwise be lost, such as polls.
 
     Attributes:
         attempt: The number of the current attempt, from 1.
-        attempt_began: When it began.
-        history: One line for each failed attempt, oldest first.
+        attempt_began: When the current attempt began.
+        history: One line per failed attempt, oldest first.
         refusal: Why there is no further attempt, in a few words.
-        may_have_arrived: Whether a failed attempt may have taken effect at the server.
+        may_have_arrived: Whether a failed attempt may have reached the server.
     """
 
     def __init__(
@@ -173,21 +173,21 @@ class Retries:
         return self.policy.deadline - self.elapsed
 
     def progressed(self) -> None:
-        """Start counting again: the call got further than before."""
+        """Restart the counts: the call made progress."""
         self._started = self.attempt_began = self.clock.now()
         self.attempt = 1
         self.history.clear()
         self._ends = self._wait_ends()
 
     def began(self) -> None:
-        """Emit that an attempt begins."""
+        """Emit that an attempt starts."""
         if has_subscribers():
             from tinkex._core.events.types import RetryAttemptStart
 
             emit(RetryAttemptStart(**self._facts(self.attempt - 1)))
 
     def succeeded(self) -> None:
-        """Emit that the attempt succeeded, and pay back into the budget."""
+        """Emit that the attempt succeeded, and earn a token."""
         self._budget.earn()
         if self.attempt > 1:
             log.info("%s succeeded on attempt %d", self.operation, self.attempt)
@@ -204,12 +204,12 @@ class Retries:
         retry_after: float | None = None,
         level: int = logging.WARNING,
     ) -> float:
-        """Return the seconds to wait after a failed attempt, or raise its error if it was the last.
+        """Return the seconds to wait after a failed attempt, or raise its error if there is no further one.
 
         Args:
-            error: What the attempt failed with; if it is raised, it carries the history.
+            error: The attempt's error; if it is raised, it carries the history.
             repeatable: Whether the same bytes may be sent again.
-            retry_after: Seconds to wait, where neither the back-off nor the server decides that.
+            retry_after: Seconds to wait, in place of the computed or requested wait.
             level: The level of the log line about the next attempt.
         """
         attempt = self.attempt
@@ -235,15 +235,15 @@ class Retries:
     async def pause_after(
         self, error: TinkexError, *, repeatable: bool, level: int = logging.WARNING
     ) -> None:
-        """Wait as long as `wait_after` says."""
+        """Wait for the time that `wait_after` returns."""
         await self.clock.pause(self.wait_after(error, repeatable=repeatable, level=level))
 
     def next_wait(
         self, *, retry_after: float | None = None, timed_out: bool = False
     ) -> float | None:
-        """Return the seconds to wait before another attempt, or None to give up.
+        """Return the seconds to wait before another attempt, or None if there is none.
 
-        After None, `refusal` says why in a few words.
+        After None, `refusal` has the reason in a few words.
         """
         if self.attempt >= self.policy.max_attempts:
             self.refusal = f"gave up after {self.attempt} attempts in {self.elapsed:.1f} s"
@@ -268,9 +268,9 @@ class Retries:
         return wait
 
     def _wait_ends(self) -> Generator[float, None, None]:
-        # Made before anything fails: with no file descriptors left, nothing can be imported.
+        # Created before any failure: without file descriptors, nothing can be imported.
         sequence = backoff.expo(factor=self.policy.first_wait, max_value=self.policy.longest_wait)
-        next(sequence)  # backoff's generators begin with an empty step
+        next(sequence)  # backoff's generators start with an empty step
         return sequence
 
     def _emit_failure(self, attempt: int, error: TinkexError, wait: float | None) -> None:
@@ -299,7 +299,7 @@ class Retries:
 
 
 def short(error: TinkexError) -> str:
-    """Return what went wrong with one attempt in two words."""
+    """Return a short description of a failed attempt."""
     if isinstance(error, ApiError):
         return f"HTTP {error.status_code}"
     return type(error).__name__
@@ -308,8 +308,8 @@ def short(error: TinkexError) -> str:
 def is_repeatable(error: ApiError | TransportError, operation: str) -> bool:
     """Return whether the same bytes may be sent again after this failure.
 
-    The server's own word (x-should-retry) stands above its status, and neither makes a request
-    safe to repeat that is not: see `RequestClass`.
+    The x-should-retry header takes precedence over the status. Neither overrides the safety of the
+    operation: see `RequestClass`.
     """
     kind = request_class(operation)
     if kind is RequestClass.BACKGROUND:
@@ -326,7 +326,7 @@ def is_repeatable(error: ApiError | TransportError, operation: str) -> bool:
 
 
 def may_have_arrived(error: TinkexError) -> bool:
-    """Return whether a failed attempt may have taken effect at the server."""
+    """Return whether a failed attempt may have reached the server."""
     if isinstance(error, TransportError):
         return error.was_sent
     status = error.status_code or 0
@@ -336,13 +336,13 @@ def may_have_arrived(error: TinkexError) -> bool:
 def retry_after_seconds(
     headers: Mapping[str, str], wall_clock: Callable[[], float] = _wall_seconds
 ) -> float | None:
-    """Read how long the server asks to wait.
+    """Return the wait that the server asks for, in seconds.
 
-    Understands ``retry-after-ms`` and ``retry-after`` in seconds, fractions of them, or as an HTTP
-    date. What is past, negative, not finite or unreadable counts as nothing said.
+    Supports ``retry-after-ms`` and ``retry-after`` in seconds, fractions of seconds, or as an HTTP
+    date. Past, negative, infinite or unreadable values count as absent.
     """
     milliseconds = _positive(headers.get("retry-after-ms"))
-    # The smallest of numbers are no seconds at all.
+    # Subnormal numbers underflow to zero seconds.
     if milliseconds is not None and milliseconds / 1000 > 0:
         return milliseconds / 1000
     text = headers.get("retry-after")
@@ -356,7 +356,7 @@ def retry_after_seconds(
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
-    """Return the server's own word on whether the same request may be sent again, if it gave one."""
+    """Return the value of the x-should-retry header, if there is one."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").lower())
 
 
@@ -373,7 +373,7 @@ def _seconds_until(date: str, wall_clock: Callable[[], float]) -> float | None:
 
     try:
         moment = parsedate_to_datetime(date)
-        # Only "-0000" gives a date without a zone, and by RFC 5322 it means UTC.
+        # A parsed date has no time zone only for "-0000", which means UTC by RFC 5322.
         seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - wall_clock()
     except (TypeError, ValueError, OverflowError, IndexError):
         return None

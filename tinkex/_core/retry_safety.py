@@ -1,4 +1,4 @@
-"""Say for each operation whether the same bytes may be sent twice, and what makes that safe."""
+"""For each operation, whether and why the same bytes may be sent twice."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from enum import Enum
 
 
 class RequestClass(Enum):
-    """Say by what a repeated request is recognised, and so when it may be repeated.
+    """How the server recognises a repeated request, which decides when it may be repeated.
 
-    READ: Nothing changes; repeat at will.
-    SEQUENCED: The server knows it by (model_id, seq_id); identical bytes have one effect.
-    KEYED: The server knows it by the session's own counter; identical bytes have one effect.
-    REPEATABLE: Doing it twice leaves what doing it once leaves.
-    UNKEYED: Only X-Idempotency-Key tells a repetition, and a server may ignore it: repeat only
-        when nothing was sent, or when the server says that it did nothing (429, 503).
-    BACKGROUND: Not worth a second attempt.
+    READ: No side effects; always repeatable.
+    SEQUENCED: Recognised by (model_id, seq_id); identical bytes are applied once.
+    KEYED: Recognised by the session's counter; identical bytes are applied once.
+    REPEATABLE: The operation is idempotent by nature.
+    UNKEYED: Recognised only by X-Idempotency-Key, which a server may ignore: repeat only if nothing
+        was sent, or if the server says that it did nothing (429, 503).
+    BACKGROUND: Best effort; never repeated.
     """
 
     READ = "read"
@@ -26,7 +26,7 @@ class RequestClass(Enum):
 
     @property
     def is_idempotent(self) -> bool:
-        """Tell whether the same bytes may be sent again after they may have arrived."""
+        """Return whether the same bytes may be sent again after they may have arrived."""
         return self not in {RequestClass.UNKEYED, RequestClass.BACKGROUND}
 
 
@@ -84,5 +84,5 @@ _CLASS_OF: dict[str, RequestClass] = {
 
 
 def request_class(operation: str) -> RequestClass:
-    """Return the class of an operation of openapi.yaml; those that only read need no entry."""
+    """Return the class of an operation of openapi.yaml; unlisted operations only read."""
     return _CLASS_OF.get(operation, RequestClass.READ)

@@ -1,4 +1,4 @@
-"""Sampling many prompts, a bounded number at a time, with results as they come."""
+"""Sampling of many prompts with bounded concurrency; results are yielded as they arrive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tinkex._core.futures import Future
 from tinkex._core.session import Session
 from tinkex.types import ModelInput, SampleResponse
 
-# How often a wait looks whether the session was closed meanwhile, in which case nothing comes.
+# Interval at which a wait checks whether the session was closed; no result comes after that.
 LOOK_UP = 1.0
 
 Sampled = Generator[tuple[int, SampleResponse], None, None]
@@ -23,10 +23,10 @@ def sample_each(
     max_in_flight: int,
     return_exceptions: bool,
 ) -> Generator[tuple[int, Any], None, None]:
-    """Yield (index of the prompt, response) as results come; see `SamplingClient.sample_many`.
+    """Yield (index of the prompt, response) as results arrive; see `SamplingClient.sample_many`.
 
-    Prompts are taken from their iterable only as fast as places get free. What is still under way
-    when the caller stops is cancelled.
+    Prompts are taken from their iterable only as slots become free. Pending samples are cancelled when
+    the caller stops iterating.
     """
     numbered = enumerate(prompts)
     pending: dict[int, Future[SampleResponse]] = {}

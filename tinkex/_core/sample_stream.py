@@ -1,4 +1,4 @@
-"""Sample token by token."""
+"""Streaming of samples, token by token."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tinkex_generated.types import loads
 
 from tinkex._base.redaction import safe_text
 from tinkex._core.session import Session
-from tinkex._core.token_counts import tokens_streamed
+from tinkex._core.token_counts import emit_streamed_tokens
 from tinkex._core.transport import Stream
 from tinkex._core.wire.events import EventDecoder
 from tinkex.errors import DecodeError, RequestFailedError, TransportError
 from tinkex.types import SampleStreamChunk
 
-# Some servers end a stream of events with this instead of with JSON.
+# Some servers end an event stream with this marker instead of JSON.
 _END = "[DONE]"
 
 
 def stream(
     session: Session, body: SampleRequest, prompt_tokens: int = 0, model: str | None = None
 ) -> Generator[SampleStreamChunk, None, None]:
-    """Send a sample and yield what comes of it until each of its sequences has ended.
+    """Send a sample and yield its chunks until each sequence has ended.
 
-    Its tokens are counted when the stream ends, or is left.
+    The tokens are counted when the stream ends or is closed.
 
     Raises:
         RequestFailedError: The server reports a failure in the stream.
@@ -36,7 +36,7 @@ def stream(
     unfinished = body.num_samples
     transport = session.transport
     with (
-        tokens_streamed(session.id, model, prompt_tokens) as seen,
+        emit_streamed_tokens(session.id, model, prompt_tokens) as seen,
         _opened(session, body, model) as response,
     ):
         for chunk in _chunks(response):
@@ -45,7 +45,7 @@ def stream(
                 failure = RequestFailedError(
                     f"the stream ended with an error: {chunk.error}", session_id=session.id
                 )
-                # It holds the server's words as they came.
+                # The exception holds raw server text.
                 del chunk
                 raise failure
             yield chunk
@@ -62,9 +62,9 @@ def stream(
 
 @contextlib.contextmanager
 def _opened(session: Session, body: SampleRequest, model: str | None) -> Iterator[Stream]:
-    """Open the stream as a call of its own.
+    """Open the stream within an operation context.
 
-    Its scope lasts while it is opened alone: the caller's code runs between the tokens.
+    The context covers only the opening: between tokens, the caller's code runs.
     """
     with contextlib.ExitStack() as stack:
         with session.scope("sample_stream", model) as scope:
@@ -87,13 +87,13 @@ def _chunks(response: Stream) -> Iterator[SampleStreamChunk]:
     content_type = safe_text(response.headers.get("content-type", ""), 100)
     if content_type and "event-stream" not in content_type:
         raise DecodeError(
-            f"stream_sample: the answer is {content_type} and no stream of events. Is base_url a "
+            f"stream_sample: the response is {content_type}, not an event stream. Is base_url a "
             "Tinker server?"
         )
     for data in _data_of(response):
         chunk = _chunk(data)
         if isinstance(chunk, DecodeError):
-            # They hold the server's words as they came.
+            # The exceptions hold raw server text.
             del data
             raise chunk
         yield chunk
@@ -114,5 +114,5 @@ def _chunk(data: str) -> SampleStreamChunk | DecodeError:
     except (ParseError, ValueError) as error:
         why = str(error)
     return DecodeError(
-        f"stream_sample: an event is not what the API promises ({why}): {safe_text(data, 200)}"
+        f"stream_sample: an event does not conform to the API ({why}): {safe_text(data, 200)}"
     )

@@ -28,7 +28,7 @@ from tinkex._core.response import Response
 from tinkex._core.retry import Retries, RetryBudget, RetryPolicy, is_repeatable
 from tinkex._core.session import Session
 from tinkex._core.submission import promise
-from tinkex._core.token_counts import tell_sampled
+from tinkex._core.token_counts import emit_sampled_tokens
 from tinkex._core.wire import decode
 from tinkex._core.wire.chunking import estimate_input_bytes
 from tinkex.errors import (
@@ -47,7 +47,7 @@ else:
 
 log = logging.getLogger("tinkex.sampling")
 
-# The cool-down of all samplers when the server says 429 and not for how long.
+# Seconds of cool-down for all samplers after a 429 without Retry-After.
 COOL_DOWN = 1.0
 COOL_DOWN_LARGE = 5.0
 
@@ -64,17 +64,16 @@ def _seconds(value: float | timedelta) -> float:
 
 @frozen(kw_only=True)
 class RetryConfig:
-    """How patient samples are, and how many are under way at once.
+    """Retry and concurrency settings of a sampling client.
 
     Attributes:
-        enabled: Whether a sample is tried again after a failure that may pass.
-        deadline: Seconds (or a timedelta) of failures in a row after which a sample gives up.
-        resubmissions: How often a sample whose result the server lost is sent again.
-        max_connections: Most samples of this client that the server works on at once; threads are
-            far fewer. None sets no limit of its own: all clients of a server and key together have
-            `Config.samples_in_flight`.
-        on_limit: What a 429 means. "wait": hold all samplers of the server for as long as it asks,
-            and send the sample again; "raise": the sample fails with a `RateLimitError`.
+        enabled: Whether a sample is retried after a transient failure.
+        deadline: Seconds (or a timedelta) of consecutive failures after which a sample fails.
+        resubmissions: How often a sample whose result the server lost is submitted again.
+        max_connections: Most concurrent samples of this client; threads are far fewer. None sets no
+            limit per client: all clients of a server and key share `Config.samples_in_flight`.
+        on_limit: The reaction to a 429. "wait": pause all samplers of the server for as long as it
+            asks, then send the sample again; "raise": the sample fails with a `RateLimitError`.
     """
 
     enabled: bool = True
@@ -94,7 +93,7 @@ class RetryConfig:
 
 
 class SamplerState:
-    """What the samples of one client share: their numbers, their slots, and perhaps their poll."""
+    """State shared by one client's samples: numbers, slots, and completion reports."""
 
     def __init__(
         self, session: Session, sampling_session_id: str, retry_config: RetryConfig
@@ -112,7 +111,7 @@ class SamplerState:
         return next(self._numbers)
 
     async def take_slot(self, limiter: SampleLimiter) -> None:
-        """Take a slot among this client's samples, and one among those of all clients."""
+        """Take a slot of this client and one of the shared limit."""
         if self._slots is not None:
             await self._slots.take()
         try:
@@ -130,14 +129,14 @@ class SamplerState:
 
 
 class Sample:
-    """One sample on its way.
+    """A sample in progress.
 
     Args:
         session: The session.
-        state: What it shares with the client's other samples.
+        state: State shared with the client's other samples.
         body: The request, without its number.
         prompt: The prompt.
-        read: Reads the result from a decoded response.
+        read: Parses the result from a decoded response.
     """
 
     def __init__(
@@ -165,15 +164,15 @@ class Sample:
         self.promise: Promise[Any] | None = None
 
     def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
-        """Call a function whenever the server names another queue state."""
+        """Call a function whenever the queue state changes."""
         self._observer = observer
 
     def cancel(self) -> None:
-        """Give up the sample, from any thread, and tell the server if it has it."""
+        """Cancel the sample, from any thread, and notify the server if it was accepted."""
         loop.call_soon(self._give_up)
 
     async def result(self) -> Any:
-        """Wait for a slot, submit, follow, and read; a lost result is sampled again."""
+        """Wait for a slot, submit, poll, and parse; a lost result is sampled again."""
         self._task = asyncio.current_task()
         config = self._state.retry_config
         resubmissions = config.resubmissions if config.enabled else 0
@@ -183,10 +182,10 @@ class Sample:
             try:
                 accepted = await self._submit()
                 if accepted is None:
-                    # The slot is free for a sampler that the server does take.
+                    # The slot is free for a sampler that the server accepts.
                     continue
                 if self._is_unwanted:
-                    # It was given up while its request was on its way.
+                    # It was cancelled while its request was in flight.
                     raise asyncio.CancelledError
                 value = accepted.value if isinstance(accepted, Done) else await accepted.follow()
             except FutureLostError:
@@ -200,11 +199,11 @@ class Sample:
             finally:
                 self._state.give_slot_back(limiter)
             if has_subscribers():
-                tell_sampled(self._session.id, self._prompt, value)
+                emit_sampled_tokens(self._session.id, self._prompt, value)
             return value
 
     async def _submit(self) -> Promise[Any] | Done[Any] | None:
-        """Send the request; None if the server is full, which is waited for without a slot."""
+        """Send the request; None if the server is full, in which case the wait holds no slot."""
         transport = self._session.transport
         while True:
             async with self._session.limiter.dispatch(self._prompt_bytes, transport.clock):
@@ -228,7 +227,7 @@ class Sample:
     async def _attempt(self) -> Response | ApiError | TransportError:
         transport = self._session.transport
         if self._request is None:
-            # A request that is sent again keeps its number.
+            # A repeated request keeps its number.
             body = evolve(self._body, seq_id=self._state.next_number())
             self._request = asample.build_request(body=body)
         try:
@@ -249,7 +248,7 @@ class Sample:
         try:
             body = loads(response.content)
             if not isinstance(body, dict):
-                raise ParseError("", "is no JSON object")
+                raise ParseError("", "is not a JSON object")
             if "request_id" not in body:
                 return Done(self._parsed(body))
         except ValueError as error:
@@ -276,7 +275,7 @@ class Sample:
 
     def _give_up(self) -> None:
         self._is_unwanted = True
-        # A request that is on its way may be accepted, and then the server has to be told.
+        # A request in flight may still be accepted, and must then be cancelled at the server.
         if self._task is not None and not self._is_submitting:
             self._task.cancel()
 
@@ -285,7 +284,7 @@ class Sample:
             self._session.cancellations.add(self.promise.request_id)
 
     def _waits_for_room(self, error: RateLimitError) -> bool:
-        """Begin a cool-down of all samplers after a 429; False if this sample is not to wait."""
+        """Start a cool-down of all samplers after a 429; return False if this sample must not wait."""
         config, limiter = self._state.retry_config, self._session.limiter
         transport = self._session.transport
         clock = transport.clock
@@ -295,17 +294,17 @@ class Sample:
         seconds = error.retry_after or (COOL_DOWN_LARGE if large else COOL_DOWN)
         if self._rate_limit is None:
             policy = RetryPolicy(max_attempts=10**9, deadline=config.deadline)
-            # Being told to wait is no failure, so it costs nothing of the shared budget.
+            # A requested wait is not a failure, so it costs nothing from the shared budget.
             budget = RetryBudget(10**9)
             self._rate_limit = Retries(
                 policy, budget, clock, transport.jitter, operation="asample",
                 session_id=self._session.id,
             )  # fmt: skip
         if limiter.progressed_at > clock.now() - self._rate_limit.elapsed:
-            # The server takes samples, one after the other.
+            # The server still accepts samples one at a time.
             self._rate_limit.progressed()
-        # One line for each cool-down, not for each of the samples that run into it.
-        is_news = limiter.quiet_for(clock) <= 0
+        # One line per cool-down, not one per sample.
+        is_news = limiter.cool_down_left(clock) <= 0
         self._rate_limit.wait_after(
             error,
             repeatable=error.should_retry is not False,
@@ -329,7 +328,7 @@ class Sample:
         await self._retries.pause_after(error, repeatable=repeatable)
 
     def _note_queue(self, response: Response) -> None:
-        """Pass on why the server wants no sample now, if it says so."""
+        """Report why the server accepts no sample now, if it says so."""
         try:
             body = loads(response.content)
         except ValueError:
@@ -351,12 +350,12 @@ class Sample:
 
 
 def prompt_logprobs(prompt: ModelInput) -> Callable[[Any], list[float | None]]:
-    """Return what takes from a sample's response the log probability of each token of its prompt."""
+    """Return a parser of the log probability of each prompt token from a sample's response."""
 
     def read(response: Any) -> list[float | None]:
         if response.prompt_logprobs is None:
-            raise ParseError("prompt_logprobs", "was asked for and is not there")
-        # Some servers leave out the first token, which has none.
+            raise ParseError("prompt_logprobs", "was requested and is missing")
+        # Some servers omit the first token, which has no log probability.
         missing = (prompt.known_length() or 0) - len(response.prompt_logprobs)
         found: list[float | None] = [None] * max(0, missing) + response.prompt_logprobs
         return found

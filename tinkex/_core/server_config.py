@@ -1,4 +1,4 @@
-"""What the server would like its clients to keep to, if it says so."""
+"""The server's configuration for its clients, where it has one."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tinkex_generated.models import (
 )
 from tinkex_generated.types import Request, loads
 
+from tinkex._base.redaction import safe_text
 from tinkex._core.config import Config
 from tinkex._core.limits import Limits
 from tinkex._core.retry import RetryPolicy
@@ -27,11 +28,11 @@ T = TypeVar("T")
 
 log = logging.getLogger("tinkex.session")
 
-# Nobody waits long for advice.
+# The configuration is optional, so the wait for it is short.
 HINTS_TIMEOUT = 5.0
 TOKEN_PATIENCE = RetryPolicy(max_attempts=4, deadline=30.0)
 
-# The server's word for each of our limits.
+# The server's name of each limit.
 _HINTED = {
     "chunk_len": "fwdbwd_max_chunk_len",
     "chunk_bytes": "fwdbwd_max_chunk_bytes_count",
@@ -43,20 +44,27 @@ _HINTED = {
 
 @frozen
 class ServerConfig:
-    """Hold the switches and sizes that a server sent, or nothing.
+    """The switches and sizes that a server sent; empty if it sent none.
 
     Attributes:
-        config: The server's answer, with the API's defaults for what it left out.
-        said: The names that the server did send.
+        config: The server's response, with the API's defaults for missing values.
+        sent_names: The names of the values that the server sent.
     """
 
     config: ClientConfigResponse = field(factory=ClientConfigResponse)
-    said: frozenset[str] = frozenset()
+    sent_names: frozenset[str] = frozenset()
+
+    @property
+    def console_url(self) -> str | None:
+        """Return where a browser shows the runs, if the server said a web address."""
+        url = self.config.console_url or ""
+        is_web = url.startswith(("http://", "https://")) and url.isprintable() and " " not in url
+        return safe_text(url) if is_web else None
 
     def limits(self, config: Config) -> Limits:
-        """Return the limits to keep to: the user's, else the server's, else the defaults.
+        """Return the limits to apply: the user's, else the server's, else the defaults.
 
-        A hint that cannot be right (zero, negative) is not followed.
+        Invalid values of the server (zero, negative) are ignored.
         """
         values: dict[str, int] = {}
         sources: dict[str, str] = {}
@@ -65,7 +73,7 @@ class ServerConfig:
             theirs = getattr(self.config, hinted)
             if mine is not None:
                 values[name], sources[name] = mine, config.sources.get(name, "argument")
-            elif hinted in self.said and theirs > 0:
+            elif hinted in self.sent_names and theirs > 0:
                 values[name], sources[name] = theirs, "server"
             else:
                 sources[name] = "default"
@@ -73,40 +81,40 @@ class ServerConfig:
 
 
 def fetch_server_config(transport: Transport) -> ServerConfig:
-    """Ask the server for its switches; whatever goes wrong means that it has none.
+    """Fetch the server's configuration; empty after any failure.
 
-    No session may fail for want of advice: a server without the route answers 404, 405 or 501.
+    A session must not fail for lack of it: a server without the route responds with 404, 405 or 501.
     """
     request = client_config.build_request(
         body=ClientConfigRequest(sdk_version=transport.config.sdk_version)
     )
-    answer = transport.run(_ask(transport, request, loads))
-    if not isinstance(answer, Mapping):
+    response = transport.run(_ask(transport, request, loads))
+    if not isinstance(response, Mapping):
         return ServerConfig()
     try:
-        return ServerConfig(ClientConfigResponse.from_dict(answer), frozenset(answer))
+        return ServerConfig(ClientConfigResponse.from_dict(response), frozenset(response))
     except ParseError as error:
         log.debug("the server's switches cannot be read: %s", error)
         return ServerConfig()
 
 
 async def fetch_dynamic_config(transport: Transport) -> ClientDynamicConfigResponse:
-    """Ask for the switches that may change while a session lasts; the defaults if there are none."""
+    """Fetch the configuration that may change during a session; the defaults after any failure."""
     request = client_dynamic_config.build_request(
         body=ClientConfigRequest(sdk_version=transport.config.sdk_version)
     )
-    answer = await _ask(transport, request, client_dynamic_config.parse_response)
-    return answer or ClientDynamicConfigResponse()
+    response = await _ask(transport, request, client_dynamic_config.parse_response)
+    return response or ClientDynamicConfigResponse()
 
 
 async def token(transport: Transport) -> str:
-    """Exchange the key for a token that takes its place; servers that want it say so in their hints.
+    """Exchange the key for a token; servers that require it say so in their configuration.
 
     Raises:
-        TinkexError: The server gives none.
+        TinkexError: The server returned no token.
     """
     request = auth_token.build_request(body=AuthTokenRequest())
-    # All other requests wait for it, so it is no place for much patience.
+    # All other requests wait for this one, so it is not retried for long.
     response = await transport.request(request, policy=TOKEN_PATIENCE)
     return transport.parsed(response, auth_token.parse_response, request.operation).jwt
 

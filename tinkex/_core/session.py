@@ -1,4 +1,4 @@
-"""The session that a client's models and samplers belong to, and the heartbeat that keeps it."""
+"""The session that models and samplers belong to, and its heartbeat."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ log = logging.getLogger("tinkex.session")
 HEARTBEAT_INTERVAL = 10.0
 HEARTBEAT_TIMEOUT = 10.0
 FINISH_TIMEOUT = 2.0
-# By then another beat is missing; servers end sessions after some minutes without one.
+# The next beat is overdue by then; servers end sessions after some minutes without one.
 LATE = 20.0
-# One miss is a hiccup, two in a row are a state worth telling.
+# One miss is noise; two in a row are logged.
 MISSES_BEFORE_WARNING = 2
-# A single 404 may come from a proxy that lost its way.
+# A single 404 may come from a misconfigured proxy.
 NOT_FOUND_BEFORE_LOST = 2
 
 _NO_SCOPE: AbstractContextManager[Any] = nullcontext()
@@ -65,15 +65,15 @@ FinishReason = shutdown.ExitReason
 
 @frozen
 class HeartbeatState:
-    """Say how the session's heartbeat is doing.
+    """The state of a session's heartbeat.
 
     Attributes:
-        last_success: Monotonic seconds of the last beat that the server took.
-        misses: Beats in a row that failed.
-        unknown: How many of the latest ones in a row were answered with 404.
-        lost: Why the server no longer has the session; None while it has.
-        late: Seconds by which the latest beat came later than it should, because this process was
-            suspended or did not let its threads run.
+        last_success: Monotonic seconds of the last accepted beat.
+        misses: Consecutive failed beats.
+        unknown: Consecutive beats with a 404 response.
+        lost: Why the server no longer has the session; None while it does.
+        late: Seconds by which the latest beat was late, because this process was suspended or did not run
+            its threads.
     """
 
     last_success: float
@@ -84,25 +84,25 @@ class HeartbeatState:
 
     @property
     def is_alive(self) -> bool:
-        """Tell whether, as far as is known, the server still has the session."""
+        """Return whether the server still has the session, as far as known."""
         return self.lost is None
 
 
 class Session:
-    """Own one session of the server: its id, its counters and its heartbeat.
+    """A session on the server: its id, its counters and its heartbeat.
 
     Args:
-        transport: The way to the server.
+        transport: The connection to the server.
         heartbeat_interval: Seconds between beats.
-        observers: Functions that are called when the server's queue changes its mind.
-        report: Starts the telemetry of a session id, if `Config.telemetry` asks for it.
+        observers: Functions that are called when the queue state changes.
+        report: Starts telemetry for a session id, if `Config.telemetry` is set.
 
     Attributes:
-        id: The server's name of the session.
-        server_config: What the server would like its clients to keep to.
-        limits: The sizes that this session keeps to, and where each came from.
-        heartbeat: How the heartbeat is doing.
-        telemetry: What tells the server about the session, if `Config.telemetry` asks for it.
+        id: The server's id of the session.
+        server_config: The server's configuration for its clients.
+        limits: The session's limits, and the source of each.
+        heartbeat: The state of the heartbeat.
+        telemetry: The session's telemetry reporter, if `Config.telemetry` is set.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Session:
         self._interval = heartbeat_interval
         self._stop = threading.Event()
         self._closing = threading.Lock()
-        answer = transport.call(
+        response = transport.call(
             create_session.build_request(
                 body=CreateSessionRequest(
                     tags=list(config.tags),
@@ -143,18 +143,20 @@ class Session:
             ),
             create_session.parse_response,
         )
-        self.id: str = answer.session_id
+        self.id: str = response.session_id
         transport.session_id = self.id
         for level, message in (
-            (logging.INFO, answer.info_message),
-            (logging.WARNING, answer.warning_message),
-            (logging.ERROR, answer.error_message),
+            (logging.INFO, response.info_message),
+            (logging.WARNING, response.warning_message),
+            (logging.ERROR, response.error_message),
         ):
             if message:
                 log.log(level, "the server says: %s", safe_text(message))
+        if self.server_config.console_url is not None:
+            log.info("session %s: watch it at %s", self.id, self.server_config.console_url)
         self.heartbeat = HeartbeatState(transport.clock.now())
         self._heartbeat_task: asyncio.Task[Any] | None = None
-        loop.spawn(self._beat_on())
+        loop.spawn(self._heartbeat_loop())
         self.telemetry: TelemetryReporter | None = None
         if report is not None:
             self.telemetry = report(transport, self.id)
@@ -162,7 +164,7 @@ class Session:
         shutdown.watch(self)
 
     def scope(self, operation: str, model: str | None = None) -> AbstractContextManager[Any]:
-        """Return the block in which a call of the user's is submitted; see `tinkex._core.operation_context`."""
+        """Return the block in which a call is submitted; see `tinkex._core.operation_context`."""
         tracer = self.transport.tracer
         if tracer is None and not has_subscribers():
             return _NO_SCOPE
@@ -185,27 +187,27 @@ class Session:
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether the session was ended from this side."""
+        """Return whether the session was closed by this process."""
         return self._stop.is_set()
 
     def check(self) -> None:
-        """Raise if the session has ended, from either side.
+        """Raise if the session has ended.
 
         Raises:
-            ClientClosedError: It was closed here.
-            SessionLostError: The server ended it; what was saved is safe, what was not is gone.
+            ClientClosedError: It was closed by this process.
+            SessionLostError: The server ended it; saved checkpoints are safe, unsaved weights are lost.
         """
         if self.is_closed:
             raise ClientClosedError("this session was closed; create a new ServiceClient")
         if self.heartbeat.lost is not None:
             raise SessionLostError(
                 f"the server ended this session ({self.heartbeat.lost}). Create a new "
-                "ServiceClient and go on from your last checkpoint",
+                "ServiceClient and resume from your last checkpoint",
                 session_id=self.id,
             )
 
     def probe(self) -> bool:
-        """Ask the server now whether it has the session; False only if it says that it has not."""
+        """Ask the server whether it has the session; return False only if it says that it has not."""
         return self.transport.run(self._probe())
 
     async def _probe(self) -> bool:
@@ -220,7 +222,7 @@ class Session:
         """Send one heartbeat and note its outcome.
 
         Args:
-            late: Seconds by which it comes later than it should.
+            late: Seconds by which the beat is late.
         """
         request = session_heartbeat.build_request(body=SessionHeartbeatRequest(session_id=self.id))
         status = None
@@ -229,12 +231,12 @@ class Session:
             status = response.status_code
             what = f"HTTP {status}"
         except (ApiError, ConfigurationError, TransportError) as error:
-            # The key could not be renewed, perhaps; by the next beat it may be there.
+            # The key may have expired; it may be renewed by the next beat.
             what = str(error)
         else:
             if response.is_success:
                 if self.heartbeat.misses >= MISSES_BEFORE_WARNING:
-                    log.info("session %s: the heartbeat is taken again", self.id)
+                    log.info("session %s: heartbeats succeed again", self.id)
                 self.heartbeat = HeartbeatState(self.transport.clock.now(), late=late)
                 return
         before = self.heartbeat
@@ -244,7 +246,7 @@ class Session:
             before.last_success,
             before.misses + 1,
             unknown,
-            lost=f"heartbeat answered with {what}" if gone else None,
+            lost=f"heartbeat failed with {what}" if gone else None,
             late=late,
         )
         self._log_miss(what)
@@ -256,7 +258,7 @@ class Session:
         elif state.misses >= MISSES_BEFORE_WARNING:
             log.log(
                 logging.WARNING if state.misses == MISSES_BEFORE_WARNING else logging.DEBUG,
-                "session %s: %d heartbeats failed, none taken for %.0f s: %s",
+                "session %s: %d heartbeats failed, none succeeded for %.0f s: %s",
                 self.id,
                 state.misses,
                 self.transport.clock.now() - state.last_success,
@@ -264,13 +266,13 @@ class Session:
             )
 
     def close(self, reason: FinishReason = "success", detail: str | None = None) -> None:
-        """End the session at the server, as far as it can be told, and stop the heartbeat.
+        """End the session at the server, if it is reachable, and stop the heartbeat.
 
-        In a process forked from the one that began the session it does nothing.
+        In a process that was forked from the session's own, it does nothing.
 
         Args:
             reason: "success", "errored" or "interrupted".
-            detail: A sentence for whoever looks at the session later.
+            detail: An explanation that is stored with the session.
         """
         if self.transport.is_foreign:
             return
@@ -282,7 +284,7 @@ class Session:
         shutdown.unwatch(self)
         self.unfinished.fail(self._closed_error)
         loop.call_soon(self._stop_beating)
-        # Last events and farewell share one deadline.
+        # The last events and the end of the session share one deadline.
         until = self.transport.clock.now() + FINISH_TIMEOUT
         try:
             if self.telemetry is not None:
@@ -290,7 +292,7 @@ class Session:
             if self.heartbeat.is_alive:
                 self._finish(reason, detail, max(0.1, until - self.transport.clock.now()))
         finally:
-            # Thousands of polls that end at once would keep the server from hearing the farewell.
+            # Thousands of polls that end at once could keep this request from the server.
             self.unfinished.cancel()
 
     def _stop_beating(self) -> None:
@@ -315,12 +317,12 @@ class Session:
         try:
             outcome = self.transport.send_once(request, timeout=timeout)
         except TinkexError as error:
-            log.debug("session %s was not told that it ends: %s", self.id, error)
+            log.debug("session %s could not be ended at the server: %s", self.id, error)
             return
-        # A server without this route lets the session expire, which is as good.
+        # A server without this route lets the session expire.
         log.debug("session %s ended: %s", self.id, getattr(outcome, "status_code", outcome))
 
-    async def _beat_on(self) -> None:
+    async def _heartbeat_loop(self) -> None:
         clock = self.transport.clock
         self._heartbeat_task = asyncio.current_task()
         while not self.is_closed:
@@ -337,7 +339,7 @@ class Session:
             try:
                 await self.beat(late)
             except TinkexError as error:
-                log.debug("session %s: heartbeat ends: %s", self.id, error)
+                log.debug("session %s: heartbeat stops: %s", self.id, error)
                 return
             if not self.heartbeat.is_alive:
                 return

@@ -1,6 +1,6 @@
-"""The table of settings: which variable holds each one, and how its value is read and checked.
+"""The table of settings: the environment variable of each, its parser and its checks.
 
-The readers raise a `ValueError` whose text completes the sentence "<setting> …" and never repeats
+The parsers raise a `ValueError` whose text completes the sentence "<setting> …" and never repeats
 the value, which may be a secret.
 """
 
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
+from tinkex._base.headers import is_header_name
 from tinkex._base.secret import Secret
 from tinkex._core.proxies import WRONG, parse_proxy
 from tinkex.errors import ConfigurationError
@@ -27,13 +28,12 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _WIRE_FORMATS = ("auto", "protobuf", "json")
 _POOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
 @frozen
 class Setting:
-    """Say which environment variable holds a setting and how its text is read."""
+    """One setting: its environment variable, its parser and its checks."""
 
     env: str | None
     from_text: Callable[[str], Any]
@@ -45,7 +45,7 @@ class Setting:
         """Return whether the setting was given, its value, and its source.
 
         Raises:
-            ConfigurationError: The value cannot be right; the message names setting and source.
+            ConfigurationError: The value is invalid; the message names the setting and its source.
         """
         if argument is not None:
             return True, self._converted(name, self.from_argument, argument, "argument"), "argument"
@@ -71,9 +71,7 @@ def _text(value: Any) -> str:
 def _secret(value: Any) -> Secret:
     secret = value if isinstance(value, Secret) else Secret(_text(value))
     if any(character in secret.reveal() for character in "\r\n\0"):
-        raise ValueError(
-            "must be one line: it holds a line break; was a file read without strip()?"
-        )
+        raise ValueError("must be one line: it has a line break; was a file read without strip()?")
     if not _HEADER_TEXT.fullmatch(secret.reveal()):
         raise ValueError(
             "must be plain ASCII without blanks at its ends: it travels in a header; was it copied "
@@ -87,7 +85,7 @@ def _key(value: Any) -> Secret | Callable[[], Any]:
 
 
 def _command(value: Any) -> Secret:
-    # What it is called with may be a secret.
+    # Its arguments may be secrets.
     if isinstance(value, list | tuple) and value and all(isinstance(one, str) for one in value):
         return Secret(shlex.join(value))
     return value if isinstance(value, Secret) else Secret(_text(value))
@@ -107,7 +105,7 @@ def _pool(value: Any) -> str:
 
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("must be True or False")  # noqa: TRY004 - one family for bad settings
+        raise ValueError("must be True or False")  # noqa: TRY004 - one exception type for bad settings
     return value
 
 
@@ -120,7 +118,7 @@ def _boolean_text(value: str) -> bool:
 
 
 def _forgiving_boolean_text(default: bool) -> Callable[[str], bool]:
-    """Read a switch that other programs read too, and that none of them refuses."""
+    """Return a parser of a switch that other programs read too, and that never fails."""
 
     def read(value: str) -> bool:
         return value.lower() in _TRUE or (value.lower() not in _FALSE and default)
@@ -170,7 +168,7 @@ def _size_text(value: str) -> int:
 
 def _names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError("must be a list of strings")  # noqa: TRY004 - one family
+        raise ValueError("must be a list of strings")  # noqa: TRY004 - one exception type
     names = tuple(value)
     if not all(isinstance(name, str) for name in names):
         raise ValueError("must be a list of strings")
@@ -188,15 +186,15 @@ def _pairs(value: Any) -> dict[str, str]:
         if item is None:
             continue
         if not isinstance(item, str | int | float | bool):
-            raise ValueError(  # noqa: TRY004 - one family
-                f"holds {name!r}, whose value is neither text, a number nor a boolean"
+            raise ValueError(  # noqa: TRY004 - one exception type
+                f"holds {name!r}, whose value is not text, a number or a boolean"
             )
         pairs[name] = str(item).lower() if isinstance(item, bool) else str(item)
     return pairs
 
 
 def _items(value: Any) -> Iterable[tuple[str, Any]]:
-    """Yield the pairs of a mapping, or of a list of pairs."""
+    """Yield the pairs of a mapping or a list of pairs."""
     items = list(value.items()) if isinstance(value, Mapping) else value
     if not isinstance(items, list | tuple):
         raise ValueError('must be names with values, such as {"name": "value"}')  # noqa: TRY004
@@ -216,7 +214,7 @@ def _pairs_text(value: str) -> dict[str, str]:
 def _headers(value: Any) -> dict[str, str]:
     headers = _pairs(value)
     for name, text in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
+        if not is_header_name(name):
             raise ValueError(f"holds {name!r}, which cannot be the name of a header")
         if text and not _HEADER_TEXT.fullmatch(text):
             raise ValueError(

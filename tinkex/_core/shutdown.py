@@ -1,4 +1,4 @@
-"""End open sessions when the process is told to end (SIGTERM)."""
+"""Orderly end of open sessions on SIGTERM."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _is_told_to_end = False
 
 
 def watch(session: object) -> None:
-    """Let SIGTERM unwind the program while this session is open.
+    """Unwind the program on SIGTERM while this session is open.
 
-    By default SIGTERM ends Python on the spot, and the server would go on with the session until it
-    misses heartbeats. While a session is open it raises `SystemExit(143)` in the main thread
-    instead: ``with`` and ``finally`` blocks run, sessions end as interrupted, and a second SIGTERM
-    ends the process at once. A program with a handler of its own keeps it, and so does one whose
-    sessions all begin outside the main thread, where Python allows no handlers.
+    By default SIGTERM ends Python at once, and the server keeps the session until its heartbeat is
+    missing. While a session is open, SIGTERM raises `SystemExit(143)` in the main thread instead:
+    ``with`` and ``finally`` blocks run, sessions end as interrupted, and a second SIGTERM ends the
+    process at once. A program's own handler is kept. Nothing is installed if all sessions begin
+    outside the main thread, where Python allows no handlers.
     """
     global _installed_in
     with _lock:
@@ -43,13 +43,13 @@ def watch(session: object) -> None:
         try:
             signal.signal(signal.SIGTERM, _unwind)
         except ValueError:
-            # A main thread of a sub-interpreter is none to signals.
+            # The main thread of a sub-interpreter may not set handlers.
             return
         _installed_in = os.getpid()
 
 
 def unwatch(session: object) -> None:
-    """Forget a session; with the last one SIGTERM is as it was."""
+    """Remove a session; after the last one, SIGTERM has its previous effect."""
     with _lock:
         _open.discard(session)
         if not _open:
@@ -57,7 +57,7 @@ def unwatch(session: object) -> None:
 
 
 def exit_reason() -> ExitReason:
-    """Return how the program ends, for a session that is still open when it does."""
+    """Return how the program ends, for a session that is still open at exit."""
     if _is_told_to_end:
         return "interrupted"
     unhandled = getattr(sys, "last_value", None)
@@ -71,7 +71,7 @@ def _restore() -> None:
     if _installed_in != os.getpid() or threading.current_thread() is not threading.main_thread():
         return
     _installed_in = None
-    # Somebody else's handler that came after ours stays.
+    # A handler that was installed after ours is kept.
     if signal.getsignal(signal.SIGTERM) is _unwind:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -81,5 +81,5 @@ def _unwind(signum: int, frame: FrameType | None) -> NoReturn:
     del frame
     _is_told_to_end = True
     signal.signal(signum, signal.SIG_DFL)
-    log.warning("SIGTERM: the program ends, and its sessions with it")
+    log.warning("SIGTERM: ending the program and its sessions")
     raise SystemExit(128 + signum)

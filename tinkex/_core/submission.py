@@ -1,4 +1,4 @@
-"""Sending a model's requests in order, each under the next number, without a gap."""
+"""Ordered submission of a model's requests, numbered without gaps."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ class NameLookup:
     """What the server has under the name of a save whose response is missing.
 
     Attributes:
-        is_taken: Whether it has a checkpoint of that name; None where it does not say.
-        result: The save's result, if that checkpoint was made since the first attempt.
+        is_taken: Whether a checkpoint of that name exists; None if the server does not say.
+        result: The save's result, if that checkpoint was made after the first attempt began.
     """
 
     is_taken: bool | None
     result: Any = None
 
 
-# Gets the seconds since the first attempt began.
+# Takes the seconds since the first attempt began.
 LookUp = Callable[[float], Awaitable[NameLookup]]
 
 
 def work_from_response(
     session: Session, body: Any, request_type: str, parse: Parse, roundtrip: float | None = None
 ) -> Work[Any]:
-    """Return the work that a response leaves: a promise to poll, or none if the result is in it.
+    """Return the work that a response leaves: a promise to poll, or none if it holds the result.
 
     Raises:
-        ParseError: It is neither.
+        ParseError: It is neither a promise nor a result.
     """
     return PromisedWork([_part(session, body, request_type, parse, roundtrip)], _only)
 
@@ -86,7 +86,7 @@ def promise(
     *,
     resubmittable: bool = False,
 ) -> Promise[Any]:
-    """Return the promise of a request id in a session."""
+    """Return the promise with a request id in a session."""
     return Promise(
         transport=session.transport,
         request_id=request_id,
@@ -101,9 +101,9 @@ def promise(
 def future(
     session: Session, work: Work[T], operation: str, subject: str | None = None
 ) -> Future[T]:
-    """Return the future of a session's work; `subject` is the model or sampler it belongs to.
+    """Return the future of a session's work; `subject` is its model or sampler.
 
-    It keeps the scope in which it was asked for, see `Session.scope`.
+    It keeps the operation context of its call, see `Session.scope`.
     """
     scope = current_context()
     if scope is not None:
@@ -127,15 +127,14 @@ def _only(results: list[Any]) -> Any:
 class SubmissionQueue:
     """One model's requests, numbered and sent one after the other.
 
-    The server applies a model's requests in the order of their numbers and waits for a missing
-    one, so a number is used up only when its request was accepted:
+    The server applies a model's requests in the order of their numbers and waits for a missing one. A
+    number is therefore used up only when its request was accepted:
 
-    - A request that the server refuses leaves its number to the next one.
-    - A request whose fate is unknown (no usable response came, however often it was sent, or the
-      wait was interrupted) leaves its number too. Sending the same call again is safe: the server
-      recognises number and bytes, and applies them once. Another call under that number is refused
-      with a conflict if the first one did arrive; then the number counts as used and the error says
-      so.
+    - A request that the server refuses frees its number for the next one.
+    - A request whose fate is unknown (no usable response after all attempts, or an interrupted wait)
+      keeps its number free as well. Making the same call again is safe: the server recognises the
+      number and the bytes, and applies them once. A different call with that number gets a conflict
+      if the first one did arrive; the number then counts as used, and the error says so.
     """
 
     def __init__(self, session: Session, first_number: int = 1) -> None:
@@ -154,22 +153,22 @@ class SubmissionQueue:
         combine: Callable[[list[Any]], Any] = _only,
         look_up: LookUp | None = None,
     ) -> Work[Any]:
-        """Send one call's requests in order, with no other call's in between.
+        """Send one call's requests in order, without requests of other calls in between.
 
         Args:
             build: For each request, a function from its number to the request.
-            request_type: The server's word for the type of request.
-            parse: Reads one result.
-            combine: Makes one result of all.
-            look_up: Looks up the checkpoint that the request saves, after a conflict.
+            request_type: The type of request, in the server's terms.
+            parse: Parses one result.
+            combine: Combines all results.
+            look_up: After a conflict, looks up the checkpoint that the request saves.
 
         Raises:
             ApiError: The server refused a request.
-            TransportError: No response came; the same call may be made again.
+            TransportError: No response came; making the same call again is safe.
         """
         with self._turn:
             self._check()
-            # All requests are built before any is sent, so that bad data cannot stop half a batch.
+            # All requests are built before any is sent, so that invalid data cannot stop a batch halfway.
             requests = [make(self._next + i) for i, make in enumerate(build)]
             return self.session.transport.run(
                 self._send_all(requests, request_type, parse, combine, look_up)
@@ -177,12 +176,12 @@ class SubmissionQueue:
 
     @property
     def next_number(self) -> int:
-        """Return the number that the next accepted request takes."""
+        """Return the number of the next request."""
         return self._next
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Keep other threads' requests out while several calls are submitted as one."""
+        """Block other threads' requests while several calls are submitted as one."""
         with self._turn:
             yield
 
@@ -240,7 +239,7 @@ class SubmissionQueue:
                 raise
             part = Done(result)
         except ApiError:
-            # Refused: this one has not taken the number. One before it may have.
+            # Refused: this request has not used its number. Earlier parts of the call may have.
             self._unsure = before
             raise
         self._next += 1
@@ -251,8 +250,8 @@ class SubmissionQueue:
         error.session_id = error.session_id or self.session.id
         if accepted:
             error.message += (
-                f" — {accepted} of {parts} parts of this batch were accepted before it, and their "
-                "gradients stand; load your last checkpoint before you repeat the batch"
+                f" — {accepted} of {parts} parts of this batch were accepted before, and their gradients "
+                "are kept; load your last checkpoint before you repeat the batch"
             )
         elif isinstance(error, DecodeError) and error.status_code == 200:
             error.message += (
@@ -270,11 +269,11 @@ class SubmissionQueue:
     async def _settle_conflict(
         self, operation: str, error: ApiError, retries: Retries, look_up: LookUp | None
     ) -> Any | None:
-        """Find out what holds the number or the name; return the result if it is this very call.
+        """Find out what holds the number or the name; return the result if it is this call's.
 
-        A request without a name can conflict with nothing but another one under its number. For one
-        with a name the server is asked whether the name is taken; where it does not say, the number
-        stays, and the next call without a name finds out.
+        A request without a name can only conflict with another one under its number. For a request with
+        a name, the server is asked whether the name is taken; if it does not say, the number stays
+        free, and the next call without a name finds out.
         """
         if not retries.may_have_arrived and self._unsure is None:
             return None
@@ -287,7 +286,7 @@ class SubmissionQueue:
         if retries.may_have_arrived:
             error.message += (
                 f". An earlier attempt of this {operation} did arrive and was applied, but the "
-                "server does not know it again, so its result is lost; continue with the next call"
+                "server does not recognise it, so its result is lost; continue with the next call"
             )
             self._use_up(operation)
         elif self._unsure is not None:
@@ -299,14 +298,14 @@ class SubmissionQueue:
         return None
 
     def _use_up(self, operation: str) -> None:
-        log.warning("number %d was taken by the %s before", self._next, operation)
+        log.warning("number %d was used by an earlier %s", self._next, operation)
         self._next += 1
         self._unsure = None
 
 
 def decoded(content: bytes) -> Any:
-    """Return the JSON of a body; a ParseError says that it is none."""
+    """Return the JSON of a body, or raise a ParseError."""
     try:
         return load_with_arrays(content)
     except ValueError:
-        raise ParseError("", f"is no JSON ({len(content)} bytes)") from None
+        raise ParseError("", f"is not JSON ({len(content)} bytes)") from None

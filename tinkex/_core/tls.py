@@ -1,4 +1,4 @@
-"""Certificates: which authorities are trusted, and what the client shows of itself."""
+"""TLS: trusted authorities and the client's certificate."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL
 
 
 def names_authorities(config: Config) -> bool:
-    """Return whether the user says which authorities are trusted."""
+    """Return whether the settings or the environment name the trusted authorities."""
     by_variable = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
     return isinstance(config.verify, str) or (config.verify is True and bool(by_variable))
 
 
 def authorities(config: Config) -> bytes:
-    """Return the authorities that are trusted, as PEM.
+    """Return the trusted authorities, as PEM.
 
-    `verify` is asked first; where it says no more than True, SSL_CERT_FILE and SSL_CERT_DIR are;
-    then the authorities that browsers trust.
+    `verify` takes precedence. If it is just True, SSL_CERT_FILE and SSL_CERT_DIR are used, and
+    without them the authorities that browsers trust.
 
     Raises:
-        ConfigurationError: `verify` or a variable names what are no certificates.
+        ConfigurationError: `verify` or a variable does not name certificates.
     """
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     try:
@@ -56,14 +56,14 @@ def authorities(config: Config) -> bytes:
 
 
 def client_pem(config: Config, kind: str) -> bytes | None:
-    """Return the client's own certificate with its chain, or its private key, as PEM.
+    """Return the client's certificate with its chain, or its private key, as PEM.
 
     Args:
         config: The settings that name the files.
         kind: "CERTIFICATE" or "PRIVATE KEY".
 
     Raises:
-        ConfigurationError: The file holds none, or the key is encrypted.
+        ConfigurationError: The file does not hold one, or the key is encrypted.
     """
     if config.client_cert is None:
         return None
@@ -72,7 +72,7 @@ def client_pem(config: Config, kind: str) -> bytes | None:
     file = getattr(config, setting)
     found: list[bytes] = []
     try:
-        # Nothing that has a name here holds the key for longer than the block.
+        # No local variable holds the key after the block.
         found = [
             one[0]
             for one in _PEM.finditer(Path(file).read_bytes())
@@ -85,17 +85,17 @@ def client_pem(config: Config, kind: str) -> bytes | None:
         why = f"cannot be read ({error})"
     else:
         what = "a certificate" if kind == "CERTIFICATE" else "a private key"
-        why = "holds an encrypted key; decrypt it" if is_encrypted else f"holds no PEM of {what}"
+        why = "has an encrypted key; decrypt it" if is_encrypted else f"has no PEM block of {what}"
     finally:
         found.clear()
     raise ConfigurationError(f"{setting}: {file!r} {why}")
 
 
 def client_context(config: Config) -> ssl.SSLContext:
-    """Return what `tls_context` does, with the client's own certificate if there is one.
+    """Return the context of `tls_context`, with the client's certificate if there is one.
 
     Raises:
-        ConfigurationError: A setting or a variable names what are no certificates, or no key.
+        ConfigurationError: A setting or a variable does not name certificates, or a key.
     """
     context = tls_context(config)
     if client_pem(config, "CERTIFICATE") and client_pem(config, "PRIVATE KEY"):
@@ -107,14 +107,14 @@ def client_context(config: Config) -> ssl.SSLContext:
 
 
 def unusable_client_certificate(why: str) -> ConfigurationError:
-    """Return the error of a client's certificate and key that cannot be used."""
+    """Return the error of a client certificate or key that cannot be used."""
     return ConfigurationError(
-        f"client_cert and client_key must be a PEM certificate and the key that it belongs to ({why})"
+        f"client_cert and client_key must be a PEM certificate and its private key ({why})"
     )
 
 
 def _certificates_in(folders: str) -> list[bytes]:
-    """Return what the folders of a path list hold; as in OpenSSL, other files are no mistake."""
+    """Return the certificates in the folders of a path list; as in OpenSSL, other files are ignored."""
     found = {}
     for folder in map(Path, folders.split(os.pathsep)):
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -128,18 +128,18 @@ def _certificates_in(folders: str) -> list[bytes]:
 def _pem(file: Path) -> bytes:
     content = file.read_bytes()
     if b"-----BEGIN" not in content:
-        raise OSError(f"{file} holds no PEM certificates")
+        raise OSError(f"{file} has no PEM certificates")
     return content
 
 
 def tls_context(config: Config) -> ssl.SSLContext:
-    """Return how the certificates of servers, proxies and archives' hosts are checked.
+    """Return the context that verifies the certificates of servers, proxies and archive hosts.
 
-    `verify` is asked first; where it says no more than True, SSL_CERT_FILE and SSL_CERT_DIR are;
-    then the authorities that browsers trust.
+    `verify` takes precedence. If it is just True, SSL_CERT_FILE and SSL_CERT_DIR are used, and
+    without them the authorities that browsers trust.
 
     Raises:
-        ConfigurationError: `verify` or a variable names what are no certificates.
+        ConfigurationError: `verify` or a variable does not name certificates.
     """
     if config.verify is False:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -151,7 +151,7 @@ def tls_context(config: Config) -> ssl.SSLContext:
             return ssl.create_default_context(cafile=config.verify)
         except OSError as error:
             raise ConfigurationError(
-                f"verify names {config.verify!r}, which is no usable CA bundle ({error}); it must "
+                f"verify names {config.verify!r}, which is not a usable CA bundle ({error}); it must "
                 "hold PEM certificates"
             ) from None
     bundle, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")

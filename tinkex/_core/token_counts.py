@@ -1,4 +1,4 @@
-"""Count the tokens of a call, for those who listen to `TokensUsed`."""
+"""Token counts of calls, emitted to the subscribers of `TokensUsed`."""
 
 from __future__ import annotations
 
@@ -14,41 +14,43 @@ from tinkex.types.datum import Datum
 from tinkex.types.model_input import ModelInput
 
 
-def tell_trained(session_id: str, operation: str, data: Sequence[Datum]) -> None:
-    """Tell of the tokens of a batch that the server has taken; `forward` only reads them."""
+def emit_trained_tokens(session_id: str, operation: str, data: Sequence[Datum]) -> None:
+    """Emit the tokens of a submitted batch; `forward` only reads them."""
     tokens = sum(datum.model_input.known_length() or 0 for datum in data)
     if operation == "forward":
-        _tell(operation, session_id, prompted=tokens)
+        _emit(operation, session_id, prompted=tokens)
     else:
-        _tell(operation, session_id, trained=tokens)
+        _emit(operation, session_id, trained=tokens)
 
 
-def tell_sampled(session_id: str, prompt: ModelInput, value: Any) -> None:
-    """Tell of the tokens of a sample that is there, or of a prompt whose logprobs are."""
+def emit_sampled_tokens(session_id: str, prompt: ModelInput, value: Any) -> None:
+    """Emit the tokens of a finished sample, or of a prompt with its log probabilities."""
     sampled = sum(len(sequence.tokens) for sequence in getattr(value, "sequences", ()))
     operation = "sample" if hasattr(value, "sequences") else "compute_logprobs"
-    _tell(operation, session_id, prompted=prompt.known_length() or 0, sampled=sampled)
+    _emit(operation, session_id, prompted=prompt.known_length() or 0, sampled=sampled)
 
 
 @define
-class Streamed:
-    """Hold how many tokens of a stream have come."""
+class StreamedTokens:
+    """The number of tokens that a stream has yielded."""
 
     count: int = 0
 
 
 @contextlib.contextmanager
-def tokens_streamed(session_id: str, model: str | None, prompt_tokens: int) -> Iterator[Streamed]:
-    """Tell of a stream's tokens at its end, whichever way it ends."""
-    seen = Streamed()
+def emit_streamed_tokens(
+    session_id: str, model: str | None, prompt_tokens: int
+) -> Iterator[StreamedTokens]:
+    """Emit a stream's tokens when the block ends, however it ends."""
+    seen = StreamedTokens()
     try:
         yield seen
     finally:
         if has_subscribers() and seen.count:
-            _tell("sample_stream", session_id, model, prompted=prompt_tokens, sampled=seen.count)
+            _emit("sample_stream", session_id, model, prompted=prompt_tokens, sampled=seen.count)
 
 
-def _tell(operation: str, session_id: str, model: str | None = None, **counts: int) -> None:
+def _emit(operation: str, session_id: str, model: str | None = None, **counts: int) -> None:
     from tinkex._core.events.types import TokensUsed
 
     scope = current_context()

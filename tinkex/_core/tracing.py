@@ -1,4 +1,4 @@
-"""Calls as spans of OpenTelemetry, and requests that carry their trace context (W3C)."""
+"""OpenTelemetry spans for calls and requests, with W3C trace context."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("tinkex.tracing")
 
 
 class Tracer:
-    """Make spans through OpenTelemetry's API; where they go is the program's decision.
+    """Creates spans through OpenTelemetry's API; the program decides where they are exported.
 
     Raises:
         MissingDependencyError: OpenTelemetry's API is not installed.
@@ -37,7 +37,7 @@ class Tracer:
     def operation(
         self, operation: str, model: str | None, session_id: str, outer: OperationContext | None
     ) -> OperationSpan:
-        """Begin the span of a call, below that of an outer call, or whatever span the caller is in."""
+        """Start the span of a call, below an outer call or the caller's current span."""
         attributes = {"tinkex.operation": operation, "tinkex.session_id": session_id}
         if model:
             attributes["tinkex.model"] = model
@@ -45,25 +45,25 @@ class Tracer:
         return OperationSpan(span)
 
     def request(self, method: str, operation: str, scope: OperationContext | None) -> RequestSpan:
-        """Begin the span of a request, below that of the call that it serves."""
+        """Start the span of a request, below the call that it serves."""
         attributes = {"http.request.method": method, "tinkex.operation": operation}
         parent = self._below(scope)
         return RequestSpan(self, self._begin(f"{method} {operation}", attributes, parent, "CLIENT"))
 
     def headers(self, span: Span, taken: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers that carry a span's context, but none that the request has already.
+        """Return the headers that carry a span's context, without those that the request has already.
 
-        If anything fails there are none, and the request goes as it would without tracing.
+        After a failure there are none, and the request is sent without tracing.
         """
         carrier: dict[str, str] = {}
         try:
             self._propagator.inject(carrier, self._trace.set_span_in_context(span))
         except Exception:
-            # Nothing that watches a request may stop it.
-            log.debug("a request goes without its trace", exc_info=True)
+            # Tracing must never fail a request.
+            log.debug("a request is sent without trace context", exc_info=True)
             return {}
         names = {name.lower() for name in taken}
-        # The state means nothing without the parent that it belongs to.
+        # tracestate is meaningless without its traceparent.
         if "traceparent" in names:
             return {}
         return {name: value for name, value in carrier.items() if name.lower() not in names}
@@ -80,32 +80,32 @@ class Tracer:
                 name, context=parent, kind=self._trace.SpanKind[kind], attributes=attributes
             )
         except Exception:
-            log.debug("a span could not be begun", exc_info=True)
+            log.debug("a span could not be started", exc_info=True)
             return self._trace.INVALID_SPAN
 
 
 class OperationSpan:
-    """Hold the span of a call, until its result is there."""
+    """The span of a call, until its result is available."""
 
     def __init__(self, span: Span) -> None:
         self.span = span
 
     def end(self, error: BaseException | None = None, request_id: str | None = None) -> None:
-        """End the span; an error is told by its class, never by its message."""
+        """End the span; an error is recorded by its class, never by its message."""
         if request_id:
             self.span.set_attribute("tinkex.request_id", request_id)
         _end(self.span, error, is_ok=error is None)
 
 
 class RequestSpan:
-    """Hold the span of one request."""
+    """The span of one request."""
 
     def __init__(self, tracer: Tracer, span: Span) -> None:
         self._tracer = tracer
         self._span = span
 
     def headers(self, taken: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers that carry the span's context, beside those that are taken."""
+        """Return the headers that carry the span's context, without those in `taken`."""
         return self._tracer.headers(self._span, taken)
 
     def end(
@@ -116,7 +116,7 @@ class RequestSpan:
         *,
         is_ok: bool = False,
     ) -> None:
-        """End the span with what came of the request."""
+        """End the span with the outcome of the request."""
         if status_code is not None:
             self._span.set_attribute("http.response.status_code", status_code)
         if retries:

@@ -1,7 +1,7 @@
-"""Requests to one server: sent, repeated where that is right, and read.
+"""Requests to one server: sending, retries, and reading.
 
-Each has two faces: a coroutine for the machinery (`request`, `attempt`), and a blocking call for
-the thread of a caller (`send`, `send_once`, `call`, `stream`).
+There are coroutines for use on the loop (`request`, `attempt`), and blocking calls for the caller's
+thread (`send`, `send_once`, `call`, `stream`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tinkex._base.redaction import hide
 from tinkex._base.secret import Secret
 from tinkex._core import loop
 from tinkex._core.config import Config, redact_headers
-from tinkex._core.content import Body, size_of
+from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import Failure, api_error, decode_error, transport_error
 from tinkex._core.http import Engine, fixed_headers
@@ -61,23 +61,23 @@ else:
 
 T = TypeVar("T")
 
-# Random bits of our own: the program may seed the module's, and a system call for each request costs.
+# Our own generator: the program may seed the module's, and a system call per request is slow.
 _keys = random.Random()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_keys.seed)
 
 log = logging.getLogger("tinkex.transport")
 
-# Before anything ever answered, a wrong address is likelier than an outage.
+# Before the first response, a wrong address is likelier than an outage.
 ATTEMPTS_BEFORE_FIRST_CONTACT = 3
-# More than any result; a broken server, or a packed bomb, must not fill the memory.
+# Larger than any result; a broken server or a decompression bomb must not exhaust memory.
 MOST_RESPONSE_BYTES = 512 * 1024**2
 SMALL_BODY = 4096
-# A server without room for another stream refuses it untouched; it is sent again so soon.
+# A server without room for another HTTP/2 stream refuses it unprocessed; delay before it is resent.
 REFUSED_PAUSE = 0.005
 LONGEST_REFUSED_PAUSE = 0.1
-# Servers hold a poll until there is news: the service for less than a minute, others for five. A poll
-# ends here only where nothing comes any more, and then the next one may take longer.
+# Servers hold a poll until there is news: the service for less than a minute, others for five minutes.
+# A poll times out only when the connection is silent; the next one then waits longer.
 POLL_TIMEOUT = 75.0
 _TOKEN_OPERATION = "auth_token"  # noqa: S105 - an operation's name
 
@@ -89,36 +89,36 @@ class RequestOptions(TypedDict, total=False):
     policy: RetryPolicy | None
     accept: Container[int]
     retry_on: Container[int]
-    body: Body | None
+    body: Content | None
 
 
 @attrs.frozen
 class _Sending:
-    """What one attempt sends; with `whole` false, a success is returned while its body is coming."""
+    """The content of one attempt; if `whole` is false, a success is returned with its body unread."""
 
     request: Request
-    content: Body | None = attrs.field(repr=False)
+    content: Content | None = attrs.field(repr=False)
     headers: RequestHeaders
     timeout: float | None
     whole: bool = True
 
 
 class Transport:
-    """The connections to one server and every rule about using them.
+    """The connections to one server, and the rules for using them.
 
     Args:
-        config: Where to, with which key, how patiently.
+        config: The server, the key and the time-outs.
         clock: The source of time.
         budget: The retry budget that all calls share.
         http_transport: A replacement for the network, such as `httpx.MockTransport`.
-        jitter: Draws each wait from its upper end.
+        jitter: Returns a random wait up to its argument.
 
     Attributes:
-        session_id: The session that uses it, for events.
-        tracer: What makes spans of requests, if the settings ask for it.
-        breakers: A circuit breaker for each operation, if the settings ask for them.
-        had_contact: Whether the server ever answered.
-        poll_timeout: Seconds that a poll may be held; grows where a server holds it for longer.
+        session_id: The current session, for events.
+        tracer: Creates the spans of requests, if tracing is on.
+        breakers: A circuit breaker per operation, if they are on.
+        had_contact: Whether the server ever responded.
+        poll_timeout: Seconds that a poll may be held; raised for servers that hold it longer.
     """
 
     def __init__(
@@ -153,10 +153,10 @@ class Transport:
     # For the thread of a caller.
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine of this transport and wait for its result; `close` ends it.
+        """Run a coroutine of this transport and wait for its result; `close` cancels it.
 
         Raises:
-            ClientClosedError: The transport was closed, before or meanwhile.
+            ClientClosedError: The transport is closed, or was closed during the call.
         """
         try:
             self.check_open()
@@ -170,10 +170,10 @@ class Transport:
         if error is None:
             return outcome.result()
         try:
-            # The frames of sending tell the user nothing; those of a mistake in user code do.
+            # Frames of sending are no use to the user; frames of errors in user code are.
             raise error.with_traceback(None) if isinstance(error, TinkexError) else error
         finally:
-            # Or the error's frame would keep the error alive.
+            # Otherwise the error and this frame would keep each other alive.
             del error, outcome
 
     def call(
@@ -193,7 +193,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Response | TransportError:
-        """Make one attempt and return its response, or why there is none."""
+        """Make one attempt and return its response, or the reason why there is none."""
         try:
             return self.run(self.attempt(request, headers=headers, timeout=timeout))
         except TransportError as error:
@@ -201,7 +201,7 @@ class Transport:
 
     @contextmanager
     def stream(self, request: Request) -> Iterator[Stream]:
-        """Send a request and return its response while it is still coming."""
+        """Send a request and return its response with the body unread."""
         with RequestObserver(self, request) as seen:
             headers = self._headers(request, seen.headers, None)
             sending = _Sending(request, request.encode(), headers, None, whole=False)
@@ -231,23 +231,23 @@ class Transport:
         retries: Retries | None = None,
         accept: Container[int] = (),
         retry_on: Container[int] = (),
-        body: Body | None = None,
+        body: Content | None = None,
     ) -> Response:
-        """Send a request, repeating it where that is safe, and return the response.
+        """Send a request, with retries where they are safe, and return the response.
 
         Each attempt carries the same bytes and the same idempotency key.
 
         Args:
             request: The request.
-            timeout: Seconds for each attempt as a whole.
-            policy: The bounds of all attempts together.
-            retries: The attempts so far, for callers that look at them afterwards.
-            accept: Statuses that are results like any 2xx.
-            retry_on: Statuses that say "not yet", beside those that always do.
-            body: What is sent instead of the request's own body.
+            timeout: Seconds per attempt.
+            policy: The limits on all attempts together.
+            retries: The attempts so far, for callers that inspect them afterwards.
+            accept: Error statuses to return as results.
+            retry_on: More statuses that mean "not yet".
+            body: Content that replaces the request's own body.
 
         Raises:
-            TransportError: No usable response came.
+            TransportError: No usable response was received.
             ApiError: The server responded with an error status.
         """
         operation = request.operation
@@ -284,12 +284,12 @@ class Transport:
         """Make one attempt and return the response, whatever its status.
 
         Raises:
-            TransportError: No response came.
+            TransportError: No response was received.
         """
         with RequestObserver(self, request, headers) as seen:
             content = request.encode()
             if content is not None and len(content) < SMALL_BODY:
-                # orjson hands out its whole buffer, which a held poll would keep.
+                # orjson returns its whole buffer, which a long poll would keep alive.
                 content = bytes(memoryview(content))
             seen.sent_bytes = size_of(content)
             sending = _Sending(
@@ -311,7 +311,7 @@ class Transport:
     def retries(
         self, operation: str, policy: RetryPolicy | None = None, *, outlasts_budget: bool = False
     ) -> Retries:
-        """Return the state of a call that begins now."""
+        """Return the retry state of a call that starts now."""
         return Retries(
             policy or self.policy,
             self.budget,
@@ -325,11 +325,11 @@ class Transport:
     # Reading, errors, secrets.
 
     def parsed(self, response: Response, parse: Callable[[bytes], T], operation: str) -> T:
-        """Read a response by the given parser; a `DecodeError` says what does not fit."""
+        """Parse a response; a `DecodeError` says what does not conform."""
         try:
             return parse(response.content)
         except ParseError as error:
-            # The parser's words may repeat a key, so no variable of this frame holds them.
+            # The parser's message may quote a key, so no local variable holds it.
             failure = self.decode_error(response, operation, str(error))
         raise failure
 
@@ -338,7 +338,7 @@ class Transport:
         return api_error(response, operation)
 
     def decode_error(self, response: Response, operation: str, why: str) -> DecodeError:
-        """Return the error of a response that is not what the API promises."""
+        """Return the error of a response that does not conform to the API."""
         content_type = response.headers.get("content-type", "")
         error = decode_error(response.content, content_type, operation, why)
         error.status_code = response.status_code
@@ -346,7 +346,7 @@ class Transport:
         return error
 
     def revealed(self, secret: Secret | str | None) -> str | None:
-        """Return a secret for the body or headers of a request; from now on errors mask it."""
+        """Return a secret for the body or headers of a request, and register it for redaction."""
         secret = Secret.of(secret)
         if secret is None:
             return None
@@ -354,17 +354,17 @@ class Transport:
         return secret.reveal()
 
     def use_tokens(self, exchange: Callable[[], Coroutine[Any, Any, str]]) -> None:
-        """Send a token in place of the key, as servers may ask for.
+        """Send a token in place of the key, if the server asks for that.
 
         Args:
-            exchange: Asks the server for a token, by a request of this transport.
+            exchange: Requests a token from the server, through this transport.
 
         Raises:
-            TinkexError: The server gives none.
+            TinkexError: The server returned no token.
         """
         self.run(self.credentials.use_tokens(exchange))
 
-    # Its life.
+    # Life cycle.
 
     @property
     def where(self) -> str:
@@ -373,7 +373,7 @@ class Transport:
 
     @property
     def is_foreign(self) -> bool:
-        """Return whether this process was forked from the one that the connections belong to."""
+        """Return whether this process was forked from the connections' owner."""
         return os.getpid() != self._process
 
     @property
@@ -382,10 +382,10 @@ class Transport:
         return self._closed
 
     def check_open(self) -> None:
-        """Raise if this process may not use the connections (any more).
+        """Raise if this process may not use the connections.
 
         Raises:
-            ClientClosedError: It was closed, or belongs to the process that this one was forked from.
+            ClientClosedError: The transport is closed, or belongs to the parent process.
         """
         if self._closed:
             raise ClientClosedError("this client was closed; create a new ServiceClient")
@@ -396,7 +396,7 @@ class Transport:
             )
 
     def close(self) -> None:
-        """Close every connection; calls under way and calls after it raise `ClientClosedError`."""
+        """Close every connection; calls in flight and later ones raise `ClientClosedError`."""
         if self._closed:
             return
         self._closed = True
@@ -410,26 +410,26 @@ class Transport:
     async def _aclose(self) -> None:
         for task in list(self._tasks):
             task.cancel()
-        # They leave their exchanges in order before these are closed.
+        # Cancelled first, so that their exchanges end in order.
         await asyncio.sleep(0)
         await self.engine.aclose()
 
     # One attempt.
 
     def _attempt(self, sending: _Sending) -> Coroutine[Any, Any, Any]:
-        """Make one attempt: a `Response`, or an `OpenResponse` where no whole one was asked for."""
+        """Make one attempt: return a `Response`, or an `OpenResponse` if the body is not to be read."""
         if self.credentials.is_fixed:
             return self._exchange(sending)
         return self._renewing_exchange(sending)
 
     async def _renewing_exchange(self, sending: _Sending) -> Any:
-        """Make one exchange, and another one if the key was refused and there is a new one."""
+        """Make one exchange, and a second one if the key was refused and there is a new one."""
         operation = sending.request.operation
         for_exchange = operation == _TOKEN_OPERATION
         await self.credentials.prepare(for_exchange=for_exchange)
         generation = self.credentials.generation
         response = await self._exchange(sending)
-        # A key may have been changed meanwhile; the refused request had no effect.
+        # The key may have been replaced; a refused request had no effect, so it can be sent again.
         if response.status_code == 401 and await self.credentials.renewed(
             generation, for_exchange=for_exchange
         ):
@@ -438,7 +438,7 @@ class Transport:
         return response
 
     async def _exchange(self, sending: _Sending) -> Any:
-        """Send a request and return its response; room for another stream is waited for."""
+        """Send a request and return its response; wait if the server refuses another stream."""
         self.check_open()
         request, headers, content = sending.request, sending.headers, sending.content
         seconds = sending.timeout or self.config.timeout
@@ -467,22 +467,22 @@ class Transport:
         except TransportError as error:
             failure = error
         except TimeoutError:
-            failure = self.too_slow(f"no whole response within {seconds:g} s")
+            failure = self.too_slow(f"no complete response within {seconds:g} s")
         self._raise_if_closed()
         if renewing is not None and renewing.error is not None:
-            # The body that is sent is not what it was when the request was made.
+            # The content was changed after the request was created.
             raise renewing.error
-        # Without the frames below, which held the headers that were sent.
+        # Without the frames below, which held the request headers.
         raise failure.with_traceback(None) from None
 
     def too_slow(self, text: str) -> TransportError:
-        """Return the error of an exchange that took too long."""
+        """Return the error of an exchange that timed out."""
         return transport_error(Failure.TIMEOUT, text, self.where)
 
     def _headers(
         self, request: Request, extra: Mapping[str, str] | None, timeout: float | None
     ) -> RequestHeaders:
-        """Return the headers of every attempt of a request, beside those of all requests."""
+        """Return the headers of every attempt of a request, in addition to those of all requests."""
         headers = RequestHeaders((name.lower(), value) for name, value in request.headers.items())
         if request.content_type:
             headers["content-type"] = request.content_type
@@ -499,7 +499,7 @@ class Transport:
         log.info("%s %s %s", request.method, request.path, shown)
 
     def _raise_if_closed(self) -> None:
-        # What is under way breaks in one way or another when another thread closes the client.
+        # Exchanges in flight fail in various ways when another thread closes the client.
         if self._closed:
             self.check_open()
 
@@ -512,10 +512,10 @@ class Transport:
 
     @contextmanager
     def _guard(self, operation: str) -> Iterator[None]:
-        """Run one call under the circuit breaker of its operation, if there is one.
+        """Run one call through the circuit breaker of its operation, if there is one.
 
-        Failures are calls without a usable response and those that the server failed at (5xx).
-        Heartbeats and telemetry go through in any case.
+        Calls without a usable response and those with a server error (5xx) count as failures. Heartbeats
+        and telemetry bypass the breakers.
         """
         if self.breakers is None or request_class(operation) is RequestClass.BACKGROUND:
             yield
@@ -525,7 +525,7 @@ class Transport:
 
 
 class Stream:
-    """A response whose body is still coming, for the thread of a caller."""
+    """A response with its body unread, for the caller's thread."""
 
     def __init__(self, transport: Transport, opened: OpenResponse, seconds: float) -> None:
         self._transport = transport
@@ -539,24 +539,24 @@ class Stream:
         return self._opened.headers
 
     def iter_bytes(self) -> Iterator[bytes]:
-        """Yield the body, unpacked, as it comes.
+        """Yield the decompressed body as it arrives.
 
         Raises:
-            TransportError: It broke off, or nothing came for as long as an attempt may take.
+            TransportError: The connection broke, or was silent for longer than an attempt may take.
         """
         while (chunk := self._transport.run(self._next())) is not None:
             yield chunk
 
     def read(self) -> bytes:
-        """Return all of the body that is still to come."""
+        """Return the rest of the body."""
         return b"".join(self.iter_bytes())
 
     def close(self) -> None:
-        """End the exchange, so that the server can stop working for it."""
+        """Close the exchange, so that the server can stop working on it."""
         if self._transport.is_closed:
             return
         if loop.is_inside():
-            # The collector runs on any thread.
+            # The garbage collector may run on any thread.
             loop.spawn(self._close())
         else:
             self._transport.run(self._close())
@@ -566,7 +566,7 @@ class Stream:
             async with asyncio.timeout(self._seconds):
                 return await anext(self._chunks, None)
         except TimeoutError:
-            failure = self._transport.too_slow(f"nothing came for {self._seconds:g} s")
+            failure = self._transport.too_slow(f"no data for {self._seconds:g} s")
         except self._transport.engine.errors as error:
             failure = self._transport.engine.failure_of(error)
         raise failure
@@ -574,12 +574,12 @@ class Stream:
     async def _close(self) -> None:
         try:
             await self._opened.aclose()
-        except Exception as error:  # noqa: BLE001 - it is over either way
+        except Exception as error:  # noqa: BLE001 - closing is best effort
             log.debug("a stream did not close: %s", type(error).__name__)
 
 
 class _Renewing:
-    """A body in pieces, each of which renews the attempt's deadline."""
+    """Streamed content, each piece of which renews the attempt's deadline."""
 
     def __init__(self, content: Any, limit: asyncio.Timeout, seconds: float) -> None:
         self._content = content
@@ -590,11 +590,11 @@ class _Renewing:
 
     @property
     def size(self) -> int:
-        """Return the bytes in all."""
+        """Return the total number of bytes."""
         return int(self._content.size)
 
     def __iter__(self) -> Iterator[bytes]:
-        # It is read in a thread.
+        # Runs in a thread.
         try:
             for piece in self._content:
                 self._loop.call_soon_threadsafe(self._renew)
@@ -609,7 +609,7 @@ class _Renewing:
 
 
 class _ServerFailedError(Exception):
-    """A response of a failing server, on its way past the circuit breaker."""
+    """Carries a server error through the circuit breaker."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
@@ -617,7 +617,7 @@ class _ServerFailedError(Exception):
 
 
 def _breakers_of(config: Config, clock: Clock) -> CircuitBreakers | None:
-    """Return the breakers of a server's operations, or None where the settings do not ask for them."""
+    """Return the breakers of a server's operations, or None if they are off."""
     if config.breaker_failures is None:
         return None
     from tinkex._core.circuit_breaker import CircuitBreakers

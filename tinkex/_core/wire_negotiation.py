@@ -1,7 +1,7 @@
-"""Send batches in the form that a server takes: binary (protobuf) or JSON.
+"""Negotiation of the wire format of batches: binary (protobuf) or JSON.
 
-Some servers take both, some one of them alone, and none says which. So the first batch that a server
-accepts settles it, for all clients of the process.
+Servers accept one format or both, and none announces which. The first batch that a server accepts
+decides, for all clients of the process.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Operation = Literal["forward", "forward_backward"]
 
 log = logging.getLogger("tinkex.training")
 
-# A 422 about the body as a whole, or about the field that only the JSON form has: so speaks a server
-# that read the bytes of the other form. Bad data are named by a place inside of the body.
+# A 422 about the body as a whole, or about the field that only JSON has, comes from a server that read
+# the other format. Errors about invalid data name a location inside the body.
 _NOT_THE_BODY = re.compile(
     r'"loc"\s*:\s*\[\s*"body"\s*(,\s*(\d+|"forward_(backward_)?input")\s*)?\]'
 )
-# What parsers say of bytes that are not theirs.
+# Parser messages for bytes in another format.
 _MALFORMED = re.compile(
     r"\bjson\b|protobuf|content.?type|media.?type|utf-?8|pars(e|ing)|decod|malformed|compress|zstd",
     re.IGNORECASE,
@@ -39,10 +39,10 @@ _NO_ROUTE = re.compile(r"^$|\bnot found\b|/forward\b|no(t a)? route|cannot post"
 
 @define(eq=False)
 class WireFormat:
-    """Remember what one server took.
+    """The wire format of one server.
 
     Attributes:
-        known: The form in which it accepted a batch; None before the first.
+        known: The format in which it accepted a batch; None before the first one.
         lacks_forward: Whether it has no route for a forward pass as JSON.
     """
 
@@ -58,18 +58,18 @@ class WireFormat:
         may_be_binary: bool = True,
         is_untouched: Callable[[], bool] = lambda: True,
     ) -> T:
-        """Send a call in the form the server takes, and if it refuses the form, once in the other.
+        """Send a call in the format that the server accepts, or else in the other one.
 
         Args:
-            send: Sends the call in a form.
-            choice: The user's: "auto", "protobuf" or "json".
-            operation: What the call is.
-            may_be_binary: Whether the call has a binary form.
-            is_untouched: Tells whether nothing of the call was accepted, so that its number is
-                free for the same call in the other form.
+            send: Sends the call in a given format.
+            choice: The user's setting: "auto", "protobuf" or "json".
+            operation: The call's operation id.
+            may_be_binary: Whether the binary format supports the call.
+            is_untouched: Returns whether no part of the call was accepted, so that its number is free for
+                the other format.
 
         Raises:
-            ApiError: The server refused the call itself, or both forms of it.
+            ApiError: The server refused the call itself, or both formats.
         """
         if choice != "auto":
             return send("protobuf" if choice == "protobuf" else "json")
@@ -85,19 +85,19 @@ class WireFormat:
             return result
         if not may_be_binary:
             refusal.message += (
-                ". The data point to an image elsewhere, which only JSON can: give the images "
-                "themselves as ImageChunk"
+                ". The data refer to an image, which only JSON supports: pass the images themselves as "
+                "ImageChunk"
             )
             raise refusal
         return self._send_other(send, "json" if first == "protobuf" else "protobuf", refusal)
 
     def _send_other(self, send: Callable[[Form], T], form: Form, refusal: ApiError) -> T:
-        log.info("the server refused the form of a batch (%s); it is sent as %s", refusal, form)
+        log.info("the server refused the format of a batch (%s); sending it as %s", refusal, form)
         try:
             result = send(form)
         except ApiError as error:
-            # The second answer is about the call itself, unless it only says that this form is none
-            # the server takes: then the first one is what the user has to read.
+            # The second response is about the call itself, unless it also refuses the format: then the
+            # first one is the useful error.
             says_nothing = _refuses_form(error) and not _refuses_form(refusal)
             if error.status_code == 415 or says_nothing:
                 raise refusal from None
@@ -111,12 +111,11 @@ class WireFormat:
         return self.known or "protobuf"
 
     def _is_about_form(self, error: ApiError, form: Form, operation: Operation) -> bool:
-        """Tell a refusal of the form from one of what the user sent.
+        """Return whether a refusal is about the wire format rather than the call.
 
-        A 415 says it, at any time: the server may be another one by now. A missing route for
-        forward passes says it too. For 400 and 422 the words have to do, so these count only until
-        a form was accepted. Where the words mislead, the call is refused in the other form for the
-        same reason, and the user reads that.
+        A 415 always is: the server may have been replaced. So is a missing route for forward passes. For
+        400 and 422 the message decides, until the first batch was accepted. If the message is
+        misleading, the other format is refused for the same reason, and the user gets that error.
         """
         if error.status_code == 415:
             return True
@@ -127,7 +126,7 @@ class WireFormat:
 
     def _learn(self, form: Form | None) -> None:
         if form is not None and form != self.known:
-            log.debug("batches go to this server as %s", form)
+            log.debug("this server gets batches as %s", form)
             self.known = form
 
 
@@ -140,7 +139,7 @@ def _refuses_form(error: ApiError) -> bool:
 
 
 def _lacks_route(error: ApiError) -> bool:
-    # A model that is not there is a 404 too, but its message names the model.
+    # A missing model is a 404 too, but its message names the model.
     return error.status_code == 405 or (
         error.status_code == 404
         and "model" not in error.body.lower()
@@ -153,6 +152,6 @@ _forms_lock = threading.Lock()
 
 
 def server_form(config: Config) -> WireFormat:
-    """Return what is known of a server; the same for all clients of the process."""
+    """Return the known wire format of a server; shared by all clients of the process."""
     with _forms_lock:
         return _forms.setdefault(config.base_url, WireFormat())

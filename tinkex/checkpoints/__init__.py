@@ -1,12 +1,11 @@
-"""Bring checkpoints home, say what they are, pass them on, and clear them away."""
+"""Checkpoint management: download, inspection, upload to the Hugging Face Hub, deletion."""
 
 from tinkex.checkpoints.bar import progress_bar
 from tinkex.checkpoints.download import Download, download
 from tinkex.checkpoints.extract import Limits, extract
 from tinkex.checkpoints.hub import HubUpload, push_to_hub
-from tinkex.checkpoints.inspection import Inspection, inspect
+from tinkex.checkpoints.inspection import Inspection, StoredTensor, inspect
 from tinkex.checkpoints.lifecycle import Deletion, delete, prune
-from tinkex.checkpoints.safetensors_header import StoredTensor
 
 __all__ = [
     "Deletion",

@@ -15,17 +15,17 @@ INTERVAL = 0.1
 def progress_bar(
     label: str = "download", file: IO[str] | None = None
 ) -> Iterator[Callable[[int, int | None], None]]:
-    """Draw a bar as long as the block runs; needs ``pip install 'tinkex[progress]'``.
+    """Show a progress bar while the block runs; needs ``pip install 'tinkex[progress]'``.
 
     >>> with progress_bar() as progress:
     ...     download(rest, path, "checkpoints", progress=progress)
 
     Args:
-        label: What stands before the bar.
-        file: Where it is drawn in a terminal; standard error if not given.
+        label: The text before the bar.
+        file: The stream for the bar in a terminal; standard error by default.
 
     Yields:
-        The callback, called with (bytes so far, bytes in all or None).
+        The callback, which takes (bytes so far, total bytes or None).
 
     Raises:
         MissingDependencyError: tqdm is not installed.
@@ -45,7 +45,7 @@ def progress_bar(
             if total is not None and bar.total != total:
                 bar.total = total
                 bar.refresh()
-            # Less than before after a start from the beginning: the bar goes back as well.
+            # After a restart the count falls: the bar goes back as well.
             bar.update(done - bar.n)
 
         yield progress

@@ -1,4 +1,4 @@
-"""Download a checkpoint: archive, check, unpack, and only then show it under its name."""
+"""Atomic download of checkpoints: archive, verification, extraction, rename."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Tells a folder that an earlier download made from one that is somebody's work.
+# Marks a folder that a download created, which `force` may replace.
 MARKER = ".tinkex-download.json"
 ARCHIVE = "archive.tar"
-# How long the server is asked in one go; between, progress is told that it is still waiting.
+# Seconds per request for an archive; in between, progress is reported.
 _SLICE = 30.0
 _BEING_MADE = frozenset({409, 425, 503})
 
 
 @frozen
 class Download:
-    """Say where a checkpoint was put.
+    """A downloaded checkpoint.
 
     Attributes:
         path: The checkpoint's ``tinker://`` path.
-        folder: The folder with its files.
-        files: The files in it.
-        size_bytes: What they take together.
+        folder: The folder with the files.
+        files: The files.
+        size_bytes: Their total size.
     """
 
     path: str
@@ -70,38 +70,37 @@ def download(
     patience: float = ARCHIVE_PATIENCE,
     limits: Limits | None = None,
 ) -> Download:
-    """Download a checkpoint into a folder of its own.
+    """Download a checkpoint into a new folder.
 
     >>> download(rest, "tinker://run-1:train:0/sampler_weights/final", "checkpoints").folder
     PosixPath('checkpoints/run-1:train:0_sampler_weights_final')
 
-    The archive is streamed to a hidden folder beside the target, length and checksum (if its host
-    announces one) are checked, it is unpacked there, and that is renamed at the very end: under its
-    name there is either the whole checkpoint or nothing new. What had come of a download that was
-    interrupted is kept, and the next call goes on from there. A server without archives is asked
-    for the files of an export (`RestClient.get_external_weights_urls`) instead.
+    The archive is streamed to a hidden folder beside the target and verified (length, and checksum if
+    the host announces one), extracted there, and renamed at the end, so the download is atomic. An
+    interrupted download is kept, and the next call resumes it. If the server has no archives, the files
+    of an export (`RestClient.get_external_weights_urls`) are downloaded instead.
 
     Args:
-        rest: The client that knows the server.
+        rest: A client of the server.
         path: ``tinker://<run>/<kind>/<name>``.
-        output_dir: Where the folder is made; the current directory if not given.
-        force: Whether a folder that an earlier download made is replaced. A folder that was made
-            otherwise is never touched.
-        progress: Called with (bytes so far, bytes in all or None); also now and then while the
-            server makes the archive.
-        extract: Whether the archive is unpacked; if not, the folder holds ``archive.tar``.
-        patience: Seconds to wait for an archive that is being made.
-        limits: Bounds of what an archive may hold; 64 GiB in 10,000 files if not given.
+        output_dir: The parent folder; the current directory by default.
+        force: Whether to replace a folder that an earlier download created. Other folders are never
+            replaced.
+        progress: Called with (bytes so far, total bytes or None); also from time to time while the
+            server creates the archive.
+        extract: Whether to extract the archive; otherwise the folder has ``archive.tar``.
+        patience: Seconds to wait for the server to create the archive.
+        limits: Limits of the archive's contents; 64 GiB in 10,000 files by default.
 
     Raises:
-        ValidationError: The path is no checkpoint's.
-        CheckpointError: The target exists, or is not ours to replace, or cannot be written, or
+        ValidationError: The path is not that of a checkpoint.
+        CheckpointError: The target exists, was not created by a download, or cannot be written, or
             another process is downloading it.
-        DownloadIncompleteError: The archive ended early, as often as it was tried.
-        UnsafeArchiveError: The archive holds what no checkpoint has.
-        ApiError: The server refuses the archive, or did not make it in time.
+        DownloadIncompleteError: The archive ended early in all attempts.
+        UnsafeArchiveError: The archive has members that no checkpoint has.
+        ApiError: The server refuses access to the archive, or did not create it in time.
 
-    What `progress` raises comes out as it is, and ends the download; the next call goes on.
+    Exceptions of `progress` propagate and end the download; the next call resumes it.
     """
     parsed = CheckpointPath.parse(path)
     parent = Path(output_dir) if output_dir is not None else Path.cwd()
@@ -124,14 +123,14 @@ def download(
     except _CallbackFailed as error:
         failed = error.error
     if failed is not None:
-        # Here, and not where it was caught, it keeps its own cause and context.
+        # Raised here rather than where it was caught, so that it keeps its own cause and context.
         raise failed
     files = tuple(file for file in iter_files(target) if file.name != MARKER)
     return Download(path, target, files, sum(file.stat().st_size for file in files))
 
 
 class _CallbackFailed(BaseException):
-    """Carry the error of the caller's callback past all that handles errors of our own."""
+    """Carries an exception of the caller's callback past our error handlers."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -139,12 +138,12 @@ class _CallbackFailed(BaseException):
 
 
 def _heard(progress: Progress) -> Progress:
-    """Return a callback whose errors are not taken for those of the disk or the network."""
+    """Return a callback whose exceptions are not mistaken for disk or network errors."""
 
     def heard(done: int, total: int | None) -> None:
         try:
             progress(done, total)
-        except Exception as error:  # noqa: BLE001 - raised again where the download ends
+        except Exception as error:  # noqa: BLE001 - raised again at the end of the download
             raise _CallbackFailed(error) from None
 
     return heard
@@ -152,7 +151,7 @@ def _heard(progress: Progress) -> Progress:
 
 @frozen
 class _Job:
-    """Hold what one download was asked for."""
+    """The arguments of one download."""
 
     rest: RestClient
     path: str
@@ -165,7 +164,7 @@ class _Job:
         return Source(label, sign, self.rest.config, self.rest.clock, most_bytes)
 
     def when_made(self, ask: Callable[[float], T]) -> T:
-        """Ask until the server has made what is asked for; `ask` gets the seconds it may take."""
+        """Ask until the server has created the object; `ask` takes the seconds it may take."""
         clock = self.rest.clock
         while True:
             left = self.deadline - clock.now()
@@ -182,8 +181,8 @@ class _Job:
 
 
 def _into(job: _Job, folder: Path, target: Path, *, force: bool) -> None:
-    """Fill the staging folder, and give what is in it its name."""
-    # Left by a crash: never trusted, never gone on with.
+    """Fill the staging folder, and rename its contents to the target."""
+    # Left by a crash: not trusted, so not resumed.
     for left in folder.glob("new-*"):
         shutil.rmtree(left)
     scratch = Path(tempfile.mkdtemp(prefix="new-", dir=folder))
@@ -197,7 +196,7 @@ def _into(job: _Job, folder: Path, target: Path, *, force: bool) -> None:
         raise
     try:
         files.joinpath(MARKER).write_text(json.dumps({"path": job.path}), encoding="utf-8")
-        # Somebody may have made the target while the archive came.
+        # Another process may have created the target during the download.
         _check_target(target, force=force)
         _replace(files, target, scratch / "replaced")
     finally:
@@ -205,7 +204,7 @@ def _into(job: _Job, folder: Path, target: Path, *, force: bool) -> None:
 
 
 def _bring(job: _Job, folder: Path, files: Path) -> None:
-    """Fetch the archive and unpack it, or the files of an export."""
+    """Download and extract the archive, or download the files of an export."""
     signs = _archive_signs(job)
     try:
         first = next(signs)
@@ -224,12 +223,12 @@ def _bring(job: _Job, folder: Path, files: Path) -> None:
     try:
         unpack(partial.file, files, job.limits)
     except CheckpointError:
-        partial.forget()  # whole and wrong: nothing to go on with
+        partial.forget()  # complete but wrong: nothing to resume
         raise
 
 
 def _archive_signs(job: _Job) -> Iterator[Secret]:
-    """Yield the archive's URL, signed anew each time: a signature may expire midway."""
+    """Yield the archive's URL with a new signature each time: signatures may expire midway."""
     while True:
         yield job.when_made(
             lambda left: Secret(job.rest.get_checkpoint_archive_url(job.path, patience=left).url)
@@ -237,7 +236,7 @@ def _archive_signs(job: _Job) -> Iterator[Secret]:
 
 
 def _export_urls(job: _Job) -> dict[str, Secret] | None:
-    """Return the URLs of an export's files; None if the server has none."""
+    """Return the URLs of an export's files; None if the server has no exports."""
     try:
         return _asked_for_urls(job)
     except ApiError as error:
@@ -270,13 +269,13 @@ def _bring_export(job: _Job, folder: Path, files: Path, urls: dict[str, Secret])
 
 
 def _behind(job: _Job, before: int) -> Progress | None:
-    """Return a callback that counts a file's bytes on top of those of the files before it."""
+    """Return a callback that adds the bytes of the earlier files."""
     progress = job.progress
     return progress and (lambda have, _: progress(before + have, None))
 
 
 def _signs(job: _Job, name: str, first: Secret) -> Iterator[Secret]:
-    """Yield the URL of an export's file, and then new ones: a signature may expire midway."""
+    """Yield the URL of an export's file, with new signatures each time: they may expire midway."""
     yield first
     while True:
         urls = _asked_for_urls(job)
@@ -289,7 +288,7 @@ def _check_target(target: Path, *, force: bool) -> None:
     if not target.exists() and not target.is_symlink():
         return
     if not force:
-        raise CheckpointError(f"{target} exists already; pass force=True to download it anew")
+        raise CheckpointError(f"{target} exists already; pass force=True to replace it")
     if target.is_symlink() or not target.joinpath(MARKER).is_file():
         raise CheckpointError(
             f"{target} was not made by a download, so force does not replace it; move it away first"

@@ -1,4 +1,4 @@
-"""Unpack a checkpoint's archive, taking nothing on trust."""
+"""Safe extraction of a checkpoint's archive."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from attrs import define, field, frozen
 from tinkex.errors import CheckpointError, DownloadIncompleteError, UnsafeArchiveError
 
 _COPY_BYTES = 1024 * 1024
-# A header that announces more than this is an attack on memory; real ones are a few kilobytes.
+# Larger headers are an attack on memory; real ones have a few kilobytes.
 _READ_BYTES = 16 * 1024 * 1024
 _LONGEST_NAME = 255
 _LONGEST_PATH = 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _RESERVED = frozenset('<>:"|?*\\')
-# Windows gives these names to devices, whatever their extension.
+# Windows reserves these names for devices, with any extension.
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))]
 )
 
 
-# What headers and padding may add for each entry.
+# Overhead of headers and padding per entry.
 ENTRY_BYTES = 2048
 
 
 @frozen(kw_only=True)
 class Limits:
-    """Bound what an archive may unpack to, and how large it may be itself.
+    """Limits on the size of an archive and of its contents.
 
     Attributes:
         entries: Most files and directories.
-        total_bytes: Most bytes of all files together.
-        ratio: Most unpacked bytes for each byte of the archive.
+        total_bytes: Most total bytes of all files.
+        ratio: Most extracted bytes per byte of the archive.
     """
 
     entries: int = 10_000
@@ -49,33 +49,33 @@ class Limits:
 
     @property
     def archive_bytes(self) -> int:
-        """Return the most bytes of an archive that is not packed."""
+        """Return the maximum size of an uncompressed archive in bytes."""
         return self.total_bytes + ENTRY_BYTES * self.entries
 
 
 def extract(archive: Path, folder: Path, limits: Limits | None = None) -> list[Path]:
-    """Unpack a tar archive, plain or gzipped, into an empty folder.
+    """Extract a tar archive, plain or gzipped, into an empty folder.
 
-    Only regular files and directories are taken, and only below the folder: a checkpoint has no
-    use for links, devices, absolute paths, or a name twice. It is all or nothing: after an error
-    the folder is empty again.
+    Only regular files and directories below the folder are accepted: a checkpoint has no links,
+    devices, absolute paths, or duplicate names. The extraction is atomic: after an error the folder is
+    empty again.
 
     Args:
         archive: The tar file.
-        folder: A fresh folder that nobody else writes to.
-        limits: Bounds of what comes out.
+        folder: A new folder that no other process writes to.
+        limits: Limits on the contents.
 
     Returns:
         The files, in the archive's order.
 
     Raises:
-        UnsafeArchiveError: A member is of another kind, leaves the folder, or the limits are
-            passed.
-        DownloadIncompleteError: The archive ends early, or is no archive.
+        UnsafeArchiveError: A member has another type or leaves the folder, or a limit is
+            exceeded.
+        DownloadIncompleteError: The archive ends early, or is not an archive.
         CheckpointError: The folder is not empty.
     """
     if any(folder.iterdir()):
-        raise CheckpointError(f"{folder} is not empty, so nothing is unpacked into it")
+        raise CheckpointError(f"{folder} is not empty, so nothing is extracted into it")
     try:
         return _extract(archive, folder, limits or Limits())
     except BaseException:
@@ -123,20 +123,20 @@ def _unpacked(
 
 
 def _check_end(stream: _Bounded) -> None:
-    """Refuse an archive without its end.
+    """Refuse an archive without an end marker.
 
-    tarfile takes anything that is no header for the end, also the cut between two members.
+    tarfile treats anything that is not a header as the end, including a cut between two members.
     """
     if stream.last != bytes(tarfile.BLOCKSIZE):
         raise DownloadIncompleteError("the archive has no end; download it again")
-    # Reading on to the very end lets gzip compare its checksum.
+    # Reading to the end makes gzip verify its checksum.
     while stream.read(_COPY_BYTES):
         pass
 
 
 @contextlib.contextmanager
 def _opened(archive: Path, limits: Limits) -> Iterator[_Bounded]:
-    # Headers and padding come on top of the files themselves.
+    # Headers and padding add to the size of the files.
     allowed = _allowed(archive, limits) + ENTRY_BYTES * limits.entries
     with archive.open("rb") as file:
         packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
@@ -154,15 +154,15 @@ def _allowed(archive: Path, limits: Limits) -> int:
 
 def _too_large(allowed: int) -> UnsafeArchiveError:
     return UnsafeArchiveError(
-        f"the archive unpacks to more than {allowed} bytes, which its own size does not explain"
+        f"the archive extracts to more than {allowed} bytes, which its own size does not explain"
     )
 
 
 @define
 class _Bounded:
-    """Read a stream up to a bound, and never much of it at once.
+    """A stream with a limit on its length and on the size of a read.
 
-    The bound is on how far into the unpacked archive anything reads, which no header can lie about.
+    The limit applies to the position in the decompressed archive, which no header can misstate.
     """
 
     _stream: IO[bytes] | gzip.GzipFile
@@ -180,8 +180,8 @@ class _Bounded:
 
     def seek(self, position: int, whence: int = 0) -> int:
         if whence != 0:
-            raise ValueError("only absolute positions are sought")
-        # Skipping over a member's content unpacks it all the same.
+            raise ValueError("only absolute positions are supported")
+        # Skipping a member still decompresses its content.
         if position > self._position:
             self._move(position)
         self._position = self._stream.seek(position)
@@ -198,7 +198,7 @@ class _Bounded:
 
 @define
 class _Names:
-    """Check members' names, each alone and against those before it."""
+    """Validates members' names, individually and for duplicates."""
 
     _files: set[str] = field(init=False, factory=set)
     _folders: set[str] = field(init=False, factory=set)
@@ -207,25 +207,25 @@ class _Names:
         """Return the parts of a member's name.
 
         Raises:
-            UnsafeArchiveError: It is not allowed, or is there already.
+            UnsafeArchiveError: The name is not allowed, or a duplicate.
         """
         name = member.name
         if not (member.isreg() or member.isdir()) or member.issparse() or member.size < 0:
-            raise UnsafeArchiveError(f"the archive's member {name!r} is no regular file")
+            raise UnsafeArchiveError(f"the archive's member {name!r} is not a regular file")
         path = PurePosixPath(name)
         parts = path.parts
         if path.is_absolute() or len(name.encode("utf-8", "replace")) > _LONGEST_PATH:
             raise UnsafeArchiveError(f"the archive's member {name!r:.200} is not allowed")
         if any(_is_bad(part) for part in parts) or (not parts and member.isreg()):
             raise UnsafeArchiveError(f"the archive's member {name!r:.200} is not allowed")
-        # Names that differ in case, or in how an accent is written, are one file on some systems.
+        # Names that differ in case or Unicode normalization are the same file on some systems.
         keys = [unicodedata.normalize("NFC", part).casefold() for part in parts]
         paths = ["/".join(keys[: i + 1]) for i in range(len(keys))]
         parents = paths if member.isdir() else paths[:-1]
         if not self._files.isdisjoint(parents):
-            raise UnsafeArchiveError(f"the archive holds {name!r} twice")
+            raise UnsafeArchiveError(f"the archive has {name!r} twice")
         if member.isreg() and (paths[-1] in self._files or paths[-1] in self._folders):
-            raise UnsafeArchiveError(f"the archive holds {name!r} twice")
+            raise UnsafeArchiveError(f"the archive has {name!r} twice")
         self._folders.update(parents)
         if member.isreg():
             self._files.add(paths[-1])
@@ -233,10 +233,10 @@ class _Names:
 
 
 def safe_paths(names: Iterable[str]) -> dict[str, PurePosixPath]:
-    """Return where each of the named files goes below a folder.
+    """Return the relative path of each named file below a folder.
 
     Raises:
-        UnsafeArchiveError: A name leaves the folder, is there twice, or is none on some system.
+        UnsafeArchiveError: A name leaves the folder, is a duplicate, or is invalid on some system.
     """
     taken = _Names()
     return {name: PurePosixPath(*taken.take(tarfile.TarInfo(name))) for name in names}

@@ -1,4 +1,4 @@
-"""Bring an archive from its signed URL to the disk, whole or not at all."""
+"""Resumable download of a file from a signed URL."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from tinkex._base.redaction import without_queries
 from tinkex._base.secret import Secret
 from tinkex._base.urls import is_loopback_host, split_url
 from tinkex._core.config import Config
+from tinkex._core.events.bus import has_subscribers
+from tinkex._core.instrumentation import RequestEvents
 from tinkex._core.proxies import ProxySettings, proxy_for_url
 from tinkex._core.response import REDIRECTS
 from tinkex._core.retry import (
@@ -29,7 +31,6 @@ from tinkex._core.retry import (
     retry_after_seconds,
 )
 from tinkex._core.tls import tls_context
-from tinkex.checkpoints.instrumentation import told_download
 from tinkex.checkpoints.partial import Partial
 from tinkex.errors import (
     CheckpointError,
@@ -42,12 +43,12 @@ from tinkex.errors import (
 Progress = Callable[[int, int | None], None]
 
 TIMEOUT = 60.0
-# Attempts and seconds without progress; whatever makes progress has as many again.
+# Attempts and seconds without progress; progress resets both.
 POLICY = RetryPolicy(max_attempts=5, deadline=300.0)
-# Bytes that count as progress. A host that brings less in TIMEOUT seconds is as good as silent.
+# Bytes that count as progress. A host that sends less in TIMEOUT seconds counts as silent.
 LEAST_PROGRESS = 64 * 1024
 MOST_REDIRECTS = 5
-# Without an announced length, this many bytes are written between two looks at the free space.
+# Without an announced length, the free space is checked each time this many bytes are written.
 SPACE_STEP = 256 * 1024**2
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _UNSATISFIED = re.compile(r"bytes \*/(\d+)")
@@ -55,15 +56,15 @@ _UNSATISFIED = re.compile(r"bytes \*/(\d+)")
 
 @frozen
 class Source:
-    """Say where a file comes from.
+    """The source of a file.
 
     Attributes:
-        label: What errors call it.
-        sign: Returns a URL of it that is good for a while, and as good as a key that long.
-        config: The settings of the way to the server.
-        clock: What pauses are waited by.
-        most_bytes: More than these are no checkpoint's: a host that sends on and on is left.
-        jitter: Draws each wait from its upper end.
+        label: The file's name in errors.
+        sign: Returns a temporary signed URL, which is as secret as a key until it expires.
+        config: The settings of the connection.
+        clock: The clock of the waits.
+        most_bytes: Upper limit of the file's size; a host that sends more is disconnected.
+        jitter: Returns a random wait up to its argument.
     """
 
     label: str
@@ -74,42 +75,45 @@ class Source:
     jitter: Callable[[float], float] = full_jitter
 
     def retries(self) -> Retries:
-        """Return the attempts that there are until something has come."""
+        """Return the retry state of attempts without progress."""
         return Retries(POLICY, RetryBudget(), self.clock, self.jitter)
 
 
 def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
-    """Stream a file to disk; a connection that breaks is taken up where it broke.
+    """Stream a file to disk, resuming after broken connections.
 
     Raises:
-        CheckpointError: The file's host refuses, or the disk is too small.
+        CheckpointError: The file's host refuses, or the disk has too little space.
         UnsafeArchiveError: The file is larger than any checkpoint.
-        DownloadIncompleteError: The file did not come whole, as often as it was tried.
-        ProxyError: The proxy on the way asks for another password.
+        DownloadIncompleteError: The file was incomplete after all attempts.
+        ProxyError: The proxy requires authentication.
     """
     best, broken, retries = partial.size(), 0, source.retries()
     while True:
-        # Signed anew for each attempt: a signature may expire in the middle.
+        # Signed again for each attempt: a signature may expire midway.
         url = Secret.of(source.sign()) or Secret("")
         try:
             with (
                 without_queries(),
-                told_download(_origin(url), partial.file, source.clock, source.config.http_pool),
+                _events(source, url) as events,
                 _answer(source.config, url, partial) as response,
             ):
+                had = partial.size() if response.status_code == httpx.codes.PARTIAL_CONTENT else 0
                 _take(response, partial, progress, source)
-            return
+                events.answered(response.status_code, partial.size() - had)
         except httpx.InvalidURL:
-            raise CheckpointError("the archive's host redirects to no URL") from None
+            raise CheckpointError("the archive's host redirects to an invalid URL") from None
         except (httpx.HTTPError, DownloadIncompleteError) as error:
             said = f"{type(error).__name__} ({error})"
             retry_after = getattr(error, "retry_after", None)
+        else:
+            return
         broken += 1
         if partial.size() >= best + LEAST_PROGRESS:
             best, retries = partial.size(), source.retries()
         wait = retries.next_wait(retry_after=retry_after)
         if wait is None:
-            # httpx puts no URL into its messages, and the URL's signature is secret.
+            # httpx's messages have no URLs, so the signature is not shown.
             times = "once" if broken == 1 else f"{broken} times"
             raise DownloadIncompleteError(
                 f"the download of {source.label} broke {times}, the last time with {said}; "
@@ -118,9 +122,21 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         source.clock.sleep(wait)
 
 
+def _events(source: Source, url: Secret) -> RequestEvents:
+    """Return what emits the events of an attempt, without its URL, which is as good as a key."""
+    facts = {
+        "operation": "download_archive",
+        "method": "GET",
+        "path": "",
+        "base_url": _origin(url),
+        "pool": source.config.http_pool,
+    }
+    return RequestEvents(source.clock, facts if has_subscribers() else None)
+
+
 @contextlib.contextmanager
 def _answer(config: Config, url: Secret, partial: Partial) -> Iterator[httpx.Response]:
-    """Ask for what is missing of the archive, following redirects by hand."""
+    """Request the missing part of the archive, following redirects manually."""
     headers = {"Accept-Encoding": "identity"}
     have = partial.size()
     if have and partial.etag:
@@ -160,7 +176,7 @@ def _stream(
             if not refused:
                 yield response
     except httpx.ProxyError as error:
-        # A tunnel that is refused is an error of its own, which repeats the status line.
+        # A refused tunnel is an error of its own, whose message repeats the status line.
         if not str(error).startswith("407"):
             raise
         refused = True
@@ -168,15 +184,15 @@ def _stream(
         if not deadline.passed:
             raise
     if deadline.passed:
-        raise DownloadIncompleteError(f"its host did not answer in {TIMEOUT:g} s")
+        raise DownloadIncompleteError(f"its host did not respond in {TIMEOUT:g} s")
     if refused and proxy is not None:
         raise _unauthorised(proxy)
 
 
 class _HeadDeadline:
-    """Hang up on a host whose response has not begun in time, even if it drips.
+    """A deadline for the start of a response, even if the host sends single bytes.
 
-    httpx bounds each read alone, and a host that sends a byte now and then is never late by that.
+    httpx limits each read separately, so a host that sends a byte now and then never times out.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -186,13 +202,13 @@ class _HeadDeadline:
         self._timer.daemon = True
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Note the connection in use; the trace of an httpx request."""
+        """Note the connection in use; the trace callback of an httpx request."""
         about = getattr(info.get("return_value"), "get_extra_info", None)
         if event.endswith(".complete") and about is not None:
             self._socket = about("socket")
 
     def met(self) -> None:
-        """Note that the response has begun."""
+        """Note that the response has started."""
         self._timer.cancel()
 
     def __enter__(self) -> Self:
@@ -206,12 +222,12 @@ class _HeadDeadline:
         self.passed = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                # Not the method of an SSL socket, which another thread is reading from.
+                # Not the method of the SSL socket, from which another thread is reading.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 def _anonymous_client(config: Config, proxy: ProxySettings | None) -> httpx.Client:
-    """Return a client without key and cookies: the signature is all that the host may see."""
+    """Return a client without key and cookies: the host only gets the signature."""
     through = None
     if proxy is not None:
         auth = proxy.auth and (proxy.auth[0].reveal(), proxy.auth[1].reveal())
@@ -221,13 +237,13 @@ def _anonymous_client(config: Config, proxy: ProxySettings | None) -> httpx.Clie
         return httpx.Client(
             timeout=TIMEOUT,
             follow_redirects=False,
-            # The proxy is found already, and what .netrc says of the host is not for it.
+            # The proxy is resolved already, and .netrc credentials are not for the host.
             trust_env=False,
             proxy=through,
             verify=tls_context(config),
         )
     except ImportError:
-        assert proxy is not None  # noqa: S101 - nothing else is imported
+        assert proxy is not None  # noqa: S101 - only proxies import a package
     raise ConfigurationError(
         f"downloads through {proxy.address} ({proxy.source}) need a package that is not installed: "
         "pip install 'httpx[socks]'"
@@ -245,8 +261,8 @@ def _unauthorised(proxy: ProxySettings) -> ProxyError:
 def _take(
     response: httpx.Response, partial: Partial, progress: Progress | None, source: Source
 ) -> None:
-    """Write what comes behind what is there, and check that it is all there."""
-    if response.status_code == 416:  # all of it was there already
+    """Write the received bytes after the existing ones, and check that the file is complete."""
+    if response.status_code == 416:  # the file was complete already
         _check_whole(partial)
         return
     have = _first_byte(response, partial)
@@ -258,8 +274,8 @@ def _take(
     looked = have
     began, came = source.clock.now(), 0
     with partial.file.open("ab" if have else "wb") as file:
-        # As it is sent: a gzipped archive is unpacked later, and its length counts packed bytes.
-        # In pieces as they come: gathered into larger ones, a cut would lose the last.
+        # Undecoded: a gzipped archive is extracted later, and its length is that of the compressed bytes.
+        # Unbuffered: with larger pieces, an interruption would lose the last one.
         for chunk in response.iter_raw():
             file.write(chunk)
             have += len(chunk)
@@ -267,7 +283,7 @@ def _take(
             if came >= LEAST_PROGRESS:
                 began, came = source.clock.now(), 0
             elif source.clock.now() - began > TIMEOUT:
-                raise DownloadIncompleteError(f"only {came} bytes came in {TIMEOUT:g} s")
+                raise DownloadIncompleteError(f"only {came} bytes were received in {TIMEOUT:g} s")
             if total is None:
                 _check_size(have, source.most_bytes, partial)
                 if have - looked >= SPACE_STEP:
@@ -277,27 +293,27 @@ def _take(
                 progress(have, total)
     if total is not None and have != total:
         partial.forget()
-        raise DownloadIncompleteError(f"{have} of {total} bytes came")
+        raise DownloadIncompleteError(f"{have} of {total} bytes were received")
     _check_whole(partial)
 
 
 def _check_whole(partial: Partial) -> None:
     if not partial.matches():
         partial.forget()
-        raise DownloadIncompleteError("the checksum that the host announced does not match")
+        raise DownloadIncompleteError("the checksum announced by the host does not match")
 
 
 def _first_byte(response: httpx.Response, partial: Partial) -> int:
-    """Return where in the archive the answer begins; that must be where the file ends."""
+    """Return where in the archive the response starts; it must be the end of the existing bytes."""
     if response.status_code == 200:
         return 0
     have = partial.size()
     found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-    # A host may know Range and not If-Range, and send a part of another version.
+    # A host may support Range but not If-Range, and send a part of another version.
     same = response.headers.get("etag", partial.etag) == partial.etag
     if not found or int(found[1]) != have or not same:
         partial.forget()
-        raise DownloadIncompleteError("the archive's host sent another part than was asked for")
+        raise DownloadIncompleteError("the archive's host sent a part that was not requested")
     return have
 
 
@@ -305,14 +321,14 @@ def _check_status(response: httpx.Response, origin: str, partial: Partial) -> No
     status = response.status_code
     if status in (200, 206):
         return
-    said = f"the archive's host {urlsplit(origin).hostname} answered with HTTP {status}"
+    said = f"the archive's host {urlsplit(origin).hostname} responded with HTTP {status}"
     if status == 416:
         found = _UNSATISFIED.fullmatch(response.headers.get("content-range", ""))
         same = response.headers.get("etag", partial.etag) == partial.etag
         if found and same and 0 < partial.size() == int(found[1]):
             return
-        partial.forget()  # what is there does not fit the archive any more
-    # An expired signature is signed anew, and an overloaded host may recover.
+        partial.forget()  # the existing bytes are of another version
+    # Expired signatures are renewed, and an overloaded host may recover.
     may_repeat = status in (403, 408, 410, 416, 425, 429) or status >= 500
     word = response.headers.get("x-should-retry", "").lower()
     if word == "true" or (may_repeat and word != "false"):
@@ -333,26 +349,26 @@ def _check_size(size: int, most_bytes: int, partial: Partial) -> None:
 def _check_space(partial: Partial, have: int, total: int | None) -> None:
     if total is None:
         return
-    # An archive and what it unpacks to are on the disk together for a moment.
+    # The archive and its extracted files are briefly on the disk together.
     missing = (2 * total if partial.expands else total) - have
     folder = partial.file.parent
     free = shutil.disk_usage(folder).free
     if missing > free:
         raise CheckpointError(
-            f"the checkpoint needs {missing} more bytes, and {folder} has {free} free"
+            f"the checkpoint needs {missing} more bytes, but {folder} has {free} free"
         )
 
 
 def _check_url(url: Secret, config: Config, *, encrypted: bool) -> bool:
-    """Refuse a URL that is none, or one less safe than the way so far; return whether it is https.
+    """Refuse an invalid URL, or one less secure than the connection so far; return whether it is https.
 
-    Only a server on this machine may point to this machine without encryption.
+    Only a server on this machine may redirect to this machine without encryption.
     """
     origin = urlsplit(_origin(url))
     if origin.scheme not in {"http", "https"} or not origin.hostname:
-        raise CheckpointError("the server's archive is at no http(s) URL")
+        raise CheckpointError("the URL of the server's archive is not http(s)")
     if urlsplit(url.reveal()).username is not None:
-        raise CheckpointError("the archive's URL carries a user name; refused")
+        raise CheckpointError("the archive's URL has a user name; refused")
     within = config.is_loopback and is_loopback_host(origin.hostname)
     if origin.scheme == "http" and not within and (encrypted or not config.allow_insecure):
         raise CheckpointError(
@@ -362,7 +378,7 @@ def _check_url(url: Secret, config: Config, *, encrypted: bool) -> bool:
 
 
 def _origin(url: Secret) -> str:
-    """Return scheme, host and port of a URL, "" if it is none."""
+    """Return scheme, host and port of a URL, or "" if it is invalid."""
     try:
         httpx.URL(url.reveal())
     except (TypeError, httpx.InvalidURL):

@@ -1,4 +1,4 @@
-"""Push an adapter to the Hugging Face Hub, with a page that says what it is."""
+"""Upload of an adapter to the Hugging Face Hub, with a model card."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from tinkex.rest import RestClient
 
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
-# What says that an archive is whole, and what only training goes on with: of no use to those who
-# load the adapter.
+# Archive metadata and optimizer state, which are only useful for training: not for users of the
+# adapter.
 USUALLY_LEFT_OUT = ("checkpoint_complete", "optimizer.*")
 _TINKER_PATH = re.compile(r"tinker://[^\s\"'<>`)\]]+")
 
 
 @frozen
 class HubUpload:
-    """Say where on the Hugging Face Hub a checkpoint was put.
+    """A checkpoint that was uploaded to the Hugging Face Hub.
 
     Attributes:
         path: The checkpoint's ``tinker://`` path.
         repo_id: The repository, ``<owner>/<name>``.
         revision: The branch, or the reference of the pull request.
-        private: Whether only its owner sees it.
+        private: Whether the repository is private.
         url: The page of the commit, or of the pull request.
-        files: The names of the files that were sent.
+        files: The names of the uploaded files.
     """
 
     path: str
@@ -71,50 +71,50 @@ def push_to_hub(
     endpoint: str | None = None,
     progress: Progress | None = None,
 ) -> HubUpload:
-    """Push a checkpoint's adapter to the Hugging Face Hub; needs ``pip install 'tinkex[hub]'``.
+    """Upload a checkpoint's adapter to the Hugging Face Hub; needs ``pip install 'tinkex[hub]'``.
 
     >>> push_to_hub(rest, "tinker://run-1:train:0/sampler_weights/final", "me/my-adapter").url
     'https://huggingface.co/me/my-adapter/commit/...'
 
-    The archive is downloaded into a temporary folder, as `download` does it. What is asked of the
-    Hub before is only read; the repository is made when the files are there, and they are committed
-    at once. A README that is in the repository stays, unless `force` replaces it.
+    The archive is first downloaded into a temporary folder, as by `download`. The repository is created
+    once the files are available, and they are uploaded in one commit. An existing README is kept, unless
+    `force` is set.
 
     Args:
-        rest: The client that knows the server.
+        rest: A client of the server.
         path: ``tinker://<run>/<kind>/<name>``.
-        repo_id: ``<owner>/<name>``, or a name below your own. If not given,
+        repo_id: ``<owner>/<name>``, or a name in your own namespace. By default
             ``tinker-<base model>-<run>`` with the checkpoint's id as the revision.
-        token: Your token; without it HF_TOKEN, HUGGING_FACE_HUB_TOKEN, or the file that
-            ``hf auth login`` writes.
-        private: Whether a repository that is made is private. One that is public already takes
-            files only with ``private=False``.
-        revision: The branch, made if it is not there; "main" if not given.
-        commit_message: What the commit is called.
-        create_pr: Whether a pull request is opened instead of committing to the branch.
-        allow_patterns: Only files whose path or name matches one of these are pushed; ``*`` stays
-            within a folder, ``**`` does not. If not given: all but an optimizer's state.
-        ignore_patterns: Files that match one of these are not pushed.
-        add_model_card: Whether a README is written if the checkpoint has none.
-        force: Whether files of another checkpoint, which the repository's README names, may be
-            replaced.
-        endpoint: The Hub; HF_ENDPOINT or ``https://huggingface.co`` if not given.
-        progress: Called with (bytes so far, bytes in all or None) while the archive comes.
+        token: Your token; by default HF_TOKEN, HUGGING_FACE_HUB_TOKEN, or the file of
+            ``hf auth login``.
+        private: Whether a new repository is private. Uploading to an existing public one requires
+            ``private=False``.
+        revision: The branch, created if it does not exist; "main" by default.
+        commit_message: The message of the commit.
+        create_pr: Whether to open a pull request instead of committing to the branch.
+        allow_patterns: Upload only files whose path or name matches one of these; ``*`` stays
+            within a folder, ``**`` does not. By default all but the optimizer state.
+        ignore_patterns: Do not upload files that match one of these.
+        add_model_card: Whether to write a README if the checkpoint has none.
+        force: Whether to replace files of another checkpoint, as named in the repository's
+            README.
+        endpoint: The Hub; HF_ENDPOINT or ``https://huggingface.co`` by default.
+        progress: Called with (bytes so far, total bytes or None) during the download.
 
     Raises:
         MissingDependencyError: huggingface_hub is not installed.
-        MissingCredentialsError: There is no token.
-        ValidationError: An argument cannot be right.
-        CheckpointError: The checkpoint holds no adapter, or the Hub refuses; also what `download`
-            raises.
-        ApiError: The server knows no such checkpoint.
+        MissingCredentialsError: No token was found.
+        ValidationError: An argument is invalid.
+        CheckpointError: The checkpoint has no adapter, or the Hub refuses; also the errors of
+            `download`.
+        ApiError: The server does not have the checkpoint.
     """
     parsed = CheckpointPath.parse(path)
     if revision is not None and repo_id is None:
-        raise ValidationError("is a branch of no repository; give repo_id too", path="revision")
+        raise ValidationError("requires repo_id", path="revision")
     allow, ignore = _patterns(allow_patterns), _patterns(ignore_patterns)
     hub = connect(find_token(token), endpoint)
-    del token  # tracebacks may show what functions hold
+    del token  # tracebacks may show local variables
     if repo_id is not None:
         check_name(repo_id)
     user = hub.user()
@@ -150,7 +150,7 @@ def _destination(
     repo_id: str | None,
     revision: str | None,
 ) -> tuple[str, str]:
-    """Return repository and branch; without a name, one for the run and a branch for the checkpoint."""
+    """Return repository and branch; by default a repository per run and a branch per checkpoint."""
     if repo_id is not None:
         return (repo_id if "/" in repo_id else f"{user}/{repo_id}"), revision or MAIN
     base = info.base_model.rpartition("/")[2]
@@ -159,7 +159,7 @@ def _destination(
 
 
 def _sanitized(text: str) -> str:
-    """Return a text as the Hub lets names be: some characters, none of `-` and `.` twice in a row."""
+    """Return a text as a valid repository name: allowed characters, no repeated `-` and `.`."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", text)
     name = re.sub(r"[-.]{2,}", "-", name)
     return name[:LONGEST_NAME].strip("-.")
@@ -175,22 +175,22 @@ def _check_visibility(there: Repository, *, private: bool) -> None:
 
 
 def _check_card(there: Repository, path: str) -> None:
-    """Refuse a branch whose README says that it holds another checkpoint."""
+    """Refuse a branch whose README names another checkpoint."""
     named = set(_TINKER_PATH.findall(there.card or ""))
     if named and path not in named:
         raise ValidationError(
-            f"{there.repo_id} at {there.revision} holds {min(named)[:200]!r}; choose another repo_id "
+            f"{there.repo_id} at {there.revision} has {min(named)[:200]!r}; choose another repo_id "
             "or revision, or pass force=True to replace it",
             path="repo_id",
         )
 
 
 def _prepare(folder: Path, info: WeightsInfoResponse) -> str:
-    """Check that a folder holds an adapter, and that it names its base model; return that."""
+    """Check that a folder has an adapter, and return its base model after adding it to the config."""
     if not (folder / CONFIG).is_file() or not any((folder / name).is_file() for name in WEIGHTS):
         raise CheckpointError(
-            f"the checkpoint holds no adapter ({CONFIG} and {WEIGHTS[0]}); push one that "
-            "save_weights_for_sampler made"
+            f"the checkpoint has no adapter ({CONFIG} and {WEIGHTS[0]}); use a checkpoint of "
+            "save_weights_for_sampler"
         )
     config = read_config(folder / CONFIG)
     named = config.get("base_model_name_or_path")
@@ -202,9 +202,9 @@ def _prepare(folder: Path, info: WeightsInfoResponse) -> str:
 
 
 def _modules(folder: Path) -> tuple[str, ...]:
-    """Return the adapted layers, as the weights' header names them."""
+    """Return the adapted layers from the header of the weights."""
     if not (folder / WEIGHTS[0]).is_file():
-        return ()  # the other form is a pickle, which is never opened here
+        return ()  # the other format is a pickle, which is not safe to open
     return inspect(folder).target_modules
 
 
@@ -215,7 +215,7 @@ def _patterns(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
 def _chosen(
     folder: Path, allow: tuple[str, ...] | None, ignore: tuple[str, ...] | None
 ) -> dict[str, Path]:
-    """Return the files to push, by their names in the repository."""
+    """Return the files to upload, by their names in the repository."""
     found = {file.relative_to(folder).as_posix(): file for file in iter_files(folder)}
     left_out = (MARKER, *(ignore or ()), *(() if allow else USUALLY_LEFT_OUT))
     chosen = {
@@ -225,7 +225,7 @@ def _chosen(
     }
     if not chosen:
         raise ValidationError(
-            f"no file is left to push; the checkpoint has {', '.join(found)[:500]}",
+            f"no file is left to upload; the checkpoint has {', '.join(found)[:500]}",
             path="allow_patterns" if allow else "ignore_patterns",
         )
     return chosen

@@ -1,4 +1,4 @@
-"""A model repository of the Hugging Face Hub: look at it, make it, commit to it."""
+"""Model repositories of the Hugging Face Hub: look-up, creation, commits."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _LONGEST_ANSWER = 500
 
 @frozen
 class Repository:
-    """Hold what was found of a repository, before anything in it is changed.
+    """The state of a repository before the upload.
 
     Attributes:
         repo_id: ``<owner>/<name>``.
-        revision: The branch that is meant.
-        private: Whether only its owner sees it; None if there is no such repository yet.
-        has_revision: Whether the branch is there.
+        revision: The branch to upload to.
+        private: Whether the repository is private; None if it does not exist.
+        has_revision: Whether the branch exists.
         card: The text of the branch's README, if it has one.
     """
 
@@ -52,7 +52,7 @@ class Repository:
 
 @frozen
 class Commit:
-    """Say where files were put: the page, and the branch or the reference of a pull request."""
+    """The location of uploaded files: the page, and the branch or pull request reference."""
 
     url: str
     revision: str
@@ -60,10 +60,10 @@ class Commit:
 
 @frozen
 class Hub:
-    """Ask the Hub with one token, and say in our own words what it refuses.
+    """A client of the Hub with a token, which converts its errors.
 
-    Nothing here shows the token: the library's errors, which hold the requests that failed, are
-    never the cause of ours.
+    The token is never shown: the library's errors hold the failed requests, so they are not kept as
+    causes.
     """
 
     _api: HfApi
@@ -78,7 +78,7 @@ class Hub:
         return name
 
     def look(self, repo_id: str, revision: str) -> Repository:
-        """Return what there is of a repository and of a branch in it."""
+        """Return the state of a repository and of a branch in it."""
         from huggingface_hub import errors
 
         what = f"for {repo_id}"
@@ -108,7 +108,7 @@ class Hub:
         private: bool,
         create_pr: bool,
     ) -> Commit:
-        """Put files into a branch at once; the repository and the branch are made if need be."""
+        """Upload files to a branch in one commit; creates the repository and the branch if necessary."""
         from huggingface_hub import CommitOperationAdd
 
         repo_id, revision = there.repo_id, there.revision
@@ -148,13 +148,13 @@ class Hub:
                 return stream.read(_LONGEST_CARD).decode("utf-8", "replace")
 
     def _ask(self, what: str, call: Callable[[], T], keep: tuple[type[Exception], ...] = ()) -> T:
-        """Return what a call of the library returns; errors in `keep` come through."""
+        """Call the library and return the result; errors in `keep` propagate."""
         try:
             with without_queries():
                 return call()
         except keep:
             raise
-        except Exception as error:  # noqa: BLE001 - told by the next line
+        except Exception as error:  # noqa: BLE001 - converted by the next line
             problem = self._problem(what, error)
         raise problem
 
@@ -167,7 +167,7 @@ class Hub:
         if status in (401, 403):
             hint = "; check that the token is valid and may write there"
         return CheckpointError(
-            f"the Hugging Face Hub was asked {what} and answered {why} ({said}){hint}",
+            f"the Hugging Face Hub was asked {what} and responded with {why} ({said}){hint}",
             status_code=status,
             category="user" if status is not None and status < 500 else "unknown",
             retryable=status is None or status == 429 or status >= 500,
@@ -175,18 +175,18 @@ class Hub:
 
 
 def connect(token: Secret, endpoint: str | None = None) -> Hub:
-    """Return the Hub for a token; nothing is sent yet.
+    """Return a Hub client for a token; nothing is sent yet.
 
     Raises:
         MissingDependencyError: huggingface_hub is not installed.
-        ValidationError: The endpoint is no URL, the token would travel unencrypted, or this
-            version of huggingface_hub pushes to another hub alone.
+        ValidationError: The endpoint is not a URL, the token would be sent unencrypted, or this version
+            of huggingface_hub supports only another hub.
     """
     try:
         from huggingface_hub import CommitInfo, HfApi, constants
     except ImportError:
         raise MissingDependencyError("pushing to the Hugging Face Hub", "hub") from None
-    # With its package come the tokenizers themselves, which no other part of this needs.
+    # The package also installs the tokenizers, which nothing else here needs.
     from tinkex.tokenizer.hub import endpoint as usual
 
     where = (endpoint or usual()).rstrip("/")
@@ -201,10 +201,10 @@ def connect(token: Secret, endpoint: str | None = None) -> Hub:
         raise ValidationError(
             f"would send the token to {host} without encryption; use https", path="endpoint"
         )
-    # Before 1.4 it takes a commit's page for one of the usual hub's, and fails after the push.
+    # Before 1.4 it parses a commit's page as one of the default hub, and fails after the upload.
     if where != constants.ENDPOINT and "_endpoint" not in CommitInfo.__dataclass_fields__:
         raise ValidationError(
-            f"this version of huggingface_hub pushes to {constants.ENDPOINT} alone: start the "
+            f"this version of huggingface_hub only supports {constants.ENDPOINT}: start the "
             f"program with HF_ENDPOINT={where}, or upgrade huggingface_hub to 1.4 or newer",
             path="endpoint",
         )
@@ -215,10 +215,10 @@ def connect(token: Secret, endpoint: str | None = None) -> Hub:
 
 
 def check_name(repo_id: str) -> None:
-    """Refuse what cannot be a repository's name, by the Hub's rules.
+    """Refuse an invalid repository name, by the Hub's rules.
 
     Raises:
-        ValidationError: It cannot.
+        ValidationError: The name is invalid.
     """
     owner, _, name = repo_id.rpartition("/")
     parts = [owner, name] if "/" in repo_id else [name]
@@ -241,7 +241,7 @@ def _no_repository() -> tuple[type[Exception], ...]:
 
 
 def _status(error: BaseException | None) -> int | None:
-    """Return the HTTP status behind an error: an upload's is the cause of the one that is raised."""
+    """Return the HTTP status behind an error: for an upload, that of the error's cause."""
     while error is not None:
         status: Any = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(status, int):

@@ -1,4 +1,4 @@
-"""Find the token that the Hugging Face Hub knows its user by."""
+"""The user's token for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def find_token(given: str | Secret | None, environ: Mapping[str, str] | None = N
     Secret('****')
 
     Args:
-        given: What the caller passed; blank counts as nothing.
-        environ: The environment; the process' own if not given.
+        given: The argument; blank strings are ignored.
+        environ: The environment; the process's own by default.
 
     Raises:
-        MissingCredentialsError: There is none; the message says where it was looked for.
+        MissingCredentialsError: No token was found; the message lists the places.
     """
     environ = os.environ if environ is None else environ
     file = token_file(environ)
@@ -48,7 +48,7 @@ def _in_use(token: str) -> Secret:
 
 
 def token_file(environ: Mapping[str, str]) -> Path:
-    """Return the file in which Hugging Face's own tools keep the token."""
+    """Return the file in which Hugging Face's tools store the token."""
     cache = Path(environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     home = Path(environ.get("HF_HOME") or cache)
     return Path(os.path.expandvars(environ.get("HF_TOKEN_PATH") or home / "token")).expanduser()

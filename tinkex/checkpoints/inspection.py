@@ -1,8 +1,9 @@
-"""Say what a downloaded checkpoint is, without loading it."""
+"""Inspection of a downloaded checkpoint without loading it."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from typing import Any
 
 from attrs import frozen
 
+from tinkex._base.columns import columns
+from tinkex._base.safetensors import read_header
 from tinkex.checkpoints.extract import iter_files
-from tinkex.checkpoints.safetensors_header import StoredTensor, read_header
 from tinkex.errors import CheckpointError
 
 CONFIG = "adapter_config.json"
@@ -20,20 +22,44 @@ _LONGEST_CONFIG = 1024 * 1024
 _LORA = re.compile(r"(?:^|\.)(?P<module>[^.]+)\.lora_(?P<side>[AB])(?:\.[^.]+)*$")
 
 
+@frozen
+class StoredTensor:
+    """A tensor in a file.
+
+    Attributes:
+        name: Its name.
+        dtype: Its type, as the format writes it: "F32", "BF16".
+        shape: Its dimensions.
+        size_bytes: Its size in the file.
+        file: The file's name.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+    file: str
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of its values."""
+        return math.prod(self.shape)
+
+
 @frozen(kw_only=True)
 class Inspection:
-    """Describe a checkpoint's folder.
+    """A description of a checkpoint's folder.
 
     >>> print(inspect("checkpoints/run-1:train:0_sampler_weights_final").table())
 
     Attributes:
         folder: The folder.
-        base_model: The model that the adapter belongs to, if it says so.
-        rank: Its LoRA rank, if it is an adapter.
-        alpha: Its LoRA scale, if it says so.
-        target_modules: The names of the layers that it adapts, sorted.
-        tensors: Its tensors, by file and name.
-        size_bytes: What all files take together.
+        base_model: The model that the adapter belongs to, if known.
+        rank: The LoRA rank, for adapters.
+        alpha: The LoRA scale, if known.
+        target_modules: The names of the adapted layers, sorted.
+        tensors: The tensors, by file and name.
+        size_bytes: The total size of all files.
     """
 
     folder: Path
@@ -51,11 +77,11 @@ class Inspection:
 
     @property
     def dtypes(self) -> tuple[str, ...]:
-        """Return the kinds of values, sorted."""
+        """Return the dtypes of the tensors, sorted."""
         return tuple(sorted({tensor.dtype for tensor in self.tensors}))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return a JSON-serializable dict."""
         return {
             "folder": str(self.folder),
             "base_model": self.base_model,
@@ -78,20 +104,19 @@ class Inspection:
         }
 
     def to_json(self) -> str:
-        """Return it as JSON text."""
+        """Return the description as JSON."""
         return json.dumps(self.to_dict(), indent=2)
 
     def table(self) -> str:
-        """Return it for people: what it is, and a line for each tensor."""
+        """Return the description as text: a summary, and a line per tensor."""
         facts = [
-            ("base model", self.base_model or "unknown"),
+            ("base model", _shown(self.base_model or "unknown")),
             ("rank", "none" if self.rank is None else str(self.rank)),
-            ("target modules", ", ".join(self.target_modules) or "none"),
-            ("dtypes", ", ".join(self.dtypes) or "none"),
+            ("target modules", _shown(", ".join(self.target_modules)) or "none"),
+            ("dtypes", _shown(", ".join(self.dtypes)) or "none"),
             ("parameters", f"{self.parameters:,}"),
             ("size", f"{self.size_bytes:,} bytes"),
         ]
-        lines = [f"{name:<16}{_shown(value)}" for name, value in facts]
         rows = [("tensor", "dtype", "shape", "bytes")]
         rows += [
             (
@@ -102,37 +127,32 @@ class Inspection:
             )
             for tensor in self.tensors
         ]
-        name, dtype, shape, size = (max(len(row[i]) for row in rows) for i in range(4))
-        lines += [
-            "",
-            *(f"{a:<{name}}  {b:<{dtype}}  {c:>{shape}}  {d:>{size}}" for a, b, c, d in rows),
-        ]
-        return "\n".join(lines)
+        return "\n".join([*columns(facts), "", *columns(rows, right={2, 3})])
 
 
 def inspect(folder: str | os.PathLike[str]) -> Inspection:
-    """Say what a checkpoint in a folder is: rank, layers, kinds, shapes, base model, size.
+    """Return a checkpoint's rank, layers, dtypes, shapes, base model and size.
 
     >>> inspect("checkpoints/run-1:train:0_sampler_weights_final").rank
     8
 
-    Only headers are read, so that it is as fast for large files as for small ones, and nothing in
-    the files is ever executed.
+    Only headers are read, so it is fast for large files, and nothing in the files is ever
+    executed.
 
     Args:
-        folder: A folder such as `download` makes.
+        folder: A folder that `download` created.
 
     Raises:
-        CheckpointError: There is no such folder, no safetensors file in it, or one that is broken.
+        CheckpointError: The folder is missing, or has no safetensors file, or a broken one.
     """
     path = Path(folder)
     if not path.is_dir():
-        raise CheckpointError(f"{path} is no folder; name the folder that a download made")
+        raise CheckpointError(f"{path} is not a folder; pass the folder of a download")
     files = list(iter_files(path))
     stored = [file for file in files if file.suffix == ".safetensors"]
     if not stored:
         raise CheckpointError(f"{path} holds no safetensors file, so there is nothing to inspect")
-    tensors = tuple(tensor for file in stored for tensor in read_header(file))
+    tensors = tuple(tensor for file in stored for tensor in _stored(file))
     config = read_config(path / CONFIG)
     rank, alpha, base = (
         config.get("r"),
@@ -150,11 +170,24 @@ def inspect(folder: str | os.PathLike[str]) -> Inspection:
     )
 
 
+def _stored(file: Path) -> list[StoredTensor]:
+    try:
+        tensors = read_header(file).tensors
+    except ValueError as error:
+        raise CheckpointError(
+            f"{file.name} is not a valid safetensors file: {error}; download it again"
+        ) from None
+    return [
+        StoredTensor(name, entry.dtype, entry.shape, entry.end - entry.begin, file.name)
+        for name, entry in tensors.items()
+    ]
+
+
 def read_config(file: Path) -> dict[str, Any]:
-    """Return an adapter's configuration; an empty one if there is no such file.
+    """Return an adapter's configuration; empty if the file is missing.
 
     Raises:
-        CheckpointError: It is no JSON object, or much too long.
+        CheckpointError: The file is not a JSON object, or too long.
     """
     if not file.is_file():
         return {}
@@ -165,12 +198,12 @@ def read_config(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise CheckpointError(f"{file.name} is no JSON object; download the checkpoint again")
+        raise CheckpointError(f"{file.name} is not a JSON object; download the checkpoint again")
     return config
 
 
 def _stored_rank(tensors: Sequence[StoredTensor]) -> int | None:
-    """Return the rank that the tensors have: rows of A are the rank's dimension (PEFT's layout)."""
+    """Return the rank of the tensors: the rows of A (in PEFT's layout)."""
     for tensor in tensors:
         found = _LORA.search(tensor.name)
         if found and found["side"] == "A" and len(tensor.shape) >= 2:
@@ -179,7 +212,7 @@ def _stored_rank(tensors: Sequence[StoredTensor]) -> int | None:
 
 
 def _target_modules(named: Any, tensors: Sequence[StoredTensor]) -> tuple[str, ...]:
-    """Return the adapted layers: what is stored, or else what the configuration says."""
+    """Return the adapted layers, from the tensors or else from the configuration."""
     found = {match["module"] for tensor in tensors if (match := _LORA.search(tensor.name))}
     if not found:
         listed = named if isinstance(named, list) else [named]
@@ -188,5 +221,5 @@ def _target_modules(named: Any, tensors: Sequence[StoredTensor]) -> tuple[str, .
 
 
 def _shown(text: str) -> str:
-    """Return a text from a file so that a terminal shows it, whatever it is."""
+    """Return a text from a file in a form that is safe for a terminal."""
     return text if text.isprintable() else ascii(text)

@@ -1,4 +1,4 @@
-"""Delete checkpoints: one, many, or those that nobody needs any more."""
+"""Deletion of checkpoints: one, many, or those that are no longer needed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Confirm = Callable[[Sequence[str]], bool]
 
 @frozen
 class Deletion:
-    """Say what became of checkpoints that were to be deleted.
+    """The result of deleting checkpoints.
 
     Attributes:
-        deleted: The paths that are gone; of a dry run, those that would be.
-        failures: The paths that are not, each with its error.
-        dry_run: Whether nothing was deleted.
+        deleted: The deleted paths; in a dry run, those that would be deleted.
+        failures: The paths that could not be deleted, each with its error.
+        dry_run: Whether it was a dry run, in which nothing is deleted.
     """
 
     deleted: tuple[str, ...] = ()
@@ -35,21 +35,21 @@ class Deletion:
 def delete(
     rest: RestClient, paths: str | Iterable[str], confirm: Confirm | None = None
 ) -> Deletion:
-    """Delete one or many checkpoints for good.
+    """Delete one or many checkpoints permanently.
 
     >>> delete(rest, ["tinker://run-1:train:0/weights/a", "tinker://run-1:train:0/weights/b"]).deleted
     ('tinker://run-1:train:0/weights/a', 'tinker://run-1:train:0/weights/b')
 
-    All paths are checked before the first is deleted. One that the server refuses does not keep the
-    others from being deleted: it is among the failures.
+    All paths are checked before the first is deleted. A path that the server refuses does not stop the
+    deletion of the others; it is among the failures.
 
     Args:
-        rest: The client that knows the server.
-        paths: ``tinker://`` paths; the same one twice counts once.
-        confirm: Asked once, with all paths; nothing is deleted unless it answers True.
+        rest: A client of the server.
+        paths: ``tinker://`` paths; duplicates count once.
+        confirm: Called once with all paths; nothing is deleted unless it returns True.
 
     Raises:
-        ValidationError: A path is no checkpoint's; nothing was deleted.
+        ValidationError: A path is not that of a checkpoint; nothing was deleted.
     """
     named = [paths] if isinstance(paths, str) else paths
     checked = list(dict.fromkeys(str(CheckpointPath.parse(path)) for path in named))
@@ -77,26 +77,26 @@ def prune(
     confirm: Confirm | None = None,
     now: datetime | None = None,
 ) -> Deletion:
-    """Delete the checkpoints that are old, but the last few of each run.
+    """Delete old checkpoints, except the newest of each run.
 
     >>> prune(rest, older_than=timedelta(days=30), keep_last=2, dry_run=True).deleted
 
-    With both conditions a checkpoint goes only if it is older *and* not among the last. The last are
-    counted for each run and kind by itself, so that training and sampler checkpoints do not push
-    each other out. Published checkpoints stay: others may use them.
+    With both conditions, a checkpoint is deleted only if it is older *and* not among the newest. The
+    newest are counted per run and kind, so training and sampler checkpoints are independent. Published
+    checkpoints are kept: others may use them.
 
     Args:
-        rest: The client that knows the server.
-        older_than: Age from which a checkpoint may go.
-        keep_last: How many of the newest of each run and kind stay.
-        dry_run: Whether it is only said what would go.
+        rest: A client of the server.
+        older_than: Minimum age of deleted checkpoints.
+        keep_last: Number of newest checkpoints to keep per run and kind.
+        dry_run: Whether only to report what would be deleted.
         training_run_id: The run to prune; None for all of yours.
-        include_public: Whether published checkpoints may go as well.
-        confirm: Asked once, with all paths; nothing is deleted unless it answers True.
-        now: What age is counted from; the present time if not given.
+        include_public: Whether to delete published checkpoints as well.
+        confirm: Called once with all paths; nothing is deleted unless it returns True.
+        now: The reference time for ages; the current time by default.
 
     Raises:
-        ValidationError: There is no condition, or one that cannot be meant.
+        ValidationError: No condition is given, or one is out of range.
         ApiError: The server does not list the checkpoints.
     """
     _check_conditions(older_than, keep_last, now)
@@ -105,7 +105,7 @@ def prune(
         if training_run_id is None
         else rest.iter_checkpoints(training_run_id)
     )
-    # To the end before the first is deleted: pages shift when their entries go.
+    # Listed completely before the first deletion: pages shift when entries are removed.
     newest_first = sorted(listed, key=_saved, reverse=True)
     limit = None if older_than is None else (now or datetime.now(UTC)) - older_than
     seen: dict[tuple[str, str], int] = {}
@@ -127,7 +127,9 @@ def _check_conditions(
     older_than: timedelta | None, keep_last: int | None, now: datetime | None
 ) -> None:
     if older_than is None and keep_last is None:
-        raise ValidationError("give older_than or keep_last; without them everything would go")
+        raise ValidationError(
+            "give older_than or keep_last; without them everything would be deleted"
+        )
     if older_than is not None and older_than < timedelta(0):
         raise ValidationError("must not be negative", path="older_than")
     if keep_last is not None and (type(keep_last) is not int or keep_last < 0):

@@ -1,4 +1,4 @@
-"""Write the page that introduces an adapter on the Hugging Face Hub."""
+"""The model card of an adapter on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinkex.types import CheckpointPath, WeightsInfoResponse
 CARD = "README.md"
 LONGEST_TEXT = 200
 _MOST_MODULES = 32
-# The Hub refuses a card whose base model cannot be a repository's name.
+# The Hub refuses a card whose base model is not a valid repository name.
 _MODEL_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
@@ -22,16 +22,16 @@ def model_card(
     repo_id: str,
     modules: Sequence[str] = (),
 ) -> str:
-    """Return the Markdown of a model card: YAML front matter, how to load it, what it is.
+    """Return a model card in Markdown: YAML front matter, usage, details.
 
-    Most of what stands in it came from a server or out of an archive. In the front matter such text
-    is quoted, in the page it stands in code spans, which nothing in it can end; both bounded.
+    Most of its values come from a server or an archive. They are quoted in the front matter and put into
+    code spans in the text, which they cannot end, and their length is limited.
 
     Args:
         path: The checkpoint.
-        info: What the server says of it.
+        info: The server's description of it.
         base_model: The model that the adapter belongs to.
-        repo_id: The repository that the card is for.
+        repo_id: The repository of the card.
         modules: The names of the adapted layers.
     """
     front = ["---"]
@@ -88,7 +88,7 @@ def _usage(base_model: str, repo_id: str) -> list[str]:
 
 
 def _bounded(value: object) -> str:
-    """Return a text on one line and of a bounded length, without what a page cannot show."""
+    """Return a text on one line, limited in length, and without unprintable characters."""
     text = "".join(
         letter if letter.isprintable() else " " for letter in str(value)[: 4 * LONGEST_TEXT]
     )
@@ -97,12 +97,12 @@ def _bounded(value: object) -> str:
 
 
 def _quoted(value: object, *, fence: bool = False) -> str:
-    """Return a text in double quotes, as JSON, YAML and Python alike read it."""
+    """Return a text in double quotes, valid in JSON, YAML and Python."""
     text = _bounded(value)
-    # Three of them in a row could end the block of code around it.
+    # Three backticks in a row could end the surrounding code block.
     return json.dumps(text.replace("`", "'") if fence else text, ensure_ascii=False)
 
 
 def _code(value: object) -> str:
-    """Return a text as a code span, in which Markdown and HTML mean nothing."""
+    """Return a text as a code span, in which Markdown and HTML have no effect."""
     return f"`{_bounded(value).replace('`', chr(39)) or ' '}`"

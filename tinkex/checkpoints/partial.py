@@ -1,4 +1,4 @@
-"""A file that comes in pieces: how much is there, of which version, and is it right."""
+"""A partially downloaded file: its size, version and checksum."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from attrs import define, field
 
 _BLOCK = 1024 * 1024
-# RFC 9530 (Repr-Digest), and what the stores of Amazon and Google send. A checksum of checksums
-# (Amazon's of uploads in parts) ends in "-<parts>" and says nothing about the bytes.
+# RFC 9530 (Repr-Digest), and the headers of Amazon's and Google's stores. A checksum of checksums
+# (Amazon's for multipart uploads) ends in "-<parts>" and cannot be verified here.
 _REPR_DIGEST = re.compile(r"(?:^|,)\s*(sha-256|sha-512)=:([A-Za-z0-9+/=]+):")
 _GOOGLE_MD5 = re.compile(r"(?:^|,)\s*md5=([A-Za-z0-9+/=]+)")
 _ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512"}
@@ -23,13 +23,13 @@ _ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512"}
 
 @define
 class Partial:
-    """Hold what has come so far, and which version of the file it is part of.
+    """The bytes of a file so far, and the version they belong to.
 
     Attributes:
-        file: Where the bytes are.
-        expands: Whether as many bytes again are needed to unpack it.
-        etag: The version; only a strong tag promises the same bytes.
-        digest: Name and hexadecimal value of the checksum that the host announced.
+        file: The file with the bytes.
+        expands: Whether extraction needs the same space again.
+        etag: The version; only a strong tag guarantees identical bytes.
+        digest: Algorithm and hexadecimal value of the announced checksum.
     """
 
     file: Path
@@ -49,29 +49,29 @@ class Partial:
         return self.file.with_name(self.file.name + ".json")
 
     def size(self) -> int:
-        """Return the bytes that another attempt can build on."""
+        """Return the number of bytes that can be resumed from."""
         known = self.etag is not None and not self.etag.startswith("W/")
         return self.file.stat().st_size if known and self.file.exists() else 0
 
     def note(self, headers: Mapping[str, str], *, fresh: bool) -> None:
-        """Remember the version that an answer belongs to, before its first byte is written."""
+        """Store a response's version, before its first byte is written."""
         digest = announced_digest(headers)
         self.digest = digest if fresh or digest else self.digest
         self.etag = headers.get("etag") or (None if fresh else self.etag)
         if fresh:
-            # The old bytes must not be taken for the new version's.
+            # The old bytes must not be attributed to the new version.
             self.file.unlink(missing_ok=True)
         self._notes.write_text(
             json.dumps({"etag": self.etag, "digest": self.digest}), encoding="utf-8"
         )
 
     def forget(self) -> None:
-        """Build on nothing of what is there."""
+        """Discard the bytes."""
         self.etag = self.digest = None
         self._notes.unlink(missing_ok=True)
 
     def matches(self) -> bool:
-        """Return whether the file has the announced checksum, if one was announced."""
+        """Return whether the file matches the announced checksum, if there is one."""
         if self.digest is None:
             return True
         name, expected = self.digest
@@ -82,13 +82,13 @@ class Partial:
         return hasher.hexdigest() == expected
 
     def finish(self, target: Path) -> None:
-        """Give the whole file its name."""
+        """Rename the complete file to the target."""
         self.file.rename(target)
         self._notes.unlink(missing_ok=True)
 
 
 def announced_digest(headers: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return algorithm and hexadecimal value of a whole file's checksum, as headers announce it."""
+    """Return algorithm and hexadecimal value of the checksum in a response's headers."""
     found = _REPR_DIGEST.search(headers.get("repr-digest", ""))
     if found:
         return _read(_ALGORITHMS[found[1]], found[2])

@@ -1,4 +1,4 @@
-"""Patterns of file names, in which ``*`` stays within a folder and ``**`` does not."""
+"""Glob patterns of file names, in which ``*`` stays within a folder and ``**`` does not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:
-    """Tell whether a path with ``/``, or its last part alone, matches one of the patterns.
+    """Return whether a path with ``/``, or its last part alone, matches one of the patterns.
 
     >>> matches("sub/model.bin", ["*.bin"]), matches("sub/model.bin", ["other/**"])
     (True, False)

@@ -1,4 +1,4 @@
-"""Bring a session's trace to the disk, whole or not at all."""
+"""Atomic download of a session's trace."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinkex.rest import RestClient
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
-# A trace has a few hundred bytes for each request.
+# A trace has a few hundred bytes per request.
 MOST_BYTES = 16 * 1024**3
 
 
@@ -32,32 +32,32 @@ def download_session_trace(
     force: bool = False,
     patience: float = TRACE_PATIENCE,
 ) -> Path:
-    """Write a session's trace to a file, which appears under its name only when it is whole.
+    """Download a session's trace to a file; the write is atomic.
 
     >>> download_session_trace(rest, "session-1")
     PosixPath('/home/me/session-1.trace.json')
 
-    Open it with https://ui.perfetto.dev or chrome://tracing. Like a checkpoint's download it goes on
-    where an earlier one broke, and neither key nor cookie goes to the host of the file.
+    Open it with https://ui.perfetto.dev or chrome://tracing. Like the download of a checkpoint, it resumes
+    an interrupted one, and the host of the file gets no key or cookie.
 
     Args:
-        rest: The client that knows the server.
+        rest: A client of the server.
         session_id: The session.
-        file: Where to; ``<session id>.trace.json`` in the current folder if not given.
-        force: Whether a file of that name is replaced.
-        patience: Seconds to wait while the server makes the trace.
+        file: The target; ``<session id>.trace.json`` in the current folder by default.
+        force: Whether to replace an existing file.
+        patience: Seconds to wait for the server to create the trace.
 
     Raises:
-        ValidationError: The file is there already, or is a folder.
-        RequestFailedError: The server could not make the trace, or not in time.
+        ValidationError: The file exists, or is a folder.
+        RequestFailedError: The server failed to create the trace, or timed out.
         CheckpointError: The file cannot be written, or its host refuses.
-        DownloadIncompleteError: It did not come whole, as often as it was tried.
+        DownloadIncompleteError: The trace was incomplete after all attempts.
     """
     name = _NOT_IN_NAMES.sub("_", checked_id(session_id, "session_id")) + ".trace.json"
     target = Path(file) if file is not None else Path.cwd() / name
     _check_target(target, force=force)
     signs = _signs(rest, session_id, patience)
-    # Asked for before anything is written: a session that is not there leaves nothing behind.
+    # Requested before anything is written: an unknown session leaves nothing behind.
     signs = itertools.chain([next(signs)], signs)
     label = f"the trace of session {session_id}"
     source = Source(label, signs.__next__, rest.config, rest.clock, MOST_BYTES)
@@ -67,7 +67,7 @@ def download_session_trace(
             partial = Partial(folder / "trace.partial")
             try:
                 fetch(source, partial, None)
-                # Somebody may have made the target while it came.
+                # Another process may have created the target during the download.
                 _check_target(target, force=force)
             except BaseException:
                 abandon(folder)
@@ -91,12 +91,12 @@ def _check_target(target: Path, *, force: bool) -> None:
 
 
 def _signs(rest: RestClient, session_id: str, patience: float) -> Iterator[Secret]:
-    """Yield URLs of the trace, each signed anew."""
+    """Yield URLs of the trace, each with a new signature."""
     while True:
         url = Secret(rest.export_session_trace(session_id, patience).url or "")
         if not url:
             raise RequestFailedError(
-                f"the trace of session {session_id} is ready, and the server names no place of it",
+                f"the trace of session {session_id} is ready, but the server returned no URL",
                 session_id=session_id,
             )
         yield url

@@ -1,4 +1,4 @@
-"""The hidden folder beside the target in which a download grows, one process at a time."""
+"""The hidden staging folder of a download, locked by one process at a time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import contextlib
 import os
 import shutil
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
+from tinkex._base.file_lock import is_at, lock_file
 from tinkex.checkpoints.partial import Partial
 from tinkex.errors import CheckpointError
 
@@ -19,37 +18,37 @@ _LOCK = "lock"
 
 @contextlib.contextmanager
 def staging(parent: Path, name: str) -> Iterator[Path]:
-    """Hold the private folder ``.<name>.partial``, and keep other processes from it.
+    """Create and lock the private folder ``.<name>.partial``.
 
-    It stays behind when a download is interrupted, so that the next one can go on; `discard` it
-    when nothing in it is of use.
+    It is kept when a download is interrupted, so that the next one can resume; call `discard` when its
+    contents are of no use.
 
     Raises:
-        CheckpointError: Another download holds it, or it is no folder of ours.
+        CheckpointError: Another download has locked it, or it belongs to another user.
     """
     folder = parent / f".{name[:200]}.partial"
     while True:
         _make_private(folder)
-        with folder.joinpath(_LOCK).open("ab") as lock:
-            if not try_lock(lock):
+        with folder.joinpath(_LOCK).open("ab") as file:
+            if not lock_file(file):
                 raise CheckpointError(
                     f"another process is downloading into {parent / name}; wait for it, or choose "
                     "another output_dir"
                 )
-            if _is_current(lock, folder / _LOCK):
+            if is_at(file, folder / _LOCK):
                 yield folder
                 return
-        # The one before us threw the folder away between our opening and our locking it.
+        # The previous holder deleted the folder between our opening and our locking it.
 
 
 def abandon(folder: Path) -> None:
-    """Throw a staging folder away, unless what came is of use to the next call."""
+    """Delete a staging folder, unless the next call can resume from it."""
     if not any(Partial(part).size() for part in folder.glob("*.partial")):
         discard(folder)
 
 
 def discard(folder: Path) -> None:
-    """Throw a staging folder away; the lock's file goes last, so that nobody gets in between."""
+    """Delete a staging folder; the lock file goes last, so that no process gets in between."""
     for child in list(folder.iterdir()):
         if child.name == _LOCK:
             continue
@@ -57,7 +56,7 @@ def discard(folder: Path) -> None:
             shutil.rmtree(child)
         else:
             child.unlink()
-    with contextlib.suppress(OSError):  # Windows keeps a file that is open
+    with contextlib.suppress(OSError):  # Windows does not delete open files
         folder.joinpath(_LOCK).unlink()
         folder.rmdir()
 
@@ -68,28 +67,5 @@ def _make_private(folder: Path) -> None:
     found = folder.lstat()
     ours = not hasattr(os, "getuid") or found.st_uid == os.getuid()
     if not stat.S_ISDIR(found.st_mode) or not ours:
-        raise CheckpointError(f"{folder} is no folder of this user; remove it first")
+        raise CheckpointError(f"{folder} is not a folder of this user; remove it first")
     folder.chmod(0o700)
-
-
-def _is_current(lock: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def try_lock(file: IO[bytes]) -> bool:
-    """Lock a file without waiting; the system unlocks it when the process ends, however it ends."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -36,7 +36,7 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread() and not self._before:
             self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
 
-    def disarm(self) -> None:
+    def strip_requests(self) -> None:
         """Restore the handlers of before."""
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -46,12 +46,12 @@ class Interrupts:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.disarm()
+        self.strip_requests()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.asked = True
-        self.disarm()
+        self.strip_requests()
         # The terminal has echoed ^C, perhaps in the midst of a line that is drawn.
         head = "\n" if is_terminal(sys.stderr) else ""
         with contextlib.suppress(OSError, ValueError):

@@ -81,6 +81,11 @@ class Reporter(Listener):
         if sample.after is None:
             self._say(f"before training: {sample.prompt!r} -> {sample.before!r}")
 
+    def sampled_at(self, step: int, samples: Sequence[tuple[str, str]]) -> None:
+        """Show what the model says on its way."""
+        for prompt, text in samples:
+            self._say(f"at step {step}: {prompt!r} -> {text!r}")
+
     def measured(self, measured: Metrics) -> None:
         """Show what was measured of the untrained model, and log it as step 0."""
         self._measured = _shown(measured)

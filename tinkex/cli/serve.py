@@ -119,6 +119,8 @@ def command(
         raise click.ClickException(f"the local server cannot start: {error}") from error
     try:
         click.echo(f"base URL   {server.base_url}")
+        once = "  (lets one browser in; later ones enter the key)" if api_key else ""
+        click.echo(f"page       {server.console_url}{once}")
         click.echo(f"models     {', '.join(server.model_names)}")
         click.echo(f"data       {server.data_dir}")
         click.echo()

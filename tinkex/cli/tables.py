@@ -1,13 +1,11 @@
 """Rows laid out: columns that line up on a terminal, tab-separated where a program reads."""
 
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tinkex._base.columns import columns, width
 from tinkex.cli.text import cell, is_terminal
-
-_GAP = "  "
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
@@ -20,11 +18,9 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str
     if not is_terminal(sys.stdout):
         yield from ("\t".join(row) for row in [list(headers), *cells])
         return
-    widths = [max(width(row[index]) for row in [headers, *cells]) for index in range(len(headers))]
-    if sum(widths) + len(_GAP) * (len(widths) - 1) <= _columns():
-        yield from (
-            _GAP.join(map(_padded, row, widths)).rstrip() for row in [list(headers), *cells]
-        )
+    lines = columns([headers, *cells])
+    if max(map(width, lines)) <= _columns():
+        yield from lines
         return
     for number, row in enumerate(cells):
         if number:
@@ -34,30 +30,10 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str
 
 def facts(pairs: Sequence[tuple[str, Any]]) -> Iterator[str]:
     """Yield a line "name: value" for each pair, the values below each other on a terminal."""
-    pad = max((width(name) for name, _ in pairs), default=0) + 1
-    for name, value in pairs:
-        if is_terminal(sys.stdout):
-            yield f"{_padded(name + ':', pad)} {cell(value)}"
-        else:
-            yield f"{name}: {cell(value)}"
-
-
-def width(text: str) -> int:
-    """Return how many columns of a terminal a text takes: East Asian wide characters take two.
-
-    >>> width("ab"), width("\u6f22")
-    (2, 2)
-    """
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
-        for one in text
-    )
-
-
-def _padded(text: str, to: int) -> str:
-    return text + " " * (to - width(text))
+    if is_terminal(sys.stdout):
+        yield from columns([(f"{name}:", cell(value)) for name, value in pairs], gap=" ")
+    else:
+        yield from (f"{name}: {cell(value)}" for name, value in pairs)
 
 
 def _columns() -> int:

@@ -378,7 +378,7 @@ Example:
     "samples",
     multiple=True,
     metavar="PROMPT",
-    help="Show what the model responds before and after. May be repeated.",
+    help="Show what the model responds before, at each checkpoint, and after. May be repeated.",
 )
 @_in(
     _WATCH,

@@ -142,6 +142,8 @@ def _train(
             plan, prepared = prepared_for(service, plan, data, held_out, chooses_rate=chooses_rate)
         model = plan.recipe.base_model or str(plan.recipe.from_checkpoint)
         _say_plan(invocation, prepared, data, folder, model)
+        if (page := service.console_url) is not None:
+            invocation.note(f"watch it at {page}")
         with (
             _how_to_resume(invocation, folder),
             Interrupts(invocation.note) as interrupts,

@@ -18,7 +18,9 @@ __all__ = ["LocalServer", "Options", "shared_server"]
 
 INSTALL_HINT = "the local server needs more packages: pip install 'tinkex[local]'"
 
-_EXTRA = frozenset({"jsonschema_rs", "safetensors", "starlette", "threadpoolctl", "uvicorn"})
+_EXTRA = frozenset(
+    {"jinja2", "jsonschema_rs", "safetensors", "starlette", "threadpoolctl", "uvicorn"}
+)
 
 
 def __getattr__(name: str) -> Any:

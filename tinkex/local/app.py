@@ -20,7 +20,7 @@ from tinkex.local.binary import decompressed, read_request
 from tinkex.local.call import Call, is_light
 from tinkex.local.connections import SHORTAGE, is_shortage
 from tinkex.local.log_lines import one_line
-from tinkex.local.page import show
+from tinkex.local.page.routes import Pages
 from tinkex.local.problem import Problem
 from tinkex.local.refusal import Refusal, noting_refusal
 from tinkex.local.routes import (
@@ -81,19 +81,18 @@ def build_app(site: AppState) -> Starlette:
         by_method = endpoints.setdefault(operation.path, {})
         by_method[operation.method] = _endpoint(site, operation, handler)
     # One route per path, so that a 405 lists all of its methods.
-    routes = [
+    own = [
         Route(path, _by_method(by_method), methods=list(by_method))
         for path, by_method in endpoints.items()
     ]
-    routes.append(Route("/", partial(show, site), methods=["GET"]))
     # A path with a fixed part comes before one that takes anything there.
-    routes.sort(key=lambda route: route.path.count("{"))
-    routes += hub.routes(site)
+    own.sort(key=lambda route: route.path.count("{"))
+    routes = [*own, *Pages(site).routes(), *hub.routes(site)]
     return Starlette(
         routes=routes,
         exception_handlers={
             Problem: _answer_problem,
-            HTTPException: _answer_http_exception,
+            HTTPException: partial(_answer_http_exception, site),
         },
     )
 
@@ -125,15 +124,15 @@ def _endpoint(site: AppState, operation: Operation, handler: Handler) -> Endpoin
             )
 
     async def answer_to(request: Request) -> Response:
-        parameters = {
-            entry.name: entry.read(
-                request.path_params.get(entry.name)
-                if entry.place == "path"
-                else request.query_params.get(entry.name)
-            )
-            for entry in operation.parameters
-        }
-        with noting_refusal(site) as refusal:
+        with noting_refusal(site, operation.operation_id) as refusal:
+            parameters = {
+                entry.name: entry.read(
+                    request.path_params.get(entry.name)
+                    if entry.place == "path"
+                    else request.query_params.get(entry.name)
+                )
+                for entry in operation.parameters
+            }
             body = await _read_body(site, operation, request, refusal)
             answer = await run(Call(operation.operation_id, request, parameters, body))
         if isinstance(answer, Response):
@@ -236,9 +235,12 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     return problem_response(error.status, error.detail, error.headers, error.code)
 
 
-async def _answer_http_exception(request: Request, error: Exception) -> Response:
+async def _answer_http_exception(site: AppState, request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    if request.url.path.startswith("/api/"):
+        what = f"{request.method} {request.url.path}"
+        site.troubles.add(f"no such route ({error.status_code})", what, by_reason=False)
     if error.status_code == 404:
         return problem_response(404, f"{request.method} {request.url.path} is not served here")
     return problem_response(error.status_code, error.detail, error.headers)

@@ -5,7 +5,6 @@ import logging
 import secrets
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +19,7 @@ from tinkex.local.adapters import AdapterShelf
 from tinkex.local.archive import Archives
 from tinkex.local.audit import AuditLog
 from tinkex.local.bases import BaseShelf
+from tinkex.local.changes import Changes
 from tinkex.local.checkpoints import CheckpointRecord, CheckpointTable
 from tinkex.local.clock import AwakeClock
 from tinkex.local.custom_loss import CustomLoss
@@ -32,17 +32,21 @@ from tinkex.local.images import image_tokens
 from tinkex.local.journal import Journal
 from tinkex.local.keys import KeyRing
 from tinkex.local.live import Directory, Keyed, LiveModel, LiveSampler
-from tinkex.local.losses import LossTable
+from tinkex.local.metrics import MetricTable
+from tinkex.local.page_access import PageAccess
 from tinkex.local.paths import parse_path
 from tinkex.local.problem import Problem
 from tinkex.local.reconcile import reconcile
 from tinkex.local.recordings import Recordings
 from tinkex.local.results import SCHEMA as RESULT_SCHEMA
 from tinkex.local.results import ResultTable
+from tinkex.local.run_log import RunLog
 from tinkex.local.runs import RunRecord, RunTable
 from tinkex.local.sessions import SessionTable
+from tinkex.local.shown_samples import ShownSamples
 from tinkex.local.signing import UrlSigner
 from tinkex.local.threads import WorkerPool
+from tinkex.local.trouble import TroubleLog
 from tinkex.local.usage import UsageTable
 
 logger = logging.getLogger("tinkex.local.app_state")
@@ -89,6 +93,9 @@ class AppState:
         self.options = options
         self.now = options.now
         self.awake = AwakeClock(options.monotonic)
+        self.changes = Changes()
+        # Whether other programs reach this server only as their own embedded one.
+        self.is_embedded = False
         self.bases = BaseShelf.with_shipped(models)
         with ExitStack() as opened:
             self.data = DataDir(data_dir)
@@ -100,6 +107,7 @@ class AppState:
             self.audit = AuditLog(self.database, self.now)
             self.usage = UsageTable(self.database, self.now)
             self.journal = Journal(self.result_file)
+            self.run_log = RunLog(self.result_file, self.now, self.changes)
             self.sessions = SessionTable(self.database, self.data.server_id, self.now, self.audit)
             self.runs = RunTable(self.database, self.now)
             self.checkpoints = CheckpointTable(self.database, self.data, self.now, self.audit)
@@ -107,6 +115,7 @@ class AppState:
             secret = _signing_key(self.database)
             self.signer = UrlSigner(secret, self.now)
             self.keys = KeyRing(self.database, secret, self.now, options.api_key)
+            self.page_access = PageAccess(self.keys, self.signer)
             opened.callback(self._write_the_end)
             self.pool = WorkerPool()
             opened.callback(self.pool.close)
@@ -124,9 +133,10 @@ class AppState:
         self.promises = PromiseBook(
             results, self.now, server_id=self.data.server_id, is_alive=self.data.is_alive
         )
-        self.losses = LossTable(self.result_file)
+        self.metrics = MetricTable(self.result_file, self.now, self.changes)
+        self.shown_samples = ShownSamples(self.result_file, self.now, self.changes)
         self.custom_losses: Directory[CustomLoss] = Directory("custom loss")
-        self.errors: deque[tuple[float, str]] = deque(maxlen=30)
+        self.troubles = TroubleLog(self.now, self.changes)
         self.models: Directory[LiveModel] = Directory("model")
         self.samplers: Directory[LiveSampler] = Directory("sampling session")
         self.keyed = Keyed()
@@ -186,6 +196,9 @@ class AppState:
         self.sessions.finish(session_id, status, reason, detail)
         for model_id, _ in self.models.take_session(session_id):
             self.engine.drop_lane(model_id)
+            why = f": {reason or detail}" if reason or detail else ""
+            self.run_log.add(model_id, f"the session ended ({status}{why})")
+        self.changes.note()
         for sampler_id, sampler in self.samplers.take_session(session_id):
             sampler.close()
             self.adapters.forget(sampler_id)
@@ -202,7 +215,7 @@ class AppState:
     def weights_at(self, text: str) -> tuple[CheckpointRecord, RunRecord]:
         """Return the checkpoint at a tinker:// path and its run, or raise a problem."""
         record = self.checkpoints.get(parse_path(text))
-        return record, self.runs.get(record.path.run_id)
+        return record, self.runs.get(record.path.training_run_id)
 
     def digest(self, operation_id: str, body: Any) -> bytes:
         """Return a fingerprint of a request's meaning: equal for equal requests, however written."""
@@ -221,10 +234,15 @@ class AppState:
 
     def end_waits(self) -> None:
         """End every wait, so that connections can close: the server stops."""
+        self.changes.closing = True
         for promise in self.promises.close():
             self.fail(promise, Problem(503, "the local server was stopped"))
         for sampler in self.samplers.all():
             sampler.close()
+
+    def note_refused(self, status: int, reason: str) -> None:
+        """Note a request that was refused at the door; however many there are, they are one entry."""
+        self.troubles.add(f"refused at the door ({status})", reason, by_reason=False)
 
     def succeed(self, promise: Promise, value: Any) -> None:
         """Give a promise a result that needs no computing."""
@@ -240,6 +258,7 @@ class AppState:
         self.runs.flush()
         self.usage.flush()
         self.journal.flush()
+        self.run_log.flush()
 
     def _write_the_end(self) -> None:
         self._write_behind()
@@ -253,12 +272,22 @@ class AppState:
             logger.exception("the result of %s cannot be written", promise.request_id)
             payload, failed = encode(_failure(unexpected)), True
         if error is not None:
-            self.errors.append((self.now(), f"{promise.request_id}: {error}"))
+            self._note_failure(promise, error)
         if self.promises.settle(promise, payload, failed=failed):
             self.journal.add(promise)
+        self.changes.note()
+
+    def _note_failure(self, promise: Promise, error: BaseException) -> None:
+        if self.promises.closing:
+            # What stops with the server has not failed by itself.
+            return
+        self.troubles.add(promise.operation or promise.request_id, str(error))
+        if self.models.find(promise.track) is not None:
+            self.run_log.add(promise.track, f"{promise.operation} failed: {error}", "error")
 
     def _begin(self, promise: Promise) -> None:
         promise.began_at = self.now()
+        self.changes.note()
 
     def _sample(self, base: str, tickets: Sequence[SampleTicket], deliver: Deliver) -> None:
         loaded = self.bases.get(base)
@@ -275,6 +304,9 @@ class AppState:
             self.usage.add("sampling_prefill", base, session_id, len(jobs[index].prompt))
             self.usage.add("sampling_sample", base, session_id, sampled)
             deliver(index, result)
+            if (key := tickets[index].adapter_key) is not None:
+                vocabulary = loaded.base.config.vocab_size
+                self.shown_samples.add(key, jobs[index], result, loaded.decode, vocabulary)
 
         loaded.sampler.sample(jobs, done)
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import orjson
+from tinkex_generated import protobuf as proto
 from tinkex_generated.errors import ParseError
 from tinkex_generated.models import (
     Datum,
@@ -34,15 +35,20 @@ from tinkex._base.protobuf.arrays import (
     write_sparse,
     write_tensor,
 )
-from tinkex._base.protobuf.fields import FIXED64, LENGTH, Message, Writer
+from tinkex._base.protobuf.fields import FIXED64, LENGTH, VALUE, Message, Writer
 from tinkex.local.problem import Problem
 
 _PIECE = 2**20
-_STOP_REASONS = {"stop": 0, "length": 1}
-# The members of the oneofs, by number.
-_SETTING = {1: FIXED64, 2: LENGTH}
-_CHUNKS = {1: LENGTH, 2: LENGTH, 3: LENGTH}
-_SPANS = {1: LENGTH, 2: LENGTH}
+_STOP_REASONS = {
+    "stop": proto.StopReason.STOP_REASON_STOP,
+    "length": proto.StopReason.STOP_REASON_LENGTH,
+}
+# The wire types of the oneofs' members.
+_SETTING = {proto.LossConfigValue.number: FIXED64, proto.LossConfigValue.text: LENGTH}
+_CHUNKS = dict.fromkeys((proto.Chunk.encoded_text, proto.Chunk.image, proto.Chunk.dmel), LENGTH)
+_SPANS = dict.fromkeys(
+    (proto.ProvenanceSpan.prompt_tokens, proto.ProvenanceSpan.sampled_tokens), LENGTH
+)
 # What fills a row that has fewer than k tokens.
 _NO_TOKEN, _NO_LOGPROB = 0, -99999.0
 
@@ -55,18 +61,19 @@ def read_request(content: bytes) -> ForwardBackwardRequest | ForwardRequest:
     Raises:
         ParseError: The bytes are no such message, or a value in it cannot be right.
     """
-    message = Message(content)
+    form, message = proto.ForwardBackwardRequest, Message(content)
     data = ForwardBackwardInput(
-        data=[_datum(item) for item in message.messages(3, "data")],
-        loss_fn=cast("Any", message.text(4)),
+        data=[_datum(item) for item in message.messages(form.data, "data")],
+        loss_fn=cast("Any", message.text(form.loss_fn)),
         loss_fn_config=cast("Any", _config(message)),
     )
-    model_id, seq_id = message.text(1), message.integer(2, bits=32)
+    model_id = message.text(form.model_id)
+    seq_id = message.integer(form.seq_id, bits=32)
     if not model_id:
         raise ParseError("model_id", "is missing")
     if seq_id < 0:
         raise ParseError("seq_id", f"must be at least 1, not {seq_id}")
-    if message.integer(6):
+    if message.integer(form.forward_only):
         return ForwardRequest(forward_input=data, model_id=model_id, seq_id=seq_id or None)
     return ForwardBackwardRequest(
         forward_backward_input=data, model_id=model_id, seq_id=seq_id or None
@@ -107,28 +114,26 @@ def decompressed(content: bytes, most_bytes: int) -> bytes:
 
 
 def _config(message: Message) -> dict[str, float | str] | None:
+    form, setting = proto.ForwardBackwardRequest, proto.LossConfigValue
     settings: dict[str, float | str] = {
-        name: entry.double(2) for name, entry in message.entries(5, "loss_fn_config")
+        name: entry.double(VALUE)
+        for name, entry in message.entries(form.loss_fn_config, "loss_fn_config")
     }
-    for name, entry in message.entries(7, "loss_fn_config_v2"):
-        value = entry.message(2, "value")
-        if value is not None and value.which(_SETTING) == 1:
-            settings[name] = value.double(1)
-        elif value is not None:
-            settings[name] = value.text(2)
+    for name, value in message.values(form.loss_fn_config_v2, "loss_fn_config_v2"):
+        is_number = value.which(_SETTING) == setting.number
+        settings[name] = value.double(setting.number) if is_number else value.text(setting.text)
     return settings or None
 
 
 def _datum(message: Message) -> Datum:
+    form = proto.Datum
+    chunks = message.messages(form.model_input, "model_input.chunks")
+    tensors = message.values(form.loss_fn_inputs, "loss_fn_inputs")
     return Datum(
-        model_input=ModelInput(
-            chunks=[_chunk(chunk) for chunk in message.messages(1, "model_input.chunks")]
-        ),
-        loss_fn_inputs={
-            name: _tensor(entry) for name, entry in message.entries(2, "loss_fn_inputs")
-        },
-        model_input_spans=_spans(message, 3, "model_input_spans"),
-        loss_fn_input_spans=_spans(message, 4, "loss_fn_input_spans"),
+        model_input=ModelInput(chunks=[_chunk(chunk) for chunk in chunks]),
+        loss_fn_inputs={name: _tensor(tensor) for name, tensor in tensors},
+        model_input_spans=_spans(message, form.model_input_spans, "model_input_spans"),
+        loss_fn_input_spans=_spans(message, form.loss_fn_input_spans, "loss_fn_input_spans"),
     )
 
 
@@ -144,8 +149,11 @@ def _span(message: Message) -> PromptProvenanceSpan | SampledProvenanceSpan:
     found = None if arm is None else message.message(arm, "")
     if found is None:
         raise ParseError(message.path, "is a span of no known kind")
-    kind = SampledProvenanceSpan if arm == 2 else PromptProvenanceSpan
-    sequence_id, offset, length = found.text(1), found.integer(2), found.integer(3)
+    is_sampled = arm == proto.ProvenanceSpan.sampled_tokens
+    kind = SampledProvenanceSpan if is_sampled else PromptProvenanceSpan
+    form = proto.PromptProvenanceSpan  # Both messages have the same fields.
+    sequence_id = found.text(form.sequence_id)
+    offset, length = found.integer(form.offset), found.integer(form.length)
     if not sequence_id:
         raise ParseError(found.at("sequence_id"), "is missing")
     if offset < 0 or length < 0:
@@ -158,27 +166,29 @@ def _chunk(message: Message) -> EncodedTextChunk | ImageChunk | DmelChunk:
     chunk = None if kind is None else message.message(kind, "")
     if chunk is None:
         raise ParseError(message.path, "is a chunk of no known kind")
-    if kind == 1:
-        tokens = array(chunk.blob(1), "<i4", message.path).astype(np.int64)
+    if kind == proto.Chunk.encoded_text:
+        tokens = array(chunk.blob(proto.EncodedTextChunk.tokens), "<i4", message.path).astype(
+            np.int64
+        )
         if tokens.size and tokens.min() < 0:
             raise ParseError(message.path, f"holds the negative token id {tokens.min()}")
         return EncodedTextChunk(tokens=cast("list[int]", tokens))
-    data = base64.b64encode(chunk.blob(1) or b"").decode()
-    if kind == 2:
+    if kind == proto.Chunk.image:
+        form = proto.ImageChunk
         # An absent count and one of 0 mean the same here, where no image is read.
         return ImageChunk(
-            data=data,
-            format_=cast("Any", chunk.text(2)),
-            expected_tokens=chunk.integer(3, bits=32) or None,
+            data=_base64(chunk.blob(form.data)),
+            format_=cast("Any", chunk.text(form.format)),
+            expected_tokens=chunk.integer(form.expected_tokens, bits=32) or None,
         )
-    return DmelChunk(dmel=data)
+    return DmelChunk(dmel=_base64(chunk.blob(proto.DmelChunk.dmel)))
 
 
-def _tensor(entry: Message) -> TensorData:
-    message = entry.message(2, "value")
-    if message is None:
-        raise ParseError(entry.path, "has no value")
-    message.path = entry.path
+def _base64(data: memoryview | None) -> str:
+    return base64.b64encode(data or b"").decode()
+
+
+def _tensor(message: Message) -> TensorData:
     tensor = Tensor.read(message)
     return TensorData(
         data=cast("list[float]", tensor.values),
@@ -190,7 +200,8 @@ def _tensor(entry: Message) -> TensorData:
 
 
 def _loss_message(result: Mapping[str, Any]) -> bytes:
-    message = Writer().text(1, result["loss_fn_output_type"])
+    form, record_form = proto.ForwardBackwardOutput, proto.ArrayRecord
+    message = Writer().text(form.loss_fn_output_type, result["loss_fn_output_type"])
     outputs = [
         {name: _output(tensor) for name, tensor in sorted(output.items())}
         for output in result["loss_fn_outputs"]
@@ -200,11 +211,10 @@ def _loss_message(result: Mapping[str, Any]) -> bytes:
         record, alike = Writer(), list(run)
         for name in alike[0]:
             batch = write_batch([output[name] for output in alike])
-            record.message(2, Writer().text(1, name, present=True).message(2, batch))
-        message.message(2, record.integer(3, len(alike)))
+            record.entry(record_form.fields, name, batch)
+        message.message(form.loss_fn_outputs, record.integer(record_form.num_datums, len(alike)))
     for name, value in sorted(result["metrics"].items()):
-        number = np.nan if value is None else value
-        message.message(3, Writer().text(1, name, present=True).double(2, number, present=True))
+        message.entry(form.metrics, name, np.nan if value is None else value)
     return message.joined()
 
 
@@ -220,26 +230,31 @@ def _signature(output: Mapping[str, Array]) -> list[tuple[str, str, tuple[int, .
 
 
 def _sample_message(result: Mapping[str, Any]) -> bytes:
-    message = Writer()
+    form, message = proto.SampleResponse, Writer()
     for sequence in result["sequences"]:
-        one = Writer().integer(1, _STOP_REASONS[sequence["stop_reason"]])
-        one.blob(2, np.array(sequence["tokens"], "<i4"))
+        part = proto.SampledSequence
+        one = Writer().integer(part.stop_reason, _STOP_REASONS[sequence["stop_reason"]])
+        one.blob(part.tokens, np.array(sequence["tokens"], "<i4"))
         if sequence.get("logprobs") is not None:
-            one.blob(3, _floats(sequence["logprobs"]), present=True)
+            one.blob(part.logprobs, _floats(sequence["logprobs"]), present=True)
         if sequence.get("topk_logprobs") is not None:
-            one.message(4, _topk(sequence["topk_logprobs"]))
-        message.message(1, one)
+            one.message(part.topk_sampled_logprobs, _topk(sequence["topk_logprobs"]))
+        message.message(form.sequences, one)
     if result.get("prompt_logprobs") is not None:
-        message.blob(2, _floats(result["prompt_logprobs"]), present=True)
+        message.blob(form.prompt_logprobs, _floats(result["prompt_logprobs"]), present=True)
     if result.get("topk_prompt_logprobs") is not None:
-        message.message(3, _topk(result["topk_prompt_logprobs"]))
-    message.integer(4, result.get("prompt_cache_hit_tokens") or 0)
+        message.message(form.topk_prompt_logprobs, _topk(result["topk_prompt_logprobs"]))
+    message.integer(form.prompt_cache_hit_tokens, result.get("prompt_cache_hit_tokens") or 0)
     if result.get("target_prompt_logprobs") is not None:
-        message.message(5, _tensor_message(result["target_prompt_logprobs"]))
+        tensor = _tensor_message(result["target_prompt_logprobs"])
+        message.message(form.target_prompt_logprobs, tensor)
     if result.get("prompt_alt_tokens") is not None:
         found = result["prompt_alt_tokens"]
-        parts = [_tensor_message(found[name]) for name in ("tokens", "logprobs")]
-        message.message(6, Writer().message(1, parts[0]).message(2, parts[1]))
+        alternatives = Writer()
+        for name in ("tokens", "logprobs"):
+            number = getattr(proto.PromptAltTokens, name)
+            alternatives.message(number, _tensor_message(found[name]))
+        message.message(form.prompt_alt_tokens, alternatives)
     return message.joined()
 
 
@@ -257,7 +272,9 @@ def _topk(rows: Sequence[Sequence[tuple[int, float]] | None]) -> Writer:
     logprobs = np.full((len(rows), width), _NO_LOGPROB, "<f4")
     for place, token, logprob in _cells(rows):
         tokens[place], logprobs[place] = token, logprob
-    return Writer().blob(1, tokens).blob(2, logprobs).integer(3, width).integer(4, len(rows))
+    form = proto.TopkLogprobs
+    message = Writer().blob(form.token_ids, tokens).blob(form.logprobs, logprobs)
+    return message.integer(form.k, width).integer(form.length, len(rows))
 
 
 def _cells(

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 from attrs import frozen
 from starlette.requests import Request
 
-from tinkex.local.paths import TinkerPath
+from tinkex._base.checkpoint_path import CheckpointPath
+from tinkex.local.paths import path_of
 from tinkex.local.signing import UrlSigner
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,13 +38,13 @@ class Call:
         """Raise a 403 problem unless the URL was signed for `subject` and is still good."""
         signer.verify(subject, self.parameters["expires"], self.parameters["signature"])
 
-    def checkpoint_path(self) -> TinkerPath:
+    def checkpoint_path(self) -> CheckpointPath:
         """Return the checkpoint that the URL names."""
         run_id, kind, name = (
             self.parameters[part]
             for part in ("training_run_id", "checkpoint_kind", "checkpoint_name")
         )
-        return TinkerPath(run_id, kind, name)
+        return path_of(run_id, kind, name)
 
 
 def light(handler: F) -> F:

@@ -16,11 +16,11 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from tinkex._base.checkpoint_path import CheckpointKind, CheckpointPath
 from tinkex.local.audit import AuditLog
 from tinkex.local.database import Database, from_json, insert_row, to_json
 from tinkex.local.datadir import DataDir, sync_tree
 from tinkex.local.manifest import COMPLETE_MARKER, read_manifest, sizes_of, write_manifest
-from tinkex.local.paths import Kind, TinkerPath
 from tinkex.local.problem import Problem, conflict
 
 logger = logging.getLogger("tinkex.local.checkpoints")
@@ -32,7 +32,7 @@ _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 class CheckpointRecord:
     """One row of the checkpoints table."""
 
-    path: TinkerPath
+    path: CheckpointPath
     folder_id: str
     created_at: float
     size_bytes: int
@@ -54,7 +54,7 @@ class CheckpointTable:
 
     def save(
         self,
-        path: TinkerPath,
+        path: CheckpointPath,
         write: Callable[[Path], None],
         *,
         ttl_seconds: int | None = None,
@@ -73,7 +73,7 @@ class CheckpointTable:
 
     def _commit(
         self,
-        path: TinkerPath,
+        path: CheckpointPath,
         staged: Path,
         files: Mapping[str, int],
         ttl_seconds: int | None,
@@ -88,7 +88,7 @@ class CheckpointTable:
                 if not overwrite and not expired:
                     raise already_there(path)
             row = {
-                "run_id": path.run_id,
+                "run_id": path.training_run_id,
                 "kind": path.kind,
                 "name": path.name,
                 "created_at": now,
@@ -98,7 +98,7 @@ class CheckpointTable:
                 "user_metadata": to_json(user_metadata),
             }
             replaced = None if previous is None else previous["folder"]
-            write_manifest(staged, row, self._run_row(path.run_id), files, replaced)
+            write_manifest(staged, row, self._run_row(path.training_run_id), files, replaced)
             insert_checkpoint(change.connection, change.publish(staged), row)
             overwritten = {} if previous is None else {"overwritten": True}
             self._audit.add_within(
@@ -112,14 +112,14 @@ class CheckpointTable:
             if replaced is not None:
                 change.retire(replaced)
 
-    def get(self, path: TinkerPath) -> CheckpointRecord:
+    def get(self, path: CheckpointPath) -> CheckpointRecord:
         """Return the checkpoint at `path`, or raise a 404 problem."""
         row = self._row(path)
         if row is None or (row["expires_at"] is not None and row["expires_at"] <= self._now()):
             raise Problem(404, f"checkpoint {path} not found")
         return _record(row)
 
-    def exists(self, path: TinkerPath) -> bool:
+    def exists(self, path: CheckpointPath) -> bool:
         """Say whether there is a checkpoint at `path` that has not expired."""
         row = self._row(path)
         return row is not None and (row["expires_at"] is None or row["expires_at"] > self._now())
@@ -137,7 +137,7 @@ class CheckpointTable:
         )
         return [_record(row) for row in rows]
 
-    def newest(self, run_id: str, kind: Kind) -> CheckpointRecord | None:
+    def newest(self, run_id: str, kind: CheckpointKind) -> CheckpointRecord | None:
         """Return the newest checkpoint of a kind in a run, or None."""
         row = self._database.row(
             f"SELECT * FROM checkpoints WHERE run_id = ? AND kind = ? AND {_ALIVE}"  # noqa: S608
@@ -176,7 +176,7 @@ class CheckpointTable:
         )
         return (0, 0) if row is None else (row["count"], row["size"])
 
-    def delete(self, path: TinkerPath) -> None:
+    def delete(self, path: CheckpointPath) -> None:
         """Delete a checkpoint and its files, or raise a 404 problem."""
         record = self.get(path)
         # By folder: a checkpoint saved under the same name in this moment is another one.
@@ -184,7 +184,7 @@ class CheckpointTable:
             record, "DELETE FROM checkpoints WHERE folder = ?", (record.folder_id,), "delete"
         )
 
-    def set_public(self, path: TinkerPath, public: bool) -> None:
+    def set_public(self, path: CheckpointPath, public: bool) -> None:
         """Publish or unpublish a checkpoint; a conflict if it already is what was asked for."""
         record = self.get(path)
         changed = self._change(
@@ -196,7 +196,7 @@ class CheckpointTable:
         if not changed:
             raise conflict(f"checkpoint {path} is already {'public' if public else 'private'}")
 
-    def set_ttl(self, path: TinkerPath, ttl_seconds: int | None) -> None:
+    def set_ttl(self, path: CheckpointPath, ttl_seconds: int | None) -> None:
         """Let a checkpoint expire `ttl_seconds` from now, or never."""
         record = self.get(path)
         expires_at = None if ttl_seconds is None else self._now() + ttl_seconds
@@ -216,7 +216,7 @@ class CheckpointTable:
                 (self._now(),),
             ).fetchall()
             for row in rows:
-                path = TinkerPath(row["run_id"], row["kind"], row["name"])
+                path = CheckpointPath(row["run_id"], row["kind"], row["name"])
                 self._audit.add_within(
                     change.connection, "checkpoint", "expire", tinker_path=str(path)
                 )
@@ -265,7 +265,7 @@ class CheckpointTable:
             known = read_manifest(folder)
             files = sizes_of(folder) if known is None else known.files
             replaced = None if known is None else known.replaces
-            write_manifest(folder, row, self._run_row(record.path.run_id), files, replaced)
+            write_manifest(folder, row, self._run_row(record.path.training_run_id), files, replaced)
 
     def _run_row(self, run_id: str) -> sqlite3.Row:
         row = self._database.row("SELECT * FROM runs WHERE run_id = ?", (run_id,))
@@ -273,10 +273,10 @@ class CheckpointTable:
             raise Problem(404, f"training run {run_id!r} not found")
         return row
 
-    def _row(self, path: TinkerPath) -> sqlite3.Row | None:
+    def _row(self, path: CheckpointPath) -> sqlite3.Row | None:
         return self._database.row(
             "SELECT * FROM checkpoints WHERE run_id = ? AND kind = ? AND name = ?",
-            (path.run_id, path.kind, path.name),
+            (path.training_run_id, path.kind, path.name),
         )
 
 
@@ -321,7 +321,7 @@ def insert_checkpoint(
     insert_row(connection, "checkpoints", {**row, "folder": folder_id}, "REPLACE")
 
 
-def already_there(path: TinkerPath) -> Problem:
+def already_there(path: CheckpointPath) -> Problem:
     """Return the problem of a name that is taken."""
     return conflict(
         f"checkpoint {path} already exists: choose another name, or save with overwrite"
@@ -330,7 +330,7 @@ def already_there(path: TinkerPath) -> Problem:
 
 def _record(row: sqlite3.Row) -> CheckpointRecord:
     return CheckpointRecord(
-        path=TinkerPath(row["run_id"], row["kind"], row["name"]),
+        path=CheckpointPath(row["run_id"], row["kind"], row["name"]),
         folder_id=row["folder"],
         created_at=row["created_at"],
         size_bytes=row["size_bytes"],

@@ -28,7 +28,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from tinkex.local.engine.tensors import sync_folder, write_durably
+from tinkex._base.atomic_file import atomic_write, sync_folder
+from tinkex._base.file_lock import is_at, lock_file
 from tinkex.local.manifest import is_manifested
 
 logger = logging.getLogger("tinkex.local.datadir")
@@ -141,7 +142,7 @@ class DataDir:
                 continue
             try:
                 # Not the file that was locked: another server has just buried this one.
-                if not _try_lock(handle) or not _is_at(handle, file):
+                if not lock_file(handle) or not is_at(handle, file):
                     continue
                 text, folder = handle.read(len(_LOCK_TEXT) + 1), self._stages / file.stem
                 if text == _LOCK_TEXT:
@@ -187,7 +188,7 @@ class DataDir:
             file = self._lock_file(server_id)
             handle = file.open("w+b")
             # A server that starts in this very moment may take the new file for a dead one's.
-            if _try_lock(handle) and _is_at(handle, file):
+            if lock_file(handle) and is_at(handle, file):
                 handle.write(_LOCK_TEXT)
                 handle.flush()
                 return server_id, handle
@@ -232,7 +233,7 @@ def _claim(root: Path, folders: tuple[Path, ...]) -> None:
             f" TINKEX_LOCAL_DIR. If it is one that lost its files, make an empty file"
             f" {MARK_NAME} in it"
         )
-    write_durably(root / MARK_NAME, _MARK_TEXT)
+    atomic_write(root / MARK_NAME, _MARK_TEXT, durable=True)
 
 
 def _was_ours(root: Path) -> bool:
@@ -255,7 +256,7 @@ def _is_free(file: Path) -> bool:
     if handle is None:
         return False
     with handle:
-        return _try_lock(handle)
+        return lock_file(handle)
 
 
 def _open_lock(file: Path) -> IO[bytes] | None:
@@ -265,35 +266,9 @@ def _open_lock(file: Path) -> IO[bytes] | None:
         return None
 
 
-def _is_at(handle: IO[bytes], file: Path) -> bool:
-    """Say whether an open file is still the one at its path."""
-    try:
-        return os.path.samestat(os.fstat(handle.fileno()), file.stat())
-    except FileNotFoundError:
-        return False
-
-
 def _remove_lock(file: Path, handle: IO[bytes]) -> None:
     # Windows deletes no file that is open; elsewhere it goes while it is still locked.
     if sys.platform == "win32":
         handle.close()
     file.unlink(missing_ok=True)
     handle.close()
-
-
-def _try_lock(handle: IO[bytes]) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            # Beyond the text, which stays readable.
-            handle.seek(1 << 20)
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-            handle.seek(0)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

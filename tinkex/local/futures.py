@@ -198,11 +198,15 @@ class PromiseBook:
                     self._of_session.get(promise.session_id, set()).discard(request_id)
                     self._forget([request_id])
 
+    def pending(self) -> list[Promise]:
+        """Return the promises without a result, oldest first."""
+        with self._lock:
+            return [promise for promise in self._promises.values() if not promise.done]
+
     def close(self) -> list[Promise]:
         """Let nobody wait any more: the server stops. Return the pending promises."""
-        with self._lock:
-            self.closing = True
-            return [promise for promise in self._promises.values() if not promise.done]
+        self.closing = True
+        return self.pending()
 
     def _missing(self, request_id: str) -> Problem:
         """Return the problem of an id that has no result here."""

@@ -5,16 +5,18 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
 
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tinkex.local.app import problem_response
 from tinkex.local.hosts import HostNames
 from tinkex.local.keys import KeyRing
 from tinkex.local.log_lines import one_line
+from tinkex.local.page.routes import LOCKED
+from tinkex.local.page_access import TOKEN_HEADER, PageAccess
 from tinkex.local.problem import Problem
-from tinkex.local.signing import UrlSigner
 
 logger = logging.getLogger("tinkex.local.gate")
 
@@ -22,7 +24,10 @@ _OPEN = re.compile(
     r"/api/v1/healthz"
     r"|/api/v1/training_runs/[^/]+/checkpoints/[^/]+/[^/]+/(download|files/[^/]+)"
     r"|/api/v1/sessions/[^/]+/trace_export/download"
+    r"|/static/.*"
 )
+# What a browser opens, without the key's header.
+_PAGE = re.compile(r"/|/live|/run/[^/]+(/live)?|/compare(/live)?")
 
 
 class Gate:
@@ -35,14 +40,16 @@ class Gate:
         keys: KeyRing,
         max_body_bytes: int,
         hosts: HostNames,
-        signer: UrlSigner,
+        pages: PageAccess,
+        refused: Callable[[int, str], None],
         body_timeout_s: float,
     ) -> None:
         self._app = app
         self._keys = keys
         self._max_body_bytes = max_body_bytes
         self._hosts = hosts
-        self._signer = signer
+        self._pages = pages
+        self._refused = refused
         self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,6 +75,7 @@ class Gate:
             self._check(scope, Headers(scope=scope))
             await self._app(scope, self._limited(receive), numbered)
         except Problem as problem:
+            self._refused(problem.status, str(problem))
             if status == 0:
                 refused = problem_response(problem.status, problem.detail, problem.headers)
                 await refused(scope, receive, numbered)
@@ -85,22 +93,22 @@ class Gate:
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         self._hosts.check(headers.get("host"), headers.get("origin"))
-        if not (_is_open(scope) or self._has_page_link(scope)):
-            self._keys.check(headers.get("x-api-key") or _bearer(headers))
+        if not _is_open(scope):
+            self._check_key(scope, headers)
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise self._too_large()
 
-    def _has_page_link(self, scope: Scope) -> bool:
-        """Say whether a browser follows a signed link to a page: it cannot send the key's header."""
-        if scope["method"] not in ("GET", "HEAD") or scope["path"].startswith("/api/"):
-            return False
-        query = QueryParams(scope["query_string"])
-        expires, signature = query.get("expires", ""), query.get("signature", "")
-        if not (signature and expires.isascii() and expires.isdigit() and len(expires) < 20):
-            return False
-        self._signer.verify(self._keys.page_subject, int(expires), signature)
-        return True
+    def _check_key(self, scope: Scope, headers: Headers) -> None:
+        try:
+            self._keys.check(headers.get("x-api-key") or _bearer(headers))
+        except Problem:
+            if not _is_page(scope):
+                raise
+            if not self._pages.admits(headers.get(TOKEN_HEADER, "")):
+                if scope["path"].endswith("/live"):
+                    raise
+                scope[LOCKED] = True
 
     def _limited(self, receive: Receive) -> Receive:
         """Return a `receive` that refuses a body which grows beyond the limit, or stops coming."""
@@ -133,8 +141,14 @@ class Gate:
 
 
 def _is_open(scope: Scope) -> bool:
-    """Say whether a request needs no key: a look at the health, or a download with a signed URL."""
+    """Say whether a request needs no key: a look at the health, a download with a signed URL, a login."""
+    if (scope["method"], scope["path"]) == ("POST", "/login"):
+        return True
     return scope["method"] in ("GET", "HEAD") and _OPEN.fullmatch(scope["path"]) is not None
+
+
+def _is_page(scope: Scope) -> bool:
+    return scope["method"] in ("GET", "HEAD") and _PAGE.fullmatch(scope["path"]) is not None
 
 
 def _bearer(headers: Headers) -> str:

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from tinkex.local.engine import LoraSpec, Trainer
 from tinkex.local.futures import Promise, wake
+from tinkex.local.meter import Meter
 from tinkex.local.problem import Problem
 from tinkex.local.sequence_queue import SequenceQueue
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 @define(eq=False)
 class LiveModel:
-    """A model in training. `trainer` is touched by the engine thread alone."""
+    """A model in training. `trainer` and `meter` are touched by the engine thread alone."""
 
     model_id: str
     session_id: str
@@ -31,6 +32,7 @@ class LiveModel:
     optimizer: str = "adamw"
     trainer: Trainer | None = None
     failure: str | None = None
+    meter: Meter = field(factory=Meter)
     # Names of checkpoints that are promised but not yet written.
     promised_names: set[str] = field(factory=set)
 

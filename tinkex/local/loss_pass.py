@@ -10,6 +10,7 @@ from tinkex.local.app_state import AppState
 from tinkex.local.custom_loss import Allowance, CustomLoss
 from tinkex.local.engine import Example, LossOutput, Trainer
 from tinkex.local.live import LiveModel
+from tinkex.local.meter import VALIDATION_LOSS
 from tinkex.local.problem import Problem
 
 CUSTOM = "custom"
@@ -18,7 +19,7 @@ _CARRIER = "cross_entropy"
 
 @frozen(eq=False)
 class LossPass:
-    """The data of a request, and what has to be kept of its passing: usage, the loss curve."""
+    """The data of a request, and what is kept of its passing: usage and metrics."""
 
     site: AppState
     model: LiveModel
@@ -30,19 +31,21 @@ class LossPass:
         """Compute logprobs and loss."""
         output = self._run(trainer, backward=False)
         self._count()
+        if self.model.meter.evaluated(self.examples, self.loss_fn, output):
+            write_validation_loss(self.site, self.model)
         return output
 
     def forward_backward(self, trainer: Trainer) -> LossOutput:
         """Compute logprobs and loss, and add the gradient to what is accumulated."""
         output = self._run(trainer, backward=True)
-        tokens = self._count()
-        self.site.losses.add(self.model.model_id, output.metrics.get("loss:sum", 0.0), tokens)
+        self._count()
+        if self.model.meter.trained(self.examples, self.loss_fn, self.config, output):
+            write_validation_loss(self.site, self.model)
         return output
 
-    def _count(self) -> int:
+    def _count(self) -> None:
         tokens = sum(len(example.tokens) for example in self.examples)
         self.site.usage.add("training", self.model.base_model, self.model.session_id, tokens)
-        return tokens
 
     def _run(self, trainer: Trainer, *, backward: bool) -> LossOutput:
         if self.loss_fn == CUSTOM:
@@ -90,6 +93,15 @@ class LossPass:
         if "target_tokens" in example.loss_inputs:
             inputs["target_tokens"] = example.loss_inputs["target_tokens"]
         return Example(example.tokens, inputs)
+
+
+def write_validation_loss(site: AppState, model: LiveModel) -> None:
+    """Write what a model was evaluated at since its last step, or take back what was written."""
+    meter = model.meter
+    if meter.validation_loss is None:
+        site.metrics.remove(model.model_id, VALIDATION_LOSS, meter.step)
+    else:
+        site.metrics.write(model.model_id, meter.step, {VALIDATION_LOSS: meter.validation_loss})
 
 
 def _shape(example: Example) -> tuple[int, ...]:

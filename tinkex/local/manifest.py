@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from tinkex.local.engine.tensors import write_durably
-from tinkex.local.paths import TinkerPath, check_name, parse_path
+from tinkex._base.atomic_file import atomic_write
+from tinkex._base.checkpoint_path import CheckpointPath
+from tinkex.local.paths import check_name
 from tinkex.local.problem import Problem
 
 MANIFEST_NAME = "tinkex_checkpoint.json"
@@ -37,7 +38,7 @@ class Manifest:
     replaces: the id of the folder that this checkpoint was saved over, if it was.
     """
 
-    path: TinkerPath
+    path: CheckpointPath
     checkpoint: dict[str, Any]
     run: dict[str, Any]
     files: dict[str, int]
@@ -62,7 +63,8 @@ def write_manifest(
         "files": dict(files),
         "replaces": replaces,
     }
-    write_durably(folder / MANIFEST_NAME, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    written = orjson.dumps(content, option=orjson.OPT_INDENT_2)
+    atomic_write(folder / MANIFEST_NAME, written, durable=True)
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -72,13 +74,13 @@ def read_manifest(folder: Path) -> Manifest | None:
         if content["format"] != _FORMAT or content["version"] != _VERSION:
             return None
         row, run, replaces = content["checkpoint"], dict(content["run"]), content["replaces"]
-        path = parse_path(str(TinkerPath(row["run_id"], row["kind"], row["name"])))
+        path = CheckpointPath(row["run_id"], row["kind"], row["name"])
         check_name(path.name)
         files = {str(name): int(size) for name, size in content["files"].items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, Problem):
         return None
     fits = all(isinstance(row.get(name), kind) for name, kind in _COLUMNS.items())
-    if not fits or run.get("run_id") != path.run_id:
+    if not fits or run.get("run_id") != path.training_run_id:
         return None
     return Manifest(path, row, run, files, replaces)
 

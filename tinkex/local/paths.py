@@ -1,48 +1,28 @@
-"""tinker:// paths: `tinker://<training run>/<kind>/<name>`."""
+"""The paths of checkpoints in requests, and the names that new ones may have."""
 
 import re
-from typing import Literal
+from typing import Any
 
-from attrs import frozen
-
+from tinkex._base.checkpoint_path import CheckpointPath
 from tinkex.local.problem import Problem
 
-Kind = Literal["weights", "sampler_weights", "external_weights"]
-
-SCHEME = "tinker://"
-KINDS: tuple[Kind, ...] = ("weights", "sampler_weights", "external_weights")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}\Z")
 
 
-@frozen
-class TinkerPath:
-    """The place of one checkpoint."""
-
-    run_id: str
-    kind: Kind
-    name: str
-
-    @property
-    def checkpoint_id(self) -> str:
-        """The part of the path that names the checkpoint within its run."""
-        return f"{self.kind}/{self.name}"
-
-    def __str__(self) -> str:
-        return f"{SCHEME}{self.run_id}/{self.kind}/{self.name}"
-
-
-def parse_path(text: str) -> TinkerPath:
+def parse_path(text: str) -> CheckpointPath:
     """Parse a tinker:// path, or raise a 400 problem that says what a path looks like."""
-    parts = text.removeprefix(SCHEME).split("/")
-    if not text.startswith(SCHEME) or len(parts) != 3 or not all(parts):
-        raise Problem(400, f"invalid tinker path {text!r}: expected tinker://<run>/<kind>/<name>")
-    run_id, kind, name = parts
-    if kind not in KINDS:
-        raise Problem(
-            400,
-            f"invalid tinker path {text!r}: the kind is {kind!r}, expected one of {', '.join(KINDS)}",
-        )
-    return TinkerPath(run_id, kind, name)
+    try:
+        return CheckpointPath.parse(text)
+    except ValueError as error:
+        raise Problem(400, str(error)) from None
+
+
+def path_of(run_id: str, kind: Any, name: str) -> CheckpointPath:
+    """Return the path with these parts, or raise a 404 problem: no other one has a checkpoint."""
+    try:
+        return CheckpointPath(run_id, kind, name)
+    except ValueError as error:
+        raise Problem(404, str(error)) from None
 
 
 def check_name(name: str) -> str:

@@ -8,11 +8,11 @@ import logging
 import sqlite3
 from pathlib import Path
 
+from tinkex._base.checkpoint_path import CheckpointPath
 from tinkex.local.checkpoints import CheckpointTable, FolderChange, insert_checkpoint
 from tinkex.local.database import insert_row
 from tinkex.local.datadir import DataDir
 from tinkex.local.manifest import Manifest, is_whole, read_manifest, sizes_of, write_manifest
-from tinkex.local.paths import TinkerPath
 
 logger = logging.getLogger("tinkex.local.reconcile")
 
@@ -107,11 +107,11 @@ def _age(described: tuple[Manifest, Path]) -> float:
     return -float(described[0].checkpoint["created_at"])
 
 
-def _holder(connection: sqlite3.Connection, path: TinkerPath) -> str | None:
+def _holder(connection: sqlite3.Connection, path: CheckpointPath) -> str | None:
     """Return the id of the folder that the database has at a path."""
     row = connection.execute(
         "SELECT folder FROM checkpoints WHERE run_id = ? AND kind = ? AND name = ?",
-        (path.run_id, path.kind, path.name),
+        (path.training_run_id, path.kind, path.name),
     ).fetchone()
     return None if row is None else str(row["folder"])
 
@@ -121,11 +121,11 @@ def _replaces(data: DataDir, folder_id: str) -> str | None:
     return None if manifest is None else manifest.replaces
 
 
-def _path(row: sqlite3.Row) -> TinkerPath:
-    return TinkerPath(row["run_id"], row["kind"], row["name"])
+def _path(row: sqlite3.Row) -> CheckpointPath:
+    return CheckpointPath(row["run_id"], row["kind"], row["name"])
 
 
-def _some(paths: list[TinkerPath]) -> str:
+def _some(paths: list[CheckpointPath]) -> str:
     """Return the first of many paths as text."""
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
     return ", ".join(map(str, paths[:_SHOWN])) + more

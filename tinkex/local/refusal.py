@@ -1,4 +1,4 @@
-"""Refused requests of a model: their sequence numbers hold up no later request."""
+"""Refused requests: noted for the page, and their sequence numbers hold up no later request."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from tinkex_generated.errors import ParseError
 
 from tinkex._base.protobuf.fields import Message
 from tinkex.local.app_state import AppState
-from tinkex.local.problem import Problem
+from tinkex.local.problem import Problem, dotted
 
 # The same bytes will come again under the same number.
 _RETRIED = frozenset({408, 429})
@@ -25,8 +25,8 @@ class Refusal:
 
 
 @contextmanager
-def noting_refusal(site: AppState) -> Iterator[Refusal]:
-    """Note the sequence number of a request that is refused within the block."""
+def noting_refusal(site: AppState, operation: str) -> Iterator[Refusal]:
+    """Note the refusal of a request within the block, and its sequence number."""
     refusal = Refusal()
     try:
         yield refusal
@@ -34,11 +34,23 @@ def noting_refusal(site: AppState) -> Iterator[Refusal]:
         raise
     except Exception as error:
         if not (isinstance(error, Problem) and error.status in _RETRIED):
-            _note(site, refusal)
+            _note(site, operation, refusal, error)
         raise
 
 
-def _note(site: AppState, refusal: Refusal) -> None:
+def reason_of(problem: Problem) -> str:
+    """Return why a request was refused, as one line."""
+    if not isinstance(problem.detail, list):
+        return str(problem)
+    issues = [f"{dotted(tuple(one['loc']))}: {one['msg']}" for one in problem.detail]
+    return "; ".join(issues)
+
+
+def _note(site: AppState, operation: str, refusal: Refusal, error: Exception) -> None:
+    status, reason = 500, type(error).__name__
+    if isinstance(error, Problem):
+        status, reason = error.status, reason_of(error)
+    site.troubles.add(f"{operation} ({status})", reason)
     try:
         model_id, seq_id = (_read_binary if refusal.binary else _read_json)(refusal.content)
     except (ParseError, ValueError, RecursionError):
@@ -48,6 +60,7 @@ def _note(site: AppState, refusal: Refusal) -> None:
         model = site.models.find(model_id)
         if model is not None:
             model.turns.refuse(seq_id)
+            site.run_log.add(model_id, f"{operation} was refused ({status}): {reason}", "error")
 
 
 def _read_json(content: bytes) -> tuple[object, object]:

@@ -22,12 +22,42 @@ CREATE TABLE IF NOT EXISTS results (
     payload BLOB
 );
 CREATE INDEX IF NOT EXISTS results_by_time ON results (finished_at) WHERE payload IS NOT NULL;
-CREATE TABLE IF NOT EXISTS losses (
+CREATE TABLE IF NOT EXISTS metrics (
+    entry_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    value REAL NOT NULL,
+    at REAL NOT NULL,
+    UNIQUE (run_id, name, step)
+);
+CREATE TABLE IF NOT EXISTS settings (
+    run_id TEXT PRIMARY KEY,
+    settings TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS run_log (
+    entry_id INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    at REAL NOT NULL,
+    level TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS run_log_by_run ON run_log (run_id);
+CREATE TABLE IF NOT EXISTS snapshots (
+    adapter TEXT PRIMARY KEY,
     run_id TEXT NOT NULL,
     step INTEGER NOT NULL,
-    loss REAL NOT NULL,
-    PRIMARY KEY (run_id, step)
+    label TEXT NOT NULL,
+    at REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS snapshots_by_run ON snapshots (run_id);
+CREATE TABLE IF NOT EXISTS samples (
+    sample_id INTEGER PRIMARY KEY,
+    adapter TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    sampled TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS samples_by_adapter ON samples (adapter);
 CREATE TABLE IF NOT EXISTS servers (
     server_id TEXT PRIMARY KEY,
     started_at REAL NOT NULL

@@ -30,7 +30,6 @@ from tinkex.testing.faults import Fault, FaultPlan
 logger = logging.getLogger("tinkex.local.server")
 
 UPKEEP_S = 15.0
-PAGE_LIFETIME_S = 30 * 86_400
 _BACKLOG = 2048
 # Fewer than the descriptors that are kept back, so that each connection is looked at in time.
 _ACCEPTED_AT_ONCE = 16
@@ -104,6 +103,8 @@ class LocalServer:
         self._uvicorn: _Server | None = None
         self._process_id = os.getpid()
         self._state = "new"
+        # Whether the key is known to this process alone.
+        self._is_embedded = False
         self._lock = threading.Lock()
 
     @property
@@ -120,15 +121,14 @@ class LocalServer:
 
     @property
     def console_url(self) -> str:
-        """The address of the page for a browser, signed if the server asks for a key.
+        """The address of the page for a browser; made anew each time, if the server asks for a key.
 
-        Treat a signed one as a secret: it shows the runs to anyone who has it, as long as the key is
-        good, and at most for 30 days.
+        Then it ends with a code that lets one browser in, once; a browser that was let in stays so for
+        30 days, as long as the key is good.
         """
         if self._site is None or self.api_key is None:
             return f"{self.base_url}/"
-        query, _ = self._site.signer.query(self._site.keys.page_subject, PAGE_LIFETIME_S)
-        return f"{self.base_url}/?{query}"
+        return f"{self.base_url}/#{self._site.page_access.new_code()}"
 
     @property
     def data_dir(self) -> Path:
@@ -155,7 +155,9 @@ class LocalServer:
                 self._tear_down()
                 raise
             self._state = "running"
-        logger.info("local server at %s, data in %s", self.base_url, self.data_dir)
+        logger.info(
+            "local server at %s/ (a page to watch), data in %s", self.base_url, self.data_dir
+        )
         return self
 
     def stop(self) -> None:
@@ -185,13 +187,15 @@ class LocalServer:
         self._base_url = _url_of(self._socket)
         _started.add(self)
         self._site = AppState(root, self._models, self._options)
+        self._site.is_embedded = self._is_embedded
         self._site.start()
         gate = Gate(
             build_app(self._site),
             keys=self._site.keys,
             max_body_bytes=self._options.max_body_bytes,
             hosts=self._hosts,
-            signer=self._site.signer,
+            pages=self._site.page_access,
+            refused=self._site.note_refused,
             body_timeout_s=self._options.header_timeout_s,
         )
         app = FaultGate(gate, self.faults, self._connections, self._operations, self._latency_s)
@@ -291,7 +295,9 @@ def shared_server() -> LocalServer:
     with _shared_lock:
         if _shared is None or _shared._state == "stopped":
             key = Secret(f"tml-{secrets.token_urlsafe(32)}")
-            server = LocalServer(data_dir=default_data_dir(), api_key=key).start()
+            server = LocalServer(data_dir=default_data_dir(), api_key=key)
+            server._is_embedded = True
+            server.start()
             atexit.register(server.stop)
             _shared = server
         return _shared

@@ -1,10 +1,10 @@
-"""Losses of your own, and data for the losses that the service has.
+"""Custom losses, and data for the built-in losses of the service.
 
 >>> from tinkex import losses
 >>> datum = losses.cross_entropy_datum([5, 6, 7, 8], weights=[0, 0, 1, 1])
 
-A loss of your own is a function from data and log probabilities to a number; give it to
-`TrainingClient.forward_backward_custom`. Terms to add to it are in `tinkex.regularizers`.
+A custom loss is a function from data and log probabilities to a number; pass it to
+`TrainingClient.forward_backward_custom`. For terms to add to it, see `tinkex.regularizers`.
 """
 
 from tinkex.losses.data import (

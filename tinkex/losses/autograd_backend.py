@@ -1,4 +1,4 @@
-"""Gradients of numpy code, by the autograd package."""
+"""Gradients of numpy code, with the autograd package."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from autograd.tracer import getval
 from tinkex.errors import ValidationError
 from tinkex.losses.loss_function import FloatArray, LossFunction, RawResult, unpack
 
-# autograd counts its nested traces in one global, which threads must not share.
+# autograd counts its nested traces in a global, so threads must take turns.
 TRACING = threading.RLock()
 
 HOW_TO_WRITE = (
     "tinkex was differentiating numpy code with autograd: in the function use\n"
     "    import autograd.numpy as np\n"
-    "and return metrics as they are, without float(); or return the gradients yourself: "
+    "and return metrics unconverted, without float(); or return the gradients yourself: "
     "(loss, metrics, gradients)"
 )
 
 
-# An identity that notes in the backward pass that it was reached.
+# An identity that records that the backward pass reached it.
 _entrance = primitive(lambda array, _index, _reached: array)
 
 
 def _entrance_vjp(_: Any, __: Any, index: int, reached: set[int]) -> Any:
     def backward(slope: Any) -> Any:
-        # The backward pass visits only what the loss depends on.
+        # The backward pass only visits what the loss depends on.
         reached.add(index)
         return slope
 
@@ -41,8 +41,8 @@ def _entrance_vjp(_: Any, __: Any, index: int, reached: set[int]) -> Any:
 
 defvjp(_entrance, _entrance_vjp, argnums=(0,))
 
-# The value itself, which for autograd also depends on the array, with slope zero. Without this,
-# autograd warns about a function that does not depend on its argument.
+# The value unchanged, but with a dependency on the array whose slope is zero. Without it, autograd warns
+# about a function that does not depend on its argument.
 _tied = primitive(lambda value, _array: value)
 
 
@@ -56,7 +56,7 @@ defvjp_argnum(_tied, _tied_vjp)
 
 
 def differentiate(loss_fn: LossFunction, data: Any, logprobs: Sequence[FloatArray]) -> RawResult:
-    """Call a function on traced arrays and walk back through what it did."""
+    """Call a function on traced arrays and differentiate it."""
     reached: set[int] = set()
     seen: dict[str, Any] = {}
 
@@ -105,7 +105,7 @@ def slope_and_hessian(
 ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
     """Return the gradient of a scalar function at x, and a product with its Hessian."""
     own = getattr(np, getattr(function, "__name__", ""), None)
-    # numpy's own functions cannot be traced; autograd has a twin for each.
+    # numpy's own functions cannot be traced; autograd has a replacement for each.
     traceable = getattr(autograd.numpy, function.__name__) if own is function else function
 
     def scalar(array: Any) -> Any:

@@ -1,8 +1,7 @@
-"""Data for each built-in loss, with the one-token shift and the padding done.
+"""Builders of data for each built-in loss, which shift targets by one token and pad prompts.
 
-The service wants targets shifted by the caller: position i of every tensor is about the token that
-follows position i of the input. Here everything is given aligned with the tokens as you have
-them.
+The service expects shifted targets: position i of every tensor is about the token that follows
+position i of the input. The arguments here are aligned with the tokens themselves.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ Numbers = Sequence[float] | Array | TensorData
 
 
 def cross_entropy_datum(tokens: Tokens, weights: Numbers | None = None) -> Datum:
-    """Make an example for ``cross_entropy`` of a whole text.
+    """Return a datum for ``cross_entropy`` on a complete text.
 
     >>> cross_entropy_datum([5, 6, 7], weights=[0, 0, 1]).loss_fn_inputs["target_tokens"].data
     [6, 7]
 
     Args:
         tokens: N + 1 token ids, at least two.
-        weights: For each token, how much predicting it counts, float32 [N + 1]; without them each
-            counts 1. Nothing precedes the first token, so its weight is not used.
+        weights: The weight of each token's prediction, float32 [N + 1]; 1 by default. The first
+            token is not predicted, so its weight is ignored.
 
     Raises:
-        ValidationError: There are fewer than two tokens, or not as many weights as tokens.
+        ValidationError: There are fewer than two tokens, or the number of weights differs.
     """
     ids = _ids(tokens, "tokens", least=2)
     counted = np.ones(len(ids)) if weights is None else _along(weights, ids, "weights")
@@ -46,7 +45,7 @@ def cross_entropy_datum(tokens: Tokens, weights: Numbers | None = None) -> Datum
 
 
 def completion_datum(prompt: Tokens | ModelInput, completion: Tokens) -> Datum:
-    """Make an example for ``cross_entropy`` whose loss counts the completion alone.
+    """Return a datum for ``cross_entropy`` on the completion only.
 
     >>> completion_datum(prompt=[5, 6], completion=[7, 8]).loss_fn_inputs["weights"].data
     [0.0, 1.0, 1.0]
@@ -59,15 +58,14 @@ def completion_datum(prompt: Tokens | ModelInput, completion: Tokens) -> Datum:
 
 
 def soft_target_datum(tokens: Tokens, candidates: Array, probabilities: Array) -> Datum:
-    """Make an example for ``cross_entropy`` with K weighted targets at each position.
+    """Return a datum for ``cross_entropy`` with K weighted targets per position.
 
-    That is the loss of distillation from a teacher's K likeliest tokens:
+    For distillation from a teacher's K likeliest tokens: the loss is
     -Σ probability · log p(candidate).
 
     Args:
-        tokens: N + 1 token ids, which the model reads.
-        candidates: int64 [N + 1, K]; row i holds what might stand in place of token i. The first
-            row is not used.
+        tokens: The N + 1 input token ids.
+        candidates: int64 [N + 1, K]; row i has the candidates for token i. The first row is ignored.
         probabilities: float32 [N + 1, K]; rows of zeros do not count.
     """
     ids = _ids(tokens, "tokens", least=2)
@@ -75,7 +73,7 @@ def soft_target_datum(tokens: Tokens, candidates: Array, probabilities: Array) -
     chances = _along(probabilities, ids, "probabilities", rank=2)
     if rivals.shape != chances.shape:
         raise ValidationError(
-            f"has shape {chances.shape}, and candidates have {rivals.shape}", path="probabilities"
+            f"has shape {chances.shape}, but candidates have {rivals.shape}", path="probabilities"
         )
     return Datum(
         model_input=ModelInput.from_ints(ids[:-1]),
@@ -89,20 +87,20 @@ def importance_sampling_datum(
     logprobs: Numbers,
     advantages: float | Numbers,
 ) -> Datum:
-    """Make an example for ``importance_sampling`` of a prompt and what was sampled after it.
+    """Return a datum for ``importance_sampling`` on a prompt and its sampled continuation.
 
     >>> datum = importance_sampling_datum([5, 6], [7, 8], logprobs=[-0.1, -0.7], advantages=0.5)
     >>> datum.loss_fn_inputs["advantages"].data
     [0.0, 0.5, 0.5]
 
-    The prompt's tokens have advantage 0 and count nothing.
+    The prompt's tokens have advantage 0 and do not count.
 
     Args:
         prompt: At least one token; a `ModelInput` may hold images.
         sampled: The M sampled tokens, such as ``sequence.tokens``.
-        logprobs: Their log probabilities when they were sampled, float32 [M], such as
-            ``sequence.logprobs``; none is above 0.
-        advantages: One number for all of them, or float32 [M].
+        logprobs: Their log probabilities at sampling time, float32 [M], such as
+            ``sequence.logprobs``; at most 0.
+        advantages: One number for all tokens, or float32 [M].
 
     Raises:
         ValidationError: The lengths differ, or a log probability is above 0.
@@ -116,7 +114,7 @@ def ppo_datum(
     logprobs: Numbers,
     advantages: float | Numbers,
 ) -> Datum:
-    """Make an example for ``ppo``; takes what `importance_sampling_datum` does."""
+    """Return a datum for ``ppo``; see `importance_sampling_datum` for the arguments."""
     return _sampled(prompt, sampled, logprobs, advantages)
 
 
@@ -126,7 +124,7 @@ def cispo_datum(
     logprobs: Numbers,
     advantages: float | Numbers,
 ) -> Datum:
-    """Make an example for ``cispo``; takes what `importance_sampling_datum` does."""
+    """Return a datum for ``cispo``; see `importance_sampling_datum` for the arguments."""
     return _sampled(prompt, sampled, logprobs, advantages)
 
 
@@ -137,18 +135,18 @@ def dro_datum(
     advantages: float | Numbers,
     prompt_logprobs: Sequence[float | None] | Array | None = None,
 ) -> Datum:
-    """Make an example for ``dro``; takes what `importance_sampling_datum` does, and one more.
+    """Return a datum for ``dro``; see `importance_sampling_datum` for the arguments.
 
-    Its term ½β(p − q)² counts at every position, whatever the advantage. With q = 0 along the
-    prompt it would pull the prompt's tokens towards probability 1, so their q is needed too.
+    The term ½β(p − q)² counts at every position, whatever the advantage. With q = 0 for the prompt,
+    it would pull the prompt's tokens towards probability 1, so their q is required too.
 
     Args:
         prompt: At least one token; a `ModelInput` may hold images.
         sampled: The M sampled tokens.
-        logprobs: Their log probabilities when they were sampled, float32 [M].
-        advantages: One number for all of them, or float32 [M].
-        prompt_logprobs: One for each prompt token, as `SampleResponse.prompt_logprobs` has them;
-            the first is not used. A prompt of one token needs none.
+        logprobs: Their log probabilities at sampling time, float32 [M].
+        advantages: One number for all tokens, or float32 [M].
+        prompt_logprobs: One per prompt token, as in `SampleResponse.prompt_logprobs`; the first is
+            ignored. Not required for a prompt of one token.
     """
     datum = _sampled(prompt, sampled, logprobs, advantages)
     length = prompt.length if isinstance(prompt, ModelInput) else len(prompt)
@@ -156,7 +154,7 @@ def dro_datum(
         return datum
     if prompt_logprobs is None or len(prompt_logprobs) != length:
         raise ValidationError(
-            f"must hold one log probability for each of the {length} prompt tokens: sample with "
+            f"must have one log probability for each of the {length} prompt tokens: sample with "
             "include_prompt_logprobs=True",
             path="prompt_logprobs",
         )
@@ -171,9 +169,9 @@ def gspo_datum(
     logprobs: Numbers,
     advantages: float | Numbers,
 ) -> Datum:
-    """Make an example for ``gspo``; takes what `importance_sampling_datum` does.
+    """Return a datum for ``gspo``; see `importance_sampling_datum` for the arguments.
 
-    The sequence's ratio is taken over the sampled tokens alone.
+    The sequence's ratio is computed over the sampled tokens only.
     """
     return _sampled(prompt, sampled, logprobs, advantages, {"sequence_ratio_mask": 1.0})
 
@@ -181,18 +179,18 @@ def gspo_datum(
 def stable_reinforce_datum(
     prompt: Tokens | ModelInput, sequence: SampledSequence, advantages: float | Numbers
 ) -> Datum:
-    """Make an example for ``stable_reinforce`` of a prompt and the sequence sampled after it.
+    """Return a datum for ``stable_reinforce`` on a prompt and its sampled continuation.
 
     >>> sequence = SampledSequence([7, 8], sequence_id="s-1")
     >>> datum = stable_reinforce_datum([5, 6], sequence, advantages=1.0)
     >>> [span.length for span in datum.loss_fn_input_spans]
     [1, 2]
 
-    The log probabilities of the sampler come from the server, which has to record them: sample with
+    The server must have recorded the sampler's log probabilities: sample with
     ``record_stability_info=True``, in the same session.
 
     Args:
-        prompt: The prompt that was sampled from; a `ModelInput` may hold images.
+        prompt: The prompt of the sample; a `ModelInput` may hold images.
         sequence: A sequence of the response, with its `sequence_id`.
         advantages: One number for all of its tokens, or float32 [M].
 
@@ -202,7 +200,7 @@ def stable_reinforce_datum(
     name = sequence.sequence_id
     if not name:
         raise ValidationError(
-            "is None: the server gave the sequence no id, so stable_reinforce cannot be used with it",
+            "is None: the server returned no id for the sequence, which stable_reinforce requires",
             path="sequence.sequence_id",
         )
     datum = _continued(prompt, sequence.tokens, "sequence.tokens", {"advantages": advantages})
@@ -221,7 +219,7 @@ def stable_reinforce_datum(
 
 
 def custom_datum(tokens: Tokens, **inputs: Any) -> Datum:
-    """Make an example for a loss of your own, with tensors that you name.
+    """Return a datum for a custom loss, with tensors under custom names.
 
     >>> datum = custom_datum([5, 6, 7], reward=np.array([0.0, 0.5, 1.0]))
     >>> datum.loss_fn_inputs["reward"].data
@@ -229,8 +227,8 @@ def custom_datum(tokens: Tokens, **inputs: Any) -> Datum:
 
     Args:
         tokens: N + 1 token ids, at least two.
-        **inputs: Arrays with one value, or one row, for each token; the first is dropped. They
-            stay here: only the gradients of your loss are sent.
+        **inputs: Arrays with one value, or one row, per token; the first is dropped. They are not sent:
+            only the gradients of your loss are.
     """
     ids = _ids(tokens, "tokens", least=2)
     return _shifted(ids, {name: _along(value, ids, name, None) for name, value in inputs.items()})
@@ -244,12 +242,12 @@ def _sampled(
     more: dict[str, Any] | None = None,
 ) -> Datum:
     if logprobs is None:
-        raise ValidationError("is None: the server gave none with this sample", path="logprobs")
+        raise ValidationError("is None: the server returned none with this sample", path="logprobs")
     given = to_array(logprobs, "float32", "logprobs")
     if bool((given > 1e-6).any()):
         index = int(np.argmax(given))
         raise ValidationError(
-            f"is {given.reshape(-1)[index]}, and no log probability is above 0",
+            f"is {given.reshape(-1)[index]}, but log probabilities are at most 0",
             path=f"logprobs[{index}]",
         )
     inputs = {"logprobs": given, "advantages": advantages, **(more or {})}
@@ -259,11 +257,11 @@ def _sampled(
 def _continued(
     prompt: Tokens | ModelInput, more: Tokens, path: str, inputs: dict[str, Any]
 ) -> Datum:
-    """Make an example of a prompt and tokens after it, with zeros along the prompt."""
+    """Return a datum for a prompt and its continuation, with zeros for the prompt."""
     before = prompt if isinstance(prompt, ModelInput) else ModelInput.from_ints(prompt)
     length = before.length
     if length < 1:
-        raise ValidationError("is empty; a model has to read something first", path="prompt")
+        raise ValidationError("is empty; it must have at least one token", path="prompt")
     after = _ids(more, path, least=1)
     targets = np.zeros(length - 1 + len(after), np.int64)
     if all(isinstance(chunk, EncodedTextChunk) for chunk in before.chunks):
@@ -293,7 +291,7 @@ def _ids(tokens: Tokens, path: str, least: int) -> Array:
     except ValidationError as error:
         raise ValidationError(error.message, path=path) from None
     if len(ids) < least:
-        raise ValidationError(f"must hold at least {least} token ids, not {len(ids)}", path=path)
+        raise ValidationError(f"must have at least {least} token ids, not {len(ids)}", path=path)
     return ids
 
 
@@ -303,7 +301,7 @@ def _along(
     array = to_array(value, dtype, path)
     if array.ndim == 0 or len(array) != len(ids) or (rank and array.ndim != rank):
         raise ValidationError(
-            f"has shape {array.shape}; it needs one {'row' if rank == 2 else 'value'} for each of "
+            f"has shape {array.shape}; it must have one {'row' if rank == 2 else 'value'} for each of "
             f"the {len(ids)} tokens",
             path=path,
         )

@@ -1,11 +1,11 @@
 """The gradient of a user's loss with respect to each log probability.
 
-Where it comes from is one of four backends, each a function from a loss function, data and log
-probabilities to a `RawResult`:
+It comes from one of four backends, each a function from a loss function, data and log probabilities
+to a `RawResult`:
 
-- explicit: the function gives it, as the third of three values;
-- autograd: the function is numpy code, with numpy taken from `autograd`;
-- torch and jax: the function is code of that library.
+- explicit: the function returns it, as the third of three values;
+- autograd: the function is numpy code, with numpy imported from `autograd`;
+- torch and jax: the function uses that library.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from tinkex.types.tensor import on_the_host
 
 @frozen
 class Evaluation:
-    """Hold what a loss is at a point, and its slope there.
+    """The value of a loss at a point, and its gradient there.
 
     Attributes:
         loss: The value.
-        metrics: The numbers that the function gave beside it.
-        gradients: For each datum, dloss/dlogprob: float64, of the shape of its log probabilities.
+        metrics: The function's metrics.
+        gradients: dloss/dlogprob of each datum: float64, with the shape of its log probabilities.
     """
 
     loss: float
@@ -47,12 +47,12 @@ class Evaluation:
 
 
 class BackendFunction(Protocol):
-    """Call a loss function on a library's own arrays and differentiate it."""
+    """A function that calls a loss on a library's arrays and differentiates it."""
 
     def __call__(
         self, loss_fn: LossFunction, data: Any, logprobs: Sequence[FloatArray]
     ) -> RawResult:
-        """Return loss, metrics and a gradient for each array."""
+        """Return loss, metrics and a gradient per array."""
         ...
 
 
@@ -69,15 +69,15 @@ def evaluate(
 
     Args:
         loss_fn: Returns ``(loss, metrics)``, or ``(loss, metrics, gradients)``, or a loss alone.
-        data: Handed to the function as it is.
-        logprobs: One array for each datum.
-        backend: Where the gradient comes from. Without one, a function that uses torch or jax
-            (see `detect_backend`) is differentiated by that library. Any other is called with
-            numpy arrays, and, unless it gives its gradients itself, once more by autograd.
+        data: Passed to the function unchanged.
+        logprobs: One array per datum.
+        backend: The source of the gradient. By default, a function that uses torch or jax
+            (see `detect_backend`) is differentiated by that library. Any other is called with numpy
+            arrays, and, unless it returns its gradients, a second time by autograd.
 
     Raises:
-        ValidationError: The function gives no scalar, ignores some log probabilities, or its
-            gradients are not finite or of a wrong shape; the path names the datum.
+        ValidationError: The function does not return a scalar, ignores some log probabilities, or its
+            gradients are not finite or of the wrong shape; the path names the datum.
         MissingDependencyError: The backend's package is not installed.
     """
     if not callable(loss_fn):
@@ -94,10 +94,10 @@ def evaluate(
 
 
 def backend_function(name: Backend | None, loss_fn: LossFunction) -> BackendFunction:
-    """Return what differentiates a function.
+    """Return the backend that differentiates a function.
 
     Raises:
-        ValidationError: There is no backend of that name.
+        ValidationError: There is no such backend.
         MissingDependencyError: Its package is not installed.
     """
     if name is not None and name not in BACKENDS:
@@ -119,7 +119,7 @@ def backend_function(name: Backend | None, loss_fn: LossFunction) -> BackendFunc
 
 
 def explicit(loss_fn: LossFunction, data: Any, logprobs: Sequence[FloatArray]) -> RawResult:
-    """Take the gradients that the function gives."""
+    """Use the gradients that the function returns."""
     loss, metrics, gradients = unpack(loss_fn(data, [array.copy() for array in logprobs]))
     if gradients is None:
         raise ValidationError(
@@ -137,8 +137,8 @@ def _explicit_or_autograd(
         raise
     except Exception as error:
         error.add_note(
-            "tinkex called the loss function with numpy arrays; if it is torch or jax code, say "
-            "so: backend='torch' or backend='jax'"
+            "tinkex called the loss function with numpy arrays; if it is torch or jax code, pass "
+            "backend='torch' or backend='jax'"
         )
         raise
     if gradients is not None:
@@ -151,7 +151,7 @@ def _explicit_or_autograd(
 
 
 def scalar(value: Any, path: str) -> float:
-    """Return a finite number of anything that holds exactly one."""
+    """Return a finite number from anything that holds exactly one."""
     try:
         array = np.asarray(on_the_host(value), np.float64)
     except (TypeError, ValueError):
@@ -170,50 +170,52 @@ def scalar(value: Any, path: str) -> float:
 
 
 def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return metrics as Python floats; they may be scalars of any array library."""
+    """Return metrics as Python floats; scalars of any array library are accepted."""
     plain: dict[str, float] = {}
     for name, value in metrics.items():
         try:
             plain[str(name)] = float(np.asarray(on_the_host(value), np.float64).reshape(()))
         except (TypeError, ValueError):
             raise ValidationError(
-                f"is no number but {value!r}", path=f"metrics[{name!r}]"
+                f"is not a number but {value!r}", path=f"metrics[{name!r}]"
             ) from None
     return plain
 
 
 def checked_gradients(gradients: Any, logprobs: Sequence[FloatArray]) -> list[FloatArray]:
-    """Return one finite float64 gradient for each array, of its shape."""
+    """Return one finite float64 gradient per array, with its shape."""
     given = [gradients] if hasattr(gradients, "shape") and len(logprobs) == 1 else gradients
     try:
         count = len(given)
     except TypeError:
         raise ValidationError(
-            "returned no list of gradients, one for each datum", path="loss_fn"
+            "must return a list of gradients, one per datum", path="loss_fn"
         ) from None
     if count != len(logprobs):
-        raise ValidationError(f"gave {count} gradients for {len(logprobs)} data", path="loss_fn")
+        raise ValidationError(
+            f"returned {count} gradients for {len(logprobs)} data", path="loss_fn"
+        )
     return [_gradient(given[i], logprobs[i], f"data[{i}]") for i in range(count)]
 
 
 def _gradient(value: Any, logprobs: FloatArray, path: str) -> FloatArray:
     if value is None:
         raise ValidationError(
-            "the loss ignores the log probabilities of this datum, so there is no gradient: leave "
-            "the datum out, or return gradients yourself (loss, metrics, gradients)",
+            "the loss ignores the log probabilities of this datum, so there is no gradient: omit the "
+            "datum, or return gradients yourself (loss, metrics, gradients)",
             path=path,
         )
     try:
         gradient = np.array(on_the_host(value), np.float64)
     except (TypeError, ValueError):
-        raise ValidationError("the gradient is no array of numbers", path=path) from None
+        raise ValidationError("the gradient is not an array of numbers", path=path) from None
     if gradient.shape != logprobs.shape:
         raise ValidationError(
-            f"the gradient has shape {gradient.shape}, and the log probabilities have "
+            f"the gradient has shape {gradient.shape}, but the log probabilities have "
             f"{logprobs.shape}",
             path=path,
         )
-    # What float32 cannot hold would be infinite on the wire.
+    # Values beyond float32 would be infinite on the wire.
     bad = ~(np.abs(gradient) <= np.finfo(np.float32).max)
     if bool(bad.any()):
         place = tuple(np.argwhere(bad)[0].tolist())
@@ -228,8 +230,8 @@ def _gradient(value: Any, logprobs: FloatArray, path: str) -> FloatArray:
 def detect_backend(loss_fn: LossFunction) -> Backend | None:
     """Return "torch" or "jax" if a function's code, or what it calls, uses that library.
 
-    Looked at are the names in the code, what they stand for, closures, annotations, and the
-    functions that are called, unless they belong to an installed library of arrays.
+    It inspects names in the code and their values, closures, annotations, and called functions, except
+    those of an installed array library.
     """
     found: set[str] = set()
     _look_at(loss_fn, found, set())
@@ -254,7 +256,7 @@ def _look_at(thing: Any, found: set[str], seen: set[int]) -> None:
         return
     function = getattr(thing, "__func__", thing)
     if not isinstance(function, FunctionType) and not isinstance(thing, type):
-        function = vars(type(thing)).get("__call__")  # an object that can be called
+        function = vars(type(thing)).get("__call__")  # a callable object
     if isinstance(function, FunctionType):
         _look_into(function, found, seen)
 
@@ -271,7 +273,7 @@ def _look_into(function: FunctionType, found: set[str], seen: set[int]) -> None:
     for cell in function.__closure__ or ():
         try:
             reached.append(cell.cell_contents)
-        except ValueError:  # a name that is not bound yet
+        except ValueError:  # an unbound name
             continue
     for thing in reached:
         _look_at(thing, found, seen)

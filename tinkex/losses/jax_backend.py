@@ -18,7 +18,7 @@ except ImportError as error:
 
 
 def _entrance(index: int, reached: set[int]) -> Any:
-    """Return an identity that notes when the backward pass comes through it."""
+    """Return an identity that records that the backward pass reached it."""
 
     def backward(_: None, slope: Any) -> tuple[Any]:
         reached.add(index)
@@ -30,7 +30,7 @@ def _entrance(index: int, reached: set[int]) -> Any:
 
 
 def differentiate(loss_fn: LossFunction, data: Any, logprobs: Sequence[FloatArray]) -> RawResult:
-    """Call a function on jax arrays and ask jax for the gradients."""
+    """Call a function on jax arrays and differentiate it."""
     reached: set[int] = set()
     leaves = [jnp.asarray(np.asarray(array, np.float32)) for array in logprobs]
 

@@ -1,4 +1,4 @@
-"""The form of a custom loss, and what evaluating it yields."""
+"""The signature of a custom loss, and the result of evaluating it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LossFunction = Callable[[Any, Any], Any]
 
 @frozen
 class RawResult:
-    """Hold what a backend found; a gradient is None where the loss ignores the input."""
+    """The result of a backend; a gradient is None where the loss ignores the input."""
 
     loss: Any
     metrics: Mapping[str, Any]
@@ -29,7 +29,7 @@ class RawResult:
 
 
 def unpack(result: Any) -> tuple[Any, Mapping[str, Any], Any]:
-    """Return loss, metrics and gradients (or None) of what a loss function returned."""
+    """Return loss, metrics and gradients (or None) from a loss function's result."""
     loss, metrics, gradients = result, {}, None
     if isinstance(result, tuple):
         if len(result) not in (2, 3):

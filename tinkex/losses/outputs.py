@@ -1,4 +1,4 @@
-"""What a loss with regularizers gave, term by term."""
+"""The result of a loss with regularizers, term by term."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from attrs import field, frozen
 
 @frozen
 class RegularizerOutput:
-    """Hold one regularizer's part in a loss.
+    """The contribution of one regularizer to a loss.
 
     Attributes:
-        name: The name it has in its `RegularizerSpec`.
-        value: Its value, before the weight.
-        weight: What the value is multiplied by.
-        grad_norm: The L2 norm of its gradient, before the weight, if it was asked for.
-        custom: The metrics of the regularizer itself.
+        name: The name in its `RegularizerSpec`.
+        value: The unweighted value.
+        weight: The weight.
+        grad_norm: The L2 norm of the unweighted gradient, if requested.
+        custom: The regularizer's own metrics.
     """
 
     name: str
@@ -28,16 +28,16 @@ class RegularizerOutput:
 
     @property
     def contribution(self) -> float:
-        """Return what it adds to the loss: weight times value."""
+        """Return the contribution to the loss: weight × value."""
         return self.weight * self.value
 
     @property
     def grad_norm_weighted(self) -> float | None:
-        """Return the norm of what it adds to the gradient."""
+        """Return the norm of the weighted gradient."""
         return None if self.grad_norm is None else self.weight * self.grad_norm
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a dict for JSON; the two norms are there only if they were asked for."""
+        """Return a JSON-serializable dict; the norms are included only if requested."""
         norms = {"grad_norm": self.grad_norm, "grad_norm_weighted": self.grad_norm_weighted}
         return {
             "name": self.name,
@@ -51,12 +51,12 @@ class RegularizerOutput:
 
 @frozen
 class BaseLossOutput:
-    """Hold the part of a loss that is no regularizer.
+    """The base loss, without regularizers.
 
     Attributes:
         value: The loss.
-        grad_norm: The L2 norm of its gradient; None if it was not asked for or there is none.
-        custom: The metrics that the loss function gave.
+        grad_norm: The L2 norm of its gradient; None if it was not requested or there is no gradient.
+        custom: The loss function's metrics.
     """
 
     value: float
@@ -64,19 +64,19 @@ class BaseLossOutput:
     custom: Mapping[str, Any] = field(factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a dict for JSON."""
+        """Return a JSON-serializable dict."""
         return {"value": self.value, "grad_norm": self.grad_norm, "custom": dict(self.custom)}
 
 
 @frozen
 class CustomLossOutput:
-    """Hold a loss with all its terms.
+    """A loss with all its terms.
 
     Attributes:
-        loss_total: Base loss plus weight times value of each regularizer.
-        base_loss: The part that is no regularizer.
-        regularizers: Each regularizer's part, by name.
-        total_grad_norm: The L2 norm of the gradient of the total, if it was asked for.
+        loss_total: Base loss plus the weighted sum of the regularizers.
+        base_loss: The base loss.
+        regularizers: The contribution of each regularizer, by name.
+        total_grad_norm: The L2 norm of the total gradient, if requested.
     """
 
     loss_total: float
@@ -86,16 +86,16 @@ class CustomLossOutput:
 
     @property
     def loss(self) -> float:
-        """Return the total."""
+        """Return the total loss."""
         return self.loss_total
 
     @property
     def regularizer_total(self) -> float:
-        """Return what all regularizers add together; 0 without any."""
+        """Return the weighted sum of the regularizers; 0 without any."""
         return sum((term.contribution for term in self.regularizers.values()), 0.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a dict for JSON; every regularizer has the same keys, with None for no norm."""
+        """Return a JSON-serializable dict; all regularizers have the same keys, missing norms are None."""
         terms = {
             name: {
                 "value": term.value,

@@ -15,7 +15,7 @@ except ImportError as error:
 
 
 def differentiate(loss_fn: LossFunction, data: Any, logprobs: Sequence[FloatArray]) -> RawResult:
-    """Call a function on float32 leaf tensors and ask torch for the gradients."""
+    """Call a function on float32 leaf tensors and differentiate it."""
     leaves = [torch.tensor(array, dtype=torch.float32, requires_grad=True) for array in logprobs]
     with torch.enable_grad():
         loss, metrics, gradients = unpack(loss_fn(data, list(leaves)))
@@ -24,7 +24,7 @@ def differentiate(loss_fn: LossFunction, data: Any, logprobs: Sequence[FloatArra
     if not isinstance(loss, torch.Tensor) or not loss.requires_grad:
         raise ValidationError(
             "returned a loss that does not depend on the log probabilities: it must be a torch "
-            "tensor made from them, without .detach() or .item()",
+            "tensor computed from them, without .detach() or .item()",
             path="loss_fn",
         )
     if loss.numel() != 1:

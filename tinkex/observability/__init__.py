@@ -1,4 +1,4 @@
-"""Events, metrics, telemetry, the training log and logging: what the SDK did, and how long it took.
+"""Observability: events, metrics, telemetry, training logs and logging.
 
 >>> from tinkex.observability import events, metrics
 """

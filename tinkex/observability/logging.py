@@ -1,4 +1,4 @@
-"""Show tinkex's log lines, for scripts that have no logging of their own."""
+"""Logging to stderr, for scripts without a logging configuration."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _LEVELS = {
 
 
 def enable_logging(level: str | None = None) -> None:
-    """Write the lines of the ``tinkex`` loggers to stderr; no other logger is touched.
+    """Write the records of the ``tinkex`` loggers to stderr; other loggers are unaffected.
 
     >>> enable_logging("info")
 
     Args:
-        level: "debug", "info", "warning" or "error"; without it TINKER_LOG, else "info".
+        level: "debug", "info", "warning" or "error"; by default TINKER_LOG, else "info".
 
     Raises:
-        ConfigurationError: The level is none of these.
+        ConfigurationError: The level is unknown.
     """
     name = (level or os.environ.get("TINKER_LOG") or "info").lower()
     if name not in _LEVELS:
@@ -40,4 +40,4 @@ def enable_logging(level: str | None = None) -> None:
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Tell our own handler from the program's."""
+    """A class that distinguishes our handler from the program's."""

@@ -1,11 +1,11 @@
-"""Write down how a training goes, a line for each step, and draw it.
+"""A training log: a line of metrics per step, and plots.
 
 >>> with TrainingLog("runs/mine/metrics.jsonl") as log:
 ...     log.step(1, loss=2.31, grad_norm=0.7, learning_rate=1e-4)
 ...     log.plot("runs/mine/training.png")
 
-The file holds JSON lines, so it can be read while it grows, by anything. A run that goes on later opens
-the same file again; steps that it does anew replace those of before.
+The file has JSON lines, so that other programs can read it while it grows. A resumed run appends to the
+same file; repeated steps replace their earlier records.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ from tinkex.errors import TinkexError, ValidationError
 
 __all__ = ["TrainingLog", "plot", "read"]
 
-# Marks the first line after a log was opened again.
+# Marks the first line after a log was reopened.
 _RESUMED = "resumed"
 
 
 class TrainingLog:
-    """Append a line of metrics for each step to a file.
+    """A file of metrics, one line per step.
 
     >>> with TrainingLog("metrics.jsonl") as log:
     ...     log.step(1, loss=2.31, grad_norm=0.7, learning_rate=1e-4, tokens=4096)
 
-    Each line is written in one piece and handed to the system at once, so a program that is killed
-    loses none, and threads do not mix theirs. A line that a crash cut short is dropped when the
-    file is opened again.
+    Each line is written at once with a single system call, so a killed program loses none, and lines of
+    threads are not mixed. A line that a crash cut short is dropped when the file is reopened.
 
     Args:
-        path: The file; folders above it are made. If it is there, lines are added to it.
+        path: The file; missing parent folders are created. Lines are appended to an existing file.
 
     Attributes:
         path: The file.
@@ -59,18 +58,18 @@ class TrainingLog:
         learning_rate: float | None = None,
         **more: Any,
     ) -> None:
-        """Write a step's line; a second one of the same step adds to the first.
+        """Write a step's line; a second line of the same step is merged with the first.
 
         Args:
             step: The number of the step, from 0 or 1.
             loss: The loss.
-            grad_norm: The norm of the gradient, as servers call it ``unclipped_grad_l2:mean``.
+            grad_norm: The norm of the gradient, ``unclipped_grad_l2:mean`` on servers.
             learning_rate: The learning rate.
-            more: Anything else: numbers (also numpy's and torch's), text, booleans, None. What is
-                not finite becomes null, as JSON has no word for it.
+            more: Further metrics: numbers (also numpy's and torch's), text, booleans, None. Values
+                that are not finite become null.
 
         Raises:
-            ValidationError: The step is no whole number of at least 0, or a value is none of these.
+            ValidationError: The step is not a non-negative integer, or a value has another type.
             TinkexError: The log was closed.
         """
         number = _scalar(step, "step")
@@ -91,11 +90,11 @@ class TrainingLog:
             os.write(self._file, json.dumps(record, allow_nan=False).encode() + b"\n")
 
     def plot(self, png_path: str | os.PathLike[str]) -> Path:
-        """Draw what was logged so far; see `plot`."""
+        """Draw the records so far; see `plot`."""
         return plot(self.path, png_path)
 
     def close(self) -> None:
-        """Write no more. Closing twice is fine."""
+        """Close the file. The call is idempotent."""
         with self._lock:
             if self._file is not None:
                 os.close(self._file)
@@ -112,16 +111,16 @@ class TrainingLog:
 
 
 def read(jsonl_path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return a log's records in the order of their steps, one for each step.
+    """Return a log's records in the order of their steps, one per step.
 
     >>> [record["loss"] for record in read("metrics.jsonl")]
     [2.31, 1.98]
 
-    What a run did anew, after it went on from an earlier step, replaces what it had done. A last
-    line that is not complete is left out: somebody may be writing it.
+    Steps that a resumed run repeated replace their earlier records. An incomplete last line is ignored:
+    it may still be being written.
 
     Raises:
-        ValidationError: The file is not there, or a line of it is no record.
+        ValidationError: The file is missing, or a line is not a record.
     """
     path = Path(jsonl_path)
     try:
@@ -136,7 +135,7 @@ def read(jsonl_path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         if record is None:
             if number == len(lines):
                 break
-            raise ValidationError(f"{path}, line {number}, is no record", path="jsonl_path")
+            raise ValidationError(f"{path}, line {number}, is not a record", path="jsonl_path")
         step = record["step"]
         if record.pop(_RESUMED, False):
             steps = {known: old for known, old in steps.items() if known < step}
@@ -149,10 +148,10 @@ def plot(jsonl_path: str | os.PathLike[str], png_path: str | os.PathLike[str]) -
 
     >>> plot("runs/mine/metrics.jsonl", "runs/mine/training.png")
 
-    What was not logged is left out. Needs matplotlib (``pip install 'tinkex[plot]'``), no display.
+    Curves without values are left out. Needs matplotlib (``pip install 'tinkex[plot]'``) but no display.
 
     Raises:
-        ValidationError: The log is not there, or holds none of the three.
+        ValidationError: The log is missing, or has none of the three curves.
         MissingDependencyError: matplotlib is not installed.
     """
     from tinkex.observability.training_plot import draw
@@ -161,7 +160,7 @@ def plot(jsonl_path: str | os.PathLike[str], png_path: str | os.PathLike[str]) -
 
 
 def _mend(path: Path) -> bool:
-    """Drop what a crash left of a last line; return whether any line is there."""
+    """Drop an incomplete last line; return whether any line is left."""
     try:
         file = path.open("r+b")
     except FileNotFoundError:
@@ -188,7 +187,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _scalar(value: Any, name: str) -> Any:
-    """Return what JSON can say of a value."""
+    """Return a value as JSON represents it."""
     if not isinstance(value, str | bool | int | float | None) and hasattr(value, "item"):
         try:
             value = value.item()

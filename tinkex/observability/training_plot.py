@@ -1,4 +1,4 @@
-"""Draw a training log."""
+"""Plots of training logs."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from typing import Any
 
 from tinkex.errors import MissingDependencyError, ValidationError
 
-# Label and color of each curve, in the order in which they are drawn.
+# Label and color of each curve, in drawing order.
 CURVES = {
     "loss": ("loss", "#1f5fa8"),
     "grad_norm": ("gradient norm", "#b3541e"),
     "learning_rate": ("learning rate", "#3b7d4f"),
 }
-# Drawn into the panel of the loss: what the loss is on examples that are not trained on.
+# Drawn into the loss panel: the validation loss.
 HELD_OUT = ("held_out_loss", "#c2410c")
 WIDTH = 8.0
 PANEL_HEIGHT = 2.3
-# From so many points on, a running mean is drawn over the values.
+# From this many points on, a running mean is drawn over the values.
 MANY = 60
 INK = "#333333"
 
 
 def draw(records: Sequence[dict[str, Any]], png_path: Path, source: Path) -> Path:
-    """Draw a panel for each curve that the records hold, one above the other."""
+    """Draw a panel for each curve of the records, stacked vertically."""
     curves = {name: _points(records, name) for name in CURVES}
     curves = {name: points for name, points in curves.items() if points[0]}
     if not curves:
         raise ValidationError(
-            f"{source} holds no loss, grad_norm or learning_rate to draw", path="jsonl_path"
+            f"{source} has no loss, grad_norm or learning_rate to draw", path="jsonl_path"
         )
     try:
-        # Without pyplot: it would choose a display for the whole program.
+        # Not pyplot, which would choose a display backend for the whole program.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
@@ -51,7 +51,7 @@ def draw(records: Sequence[dict[str, Any]], png_path: Path, source: Path) -> Pat
     axes[-1].set_xlabel("step", color=INK)
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
     png_path.parent.mkdir(parents=True, exist_ok=True)
-    # Whoever watches the picture while it is drawn anew sees the old one or the new one.
+    # Atomic: viewers see the old picture or the new one.
     partial = png_path.with_name(f".{png_path.name}.{os.getpid()}")
     try:
         figure.savefig(partial, format="png")
@@ -62,7 +62,7 @@ def draw(records: Sequence[dict[str, Any]], png_path: Path, source: Path) -> Pat
 
 
 def _points(records: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
-    """Return steps and values; what was not finite is a gap."""
+    """Return steps and values; values that are not finite are gaps."""
     found = [(record["step"], record[name]) for record in records if name in record]
     numbers = [(step, math.nan if value is None else value) for step, value in found]
     numbers = [
@@ -92,7 +92,7 @@ def _panel(axis: Any, points: tuple[list[int], list[float]], label: str, color: 
     axis.spines[["top", "right"]].set_visible(False)
     axis.margins(x=0.02)
     if min(values) >= 0 and label == "learning rate":
-        # A constant rate would be drawn as if its rounding mattered.
+        # Otherwise a constant rate would be drawn with its rounding errors magnified.
         axis.set_ylim(bottom=0)
     last = max(place for place, value in enumerate(values) if not math.isnan(value))
     axis.annotate(
@@ -111,7 +111,7 @@ def _held_out(axis: Any, points: tuple[list[int], list[float]]) -> None:
 
 
 def _running_mean(values: Sequence[float], width: int) -> list[float]:
-    """Return the mean of the last `width` values at each place, gaps left out."""
+    """Return the mean of the last `width` values at each position, without gaps."""
     means = []
     for end in range(1, len(values) + 1):
         window = [value for value in values[max(0, end - width) : end] if not math.isnan(value)]

@@ -319,7 +319,7 @@ def summary(folder: Path) -> RunSummary:
 
 def _is_locked(folder: Path) -> bool:
     """Return whether a process trains in a folder."""
-    from tinkex.checkpoints.staging import try_lock
+    from tinkex import try_lock
     from tinkex.recovery.runfile import LOCK_NAME
 
     try:

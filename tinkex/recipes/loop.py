@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import field, frozen
@@ -137,11 +136,7 @@ class Step(Protocol):
     def __enter__(self) -> object: ...
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-        /,
+        self, kind: object, error: BaseException | None, traceback: object, /
     ) -> bool | None: ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from tinkex.sampling import SamplingClient
     from tinkex.service import ServiceClient
     from tinkex.training import TrainingClient
+
+log = logging.getLogger("tinkex.recipes")
 
 # A sample shows what was learned; a long one is more than that.
 _SAMPLE_TOKENS = 128
@@ -116,6 +119,9 @@ class Listener:
     def sampled(self, sample: Sampled) -> None:
         """Receive an answer of the untrained model, or of the trained one."""
 
+    def sampled_at(self, step: int, samples: Sequence[tuple[str, str]]) -> None:
+        """Receive the plan's prompts with the model's responses at a checkpoint on the way."""
+
     def measured(self, measured: Metrics) -> None:
         """Receive what was measured on held-out data before the first step."""
 
@@ -184,7 +190,7 @@ def fine_tune(
             train_attn=recipe.train_attn,
             train_unembed=recipe.train_unembed,
             checkpoint_every=plan.checkpoint_every,
-            user_metadata=_metadata(plan, folder),
+            user_metadata=_metadata(service, plan, prepared, folder),
         ) as run:
             listener.begun(run)
             method = _method(run, plan, prepared, *functions)
@@ -211,15 +217,35 @@ def finished(plan: Plan, folder: Path) -> Outcome | None:
     return Outcome.from_dict(old.result)
 
 
-def _metadata(plan: Plan, folder: Path) -> dict[str, str]:
-    """Return what the server stores with the run, so that runs can be told apart."""
-    data = plan.data.path
-    return {
+def _metadata(
+    service: ServiceClient, plan: Plan, prepared: Prepared, folder: Path
+) -> dict[str, str]:
+    """Return what the server stores with the run, so that runs can be told apart.
+
+    A server that shows runs also gets the settings that no request has: how examples become steps.
+    """
+    recipe = plan.recipe
+    labels: dict[str, Any] = {
         "name": folder.resolve().name,
-        "method": plan.recipe.method,
-        "folder": str(folder.resolve()),
-        **({"data": data} if data else {}),
+        "method": recipe.method,
+        "data": Path(plan.data.path or "-").name,
+        "folder": folder.resolve(),
     }
+    if service.session.server_config.console_url is not None:
+        labels |= {
+            "training_examples": len(prepared.batches.examples),
+            "validation_examples": len(prepared.held_out),
+            "steps": prepared.steps,
+            "batch_size": recipe.batch_size,
+            "peak_learning_rate": f"{recipe.learning_rate:g}",
+            "schedule": recipe.schedule_kind,
+            "warmup_steps": recipe.warmup_steps,
+            "loss_on": recipe.loss_on,
+            "seed": recipe.seed,
+        }
+        if recipe.steps is None:
+            labels["epochs"] = recipe.epochs
+    return {key: str(value) for key, value in labels.items()}
 
 
 def _functions(
@@ -325,11 +351,14 @@ class _Work:
             has_objective = self._method.objective is not None
             return has_objective and (done % every == 0 or done == prepared.steps)
 
+        def is_saved_after(done: int) -> bool:
+            newest = run.checkpoints[-1].step if run.checkpoints else 0
+            return done - newest >= plan.checkpoint_every
+
         def is_settled_after(done: int) -> bool:
             # A checkpoint's steps must have been reported: nothing reports them after a crash. And
             # whether weights are the best ones has to be known while the model still has them.
-            newest = run.checkpoints[-1].step if run.checkpoints else 0
-            return done - newest >= plan.checkpoint_every or (
+            return is_saved_after(done) or (
                 is_measured_after(done) and (plan.keep_best or plan.patience is not None)
             )
 
@@ -348,9 +377,23 @@ class _Work:
             self._note(last)
             self._forget()
             self._listener.reported(last)
+            if self._prompts and steps < prepared.steps and is_saved_after(steps):
+                self._sample_at(steps)
         if steps < prepared.steps:
             run.checkpoint()
         return self._result(steps, last)
+
+    def _sample_at(self, step: int) -> None:
+        """Sample the plan's prompts from the model on its way; without a response training continues."""
+        try:
+            sampler = self._run.training.save_weights_and_get_sampling_client()
+            texts = answers(sampler, self._prepared, self._prompts)
+        except TinkexError as error:
+            # A model that is lost is noticed by its next step, which knows what to do.
+            log.warning("no samples at step %d: %s", step, error)
+        else:
+            pairs = list(zip(self._plan.samples, texts, strict=True))
+            self._listener.sampled_at(step, pairs)
 
     def _is_exhausted(self) -> bool:
         """Return whether validation has stopped improving for as long as the plan waits."""

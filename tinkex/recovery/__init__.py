@@ -1,8 +1,8 @@
-"""Go on after a crash: of the process, the machine, the server, or a single run.
+"""Recovery after crashes of the process, the machine, the server, or a single run.
 
-`resumable` wraps a training loop, so that it goes on at the right step after whatever happened.
-`RecoveryMonitor` and `RecoveryExecutor` watch runs that are trained in some other way, and bring
-back one that the server reports corrupted or no longer has.
+`resumable` wraps a training loop, which then resumes at the right step after a crash.
+`RecoveryMonitor` and `RecoveryExecutor` watch runs that are trained in other ways, and restore those that
+the server reports as corrupted or has lost.
 
 >>> from tinkex.recovery import resumable
 >>> with resumable("runs/mine", service, base_model="tinkex/nano", checkpoint_every=50) as run:

@@ -1,4 +1,4 @@
-"""Count how often a run was brought back, and tell of it."""
+"""Counting and events of recovery attempts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ log = logging.getLogger("tinkex.recovery")
 
 
 class Attempts:
-    """Bound how often the same stretch of a run is tried again.
+    """A limit on attempts without progress.
 
-    A step that gets further than any before it is progress, and the count begins anew: a run may be
-    interrupted any number of times as long as it moves on.
+    A step beyond all earlier ones counts as progress and resets the count: a run may be interrupted any
+    number of times as long as it advances.
 
     Args:
-        policy: The bounds.
-        clock: What waits between attempts.
+        policy: The limits.
+        clock: The clock of the waits.
     """
 
     def __init__(self, policy: RecoveryPolicy, clock: Clock) -> None:
@@ -41,15 +41,15 @@ class Attempts:
         self._number = 0
 
     def begin(self, run_id: str, step: int, error: BaseException) -> None:
-        """Count one more attempt and wait until it is due.
+        """Count an attempt and wait for its back-off.
 
         Args:
             run_id: The run that was lost.
             step: The step at which it was lost.
-            error: What was met.
+            error: The error that ended the run.
 
         Raises:
-            BaseException: The error itself, if there were as many attempts as the policy allows.
+            BaseException: `error`, if the policy allows no further attempt.
         """
         if step > self._furthest:
             self._furthest, self._number = step, 0
@@ -58,14 +58,14 @@ class Attempts:
         self._number += 1
         wait = self.policy.wait_before(self._number)
         log.warning(
-            "run %s was lost at step %d (%s); going back, attempt %d of %d, in %.1f s",
+            "run %s was lost at step %d (%s); restoring, attempt %d of %d, in %.1f s",
             run_id, step, described(error), self._number, self.policy.max_attempts, wait,
         )  # fmt: skip
         self._clock.sleep(wait)
         emit(RecoveryStarted(run_id=run_id, attempt=self._number, strategy=LATEST))
 
     def failed(self, run_id: str, error: BaseException) -> None:
-        """Tell that the attempt did not bring the run back."""
+        """Emit that the attempt failed."""
         emit(
             RecoveryFailed(
                 run_id=run_id, attempt=self._number, strategy=LATEST, error=described(error)
@@ -73,7 +73,7 @@ class Attempts:
         )
 
     def succeeded(self, run_id: str, training: TrainingClient, checkpoint: str | None) -> None:
-        """Tell that the run goes on."""
+        """Emit that the run was restored."""
         said = {
             "run_id": run_id,
             "attempt": self._number,
@@ -83,12 +83,14 @@ class Attempts:
         emit(CheckpointSelected(**said))  # type: ignore[arg-type]
         emit(ClientCreated(**said, model_id=training.model_id))  # type: ignore[arg-type]
         emit(RecoveryCompleted(**said, model_id=training.model_id))  # type: ignore[arg-type]
-        log.info("run %s goes on as %s from %s", run_id, training.model_id, checkpoint or "step 0")
+        log.info(
+            "run %s continues as %s from %s", run_id, training.model_id, checkpoint or "step 0"
+        )
         if self.policy.on_recovery is not None:
             contained(self.policy.on_recovery, training, training, checkpoint or "")
 
     def give_up(self, run_id: str, error: BaseException) -> NoReturn:
-        """Tell that the run is given up, and raise the error."""
+        """Emit that recovery is abandoned, and raise the error."""
         emit(
             RecoveryExhausted(
                 run_id=run_id, attempt=self._number, strategy=LATEST, error=described(error)
@@ -97,15 +99,15 @@ class Attempts:
         if self.policy.on_failure is not None:
             contained(self.policy.on_failure, run_id, error)
         error.add_note(
-            f"tinkex.recovery: run {run_id} was lost, and given up after {self._number} attempts; "
-            "start the program again to go on from its last checkpoint"
+            f"tinkex.recovery: run {run_id} was lost, and {self._number} attempts to restore it failed; "
+            "start the program again to resume from its last checkpoint"
         )
         raise error
 
 
 def contained(function: Callable[..., object], *args: object) -> None:
-    """Call a user's function; what it raises is logged and goes no further."""
+    """Call a user's function; its exceptions are logged and go no further."""
     try:
         function(*args)
     except Exception:
-        log.exception("A callback of a RecoveryPolicy failed; recovery goes on")
+        log.exception("A callback of a RecoveryPolicy failed; recovery continues")

@@ -1,4 +1,4 @@
-"""What a training program calls to become one that can be taken up again."""
+"""The entry point for resumable training loops."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def resumable(
     user_metadata: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> ResumableRun:
-    """Return a run that a training loop goes through, and goes on with after a crash.
+    """Return a run for a training loop, which resumes it after a crash.
 
     >>> with resumable("runs/mine", service, base_model="tinkex/nano", checkpoint_every=10) as run:
     ...     for step in run.steps(25):
@@ -47,46 +47,45 @@ def resumable(
     ...             batch = [data[i] for i in step.rng.integers(len(data), size=8)]
     ...             gradients, update = run.training.train_step(batch, "cross_entropy")
 
-    Every `checkpoint_every` steps, and after the last one, weights and optimizer are saved on the
-    server, and the checkpoint's path, the number of steps and `ResumableRun.state` in a small file
-    in `folder`. The same program, started again, goes on after the newest of these checkpoints: with
-    the right step, the optimizer and the state as they were. A model that is lost while the program
-    runs (the server was restarted, the session has ended, a job failed on the server's side) is
-    brought back in the same way, and the loop goes on at an earlier step, if the step's work stands
-    in its ``with`` block. For a server that is full or cannot be reached for a while nothing is gone
-    back to: the same call is made again, as often as the policy says.
+    Every `checkpoint_every` steps, and after the last one, weights and optimizer state are saved on the
+    server, and the checkpoint's path, the number of steps and `ResumableRun.state` in a small file in
+    `folder`. The same program, started again, resumes from the newest checkpoint, with its step,
+    optimizer and state. A model that is lost while the program runs (the server was restarted, the
+    session ended, a job failed on the server) is restored in the same way: the loop continues at an
+    earlier step, if each step's work is inside its ``with`` block. If the server is full or unreachable
+    for a while, nothing is rolled back: the same call is repeated, as often as the policy allows.
 
-    What was trained after the last checkpoint is gone with the model, and is done again. So no
-    batch is trained twice or left out, as long as a step's batch depends on nothing but the step's
-    number, `Step.rng` and `ResumableRun.state`.
+    Steps after the last checkpoint are lost with the model, and repeated. No batch is trained twice or
+    skipped, as long as a step's batch depends only on the step's number, `Step.rng` and
+    `ResumableRun.state`.
 
     Args:
-        folder: Where the run's file is kept; made if it is not there. One folder, one run.
-        service: The way to the server.
-        base_model: What is trained. May be left out if `start_from` is given.
+        folder: Folder of the run's file, created if missing. Use one folder per run.
+        service: A client of the server.
+        base_model: The model to train. Optional if `start_from` is given.
         rank: Rank of the adapter's matrices.
-        seed: Fixes the adapter's initial matrices and `Step.rng`; None draws one and keeps it in
-            the run's file.
-        train_mlp: Whether MLP layers are adapted.
-        train_attn: Whether attention layers are adapted.
-        train_unembed: Whether the unembedding is adapted.
-        start_from: Path of another run's checkpoint, whose weights this run begins with, with a
-            fresh optimizer. The adapter is then as it is in the checkpoint.
-        checkpoint_every: Steps from one checkpoint to the next; what is lost at most.
-        ttl: Seconds (or a timedelta) after which the server deletes a checkpoint; None never. The
-            run can be taken up again for as long.
-        keep_last: How many checkpoints are kept; older ones are deleted.
-        policy: How often and how patiently a lost model is brought back: `max_attempts` for a step
-            that fails again and again, `backoff`, `max_backoff`, and the callbacks. None is five
-            attempts, after waits of 1, 2, 4 and 8 seconds.
+        seed: Seed of the adapter's initial matrices and of `Step.rng`; None draws one and stores it
+            in the run's file.
+        train_mlp: Whether to adapt MLP layers.
+        train_attn: Whether to adapt attention layers.
+        train_unembed: Whether to adapt the unembedding.
+        start_from: Path of another run's checkpoint with the initial weights and the adapter's
+            settings; the optimizer is new.
+        checkpoint_every: Steps between checkpoints; the most that can be lost.
+        ttl: Seconds (or a timedelta) after which the server deletes a checkpoint; None keeps it. The
+            run can be resumed for as long.
+        keep_last: Number of checkpoints to keep; older ones are deleted.
+        policy: Limits of the recovery of a lost model: `max_attempts` for a step that fails
+            repeatedly, `backoff`, `max_backoff`, and the callbacks. By default five attempts, with
+            waits of 1, 2, 4 and 8 seconds.
         user_metadata: Key-value pairs stored with the training runs.
-        clock: What waits between attempts; None is the machine's.
+        clock: The clock of the waits; the machine's by default.
 
     Raises:
-        ValidationError: An argument cannot be right, or the folder holds a run that was begun with
-            other settings; the message shows which. Raised when the ``with`` block begins.
-        CheckpointError: Another process trains in the folder; its file cannot be read or written;
-            or none of the run's checkpoints is on the server any more.
+        ValidationError: An argument is invalid, or the folder has a run with other settings; the
+            message shows the differences. Raised on entering the ``with`` block.
+        CheckpointError: Another process trains in the folder; the file cannot be read or written; or
+            none of the run's checkpoints is left on the server.
     """
     settings = {
         "base_model": base_model,
@@ -115,14 +114,14 @@ def _checked_ttl(ttl: float | timedelta | None) -> timedelta | None:
         return None
     found = seconds(ttl, "ttl")
     if found < 1:
-        raise ValidationError("must be at least a second, or None for no end", path="ttl")
+        raise ValidationError("must be at least a second, or None to keep checkpoints", path="ttl")
     return timedelta(seconds=found)
 
 
 def _checked_policy(policy: RecoveryPolicy) -> RecoveryPolicy:
     if policy.checkpoint != LATEST:
         raise ValidationError(
-            "a training loop goes on from its latest checkpoint; leave 'checkpoint' out",
+            "a training loop resumes from its latest checkpoint; omit 'checkpoint'",
             path="policy",
         )
     return policy

@@ -1,4 +1,4 @@
-"""What is told on `tinkex.events` while a run is brought back."""
+"""The events of recovery on `tinkex.events`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tinkex.observability.events import Event
 
 @frozen(kw_only=True)
 class RecoveryEvent(Event):
-    """Be the base of the events of recovery; subscribe to it to hear of all of them.
+    """The base class of recovery events.
 
     Attributes:
         run_id: The run that was lost.
-        metadata: What the caller wants to be told along.
+        metadata: The caller's metadata.
     """
 
     name: ClassVar[str] = "tinkex.recovery"
@@ -27,11 +27,11 @@ class RecoveryEvent(Event):
 
 @frozen(kw_only=True)
 class RecoveryDetected(RecoveryEvent):
-    """Tell that a run is lost.
+    """A run is lost.
 
     Attributes:
-        reason: "corrupted" or "lost", as the server reports it, or the error that was met.
-        checkpoint: Path of the run's last checkpoint, if it is known.
+        reason: "corrupted" or "lost", as the server reports it, or the error.
+        checkpoint: Path of the run's last checkpoint, if known.
     """
 
     name: ClassVar[str] = "tinkex.recovery.detected"
@@ -42,10 +42,10 @@ class RecoveryDetected(RecoveryEvent):
 
 @frozen(kw_only=True)
 class RecoveryPollFailed(RecoveryEvent):
-    """Tell that a monitor could not learn how a run is doing; it goes on asking.
+    """A monitor failed to get the state of a run; it continues polling.
 
     Attributes:
-        error: Class and message of what happened.
+        error: Class and message of the error.
     """
 
     name: ClassVar[str] = "tinkex.recovery.poll_error"
@@ -55,7 +55,7 @@ class RecoveryPollFailed(RecoveryEvent):
 
 @frozen(kw_only=True)
 class RecoveryAttemptEvent(RecoveryEvent):
-    """Be the base of what is told about one attempt.
+    """The base class of events of an attempt.
 
     Attributes:
         attempt: Its number, from 1.
@@ -70,17 +70,17 @@ class RecoveryAttemptEvent(RecoveryEvent):
 
 @frozen(kw_only=True)
 class RecoveryStarted(RecoveryAttemptEvent):
-    """Tell that an attempt begins."""
+    """An attempt starts."""
 
     name: ClassVar[str] = "tinkex.recovery.started"
 
 
 @frozen(kw_only=True)
 class CheckpointSelected(RecoveryAttemptEvent):
-    """Tell which checkpoint is gone back to.
+    """The checkpoint to restore was selected.
 
     Attributes:
-        checkpoint: Its path; None if training begins anew, since there is none yet.
+        checkpoint: Its path; None if the run starts over because it has none.
     """
 
     name: ClassVar[str] = "tinkex.recovery.checkpoint_selected"
@@ -90,10 +90,10 @@ class CheckpointSelected(RecoveryAttemptEvent):
 
 @frozen(kw_only=True)
 class ClientCreated(RecoveryAttemptEvent):
-    """Tell that the checkpoint is loaded.
+    """The checkpoint was loaded.
 
     Attributes:
-        checkpoint: Its path; None if training begins anew.
+        checkpoint: Its path; None if the run starts over.
         model_id: The new run's id.
     """
 
@@ -105,10 +105,10 @@ class ClientCreated(RecoveryAttemptEvent):
 
 @frozen(kw_only=True)
 class RecoveryCompleted(RecoveryAttemptEvent):
-    """Tell that a run goes on.
+    """A run was restored.
 
     Attributes:
-        checkpoint: Path of the checkpoint that it goes on from; None if it begins anew.
+        checkpoint: Path of the restored checkpoint; None if the run starts over.
         model_id: The new run's id.
     """
 
@@ -120,10 +120,10 @@ class RecoveryCompleted(RecoveryAttemptEvent):
 
 @frozen(kw_only=True)
 class RecoveryFailed(RecoveryAttemptEvent):
-    """Tell that an attempt failed.
+    """An attempt failed.
 
     Attributes:
-        error: Class and message of what happened.
+        error: Class and message of the error.
     """
 
     name: ClassVar[str] = "tinkex.recovery.failed"
@@ -133,7 +133,7 @@ class RecoveryFailed(RecoveryAttemptEvent):
 
 @frozen(kw_only=True)
 class RecoveryExhausted(RecoveryAttemptEvent):
-    """Tell that a run is given up.
+    """Recovery of a run is abandoned.
 
     Attributes:
         error: Class and message of the last failure.

@@ -1,4 +1,4 @@
-"""Bring lost runs back, a bounded number at a time, as often as their policy allows."""
+"""Recovery of lost runs, with bounded concurrency and attempts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future as StandardFuture
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, evolve, field, frozen
@@ -39,17 +38,17 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class LostRun:
-    """Name a run that is lost, and what is known of it.
+    """A lost run, and what is known about it.
 
     Attributes:
-        run_id: The server's id of it.
-        service: The way to the server.
-        policy: How it is brought back.
+        run_id: The server's id of the run.
+        service: A client of the server.
+        policy: The recovery policy.
         training: The client that trained it.
-        metadata: What events say along.
-        last_checkpoint: Path of the last checkpoint, if the caller knows it.
-        run: What the server said of it.
-        rest: What looks for checkpoints; made from `service` if it is not given.
+        metadata: Metadata for the events.
+        last_checkpoint: Path of the last checkpoint, if known.
+        run: The server's description of the run.
+        rest: The client that lists checkpoints; created from `service` by default.
     """
 
     run_id: str
@@ -70,7 +69,7 @@ class _Job:
 
 
 class RecoveryExecutor:
-    """Bring lost runs back in threads of its own.
+    """A thread pool that restores lost runs.
 
     >>> path = training.save_state("to-go-back-to").result().path
     >>> policy = RecoveryPolicy(enabled=True, checkpoint="latest")
@@ -78,11 +77,11 @@ class RecoveryExecutor:
     ...     recovered = executor.recover(training.model_id, service, policy).result()
     ...     training = recovered.training
 
-    Runs wait in a queue; one that waits for its next attempt keeps no other from its turn.
+    Runs wait in a queue; a run in back-off does not block others.
 
     Args:
-        max_concurrent: Most attempts at a time.
-        clock: What waits between attempts.
+        max_concurrent: Most concurrent attempts.
+        clock: The clock of the waits.
     """
 
     def __init__(self, max_concurrent: int = 1, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -99,7 +98,7 @@ class RecoveryExecutor:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """Return the ids of the runs that are waiting, being brought back, or to be tried again."""
+        """Return the ids of the runs that are queued, being restored, or in back-off."""
         with self._lock:
             return tuple(self._pending)
 
@@ -115,29 +114,27 @@ class RecoveryExecutor:
         run: TrainingRun | None = None,
         rest: RestClient | None = None,
     ) -> StandardFuture[Recovered]:
-        """Bring a run back, and return the future of what it goes on as.
+        """Restore a run, and return the future of the result.
 
-        A run that is already waiting or under way is not taken twice: its future is returned. The
-        policy's callbacks are called before the future is done.
+        A run that is already pending is not queued twice: its future is returned. The policy's callbacks
+        are called before the future is done.
 
         Args:
-            run_id: The run that is lost.
-            service: The way to the server. If its session is over, it begins a new one.
-            policy: Checkpoint, bounds and callbacks.
-            training: The client that trained it; `RecoveryPolicy.on_recovery` is told.
-            metadata: What events say along.
-            last_checkpoint: Path of its last checkpoint, if you know it.
-            run: What the server said of it, if you have just asked.
-            rest: What looks for checkpoints; made from `service` if it is not given.
+            run_id: The lost run.
+            service: A client of the server. If its session has ended, it creates a new one.
+            policy: Checkpoint, limits and callbacks.
+            training: The client that trained it; passed to `RecoveryPolicy.on_recovery`.
+            metadata: Metadata for the events.
+            last_checkpoint: Path of its last checkpoint, if known.
+            run: The server's description of the run, if just fetched.
+            rest: The client that lists checkpoints; created from `service` by default.
 
         Raises:
-            ValidationError: The policy is not enabled, or there is no such run.
+            ValidationError: The policy is not enabled, or the run does not exist.
             ClientClosedError: The executor was closed.
         """
         if not policy.enabled:
-            raise ValidationError(
-                "is off; RecoveryPolicy(enabled=True) brings runs back", path="policy.enabled"
-            )
+            raise ValidationError("is off; use RecoveryPolicy(enabled=True)", path="policy.enabled")
         lost = LostRun(
             run_id=checked_id(run_id, "run_id"),
             service=service,
@@ -160,7 +157,7 @@ class RecoveryExecutor:
             return job.outcome
 
     def close(self) -> None:
-        """Begin no further attempt, and wait for those under way; runs that wait are given up."""
+        """Start no further attempts, and wait for those in progress; queued runs are abandoned."""
         with self._lock:
             self._closed = True
             waiting = [*self._ready, *(job for _, _, job in self._later)]
@@ -169,7 +166,10 @@ class RecoveryExecutor:
             threads = list(self._threads)
             self._wake.set()
         for job in waiting:
-            self._settle(job, ClientClosedError("the RecoveryExecutor was closed meanwhile"))
+            self._settle(
+                job,
+                ClientClosedError("the RecoveryExecutor was closed before the run was restored"),
+            )
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join()
@@ -177,12 +177,7 @@ class RecoveryExecutor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _call_a_thread(self) -> None:
@@ -197,7 +192,7 @@ class RecoveryExecutor:
             self._attempt(job)
 
     def _next(self) -> _Job | None:
-        """Wait for a job whose turn it is; None, and this thread ends, if there is none left."""
+        """Wait for a job that is due; return None, which ends the thread, if none is left."""
         while True:
             with self._lock:
                 now = self._clock.now()
@@ -217,7 +212,7 @@ class RecoveryExecutor:
         lost = job.lost
         try:
             outcome: Recovered | Exception = bring_back(lost, job.attempt)
-        except Exception as error:  # noqa: BLE001 - whoever asked for it gets it
+        except Exception as error:  # noqa: BLE001 - the future gets it
             outcome = error
         if isinstance(outcome, Recovered):
             if lost.policy.on_recovery is not None:
@@ -236,7 +231,7 @@ class RecoveryExecutor:
         self._settle(job, outcome)
 
     def _put_off(self, job: _Job) -> bool:
-        # What the server said of the run may be why it failed.
+        # The cached description of the run may be why the attempt failed.
         job.lost = evolve(job.lost, run=None)
         wait = job.lost.policy.wait_before(job.attempt + 1)
         with self._lock:
@@ -258,8 +253,8 @@ def bring_back(lost: LostRun, attempt: int = 1) -> Recovered:
     """Make one attempt, in this thread.
 
     Raises:
-        CheckpointError: There is no checkpoint to go back to.
-        TinkexError: The server refuses, or cannot be reached.
+        CheckpointError: There is no checkpoint to restore.
+        TinkexError: The server refuses, or is unreachable.
     """
     said = _said(lost, attempt)
     emit(RecoveryStarted(**said))

@@ -1,4 +1,4 @@
-"""Begin a resumable run, or go on with it from the newest checkpoint that is still there."""
+"""Start of a resumable run, from scratch or from the newest checkpoint that is left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tinkex._core.model_creation import aligned
+from tinkex._core.model_creation import comparison
 from tinkex.errors import CheckpointError, NotFoundError, ValidationError
 from tinkex.recovery.restore import restore
 from tinkex.recovery.runfile import RunCheckpoint, RunRecord
@@ -23,13 +23,13 @@ log = logging.getLogger("tinkex.recovery")
 def go_on(
     service: ServiceClient, record: RunRecord, user_metadata: Mapping[str, str] | None, where: Path
 ) -> tuple[TrainingClient, RunCheckpoint | None]:
-    """Return a client that stands where a run's record says, and the checkpoint it was made from.
+    """Return a client in the state of a run's record, and the checkpoint it was restored from.
 
-    Without a checkpoint the run begins.
+    Without checkpoints, the run starts.
 
     Raises:
-        CheckpointError: The record names checkpoints, and the server has none of them any more.
-        TinkexError: The server refuses, or cannot be reached.
+        CheckpointError: The record names checkpoints, but the server has none of them.
+        TinkexError: The server refuses, or is unreachable.
     """
     if not record.checkpoints:
         return _begin(service, record.settings, user_metadata), None
@@ -37,24 +37,24 @@ def go_on(
         try:
             return restore(service, checkpoint.path, user_metadata=user_metadata), checkpoint
         except NotFoundError as error:
-            log.warning("checkpoint %s cannot be gone back to: %s", checkpoint.path, error)
+            log.warning("checkpoint %s cannot be restored: %s", checkpoint.path, error)
     newest = record.checkpoints[-1]
     expired = (
         f"; it was kept until {newest.expires_at:%Y-%m-%d %H:%M} UTC" if newest.expires_at else ""
     )
     raise CheckpointError(
         f"{record.server or 'the server'} has none of the checkpoints in {where} any more. The newest "
-        f"was {newest.path}, after {newest.step} steps{expired}. Begin again in another folder (a "
+        f"was {newest.path}, after {newest.step} steps{expired}. Start over in another folder (a "
         "longer ttl keeps checkpoints longer), or check that this is the server of the run"
     )
 
 
 def check_same(kept: Mapping[str, Any], asked: Mapping[str, Any], where: Path) -> None:
-    """Refuse to go on with a run under settings that it was not begun with.
+    """Refuse to resume a run with other settings than its own.
 
     Raises:
-        ValidationError: With a table of what differs. A base model or a seed that is not asked for
-            may be anything.
+        ValidationError: The settings differ; the message has a table. A base model or a seed that is
+            not requested matches any value.
     """
     optional = {"base_model", "seed"}
     differing = [
@@ -64,10 +64,10 @@ def check_same(kept: Mapping[str, Any], asked: Mapping[str, Any], where: Path) -
     ]
     if not differing:
         return
-    table = aligned([("setting", "asked for", "the run has"), *differing])
+    table = comparison(("setting", "asked for", "the run has"), *differing)
     raise ValidationError(
-        f"{where} holds a run that was begun otherwise:\n{table}\nUse the run's settings to go on "
-        "with it, or another folder for another run",
+        f"{where} has a run with other settings:\n{table}\nUse the run's settings to resume "
+        "it, or another folder for another run",
         path=differing[0][0],
     )
 

@@ -1,11 +1,10 @@
-"""Watch runs, and have those brought back that the server has lost."""
+"""Monitoring of runs, with recovery of those that the server has lost."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from attrs import define, field
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tinkex.recovery")
 
-# A single 404 may come from a proxy that lost its way.
+# A single 404 may come from a misconfigured proxy.
 NOT_FOUND_BEFORE_LOST = 2
 
 
@@ -50,24 +49,24 @@ class _Watched:
 
 
 class RecoveryMonitor:
-    """Ask the server at intervals how runs are doing, and have the lost ones brought back.
+    """A thread that polls the state of runs, and has lost ones restored.
 
     >>> policy = RecoveryPolicy(enabled=True, on_recovery=lambda old, new, path: ...)
     >>> with RecoveryExecutor() as executor, RecoveryMonitor(policy, executor) as monitor:
     ...     monitor.monitor_run(training.model_id, service, training=training)
 
-    A run is lost if the server says that it is corrupted; if it does not know the run any more,
-    twice in a row; or, where the client that trains it was given, if it has no such model in memory
-    or has ended its session. It is then handed to the executor and watched no longer: watch the new
-    one from `RecoveryPolicy.on_recovery`.
+    A run is lost if the server says that it is corrupted; if it does not find the run twice in a row; or,
+    if the training client was given, if the server no longer has the model in memory or has ended the
+    session. The run is then passed to the executor and no longer monitored: monitor its successor from
+    `RecoveryPolicy.on_recovery`.
 
-    Its thread lives as long as there are runs to watch.
+    The thread runs as long as there are runs to monitor.
 
     Args:
-        policy: How often is asked, and how runs are brought back.
-        executor: What brings them back.
-        rest: What asks; made from each run's service if it is not given.
-        clock: What waits between two looks.
+        policy: The polling interval, and the recovery policy.
+        executor: Restores the lost runs.
+        rest: The client that polls; created from each run's service by default.
+        clock: The clock of the waits.
 
     Raises:
         ValidationError: The policy is not enabled.
@@ -81,9 +80,7 @@ class RecoveryMonitor:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not policy.enabled:
-            raise ValidationError(
-                "is off; RecoveryPolicy(enabled=True) brings runs back", path="policy.enabled"
-            )
+            raise ValidationError("is off; use RecoveryPolicy(enabled=True)", path="policy.enabled")
         self._policy = policy
         self._executor = executor
         self._rest = rest
@@ -95,7 +92,7 @@ class RecoveryMonitor:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Return the ids of the runs that are watched."""
+        """Return the ids of the monitored runs."""
         with self._lock:
             return tuple(self._runs)
 
@@ -106,14 +103,14 @@ class RecoveryMonitor:
         training: TrainingClient | None = None,
         metadata: Mapping[str, object] | None = None,
     ) -> None:
-        """Watch a run; the first look is one interval from now.
+        """Monitor a run; the first poll is one interval from now.
 
         Args:
             run_id: Its id, the `model_id` of its client.
-            service: The way to its server.
-            training: The client that trains it; with it, a model that is no longer in the server's
-                memory is noticed too.
-            metadata: What events say along.
+            service: A client of its server.
+            training: The client that trains it; enables the detection of a model that is no longer in the
+                server's memory.
+            metadata: Metadata for the events.
 
         Raises:
             ClientClosedError: The monitor was closed.
@@ -136,12 +133,12 @@ class RecoveryMonitor:
                 self._thread.start()
 
     def stop_monitoring(self, run_id: str) -> None:
-        """Watch a run no longer, if it was."""
+        """Stop monitoring a run, if it is monitored."""
         with self._lock:
             self._runs.pop(run_id, None)
 
     def poll(self) -> None:
-        """Look at every run now, in this thread."""
+        """Poll every run now, in this thread."""
         with self._lock:
             watched = list(self._runs.values())
         for one in watched:
@@ -149,7 +146,7 @@ class RecoveryMonitor:
                 self._hand_over(one, reason)
 
     def close(self) -> None:
-        """Watch nothing any more; runs that were handed over are still brought back."""
+        """Stop monitoring; runs that were passed to the executor are still restored."""
         with self._lock:
             self._stop.set()
             self._runs.clear()
@@ -160,12 +157,7 @@ class RecoveryMonitor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _look_on(self) -> None:
@@ -177,13 +169,12 @@ class RecoveryMonitor:
                     return
 
     def _looked_at(self, one: _Watched) -> str | None:
-        """Return why a run is lost; None while it is not, or as long as that is not known."""
+        """Return why a run is lost; None if it is not, or if its state is unknown."""
         try:
             one.run = one.rest.get_training_run(one.run_id)
             if one.run.corrupted:
                 return "corrupted"
             if one.training is not None:
-                one.training._session.check()
                 one.training.get_info()
             one.not_found = 0
         except SessionLostError:
@@ -193,12 +184,12 @@ class RecoveryMonitor:
             if isinstance(error, GoneError) or one.not_found >= NOT_FOUND_BEFORE_LOST:
                 return "lost"
             self._tell(one, error)
-        except Exception as error:  # noqa: BLE001 - one run's trouble must not end the watch
+        except Exception as error:  # noqa: BLE001 - one run's error must not end the monitoring
             self._tell(one, error)
         return None
 
     def _tell(self, one: _Watched, error: Exception) -> None:
-        log.debug("how run %s is doing is not known: %s", one.run_id, error)
+        log.debug("the state of run %s is unknown: %s", one.run_id, error)
         emit(RecoveryPollFailed(run_id=one.run_id, metadata=one.metadata, error=described(error)))
 
     def _hand_over(self, one: _Watched, reason: str) -> None:
@@ -221,7 +212,7 @@ class RecoveryMonitor:
                 rest=one.rest,
             )
         except TinkexError as error:
-            # It stays watched, so it is handed over again at the next look.
+            # It stays monitored, so it is passed on again at the next poll.
             self._tell(one, error)
             return
         with self._lock:

@@ -1,8 +1,8 @@
-"""Repeat the calls of a run that can be repeated exactly once, before anything is gone back to.
+"""Repetition of calls that are applied exactly once, before a checkpoint is restored.
 
-A call that met a full server (429), an outage (5xx) or a lost connection has left its number: the
-same call again is applied once, whatever became of the first. A result that could not be asked for
-may still come. Neither costs the run a step.
+After a full server (429), an outage (5xx) or a lost connection, a call's number is free: the same call is
+applied once, whatever happened to the first one. A result that could not be fetched may still arrive.
+Neither costs the run a step.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ T = TypeVar("T")
 
 log = logging.getLogger("tinkex.recovery")
 
-# A server that asks for more is not waited for.
+# Longer waits are not accepted from a server.
 LONGEST_RETRY_AFTER = 600.0
 
 
 def is_repeatable(error: TinkexError) -> bool:
-    """Tell whether the same call, made again, may succeed and is applied once.
+    """Return whether the same call may succeed, and is applied once, if it is repeated.
 
-    The server's own word (x-should-retry) stands in `TinkexError.retryable`.
+    `TinkexError.retryable` includes the server's x-should-retry header.
     """
     if isinstance(error, DecodeError):
-        # A response that cannot be read, as a proxy may give: the server knows number and bytes.
+        # An unreadable response, for example from a proxy: the server recognises number and bytes.
         return True
     passing = isinstance(error, RateLimitError | ServerError | TransportError)
     return passing and error.retryable and (error.retry_after or 0.0) <= LONGEST_RETRY_AFTER
@@ -42,30 +42,30 @@ def is_repeatable(error: TinkexError) -> bool:
 
 @define
 class _Spell:
-    """Count the failures since the last success, and say how long to wait after each."""
+    """The failures since the last success, and the wait after each."""
 
     policy: RecoveryPolicy
     failures: int = 0
 
     def wait_after(self, error: TinkexError) -> float | None:
-        """Return the seconds to wait before the call is made again; None to give up."""
+        """Return the seconds to wait before the call is repeated; None to give up."""
         if not is_repeatable(error) or self.failures >= self.policy.max_attempts:
             return None
         self.failures += 1
         wait = max(self.policy.wait_before(self.failures + 1), error.retry_after or 0.0)
         log.warning(
-            "%s; the same call is made again (%d of %d) in %.1f s",
+            "%s; repeating the call (%d of %d) in %.1f s",
             described(error), self.failures, self.policy.max_attempts, wait,
         )  # fmt: skip
         return wait
 
 
 class Patience:
-    """Bound how often one call of a run is made again.
+    """A limit on the repetitions of one call of a run.
 
     Args:
         policy: The number of repetitions, and the waits before them.
-        clock: What waits.
+        clock: The clock of the waits.
     """
 
     def __init__(self, policy: RecoveryPolicy, clock: Clock) -> None:
@@ -74,14 +74,14 @@ class Patience:
         self._burnt: BaseException | None = None
 
     def submitted(self, queue: SubmissionQueue, submit: Callable[[], T]) -> T:
-        """Make a call of a model until the server takes it.
+        """Repeat a call of a model until the server accepts it.
 
         Args:
-            queue: The model's; other threads' calls wait, since the number is this one's.
+            queue: The model's queue; other threads' calls wait, since the number belongs to this one.
             submit: Sends the call, with the same bytes each time.
 
         Raises:
-            TinkexError: The call cannot be repeated, or was often enough.
+            TinkexError: The call cannot be repeated, or was repeated too often.
         """
         spell = _Spell(self._policy)
         with queue.turn():
@@ -91,7 +91,7 @@ class Patience:
                     return submit()
                 except TinkexError as error:
                     if queue.next_number != number:
-                        # A part of it was applied, and would be again.
+                        # A part of it was applied, and would be applied twice.
                         self._burnt = error
                         raise
                     wait = spell.wait_after(error)
@@ -100,20 +100,20 @@ class Patience:
                 self._clock.sleep(wait)
 
     def followed(self, work: Work[T]) -> Work[T]:
-        """Return work that continues asking for its result where the other gives up."""
+        """Return work that polls for its result again when `work` gives up."""
         return _PatientWork(work, self, _Spell(self._policy), self._clock)
 
     def give_up(self, error: BaseException) -> None:
-        """Note the error of a call that was applied, and whose result is not to be had."""
+        """Note the error of a call that was applied, and whose result is unavailable."""
         self._burnt = error
 
     def is_burnt(self, error: BaseException) -> bool:
-        """Tell whether an error ended a call that the model may hold a part of."""
+        """Return whether an error ended a call that the model may have applied in part."""
         return error is self._burnt
 
 
 class _PatientWork:
-    """Work that asks for its result again where the other gives up."""
+    """Work that polls for its result again when the wrapped work gives up."""
 
     def __init__(self, work: Work[Any], patience: Patience, spell: _Spell, clock: Clock) -> None:
         self._work = work
@@ -133,7 +133,7 @@ class _PatientWork:
             try:
                 return await self._work.result()
             except TinkexError as error:
-                # What cannot be read will not be readable the next time.
+                # An unreadable response stays unreadable.
                 wait = None if isinstance(error, DecodeError) else self._spell.wait_after(error)
                 if wait is None:
                     self._patience.give_up(error)

@@ -1,4 +1,4 @@
-"""How a lost run is brought back: from which checkpoint, how often, how patiently."""
+"""The recovery policy: which checkpoint to restore, and the limits on attempts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Duration = float | timedelta
 
 
 def seconds(value: Duration, path: str) -> float:
-    """Return a duration in seconds; it is given as a number of them or as a timedelta."""
+    """Return a duration in seconds; numbers and timedeltas are accepted."""
     found: Any = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < 1e9:
         raise ValidationError(
@@ -34,14 +34,14 @@ def seconds(value: Duration, path: str) -> float:
 
 @frozen
 class Recovered:
-    """Say what a run that was lost goes on as.
+    """The result of restoring a lost run.
 
     Attributes:
-        run_id: The run that was lost.
-        training: The client that goes on with it; its `model_id` is the new run's id.
-        checkpoint: The path that it was restored from.
-        attempts: How many attempts that took.
-        optimizer: Whether the optimizer's state was asked for as well.
+        run_id: The lost run.
+        training: The client that continues it; its `model_id` is the new run's id.
+        checkpoint: The path of the restored checkpoint.
+        attempts: The number of attempts.
+        optimizer: Whether the optimizer's state was restored as well.
     """
 
     run_id: str
@@ -69,31 +69,31 @@ def _poll_interval(value: Duration) -> float:
 
 @frozen(kw_only=True)
 class RecoveryPolicy:
-    """Say how a lost run is brought back. It is off unless `enabled` is set.
+    """The policy for restoring a lost run. It is off unless `enabled` is set.
 
     >>> RecoveryPolicy(enabled=True, checkpoint="best", metric="loss", mode="min").max_attempts
     3
 
-    Durations are seconds, or timedeltas.
+    Durations are in seconds, or timedeltas.
 
     Attributes:
-        enabled: Whether anything is brought back at all.
-        checkpoint: "latest"; "best" by `metric`; or the ``tinker://`` path of a certain one.
-        metric: For "best": a number that was recorded with each checkpoint, by
+        enabled: Whether lost runs are restored.
+        checkpoint: "latest"; "best" by `metric`; or a ``tinker://`` path.
+        metric: For "best": a number that was saved with each checkpoint, by
             ``save_state(name, user_metadata={"loss": "1.25"})`` or by `ResumableRun.record`.
         mode: For "best": whether the smallest ("min") or the largest ("max") is best.
-        restore_optimizer: Whether the optimizer's moments and step count come back too, so that
-            training goes on exactly where the checkpoint was.
-        max_attempts: How often it is tried.
-        backoff: Seconds before the second attempt; each one after it waits twice as long.
-        max_backoff: Seconds; the longest wait between two attempts.
-        poll_interval: Seconds between two looks of a `RecoveryMonitor`.
+        restore_optimizer: Whether to restore the optimizer's moments and step count, so that
+            training continues exactly where the checkpoint was saved.
+        max_attempts: Most attempts.
+        backoff: Seconds before the second attempt; doubled for each further one.
+        max_backoff: Longest wait between two attempts, in seconds.
+        poll_interval: Seconds between polls of a `RecoveryMonitor`.
         on_recovery: Called with the old client (or None), the new one, and the checkpoint's path.
-        on_failure: Called with the run's id and the last error when it is given up. What either of
-            the two raises is logged and goes no further.
+        on_failure: Called with the run's id and the last error when recovery is abandoned. Exceptions
+            of both callbacks are logged and go no further.
 
     Raises:
-        ValidationError: A field cannot be right; the path names it.
+        ValidationError: A field is invalid; the path names it.
     """
 
     enabled: bool = False
@@ -135,42 +135,42 @@ class RecoveryPolicy:
                 check_training_path(self.checkpoint)
             except ValidationError as error:
                 raise ValidationError(
-                    f"must be 'latest', 'best' or a tinker:// path to train on from: {error}",
+                    f"must be 'latest', 'best' or a tinker:// path of a training checkpoint: {error}",
                     path="checkpoint",
                 ) from None
         if self.checkpoint == BEST and not self.metric:
-            raise ValidationError("is needed for checkpoint='best'", path="metric")
+            raise ValidationError("is required for checkpoint='best'", path="metric")
 
     @property
     def strategy(self) -> Literal["latest", "best", "specific"]:
-        """Return by which rule the checkpoint is chosen."""
+        """Return the rule by which the checkpoint is selected."""
         if self.checkpoint == LATEST:
             return "latest"
         return "best" if self.checkpoint == BEST else "specific"
 
     @classmethod
     def from_mapping(cls, fields: Mapping[str, Any]) -> Self:
-        """Return a policy out of a mapping, such as a table of a configuration file.
+        """Return a policy from a mapping, such as a table of a configuration file.
 
         >>> RecoveryPolicy.from_mapping({"enabled": True, "max_attempts": 5}).max_attempts
         5
 
         Raises:
-            ValidationError: A name is no field, or a value cannot be right.
+            ValidationError: A name is unknown, or a value is invalid.
         """
         known = [entry.name for entry in attrs.fields(cls)]
         unknown = sorted(set(fields) - set(known))
         if unknown:
-            raise ValidationError(f"is none of {', '.join(known)}", path=unknown[0])
+            raise ValidationError(f"must be one of {', '.join(known)}", path=unknown[0])
         return cls(**fields)
 
     def wait_before(self, attempt: int) -> float:
-        """Return the seconds to wait before an attempt; the first one, number 1, waits for nothing.
+        """Return the seconds to wait before an attempt; 0 for the first one, number 1.
 
         >>> [RecoveryPolicy(backoff=5, max_backoff=15).wait_before(n) for n in (1, 2, 3, 4)]
         [0.0, 5.0, 10.0, 15.0]
         """
         if attempt <= 1:
             return 0.0
-        # The exponent is bounded, since a float cannot hold 2 to the power of just any attempt.
+        # The exponent is bounded, to avoid a float overflow.
         return float(min(self.backoff * 2.0 ** min(attempt - 2, 60), self.max_backoff))

@@ -1,4 +1,4 @@
-"""Tell whether a run is lost, and make the client that goes on with it."""
+"""Detection of lost runs, and creation of the client that continues them."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ if TYPE_CHECKING:
     from tinkex.service import ServiceClient
     from tinkex.training import TrainingClient
 
-# After these the model is gone, or nobody can learn what it has been through.
+# After these the model is gone, or its state is unknown.
 _LOST = (FutureLostError, GoneError, SessionLostError)
-# After these it may be gone, or something else is; the server knows.
+# After these it may be gone; the server knows.
 _UNCLEAR = (NotFoundError, ServerError, TransportError)
 
 
 def is_loss(error: BaseException, training: TrainingClient) -> bool:
-    """Tell whether a model is lost, so that going back to a checkpoint is the way on.
+    """Return whether a model is lost, so that a checkpoint must be restored.
 
-    A mistake of the caller (400, 401, 422, …) is no loss, and comes back however often it is tried.
-    A full server (429), an outage or a lost connection is none either, as long as the server has
-    the model.
+    A mistake of the caller (400, 401, 422, …) is not a loss, since it would recur. A full server (429), an
+    outage or a lost connection is not one either, as long as the server has the model.
 
     Args:
         error: What was raised.
-        training: The client that may be lost; the server is asked, if only it can tell.
+        training: The client whose model may be lost; the server is asked if the error is ambiguous.
     """
     if isinstance(error, RequestFailedError):
-        # The job's number is used up, and what it was to do is not done.
+        # The job's number is used up, and its work was not done.
         return error.category == "server"
     if isinstance(error, TLSError):
         return False
@@ -47,9 +46,8 @@ def is_loss(error: BaseException, training: TrainingClient) -> bool:
 
 
 def is_gone(training: TrainingClient) -> bool:
-    """Ask the server whether it has lost a model; if it cannot be asked, it has not."""
+    """Return whether the server has lost a model; False if it cannot be asked."""
     try:
-        training._session.check()
         training.get_info()
     except (NotFoundError, GoneError, SessionLostError):
         return True
@@ -65,13 +63,13 @@ def restore(
     optimizer: bool = True,
     user_metadata: Mapping[str, str] | None = None,
 ) -> TrainingClient:
-    """Return a client that goes on from a checkpoint, in a new session if the old one is over.
+    """Return a client for a checkpoint, in a new session if the old one has ended.
 
-    If loading fails, the model that was made for it is unloaded again.
+    If loading fails, the new model is unloaded again.
 
     Raises:
         NotFoundError: The server does not have the checkpoint.
-        TinkexError: The server refuses, or cannot be reached.
+        TinkexError: The server refuses, or is unreachable.
     """
     service.renew_session()
     if optimizer:
@@ -80,5 +78,5 @@ def restore(
 
 
 def described(error: BaseException) -> str:
-    """Return class and message of an error."""
+    """Return the class and message of an error."""
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""A training loop that goes on after a crash of its process, its machine or its server."""
+"""A training loop that resumes after a crash of its process, its machine or its server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve
@@ -19,6 +18,7 @@ from tinkex._core.checks import check_training_path, checked_count
 from tinkex.errors import DecodeError, TinkexError, ValidationError
 from tinkex.observability.events import emit
 from tinkex.recovery.attempts import Attempts
+from tinkex.recovery.client import RunTrainingClient
 from tinkex.recovery.events import RecoveryDetected
 from tinkex.recovery.lineage import check_same, go_on
 from tinkex.recovery.patience import Patience, is_repeatable
@@ -43,17 +43,17 @@ log = logging.getLogger("tinkex.recovery")
 
 
 class ResumableRun:
-    """Be a run that can be taken up again; made by `resumable`, and used as a ``with`` block.
+    """A resumable run, created by `resumable` and used as a ``with`` block.
 
     Attributes:
-        folder: Where its file is.
-        service: The way to the server.
-        training: The client that trains. It stays the same object when the model is brought back;
-            its `model_id` changes then, so a sampler made from it has to be made anew.
-        state: A dict of yours, saved with each checkpoint and brought back with it: whatever the
-            next batches depend on besides the step's number. Plain values that JSON can hold, with
-            strings as keys.
-        resumed_from: The step that this process went on from; None if the run is new.
+        folder: The folder of its file.
+        service: A client of the server.
+        training: The client that trains. It stays the same object when the model is restored, but its
+            `model_id` changes, so samplers must be created again.
+        state: Your dict, saved and restored with each checkpoint: whatever the next batches depend on
+            besides the step's number. It may hold JSON values, with strings as
+            keys.
+        resumed_from: The step from which this process resumed; None if the run is new.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class ResumableRun:
         self.state: dict[str, Any] = {}
         self.resumed_from: int | None = None
         self.training: TrainingClient
+        self._client: RunTrainingClient | None = None
         self._settings = settings
         self._every = every
         self._ttl = ttl
@@ -85,46 +86,46 @@ class ResumableRun:
         self._exit = contextlib.ExitStack()
         self._step = 0
         self._metrics: dict[str, float] = {}
-        # The step that has begun and is not over; the model may hold a part of it.
+        # The step in progress; the model may have applied a part of it.
         self._open: int | None = None
-        # What took the model away; the loop goes back before it does anything else.
+        # The error that lost the model; the loop restores it before it continues.
         self._loss: TinkexError | None = None
         self._wants_checkpoint = False
         self._promised: list[Future[Any]] = []
 
     @property
     def step(self) -> int:
-        """Return the number of steps that are done."""
+        """Return the number of completed steps."""
         return self._step
 
     @property
     def seed(self) -> int:
-        """Return the seed, the one that was drawn if none was given."""
+        """Return the seed, given or drawn."""
         return int(self._record.settings["seed"])
 
     @property
     def checkpoints(self) -> tuple[RunCheckpoint, ...]:
-        """Return the checkpoints that the run can go back to, oldest first."""
+        """Return the checkpoints that can be restored, oldest first."""
         return self._record.checkpoints
 
     def steps(self, total: int) -> Iterator[Step]:
-        """Yield the steps that are left until there are `total`, from `Step` 0 on.
+        """Yield the remaining steps up to `total`, starting with `Step` 0.
 
-        A step is over when its ``with`` block ends without an error, or, without such a block, when
-        the next step is asked for. After the last one the run is saved; once it is done, the same
-        program has no steps left, and a larger `total` goes on.
+        A step is complete when its ``with`` block ends without an error, or, without such a block, when
+        the next step is requested. The run is saved after the last one. For a complete run, the same
+        program has no steps left; a larger `total` continues it.
 
         Args:
-            total: How many steps the run has in all, those of earlier processes included.
+            total: Total number of steps, including those of earlier processes.
 
         Raises:
             TinkexError: The model was lost more often than the policy allows.
-            CheckpointError: None of the run's checkpoints is on the server any more, or its file
+            CheckpointError: None of the run's checkpoints is left on the server, or its file
                 cannot be written.
         """
         checked_count(total, "total", 0)
         if self._open is not None:
-            # An earlier loop was left in the midst of a step.
+            # An earlier loop was left during a step.
             self._go_back()
         while True:
             if self._loss is not None:
@@ -141,7 +142,7 @@ class ResumableRun:
                     self._step_over(step, None)
 
     def record(self, **metrics: float) -> None:
-        """Note numbers that the next checkpoint is saved with, such as the loss.
+        """Store numbers with the next checkpoint, such as the loss.
 
         >>> with resumable("runs/mine", service, base_model="tinkex/nano") as run:
         ...     for step in run.steps(2):
@@ -149,22 +150,22 @@ class ResumableRun:
         ...             gradients, update = run.training.train_step(data, "cross_entropy")
         ...             run.record(loss=gradients.result().loss)
 
-        They are stored with the checkpoint on the server too, as its metadata, where
+        They are also stored as the checkpoint's metadata on the server, where
         ``RecoveryPolicy(checkpoint="best", metric="loss")`` finds them.
         """
         for name, value in metrics.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 try:
-                    value = float(value)  # noqa: PLW2901 - a number of numpy's
+                    value = float(value)  # noqa: PLW2901 - a numpy scalar
                 except (TypeError, ValueError):
                     raise ValidationError(f"must be a number, not {value!r}", path=name) from None
             self._metrics[name] = float(value)
 
     def checkpoint(self) -> None:
-        """Save the run now; within a step, as soon as the step is over.
+        """Save the run now, or at the end of the current step.
 
         Raises:
-            TinkexError: It could not be saved; the checkpoints before it stand.
+            TinkexError: It could not be saved; earlier checkpoints are kept.
         """
         if self._open is not None or self._loss is not None:
             self._wants_checkpoint = True
@@ -180,25 +181,20 @@ class ResumableRun:
             self._exit = opened.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         with self._exit:
             is_whole = self._open is None and self._loss is None
-            if kind is None and is_whole and self._step > self._record.step:
+            if error is None and is_whole and self._step > self._record.step:
                 self._save()
 
     def _taken_up(self) -> RunRecord:
-        """Return what the folder says of the run; of a new one, write down how it begins."""
+        """Return the run's record from the folder; write the initial one for a new run."""
         kept = read_run(self.folder)
         if kept is not None:
             check_same(kept.settings, self._settings, self.folder)
             return kept
         if self._settings["base_model"] is None and self._settings["start_from"] is None:
-            raise ValidationError("is needed to begin a run", path="base_model")
+            raise ValidationError("is required for a new run", path="base_model")
         if self._settings["start_from"] is not None:
             check_training_path(self._settings["start_from"])
         settings = dict(self._settings)
@@ -209,32 +205,32 @@ class ResumableRun:
         return record
 
     def _go_back(self) -> str | None:
-        """Let model, step, state and metrics be what they were at the newest checkpoint.
+        """Restore model, step, state and metrics from the newest checkpoint.
 
         Returns:
-            The checkpoint's path, None for the beginning.
+            The checkpoint's path, or None for the initial state.
         """
         training, checkpoint = go_on(self.service, self._record, self._user_metadata, self.folder)
-        if hasattr(self, "training"):
-            self.training._become(training)
+        if self._client is None:
+            self.training = self._client = RunTrainingClient(
+                training, self._patience, self._promised.append
+            )
         else:
-            self.training = training
-            training._watcher = self._promised.append
-            training._patience = self._patience
+            self._client.become(training)
         if checkpoint is not None:
-            # Those after it are gone, so the next ones are due as if they had never been.
+            # Later checkpoints are gone, so the next ones are due at their original steps.
             self._record = self._record.up_to(checkpoint.step)
         self._open = self._loss = None
         self._promised.clear()
         self._step = checkpoint.step if checkpoint else 0
         self._metrics = dict(checkpoint.metrics) if checkpoint else {}
-        # In place, since the program may hold on to the dict.
+        # In place, since the program may hold a reference to the dict.
         self.state.clear()
         self.state.update(checked_state(checkpoint.state) if checkpoint else {})
         return checkpoint.path if checkpoint else None
 
     def _recover(self, error: TinkexError) -> None:
-        """Go back to the newest checkpoint, as often as the policy allows."""
+        """Restore the newest checkpoint, within the policy's limits."""
         lost = self.training.model_id
         last = self._record.checkpoints[-1].path if self._record.checkpoints else None
         emit(RecoveryDetected(run_id=lost, reason=described(error), checkpoint=last))
@@ -252,15 +248,15 @@ class ResumableRun:
                 return
 
     def _step_over(self, step: int, error: BaseException | None) -> bool:
-        """Take note of a step's end; return whether its error is dealt with."""
+        """Handle a step's end; return whether its error is handled."""
         if self._open != step:
             return False
         if error is None:
             self._open = None
             self._step = step + 1
-            # Those that are done hold results, which may be large.
+            # Done futures hold results, which may be large.
             self._promised[:] = [
-                one for one in self._promised if not one.done() or one._failed_unread
+                one for one in self._promised if not one.done() or one.has_unread_error
             ]
             return False
         if isinstance(error, TinkexError) and self._is_loss(error):
@@ -286,7 +282,7 @@ class ResumableRun:
         return self._patience.is_burnt(error) or is_loss(error, self.training)
 
     def _save(self) -> None:
-        """Save on the server, then write it down, and only then delete what is too old."""
+        """Save on the server, then update the file, and only then delete old checkpoints."""
         self._look_at_results()
         state, metrics = checked_state(self.state), dict(self._metrics)
         saved = self.training.save_state(
@@ -295,7 +291,7 @@ class ResumableRun:
             user_metadata={"step": str(self._step), **{k: repr(v) for k, v in metrics.items()}},
         ).result()
         if not saved.path:
-            raise DecodeError("save_state gave no path")
+            raise DecodeError("save_state returned no path")
         entry = RunCheckpoint.saved_now(self._step, saved.path, self._ttl, metrics, state)
         before = self._record.checkpoints
         record = self._record.with_checkpoint(entry)
@@ -306,10 +302,10 @@ class ResumableRun:
         self._delete({one.path for one in before} - {one.path for one in record.checkpoints})
 
     def _look_at_results(self) -> None:
-        """Raise the error of a request that no caller has seen: its step did not happen."""
+        """Raise the error of a request that no caller has read: its step did not happen."""
         promised, self._promised[:] = list(self._promised), []
         for future in promised:
-            is_open = not future.done() or future._failed_unread
+            is_open = not future.done() or future.has_unread_error
             if is_open and (error := future.exception()) is not None:
                 raise error
 
@@ -319,5 +315,7 @@ class ResumableRun:
             try:
                 rest.delete_checkpoint(path)
             except TinkexError as error:
-                # It costs storage until it expires, and nothing else.
-                log.warning("checkpoint %s is not needed any more, and stays: %s", path, error)
+                # It only costs storage until it expires.
+                log.warning(
+                    "checkpoint %s is no longer needed, but could not be deleted: %s", path, error
+                )

@@ -1,4 +1,4 @@
-"""The file in which a resumable run keeps what it needs to go on."""
+"""The file of a resumable run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 from attrs import evolve, field, frozen
 
 from tinkex._base.atomic_file import atomic_write
-from tinkex.checkpoints.staging import try_lock
+from tinkex._base.file_lock import lock_file
 from tinkex.errors import CheckpointError, ValidationError
 
 FORMAT = 1
@@ -23,15 +23,15 @@ LOCK_NAME = "run.lock"
 
 @frozen(kw_only=True)
 class RunCheckpoint:
-    """Hold one checkpoint of a run, and what it takes to go on from it.
+    """A checkpoint of a run, with the data to resume from it.
 
     Attributes:
-        step: How many steps it holds; the next step has this number.
+        step: The number of steps it includes; the next step has this number.
         path: Its ``tinker://`` path.
         saved_at: When it was saved.
-        expires_at: When the server deletes it; None never.
-        metrics: Numbers that were recorded by `ResumableRun.record`.
-        state: What `ResumableRun.state` held then.
+        expires_at: When the server deletes it; None if never.
+        metrics: Numbers of `ResumableRun.record`.
+        state: The value of `ResumableRun.state`.
     """
 
     step: int
@@ -64,12 +64,12 @@ class RunCheckpoint:
 
 @frozen(kw_only=True)
 class RunRecord:
-    """Hold what a resumable run has written down.
+    """The contents of a run's file.
 
     Attributes:
-        settings: What the run was begun with: base model, rank, seed, …
-        checkpoints: Those that it can go back to, oldest first.
-        server: The server's URL, as it was given.
+        settings: The run's settings: base model, rank, seed, …
+        checkpoints: The checkpoints that can be restored, oldest first.
+        server: The server's URL, as configured.
     """
 
     settings: Mapping[str, Any]
@@ -78,20 +78,20 @@ class RunRecord:
 
     @property
     def step(self) -> int:
-        """Return the number of steps that the newest checkpoint holds."""
+        """Return the number of steps in the newest checkpoint."""
         return self.checkpoints[-1].step if self.checkpoints else 0
 
     def up_to(self, step: int) -> RunRecord:
-        """Return a record without the checkpoints that hold more steps."""
+        """Return a record without the checkpoints of later steps."""
         return evolve(self, checkpoints=tuple(one for one in self.checkpoints if one.step <= step))
 
     def with_checkpoint(self, checkpoint: RunCheckpoint) -> RunRecord:
-        """Return a record with one more checkpoint, without those that hold as many steps."""
+        """Return a record with the checkpoint, which replaces any with as many steps."""
         older = self.up_to(checkpoint.step - 1).checkpoints
         return evolve(self, checkpoints=(*older, checkpoint))
 
     def as_json(self) -> str:
-        """Return the file's text."""
+        """Return the record as JSON text."""
         checkpoints = [
             {
                 "step": one.step,
@@ -115,14 +115,16 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read the file's text.
+        """Parse the JSON text of a record.
 
         Raises:
-            ValueError: It is not what `as_json` writes; KeyError and TypeError say so too.
+            ValueError: It is not the output of `as_json`; KeyError and TypeError mean the same.
         """
         data = json.loads(text)
         if data["format"] != FORMAT:
-            raise ValueError(f"it has format {data['format']}, and this tinkex reads {FORMAT}")
+            raise ValueError(
+                f"it has format {data['format']}, but this tinkex reads format {FORMAT}"
+            )
         return cls(
             settings=dict(data["settings"]),
             server=data["server"],
@@ -143,16 +145,16 @@ def _checkpoint(entry: Mapping[str, Any]) -> RunCheckpoint:
 
 
 def read_run(folder: str | os.PathLike[str]) -> RunRecord | None:
-    """Return what a run has written down in its folder; None if there is no run in it.
+    """Return the record of the run in a folder; None if there is no run in it.
 
     >>> record = read_run("runs/mine")
     >>> record.step if record else 0
     0
 
-    It may be read while the run goes on.
+    Can be called while the run is in progress.
 
     Raises:
-        CheckpointError: The file is there and cannot be read.
+        CheckpointError: The file exists and cannot be read.
     """
     file = Path(folder) / FILE_NAME
     try:
@@ -163,16 +165,16 @@ def read_run(folder: str | os.PathLike[str]) -> RunRecord | None:
         raise CheckpointError(f"{file} cannot be read: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{file} is no run file ({type(error).__name__}: {error}). It is replaced in one piece, "
-            "so a crash does not do this; begin in another folder if it cannot be mended"
+            f"{file} is not a run file ({type(error).__name__}: {error}). It is written atomically, "
+            "so a crash does not cause this; start over in another folder if it cannot be repaired"
         ) from None
 
 
 def write_run(folder: Path, record: RunRecord) -> None:
-    """Replace the run's file, in one piece and flushed to the disk, or leave it as it was.
+    """Write the run's file, atomically and durably.
 
     Raises:
-        CheckpointError: It cannot be written.
+        CheckpointError: The file cannot be written; it is unchanged.
     """
     file = folder / FILE_NAME
     try:
@@ -183,18 +185,18 @@ def write_run(folder: Path, record: RunRecord) -> None:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Make a run's folder, and keep other processes from training in it at the same time.
+    """Create a run's folder, and lock it against training in other processes.
 
     Raises:
-        CheckpointError: Another process trains in it, or it cannot be made.
+        CheckpointError: Another process trains in the folder, or it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = folder.joinpath(LOCK_NAME).open("ab")
+        file = folder.joinpath(LOCK_NAME).open("ab")
     except OSError as error:
         raise CheckpointError(f"{folder} cannot be used: {error.strerror or error}") from None
-    with lock:
-        if not try_lock(lock):
+    with file:
+        if not lock_file(file):
             raise CheckpointError(
                 f"another process trains in {folder}; wait for it to end, or choose another folder"
             )
@@ -207,25 +209,24 @@ def checked_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of the user's state as it will be read back.
 
     Raises:
-        ValidationError: JSON cannot hold it.
+        ValidationError: It cannot be represented in JSON.
     """
     try:
         _check_keys(state)
         return cast("dict[str, Any]", json.loads(json.dumps(state, allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise ValidationError(
-            "must be plain values that JSON can hold (numbers, text, lists, dicts with strings as "
-            f"keys): {error}",
+            f"must be JSON values (numbers, text, lists, dicts with strings as keys): {error}",
             path="run.state",
         ) from None
 
 
 def _check_keys(value: Any) -> None:
-    """Refuse keys that JSON would turn into text, so that they came back as others."""
+    """Refuse keys that JSON would convert to strings, and so change."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"{key!r} is a key and no string")
+                raise TypeError(f"{key!r} is a key, but not a string")
             _check_keys(inner)
     elif isinstance(value, list | tuple):
         for inner in value:

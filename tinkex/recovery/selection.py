@@ -1,4 +1,4 @@
-"""Choose the checkpoint that a lost run goes back to."""
+"""Selection of the checkpoint that a lost run is restored from."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def selected(
     run: TrainingRun | None = None,
     last_checkpoint: str | None = None,
 ) -> str:
-    """Return the path of the checkpoint that a policy goes back to.
+    """Return the path of the checkpoint that a policy selects.
 
     Args:
-        policy: What is wanted.
-        run_id: The run that was lost.
-        rest: Asked for the run and its checkpoints, as far as is needed.
-        run: What the server said of the run, if it was just asked.
-        last_checkpoint: Path of the last checkpoint, if it is known.
+        policy: The recovery policy.
+        run_id: The lost run.
+        rest: The client that fetches the run and its checkpoints, as needed.
+        run: The server's description of the run, if just fetched.
+        last_checkpoint: Path of the last checkpoint, if known.
 
     Raises:
-        CheckpointError: There is none.
-        TinkexError: The server refuses, or cannot be reached.
+        CheckpointError: There is no such checkpoint.
+        TinkexError: The server refuses, or is unreachable.
     """
     if policy.checkpoint == BEST:
         return _best(policy, run_id, rest.list_checkpoints(run_id).checkpoints)
@@ -42,14 +42,14 @@ def selected(
     found = run or rest.get_training_run(run_id)
     if found.last_checkpoint is None:
         raise CheckpointError(
-            f"run {run_id} has no training checkpoint to go back to; save one with save_state now "
-            "and then"
+            f"run {run_id} has no training checkpoint to restore; save one with save_state from time "
+            "to time"
         )
     return found.last_checkpoint.tinker_path
 
 
 def _best(policy: RecoveryPolicy, run_id: str, checkpoints: list[Checkpoint]) -> str:
-    assert policy.metric is not None  # noqa: S101 - the policy sees to it
+    assert policy.metric is not None  # noqa: S101 - checked by the policy
     scored = [
         (score, checkpoint.tinker_path)
         for checkpoint in checkpoints
@@ -61,7 +61,7 @@ def _best(policy: RecoveryPolicy, run_id: str, checkpoints: list[Checkpoint]) ->
             f"no training checkpoint of run {run_id} has a number {policy.metric!r}; record it with "
             f"save_state(name, user_metadata={{{policy.metric!r}: '1.25'}})"
         )
-    # Of equals the first one counts, and the server lists the newest first.
+    # Of equal ones the first wins, and the server lists the newest first.
     choose = min if policy.mode == "min" else max
     return choose(scored, key=lambda entry: entry[0])[1]
 

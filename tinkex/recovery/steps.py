@@ -1,8 +1,7 @@
-"""One step of a training loop that can be gone back to."""
+"""One step of a resumable training loop."""
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
@@ -10,13 +9,13 @@ if TYPE_CHECKING:
 
 
 class _Run(Protocol):
-    """What a step tells the run that it belongs to."""
+    """The interface of the run that a step belongs to."""
 
     def _step_over(self, step: int, error: BaseException | None) -> bool: ...
 
 
 class Step(int):
-    """Be the number of a step, from 0, and the block in which it is done.
+    """The number of a step, from 0, and the block of its work.
 
     >>> with resumable("runs/mine", service, base_model="tinkex/nano") as run:
     ...     for step in run.steps(20):
@@ -24,9 +23,9 @@ class Step(int):
     ...             batch = [data[step % len(data)]]
     ...             gradients, update = run.training.train_step(batch, "cross_entropy")
 
-    It is an int. As a ``with`` block it lets the run go back to its last checkpoint when the model
-    is lost in the midst of it: the block ends without an error, and the loop goes on at an earlier
-    step. So whatever belongs to a step stands inside its block.
+    It is an int. Used as a ``with`` block, it restores the run from its last checkpoint if the model is
+    lost during the step: the block ends without an error, and the loop continues at an earlier step. So
+    put all work of a step into its block.
     """
 
     _run: _Run
@@ -42,16 +41,16 @@ class Step(int):
 
     @property
     def rng(self) -> np.random.Generator:
-        """Return a generator of random numbers that depends on the run's seed and the step alone.
+        """Return a random number generator that depends only on the run's seed and the step.
 
-        A batch that is drawn with it is the same when the step is done again:
+        A batch that is drawn with it is the same when the step is repeated:
 
         >>> with resumable("runs/mine", service, base_model="tinkex/nano") as run:
         ...     for step in run.steps(2):
         ...         with step:
         ...             batch = [data[i] for i in step.rng.integers(len(data), size=8)]
 
-        Each call begins anew, so keep it in a variable to draw more than once.
+        Each call starts the sequence again, so keep the generator in a variable to draw more than once.
         """
         import numpy as np
 
@@ -60,10 +59,5 @@ class Step(int):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         return self._run._step_over(int(self), error)

@@ -1,4 +1,4 @@
-"""Terms to add to a loss of your own, each with its exact gradient.
+"""Regularizers for custom losses, with exact gradients.
 
 >>> from tinkex.regularizers import L1, Entropy, Pipeline, RegularizerSpec
 >>> L1().value([-0.5, -1.5])
@@ -6,8 +6,8 @@
 >>> L1().gradient([-0.5, -1.5])
 array([-1., -1.])
 
-Give them to `TrainingClient.forward_backward_custom(data, loss_fn, regularizers=[...])`, or look
-at their values with `Pipeline`.
+Pass them to `TrainingClient.forward_backward_custom(data, loss_fn, regularizers=[...])`, or
+compute their values with `Pipeline`.
 """
 
 from tinkex.regularizers.base import Regularizer

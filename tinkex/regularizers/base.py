@@ -1,4 +1,4 @@
-"""What all regularizers share: one array or a batch of them, references, and the reduction."""
+"""The base class of regularizers: batches, references, and reductions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ArrayLike = Any
 
 
 def one_of(*allowed: str) -> Callable[[Any, Any, Any], None]:
-    """Make a validator for an option with a few named values."""
+    """Return a validator for an option with a few named values."""
 
     def check(regularizer: Any, attribute: Any, value: Any) -> None:
         if value not in allowed:
@@ -33,7 +33,7 @@ def one_of(*allowed: str) -> Callable[[Any, Any, Any], None]:
 
 
 def at_least(least: float, *, above: bool = False, most: float = np.inf) -> Any:
-    """Make a validator for a finite number within bounds."""
+    """Return a validator for a finite number within bounds."""
 
     def check(_: Any, attribute: Any, value: Any) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -46,9 +46,9 @@ def at_least(least: float, *, above: bool = False, most: float = np.inf) -> Any:
 
 
 def to_arrays(logprobs: ArrayLike) -> tuple[list[FloatArray], bool]:
-    """Return float64 arrays, one for each datum, and whether there was a list of them.
+    """Return float64 arrays, one per datum, and whether the argument was a batch.
 
-    An array, or a flat list of numbers, is one; a list of arrays or of lists is a batch.
+    An array, or a flat list of numbers, is a single datum; a list of arrays or of lists is a batch.
     """
     batch = is_batch(logprobs)
     items = list(logprobs) if batch else [logprobs]
@@ -58,27 +58,28 @@ def to_arrays(logprobs: ArrayLike) -> tuple[list[FloatArray], bool]:
             arrays.append(np.asarray(on_the_host(item), np.float64))
         except (TypeError, ValueError):
             raise ValidationError(
-                "is no rectangular array of numbers", path=f"logprobs[{i}]" if batch else "logprobs"
+                "is not a rectangular array of numbers",
+                path=f"logprobs[{i}]" if batch else "logprobs",
             ) from None
     return arrays, batch
 
 
 def is_batch(logprobs: ArrayLike) -> bool:
-    """Tell a list of arrays from one array."""
+    """Return whether the log probabilities are a batch rather than one array."""
     if isinstance(logprobs, TensorData) or not isinstance(logprobs, Sequence):
         return False
     return len(logprobs) == 0 or not all(np.ndim(on_the_host(item)) == 0 for item in logprobs)
 
 
 def field_arrays(data: Sequence[Any], key: str, count: int) -> list[FloatArray]:
-    """Return a field of `loss_fn_inputs` for each of the first `count` data.
+    """Return a field of `loss_fn_inputs` of each of the first `count` data.
 
     Raises:
-        ValidationError: There are fewer data, or one has no such field.
+        ValidationError: There are too few data, or a datum lacks the field.
     """
     if len(data) < count:
         raise ValidationError(
-            f"holds {len(data)} data; field {key!r} is needed for each of {count} arrays of log "
+            f"has {len(data)} data; field {key!r} is required for each of {count} arrays of log "
             "probabilities",
             path="data",
         )
@@ -89,7 +90,8 @@ def field_arrays(data: Sequence[Any], key: str, count: int) -> list[FloatArray]:
             raise ValidationError("expected a Datum with loss_fn_inputs", path=f"data[{i}]")
         if key not in inputs:
             raise ValidationError(
-                f"is missing; there are {sorted(inputs)}", path=f"data[{i}].loss_fn_inputs[{key!r}]"
+                f"is missing; available: {sorted(inputs)}",
+                path=f"data[{i}].loss_fn_inputs[{key!r}]",
             )
         found.append(np.asarray(on_the_host(inputs[key]), np.float64))
     return found
@@ -98,7 +100,7 @@ def field_arrays(data: Sequence[Any], key: str, count: int) -> list[FloatArray]:
 def check_same_shape(
     name: str, arrays: Sequence[FloatArray], references: Sequence[FloatArray]
 ) -> None:
-    """Refuse references of other shapes than the log probabilities."""
+    """Refuse references whose shapes differ from those of the log probabilities."""
     if len(references) != len(arrays):
         raise ValidationError(
             f"{len(references)} references for {len(arrays)} arrays in {name}", path="logprobs"
@@ -106,23 +108,22 @@ def check_same_shape(
     for i, (array, reference) in enumerate(zip(arrays, references, strict=True)):
         if array.shape != reference.shape:
             raise ValidationError(
-                f"shape mismatch in {name}: {array.shape}, and its reference {reference.shape}",
+                f"shape mismatch in {name}: {array.shape}, but its reference is {reference.shape}",
                 path=f"logprobs[{i}]",
             )
 
 
 @attrs.frozen
 class Regularizer:
-    """Give a penalty on log probabilities and its gradient.
+    """Base class of penalties on log probabilities, with their gradients.
 
-    `logprobs` is one array, or a list with one for each datum. In a list the reduction goes over
-    the elements (or rows) of all of them, as if it were one ragged array. Arrays of autograd,
-    torch and jax are taken too; inside a loss function of those, the value is differentiated there
-    by the gradient given here.
+    `logprobs` is one array, or a list with one array per datum. For a list, the reduction covers the
+    elements (or rows) of all arrays, like one ragged array. Arrays of autograd, torch and jax are
+    accepted; inside a loss function of these libraries, they use the analytic gradient.
 
-    To write one of your own, subclass and give `name`, `_terms` and `_slope`; or write any object
-    with `value(logprobs, data)` and, if you like, `gradient(logprobs, data)`; or a function of
-    (data, logprobs).
+    For a custom regularizer, subclass this class and define `name`, `_terms` and `_slope`; or use
+    any object with `value(logprobs, data)` and optionally `gradient(logprobs, data)`; or a function
+    of (data, logprobs).
     """
 
     name: ClassVar[str] = "regularizer"
@@ -131,11 +132,11 @@ class Regularizer:
         """Return the penalty.
 
         Args:
-            logprobs: An array, or a list of one for each datum.
+            logprobs: An array, or a list of one per datum.
             data: The data, for options that name a field of `loss_fn_inputs`.
 
         Raises:
-            ValidationError: A reference is missing or has another shape.
+            ValidationError: A reference is missing or has the wrong shape.
         """
         library = tracing.library_of(logprobs)
         if library is not None:
@@ -147,10 +148,10 @@ class Regularizer:
     def gradient(
         self, logprobs: ArrayLike, data: Sequence[Any] = ()
     ) -> FloatArray | list[FloatArray]:
-        """Return the derivative of `value` (of its sum, if it is no scalar) by each log probability.
+        """Return the derivative of `value` (summed, if it is not a scalar) by each log probability.
 
         Returns:
-            float64, of the shape of the log probabilities; a list if they were a list.
+            float64, with the shape of the log probabilities; a list for a list.
         """
         arrays, batch = to_arrays(logprobs)
         gradients = self._gradients(arrays, self._references(arrays, data))
@@ -159,25 +160,25 @@ class Regularizer:
     def value_and_gradient(
         self, logprobs: ArrayLike, data: Sequence[Any] = ()
     ) -> tuple[Value, FloatArray | list[FloatArray]]:
-        """Return both, at the same random point if the regularizer draws one."""
+        """Return both, at the same random point if the regularizer is random."""
         arrays, batch = to_arrays(logprobs)
         references = self._references(arrays, data)
         gradients = self._gradients(arrays, references)
         return self._reduced(arrays, references), gradients if batch else gradients[0]
 
     def metrics(self, logprobs: ArrayLike, data: Sequence[Any] = ()) -> dict[str, Any]:
-        """Return what else is worth knowing, for `RegularizerOutput.custom`."""
+        """Return further metrics, for `RegularizerOutput.custom`."""
         arrays, _ = to_arrays(logprobs)
         return self._metrics(arrays, self._references(arrays, data))
 
     def __call__(self, data: Sequence[Any], logprobs: ArrayLike) -> tuple[Value, dict[str, Any]]:
-        """Return (value, metrics), as a loss function does."""
+        """Return (value, metrics), like a loss function."""
         value = self.value(logprobs, data)
         traced = tracing.library_of(logprobs) is not None
         return value, {} if traced else self.metrics(logprobs, data)
 
     def _terms(self, x: FloatArray, reference: Any) -> FloatArray:
-        """Return the parts that are reduced: one for each element, each row, or the whole array."""
+        """Return the terms to reduce: one per element, per row, or for the whole array."""
         raise NotImplementedError
 
     def _slope(self, x: FloatArray, reference: Any) -> FloatArray:
@@ -185,7 +186,7 @@ class Regularizer:
         raise NotImplementedError
 
     def _references(self, arrays: Sequence[FloatArray], _data: Sequence[Any]) -> Sequence[Any]:
-        """Return what each array is compared to."""
+        """Return the reference of each array."""
         return [None] * len(arrays)
 
     def _metrics(self, _arrays: Sequence[FloatArray], _references: Sequence[Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Agreement of two sets of log probabilities."""
+"""Consistency of two sets of log probabilities."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALLEST_NORM = 1e-8
 
 @frozen(kw_only=True)
 class Consistency(Regularizer):
-    """Penalize disagreement with the log probabilities of a paired input, such as a paraphrase.
+    """A penalty on disagreement with the log probabilities of a paired input, such as a paraphrase.
 
     With x the model's values and y the pair's:
 
@@ -32,9 +32,9 @@ class Consistency(Regularizer):
     - kl: ½ Σ (eˣ − eʸ)(x − y), by row: Jeffreys' mean of both KL divergences
 
     Attributes:
-        pair_field: The field of the data that holds y, of the shape of x.
+        pair_field: The data's field with y, of the shape of x.
         metric: "mse", "l1", "cosine" or "kl".
-        reduction: "mean" or "sum", or "none": an array, to look at. Cosine ignores it.
+        reduction: "mean" or "sum", or "none" for an array. Ignored for cosine.
     """
 
     name: ClassVar[str] = "consistency"
@@ -76,7 +76,7 @@ class Consistency(Regularizer):
         if self.metric == "kl":
             return np.asarray((np.exp(x) * (gap + 1) - np.exp(reference)) / 2)
         one, other, length = _directions(x, reference)
-        if length <= SMALLEST_NORM:  # the norm is held, so the cosine is linear in x
+        if length <= SMALLEST_NORM:  # the norm is bounded below, so the cosine is linear in x
             return -other / SMALLEST_NORM
         return np.asarray((one * float((one * other).sum()) - other) / length)
 

@@ -1,8 +1,8 @@
-"""One training step with a loss of the user's own: what is sent, and what comes of it.
+"""One training step with a custom loss.
 
-The service knows nothing of the loss. A forward pass gives the log probabilities l; here the loss
-L(l) and g = ∂L/∂l are found; and a backward pass of cross_entropy, Σ −w·l, is asked for with the
-weights w = −g. Since g is held fixed, its gradient is Σ g ∂l/∂θ = ∂L/∂θ: that of L itself.
+The service does not know the loss. A forward pass returns the log probabilities l; the loss L(l) and
+g = ∂L/∂l are computed here; then a backward pass of cross_entropy, Σ −w·l, is submitted with the weights
+w = −g. With g constant, its gradient is Σ g ∂l/∂θ = ∂L/∂θ, that of L itself.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tinkex.types.outputs import ForwardBackwardOutput
 
 @frozen
 class CustomStep:
-    """Hold a batch, the loss, and its regularizers, checked.
+    """A validated batch with its loss and regularizers.
 
     Attributes:
-        data: What the user gave.
+        data: The user's data.
         loss_fn: The user's loss.
         pipeline: The regularizers.
-        backend: Where the loss's gradient comes from; None looks.
+        backend: The source of the loss's gradient; None infers it.
     """
 
     data: Sequence[Datum]
@@ -51,11 +51,11 @@ class CustomStep:
         backend: Backend | None = None,
         observer: Observer | None = None,
     ) -> CustomStep:
-        """Check everything that can be checked before the forward pass.
+        """Validate everything that can be validated before the forward pass.
 
         Raises:
-            ValidationError: A datum has no targets, or weights of another shape; the loss is no
-                function; a regularizer is none.
+            ValidationError: A datum has no targets, or weights of the wrong shape; the loss is not a
+                function; or a regularizer is invalid.
         """
         checked_data(data)
         if not callable(loss_fn):
@@ -69,10 +69,10 @@ class CustomStep:
         return cls(data, loss_fn, Pipeline(regularizers, observer=observer), backend)
 
     def forward_data(self) -> list[Datum]:
-        """Return the data with what the service needs alone: targets and weights.
+        """Return the data with only what the service needs: targets and weights.
 
-        Weights that the user did not give are zeros. Their shapes are those that the backward data
-        will have, so both are cut into the same requests.
+        Missing weights are zeros. Their shapes equal those of the backward data, so both are chunked into
+        the same requests.
         """
         return [
             _with_weights(
@@ -88,8 +88,8 @@ class CustomStep:
         """Evaluate the loss on the forward pass's result.
 
         Raises:
-            ValidationError: The loss or its gradient cannot be used.
-            DecodeError: The answer has no log probabilities for a datum.
+            ValidationError: The loss or its gradient is invalid.
+            DecodeError: The response lacks the log probabilities of a datum.
         """
         logprobs = [
             _logprobs(forward, index, datum.loss_fn_inputs["target_tokens"].shape, len(self.data))
@@ -111,18 +111,18 @@ class CustomStep:
 
 @frozen
 class Surrogate:
-    """Hold the backward pass that stands for a custom loss.
+    """The backward pass that replaces a custom loss.
 
     Attributes:
         data: The data to send, with weights −∂loss/∂logprob.
-        metrics: What to say in place of the server's own metrics.
+        metrics: Replaces the server's metrics.
     """
 
     data: list[Datum]
     metrics: Mapping[str, float]
 
     def merged(self, output: ForwardBackwardOutput) -> ForwardBackwardOutput:
-        """Return the backward's result with the metrics of the loss that was meant."""
+        """Return the result of the backward pass with the metrics of the custom loss."""
         metrics = dict(output.metrics)
         if "loss:sum" in metrics:
             metrics["surrogate_loss:sum"] = metrics.pop("loss:sum")
@@ -130,7 +130,7 @@ class Surrogate:
 
 
 class SurrogateWork:
-    """A backward pass on its way, whose result is merged with the loss's."""
+    """A backward pass in flight, whose result is merged with the custom loss's."""
 
     def __init__(self, work: Work[ForwardBackwardOutput], surrogate: Surrogate) -> None:
         self._work = work
@@ -138,15 +138,15 @@ class SurrogateWork:
 
     @property
     def promise(self) -> Promise[Any] | None:
-        """Return what is being polled now."""
+        """Return the promise that is being polled."""
         return self._work.promise
 
     def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
-        """Call a function whenever the server names another queue state."""
+        """Call a function whenever the queue state changes."""
         self._work.on_queue_state(observer)
 
     async def result(self) -> ForwardBackwardOutput:
-        """Do the exchanges of the backward pass, and merge."""
+        """Do the exchanges of the backward pass, and merge the results."""
         return self._surrogate.merged(await self._work.result())
 
 
@@ -162,7 +162,7 @@ def _check_datum(datum: Datum, path: str) -> None:
     shape = inputs["target_tokens"].shape
     if "weights" in inputs and inputs["weights"].shape != shape:
         raise ValidationError(
-            f"has shape {inputs['weights'].shape}, and target_tokens have {shape}",
+            f"has shape {inputs['weights'].shape}, but target_tokens have {shape}",
             path=f"{path}['weights']",
         )
 
@@ -181,13 +181,13 @@ def _logprobs(
 ) -> FloatArray:
     if len(output.loss_fn_outputs) != count:
         raise DecodeError(
-            f"the forward pass of {count} data gave {len(output.loss_fn_outputs)} outputs"
+            f"the forward pass of {count} data returned {len(output.loss_fn_outputs)} outputs"
         )
     tensor = output.loss_fn_outputs[index].get("logprobs")
     if tensor is None or tensor.numpy().size != int(np.prod(shape)):
         found = "none" if tensor is None else f"some of shape {tensor.shape}"
         raise DecodeError(
-            f"data[{index}]: the forward pass should give log probabilities of shape {shape}, and "
-            f"gave {found}"
+            f"data[{index}]: the forward pass should return log probabilities of shape {shape}, and "
+            f"returned {found}"
         )
     return np.asarray(tensor.numpy(), np.float64).reshape(shape)

@@ -20,14 +20,14 @@ from tinkex.regularizers.base import (
     to_arrays,
 )
 
-# Below this log probability a term p log p is nothing in float32.
+# Below this log probability, a term p log p is zero in float32.
 LOG_PROBABILITY_FLOOR = -50.0
 PROBABILITY_FLOOR = 1e-10
 LOG_RATIO_LIMIT = 100.0
 
 
 def rows(x: FloatArray) -> FloatArray:
-    """Return a view with one row for each distribution: the last axis, or the whole of [N]."""
+    """Return a view with one row per distribution: the last axis, or all of [N]."""
     return x.reshape(1, -1) if x.ndim < 2 else x.reshape(-1, x.shape[-1])
 
 
@@ -43,7 +43,7 @@ def _plogp_slope(z: FloatArray) -> FloatArray:
 
 @frozen(kw_only=True)
 class Entropy(Regularizer):
-    """Reward or penalize entropy: ±H, H = −Σ p log p for each row (Shannon 1948).
+    """A reward or penalty for entropy: ±H, H = −Σ p log p for each row (Shannon 1948).
 
     >>> round(Entropy(mode="minimize").value(np.log([0.5, 0.5])), 4)
     0.6931
@@ -52,10 +52,10 @@ class Entropy(Regularizer):
 
     Attributes:
         mode: "minimize" adds +H to the loss (sharper), "maximize" −H (an entropy bonus).
-        reduction: "mean" or "sum" over all rows, or "none": an array, to look at.
-        normalize: Divide each row's H by its largest possible value, log of the row's length; rows
-            of length 1 stay.
-        temperature: If it is not 1, rows are divided by it and normalized to sum to 1 first.
+        reduction: "mean" or "sum" over all rows, or "none" for an array.
+        normalize: Divide each row's H by its maximum, the log of the row's length; rows of length 1
+            are unchanged.
+        temperature: If not 1, rows are first divided by it and normalized to sum to 1.
     """
 
     name: ClassVar[str] = "entropy"
@@ -100,7 +100,7 @@ class Entropy(Regularizer):
 
 
 def _kl(log_p: FloatArray, log_q: FloatArray) -> FloatArray:
-    """Return p (log p − log q) by element, with the ratio bounded and tiny p left out."""
+    """Return p (log p − log q) by element, with the ratio bounded and tiny p omitted."""
     p, ratio = _bounded(log_p, log_q)
     return np.asarray(p * np.clip(ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT))
 
@@ -122,22 +122,22 @@ def _bounded(log_p: FloatArray, log_q: FloatArray) -> tuple[FloatArray, FloatArr
 
 @frozen(kw_only=True, eq=False)
 class KLDivergence(Regularizer):
-    """Keep close to a reference: KL(p‖q) = Σ p (log p − log q) for each row.
+    """A penalty on divergence from a reference: KL(p‖q) = Σ p (log p − log q) for each row.
 
-    p is the model, q the reference. Kullback and Leibler 1951; the symmetric mean is Jeffreys'.
-    Rows are the last axis, so give [N, K] targets for a distribution at each position; an array
-    [N] of target log probabilities is one row that does not sum to 1, and its value can be
-    negative. Log ratios are bounded by ±100, and terms with p ≤ 1e-10 are 0.
+    p is the model, q the reference (Kullback and Leibler 1951); the symmetric mean is due to Jeffreys.
+    Rows are the last axis, so use [N, K] targets for a distribution at each position. An array [N] of
+    target log probabilities is one row that does not sum to 1, and its value can be negative. Log ratios
+    are bounded by ±100, and terms with p ≤ 1e-10 are 0.
 
     Attributes:
-        reference_logprobs: log q: an array of the shape of the log probabilities, or a list of one
-            for each datum.
-        reference_field: Else, the name of the field of the data that holds it.
-        compute_reference: Else, a function from the data to it.
-        reduction: "mean" or "sum" over all rows, or "none": an array, to look at.
-        direction: "forward" KL(p‖q), or "reverse" KL(q‖p), which does not forgive missing a mode
-            of the reference.
-        symmetric: The mean of both, whatever the direction.
+        reference_logprobs: log q: an array with the shape of the log probabilities, or a list of one per
+            datum.
+        reference_field: Alternatively, the data's field with log q.
+        compute_reference: Alternatively, a function from the data to log q.
+        reduction: "mean" or "sum" over all rows, or "none" for an array.
+        direction: "forward" KL(p‖q), or "reverse" KL(q‖p), which penalizes missing a mode of the
+            reference.
+        symmetric: Use the mean of both directions.
     """
 
     name: ClassVar[str] = "kl_divergence"
@@ -167,7 +167,7 @@ class KLDivergence(Regularizer):
         elif self.reference_field is not None:
             references = field_arrays(data, self.reference_field, len(arrays))
         else:
-            assert self.compute_reference is not None  # noqa: S101 - one of the three is there
+            assert self.compute_reference is not None  # noqa: S101 - one of the three is set
             references = to_arrays(self.compute_reference(data))[0]
         check_same_shape("KL divergence", arrays, references)
         return references

@@ -1,13 +1,16 @@
-"""What a pipeline tells an observer while it works."""
+"""What a pipeline emits while it works."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
+from tinkex._base.clock import Clock
 from tinkex._core.events.bus import Event, emit, has_subscribers
 
 Observer = Callable[[str, Mapping[str, Any], Mapping[str, Any]], None]
@@ -21,15 +24,34 @@ contribution, grad_norm), ``.exception``. Durations are seconds.
 log = logging.getLogger("tinkex.regularizers")
 
 
-def tell(
+@contextlib.contextmanager
+def observed(
+    observer: Observer | None, name: str, clock: Clock, facts: Mapping[str, Any]
+) -> Iterator[dict[str, float | None]]:
+    """Emit the start of a computation, and its end or its failure.
+
+    What the caller puts into the mapping is part of the event of its end.
+    """
+    began, measured = clock.now(), dict[str, float | None]()
+    _emit(observer, f"{name}.start", {"system_time": time.time()}, facts)
+    try:
+        yield measured
+    except Exception as error:
+        about = {**facts, "reason": repr(error), "error_type": type(error).__name__}
+        _emit(observer, f"{name}.exception", {"duration": clock.now() - began}, about)
+        raise
+    _emit(observer, f"{name}.stop", {"duration": clock.now() - began, **measured}, facts)
+
+
+def _emit(
     observer: Observer | None,
     event: str,
     measurements: Mapping[str, Any],
     metadata: Mapping[str, Any],
 ) -> None:
-    """Tell an observer, and the event bus; a failure of theirs does not stop the training."""
+    """Emit an event on the bus and to an observer; their failures do not stop the training."""
     if has_subscribers():
-        _emit(event, measurements, metadata)
+        emit(_event(event, measurements, metadata))
     if observer is None:
         return
     try:
@@ -38,7 +60,7 @@ def tell(
         log.warning("the observer of %s failed", event, exc_info=True)
 
 
-def _emit(event: str, measurements: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+def _event(event: str, measurements: Mapping[str, Any], metadata: Mapping[str, Any]) -> Event:
     from tinkex._core.events import types as kinds
 
     kind: type[Event] = {
@@ -49,13 +71,14 @@ def _emit(event: str, measurements: Mapping[str, Any], metadata: Mapping[str, An
         "regularizer.compute.stop": kinds.RegularizerComputeStop,
         "regularizer.compute.exception": kinds.RegularizerComputeException,
     }[event]
-    # An observer is told the time of day and an error's message as well; an event is not.
+    # An observer also gets the time of day and an error's message; an event does not.
     wanted = {field.name for field in attrs.fields(kind)}
-    emit(kind(**{key: fact for key, fact in {**measurements, **metadata}.items() if key in wanted}))
+    facts = {**measurements, **metadata}
+    return kind(**{key: fact for key, fact in facts.items() if key in wanted})
 
 
 def log_events(level: int = logging.INFO) -> Observer:
-    """Make an observer that writes a line for each event to the log "tinkex.regularizers".
+    """Return an observer that logs a line per event to "tinkex.regularizers".
 
     >>> pipeline = Pipeline([RegularizerSpec(L1(), 0.01)], observer=log_events())
     """

@@ -1,4 +1,4 @@
-"""A bound on the slope of a function of the log probabilities."""
+"""A penalty on the slope of a function of the log probabilities."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from tinkex.regularizers.base import (
 
 @frozen(kw_only=True, eq=False)
 class GradientPenalty(Regularizer):
-    """Hold the slope of a function near a target: (‖∇f(x)‖₂ − target)². Gulrajani et al. 2017.
+    """A penalty on a function's slope: (‖∇f(x)‖₂ − target)² (Gulrajani et al. 2017).
 
     >>> GradientPenalty(loss_fn=np.sum).value([-1.0, -2.0, -3.0, -4.0])
     1.0
 
-    A batch is the sum over its data. The function is differentiated twice by autograd. Where the
-    slope is zero, the penalty's gradient is taken as zero.
+    For a batch it is the sum over the data. autograd differentiates the function twice. Where the slope is
+    zero, the penalty's gradient is defined as zero.
 
     Attributes:
         loss_fn: f: from one array to a number, written with ``autograd.numpy``; numpy's own
-            functions, such as ``np.sum``, may be given as they are.
-        mode: "output" takes the slope at x; "interpolated" at εx + (1 − ε)y, with one ε drawn
-            from [0, 1) for each call and y a field of the data.
-        reference_field: The field that holds y.
-        target_norm: The slope that costs nothing.
-        seed: With it, every call draws the same ε.
+            functions, such as ``np.sum``, can be passed directly.
+        mode: "output" takes the slope at x; "interpolated" at εx + (1 − ε)y, with one ε drawn from
+            [0, 1) per call and y a field of the data.
+        reference_field: The field with y.
+        target_norm: The slope without a penalty.
+        seed: Makes every call draw the same ε.
     """
 
     name: ClassVar[str] = "gradient_penalty"

@@ -33,7 +33,7 @@ def _check_center(_: Any, __: Any, value: Any) -> None:
 
 @frozen(kw_only=True)
 class _Norm(Regularizer):
-    """Penalize the size of log probabilities, probabilities, or a field of the data."""
+    """Base class of penalties on log probabilities, probabilities, or a field of the data."""
 
     target: Target = field(default="logprobs", validator=_check_target)
     reduction: SumOrMean = field(default="sum", validator=one_of("sum", "mean"))
@@ -71,17 +71,17 @@ class _Norm(Regularizer):
 
 @frozen(kw_only=True)
 class L1(_Norm):
-    """Penalize absolute values: λ Σ|x| (or its mean).
+    """A penalty on absolute values: λ Σ|x| (or the mean).
 
     >>> L1(reduction="mean").value([-0.5, -1.5])
     1.0
 
-    On log probabilities it pushes all targets towards probability 1 with the same force, however
+    On log probabilities, it pushes all targets towards probability 1 with the same force, however
     unlikely they are. The subgradient at 0 is 0.
 
     Attributes:
-        target: What is penalized: "logprobs", "probs" (their exponential), or ("field", name) of
-            the data, which only shows in the value.
+        target: The penalized quantity: "logprobs", "probs" (their exponential), or ("field", name) of
+            the data, which affects the value only.
         reduction: "sum" or "mean" over all elements.
         lambda_: The factor λ.
     """
@@ -104,7 +104,7 @@ class L1(_Norm):
 
 @frozen(kw_only=True)
 class L2(_Norm):
-    """Penalize squares: λ Σ c² (or its mean), c = x − center, clipped to ±clip.
+    """A penalty on squares: λ Σ c² (or the mean), c = x − center, clipped to ±clip.
 
     >>> L2().value([1.0, 2.0])
     5.0
@@ -112,11 +112,11 @@ class L2(_Norm):
     Where c is clipped, the penalty is constant and has no gradient.
 
     Attributes:
-        target: As `L1` has it.
+        target: As for `L1`.
         reduction: "sum" or "mean" over all elements.
         lambda_: The factor λ.
-        center: What is subtracted: None, a number, or "mean", the mean of the same datum's values.
-        clip: The largest |c| that counts; None for no bound.
+        center: The number to subtract: None, a number, or "mean" for the mean of the datum's values.
+        clip: The largest |c|; None for no limit.
     """
 
     name: ClassVar[str] = "l2_weight_decay"
@@ -136,7 +136,7 @@ class L2(_Norm):
         slope = 2.0 * self._clipped(centered)
         if self.clip is not None:
             slope = np.where(np.abs(centered) > self.clip, 0.0, slope)
-        # Each value also moves the mean, which moves every c.
+        # Each value also changes the mean, and so every c.
         return slope - slope.mean() if self.center == "mean" and slope.size else slope
 
     def _centered(self, x: FloatArray) -> FloatArray:
@@ -161,10 +161,10 @@ class L2(_Norm):
 
 @frozen(kw_only=True)
 class ElasticNet(_Norm):
-    """Mix L1 and L2: λ (r Σ|x| + (1 − r) Σ x²) (or means). Zou and Hastie 2005.
+    """A mix of L1 and L2: λ (r Σ|x| + (1 − r) Σ x²) (or the means). Zou and Hastie 2005.
 
     Attributes:
-        target: As `L1` has it.
+        target: As for `L1`.
         reduction: "sum" or "mean" over all elements.
         lambda_: The factor λ.
         l1_ratio: The share r of L1, from 0 to 1.

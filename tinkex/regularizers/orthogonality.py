@@ -1,4 +1,4 @@
-"""Independence of rows."""
+"""Orthogonality of rows."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ SMALLEST_NORM = 1e-8
 
 @frozen(kw_only=True)
 class Orthogonality(Regularizer):
-    """Penalize rows that point the same way, by their Gram matrix G = M Mᵀ.
+    """A penalty on parallel rows, by their Gram matrix G = M Mᵀ.
 
     - soft: Σ of squares off the diagonal
     - hard: ‖G − I‖², the soft orthogonality of Bansal et al. 2018
     - spectral: (tr G − n)² + Σ of squares off the diagonal
 
-    A single row, such as the log probabilities [N] of one datum, has nothing to be orthogonal to:
-    soft gives 0. Use [N, K] targets, or call it on arrays of your own. A batch is the sum over
-    its data.
+    A single row, such as the log probabilities [N] of one datum, has no other row to compare with: soft
+    is 0. Use [N, K] targets, or your own arrays. For a batch it is the sum over the
+    data.
 
     Attributes:
         mode: "soft", "hard" or "spectral".
-        normalize: Scale rows to length 1 (of at least 1e-8) first.
-        axis: What is a row: "rows" flattens all axes but the last; "sequence" makes one of each
-            position of [B, S, V] (and takes [S, V] as it is); "vocabulary" one of each column.
+        normalize: First scale rows to length 1 (norms are at least 1e-8).
+        axis: The definition of a row: "rows" flattens all axes but the last; "sequence" makes one per
+            position of [B, S, V] (and uses [S, V] directly); "vocabulary" one per column.
     """
 
     name: ClassVar[str] = "orthogonality"
@@ -65,7 +65,7 @@ class Orthogonality(Regularizer):
         slope = 2.0 * by_gram @ unit
         if self.normalize:
             along = (slope * unit).sum(axis=1, keepdims=True) * unit
-            # Where the norm is held at its smallest, a row is only scaled.
+            # Where the norm is at its lower bound, a row is only scaled.
             along = np.where(lengths > SMALLEST_NORM, along, 0.0)
             slope = (slope - along) / np.maximum(lengths, SMALLEST_NORM)
         return self._back(slope, x)
@@ -88,7 +88,7 @@ class Orthogonality(Regularizer):
         return flat.T if self.axis == "vocabulary" else flat
 
     def _back(self, matrix: FloatArray, x: FloatArray) -> FloatArray:
-        """Undo `_matrix`."""
+        """Reverse `_matrix`."""
         if self.axis == "sequence" and x.ndim == 3:
             return matrix.reshape(x.shape[1], x.shape[0], x.shape[2]).transpose(1, 0, 2)
         if self.axis == "vocabulary" and x.ndim >= 2:

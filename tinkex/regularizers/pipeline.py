@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from tinkex.errors import ValidationError
 from tinkex.losses.loss_function import Backend, LossFunction
 from tinkex.losses.outputs import BaseLossOutput, CustomLossOutput, RegularizerOutput
 from tinkex.regularizers.base import ArrayLike, FloatArray
-from tinkex.regularizers.events import Observer, tell
+from tinkex.regularizers.events import Observer, observed
 from tinkex.regularizers.pool import in_parallel
 from tinkex.regularizers.spec import RegularizerSpec, Term, differentiated, undifferentiated
 
@@ -41,7 +40,7 @@ def _specs(value: Any) -> tuple[RegularizerSpec, ...]:
 
 @frozen
 class Pipeline:
-    """Add regularizers to a loss, and say what each of them is and does.
+    """A loss with regularizers, evaluated term by term.
 
     >>> pipeline = Pipeline([RegularizerSpec(L1(), weight=0.1)])
     >>> output = pipeline.compute([], [-1.0, -3.0], lambda data, logprobs: -logprobs.mean())
@@ -50,10 +49,10 @@ class Pipeline:
 
     Attributes:
         regularizers: Specs with distinct names.
-        parallel: Whether they are evaluated by threads, side by side. The result is the same.
-        timeout: Seconds that all of them together may take if parallel; None for no limit.
-        max_workers: How many threads; as many as there are processors if None.
-        observer: Told what begins and ends; see `Observer`.
+        parallel: Whether to evaluate them in threads. The result is the same.
+        timeout: Seconds for all of them together if parallel; None for no limit.
+        max_workers: Number of threads; None uses the number of processors.
+        observer: Called when an evaluation starts and ends; see `Observer`.
         clock: Measures durations.
     """
 
@@ -86,17 +85,17 @@ class Pipeline:
         """Evaluate the loss and every regularizer.
 
         Args:
-            data: Handed to all functions as it is.
-            logprobs: An array, or a list of one for each datum; handed on in the same form.
+            data: Passed to all functions unchanged.
+            logprobs: An array, or a list of one per datum; passed on in the same form.
             base_loss_fn: A function of (data, logprobs), as in `forward_backward_custom`.
-            track_grad_norms: Also find the norm of each gradient and of their weighted sum. A
-                regularizer without a gradient counts as 0 then, with a warning in the log, and
-                the base loss without one as None.
-            backend: Where gradients of plain functions come from.
+            track_grad_norms: Also compute the norm of each gradient and of their weighted sum. The norm of
+                a regularizer without a gradient is 0, with a warning in the log; that of the base loss
+                is None.
+            backend: The source of the gradients of plain functions.
 
         Raises:
-            ValidationError: A function gave no scalar, or nothing that can be used.
-            RegularizerTimeoutError: They took longer than `timeout`.
+            ValidationError: A function did not return a scalar, or its result is invalid.
+            RegularizerTimeoutError: The regularizers took longer than `timeout`.
         """
         find = _norms_only if track_grad_norms else _values_only
         output, _ = self._run(data, logprobs, base_loss_fn, backend, find)
@@ -110,12 +109,12 @@ class Pipeline:
         *,
         backend: Backend | None = None,
     ) -> tuple[CustomLossOutput, list[FloatArray]]:
-        """Evaluate the loss and the gradient of the total, one array for each datum.
+        """Evaluate the loss and the gradient of the total, one array per datum.
 
-        Takes what `compute` does. A function without a gradient is an error here.
+        Takes the arguments of `compute`. A function without a gradient is an error.
         """
         output, gradients = self._run(data, logprobs, base_loss_fn, backend, _exact)
-        assert gradients is not None  # noqa: S101 - `_exact` raises where there is none
+        assert gradients is not None  # noqa: S101 - `_exact` raises if there is none
         return output, gradients
 
     def _run(
@@ -130,9 +129,7 @@ class Pipeline:
             raise ValidationError("must be a function of (data, logprobs)", path="base_loss_fn")
         tracked = find is not _values_only
         facts = {"regularizer_count": len(self.regularizers), "track_grad_norms": tracked}
-        began = self.clock.now()
-        tell(self.observer, "custom_loss.start", {"system_time": time.time()}, facts)
-        try:
+        with observed(self.observer, "custom_loss", self.clock, facts) as measured:
             base = find(
                 lambda: differentiated(base_loss_fn, data, logprobs, backend),
                 lambda: undifferentiated(base_loss_fn, data, logprobs, None),
@@ -146,17 +143,9 @@ class Pipeline:
                 )
             else:
                 terms = [task() for task in tasks]
-        except Exception as error:
-            spent = {"duration": self.clock.now() - began}
-            tell(self.observer, "custom_loss.exception", spent, {**facts, **_about(error)})
-            raise
-        output, gradients = _total(base, self.regularizers, terms, tracked=tracked)
-        measured = {
-            "duration": self.clock.now() - began,
-            "loss_total": output.loss_total,
-            "regularizer_total": output.regularizer_total,
-        }
-        tell(self.observer, "custom_loss.stop", measured, facts)
+            output, gradients = _total(base, self.regularizers, terms, tracked=tracked)
+            measured["loss_total"] = output.loss_total
+            measured["regularizer_total"] = output.regularizer_total
         return output, gradients
 
     def _task(
@@ -175,35 +164,22 @@ class Pipeline:
             )
 
         def task() -> Term:
-            began = self.clock.now()
-            now = {"system_time": time.time()}
-            tell(self.observer, "regularizer.compute.start", now, facts)
-            try:
-                term = find(
-                    lambda: compute(with_gradient=True),
-                    lambda: compute(with_gradient=False),
-                    f"regularizer {spec.name!r}",
-                )
-            except Exception as error:
-                error.add_note(f"in regularizer {spec.name!r}")
-                spent = {"duration": self.clock.now() - began}
-                told = {**facts, **_about(error)}
-                tell(self.observer, "regularizer.compute.exception", spent, told)
-                raise
-            measured = {
-                "duration": self.clock.now() - began,
-                "value": term.value,
-                "contribution": spec.weight * term.value,
-                "grad_norm": _norm(term.gradients),
-            }
-            tell(self.observer, "regularizer.compute.stop", measured, facts)
+            with observed(self.observer, "regularizer.compute", self.clock, facts) as measured:
+                try:
+                    term = find(
+                        lambda: compute(with_gradient=True),
+                        lambda: compute(with_gradient=False),
+                        f"regularizer {spec.name!r}",
+                    )
+                except Exception as error:
+                    error.add_note(f"in regularizer {spec.name!r}")
+                    raise
+                measured["value"] = term.value
+                measured["contribution"] = spec.weight * term.value
+                measured["grad_norm"] = _norm(term.gradients)
             return term
 
         return task
-
-
-def _about(error: Exception) -> dict[str, str]:
-    return {"reason": repr(error), "error_type": type(error).__name__}
 
 
 _Find = Callable[[Callable[[], Term], Callable[[], Term], str], Term]
@@ -220,8 +196,8 @@ def _values_only(_: Callable[[], Term], value: Callable[[], Term], __: str) -> T
 def _norms_only(slope: Callable[[], Term], value: Callable[[], Term], what: str) -> Term:
     try:
         return slope()
-    except Exception as error:  # noqa: BLE001 - a norm is for watching; the value still counts
-        term = value()  # whatever is wrong with the value itself is raised here
+    except Exception as error:  # noqa: BLE001 - a norm is informative only; the value still counts
+        term = value()  # errors of the value itself are raised here
         log.warning("%s has no gradient: %s", what, error)
         return term
 
@@ -242,7 +218,7 @@ def _total(
     gradients = _sum(base, specs, terms)
     norm = _norm(gradients)
     if tracked and norm is None and specs:
-        log.warning("the gradient of the total is not known, since one of its terms has none")
+        log.warning("the total gradient is unknown, because one of its terms has none")
         norm = 0.0
     output = CustomLossOutput(
         loss_total=base.value + sum(term.contribution for term in outputs.values()),
@@ -276,13 +252,13 @@ def _norm(gradients: Sequence[FloatArray] | None) -> float | None:
 def gradient_norm(
     fn: Any, logprobs: ArrayLike, data: Sequence[Any] = (), backend: Backend | None = None
 ) -> float:
-    """Return ‖∇f‖₂ of a loss function or regularizer; an array as its value is summed.
+    """Return ‖∇f‖₂ of a loss function or regularizer; array values are summed.
 
     >>> from autograd import numpy as np
     >>> round(gradient_norm(lambda data, logprobs: np.sum(logprobs), [-1.0] * 10), 4)
     3.1623
 
-    What cannot be differentiated has norm 0, with a warning in the log.
+    A function that cannot be differentiated has norm 0, with a warning in the log.
     """
     if hasattr(fn, "gradient"):
         found = fn.gradient(logprobs, data)
@@ -296,13 +272,13 @@ def gradient_norm(
 
     try:
         return _norm(differentiated(summed, data, logprobs, backend).gradients) or 0.0
-    except Exception as error:  # noqa: BLE001 - a norm is for watching
+    except Exception as error:  # noqa: BLE001 - a norm is informative only
         log.warning("no gradient: %s", error)
         return 0.0
 
 
 def metrics_of(output: CustomLossOutput) -> Mapping[str, float]:
-    """Return the numbers of a loss with regularizers as flat metrics."""
+    """Return the results of a loss with regularizers as flat metrics."""
     assert output.base_loss is not None  # noqa: S101 - a pipeline always has one
     return {
         "base_loss:sum": output.base_loss.value,

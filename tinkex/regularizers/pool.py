@@ -1,4 +1,4 @@
-"""A few threads for a list of tasks, with a limit to the wait."""
+"""Parallel execution of tasks with a time limit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ T = TypeVar("T")
 def in_parallel(
     tasks: Sequence[Callable[[], T]], names: Sequence[str], workers: int, timeout: float | None
 ) -> list[T]:
-    """Run tasks on threads and return their results in order; the first error in order is raised.
+    """Run tasks on threads and return their results in order; raises the first error in order.
 
-    A thread cannot be stopped from outside, so a task that takes too long goes on unheard; the
-    threads are daemons, so it does not keep the program from ending.
+    A thread cannot be stopped, so a task that times out runs on, and its result is ignored; the threads
+    are daemons, so it does not block the program's exit.
 
     Raises:
-        RegularizerTimeoutError: Not all were done within `timeout` seconds.
+        RegularizerTimeoutError: A task was not done within `timeout` seconds.
     """
     futures: list[concurrent.futures.Future[T]] = [concurrent.futures.Future() for _ in tasks]
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -39,7 +39,7 @@ def in_parallel(
                     continue
                 try:
                     futures[index].set_result(tasks[index]())
-                except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+                except BaseException as error:  # noqa: BLE001 - raised when the result is read
                     futures[index].set_exception(error)
 
     for number in range(min(workers, len(tasks))):

@@ -19,7 +19,7 @@ from tinkex.regularizers.base import FloatArray, Regularizer, to_arrays
 def _check_fn(_: Any, __: Any, value: Any) -> None:
     if isinstance(value, type):
         raise ValidationError(
-            f"is the class {value.__name__}: give an instance, {value.__name__}()", path="fn"
+            f"is the class {value.__name__}: pass an instance, {value.__name__}()", path="fn"
         )
     if not callable(value) and not callable(getattr(value, "value", None)):
         raise ValidationError(
@@ -36,21 +36,21 @@ def _check_weight(_: Any, __: Any, value: Any) -> None:
 
 @frozen
 class RegularizerSpec:
-    """Give a regularizer its weight in the loss, and a name.
+    """A regularizer with its weight in the loss and its name.
 
     >>> RegularizerSpec(L1(), weight=0.01).name
     'l1_sparsity'
 
     Attributes:
-        fn: One of the eight classes; an object of your own with ``value(logprobs, data)`` and, if
-            it has one, ``gradient(logprobs, data)`` and ``metrics(logprobs, data)``; or a function
-            of (data, logprobs) that returns a number, (number, metrics) or (number, metrics,
-            gradients). What gives no gradient is differentiated like a loss function.
-        weight: What the value is multiplied by; not negative.
-        name: Its name in outputs, unique in a pipeline; the regularizer's own if not given.
+        fn: One of the eight classes; a custom object with ``value(logprobs, data)`` and optionally
+            ``gradient(logprobs, data)`` and ``metrics(logprobs, data)``; or a function of (data, logprobs)
+            that returns a number, (number, metrics) or (number, metrics, gradients). Without a gradient
+            it is differentiated like a loss function.
+        weight: The factor of its value; not negative.
+        name: Its name in outputs, unique within a pipeline; the regularizer's own name by default.
 
     Raises:
-        ValidationError: One of them cannot be right.
+        ValidationError: An argument is invalid.
     """
 
     fn: Any = field(validator=_check_fn)
@@ -74,7 +74,7 @@ class RegularizerSpec:
         backend: Backend | None = None,
         timeout: float | None = None,
     ) -> Term:
-        """Return the value, the metrics, and the gradient if it is asked for."""
+        """Return the value, the metrics, and the gradient if requested."""
         if callable(getattr(self.fn, "value", None)):
             return self._of_object(data, logprobs, with_gradient, backend)
         if with_gradient:
@@ -108,7 +108,7 @@ class RegularizerSpec:
 
 @frozen
 class Term:
-    """Hold one term of a loss: value, metrics, and a gradient for each datum if asked for."""
+    """One term of a loss: value, metrics, and a gradient per datum if requested."""
 
     value: float
     metrics: Mapping[str, Any]
@@ -118,7 +118,7 @@ class Term:
 def differentiated(
     loss_fn: Any, data: Sequence[Any], logprobs: Any, backend: Backend | None
 ) -> Term:
-    """Differentiate a loss function that takes its log probabilities as they were given."""
+    """Differentiate a loss function, with the log probabilities in their original form."""
     arrays, batch = to_arrays(logprobs)
     if batch:
         found = gradients.evaluate(loss_fn, data, arrays, backend)
@@ -131,9 +131,9 @@ def differentiated(
 def undifferentiated(
     loss_fn: Any, data: Sequence[Any], logprobs: Any, timeout: float | None
 ) -> Term:
-    """Call a loss function for its value alone; a concurrent future is waited for."""
+    """Call a loss function for its value only; waits for a concurrent future."""
     if gradients.detect_backend(loss_fn) is not None:
-        # Its library's arrays are made in one place, and the gradient costs little here.
+        # Simpler than converting arrays here as well, and the gradient is cheap.
         return attrs.evolve(differentiated(loss_fn, data, logprobs, None), gradients=None)
     arrays, batch = to_arrays(logprobs)
     result = loss_fn(data, arrays if batch else arrays[0])

@@ -1,6 +1,6 @@
 """Regularizers inside a loss function that autograd, torch or jax differentiates.
 
-Each library is told to take the value as one step whose derivative is the analytic gradient.
+Each library treats the value as one operation whose derivative is the analytic gradient.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Library = Literal["autograd", "torch", "jax"]
 
 
 def library_of(logprobs: Any) -> Library | None:
-    """Return whose traced arrays these are; None for plain numbers."""
+    """Return the library of traced arrays; None for plain numbers."""
     items = logprobs if isinstance(logprobs, list | tuple) else [logprobs]
     for item in items:
         module = type(item).__module__.partition(".")[0]

@@ -1,11 +1,11 @@
-"""Faults on demand, to test programs that use the Tinker API against a server that misbehaves.
+"""Fault injection, for testing programs against a misbehaving server.
 
     >>> from tinkex.testing import Fault
     >>> Fault(on="retrieve_future", nth=2, status=503, headers={"retry-after": "4"})
     Fault(on='retrieve_future', nth=2, status=503, headers={'retry-after': '4'})
 
-The embedded local server plays them: `LocalServer(faults=[...])` or `tinkex serve --faults FILE`.
-Describing faults needs none of the packages of the extra `local`.
+The embedded local server injects them: `LocalServer(faults=[...])` or `tinkex serve --faults FILE`.
+Defining faults does not require the extra `local`.
 """
 
 from tinkex.testing.faults import Fault, FaultError, FaultPlan, PlayedFault

@@ -1,4 +1,4 @@
-"""Faults as data: what shall go wrong, at which request, and what has gone wrong so far."""
+"""Faults as data: what fails at which request, and a log of injected faults."""
 
 import math
 import threading
@@ -8,43 +8,45 @@ from typing import Any, Self
 import attrs
 from attrs import define, field, frozen
 
+from tinkex._base.headers import is_header_name
+
 ANY_OPERATION = "*"
 _EFFECTS = ("status", "cut_after", "truncate", "reset", "duplicate")
 
 
 class FaultError(ValueError):
-    """A fault that cannot be meant; the message names the field."""
+    """An invalid fault; the message names the field."""
 
 
 @frozen(kw_only=True, repr=False)
 class Fault:
-    """One thing that goes wrong at the requests it is for.
+    """A failure of certain requests.
 
     Example:
         >>> from tinkex.testing import Fault
         >>> Fault(on="optim_step", reset=True)
         Fault(on='optim_step', reset=True)
 
-    Which requests: those of the operation `on` (an operation id of openapi.yaml, such as
-    `retrieve_future`; `"*"` for every one), from the `nth` on (counted from 1, from when the fault
-    was added), then each `every`-th after it, `times` times in all (None: without end).
+    It applies to requests of the operation `on` (an operation id of openapi.yaml, such as
+    `retrieve_future`; `"*"` for all), starting with the `nth` (counted from 1, since the fault was
+    added), then every `every`-th one, `times` times in total (None: without limit).
 
-    What happens, at most one of:
+    It has at most one of these effects:
 
-    - `status`, with `headers` and `body` (text, or anything JSON can say): answered instead of the
-      server. The request has no effect.
-    - `cut_after`: the answer announces its full length, and the connection is closed after so many
-      bytes of its body. An answer that is not longer goes through whole.
-    - `truncate`: the answer is whole to HTTP, but its body ends after so many bytes.
-    - `reset`: the connection is reset (TCP RST) instead of an answer.
-    - `duplicate`: the request is taken twice, as by a proxy that repeats; the second answer is sent.
+    - `status`, with `headers` and `body` (text, or any JSON value): sent instead of the server's
+      response. The request has no effect.
+    - `cut_after`: the response announces its full length, and the connection is closed after this many
+      bytes of its body. A response that is not longer is unchanged.
+    - `truncate`: the response is complete for HTTP, but its body ends after this many bytes.
+    - `reset`: the connection is reset (TCP RST) instead of a response.
+    - `duplicate`: the request is processed twice, as if a proxy had repeated it; the second response is sent.
 
-    `applied` says whether the request takes effect: by default not with `status`, else yes.
-    `latency` seconds pass before the request is looked at, `hold` seconds before its answer is
-    sent. They stand alone or beside any of the above.
+    `applied` says whether the request takes effect: by default not with `status`, otherwise yes.
+    `latency` delays the request by seconds, `hold` delays its response. They can be used
+    alone or with any of the above.
 
     Raises:
-        FaultError: the fields contradict each other or are out of range.
+        FaultError: The fields contradict each other or are out of range.
     """
 
     on: str = ANY_OPERATION
@@ -66,7 +68,7 @@ class Fault:
         _check(self)
 
     def __repr__(self) -> str:
-        """Name the fields that differ from their defaults."""
+        """Show the fields that differ from their defaults."""
         said = ", ".join(
             f"{entry.name}={getattr(self, entry.name)!r}"
             for entry in attrs.fields(Fault)
@@ -80,7 +82,7 @@ class Fault:
         return self.status is None if self.applied is None else self.applied
 
     def falls_on(self, number: int, played: int) -> bool:
-        """Say whether the fault is due at its `number`-th request, having been played `played` times."""
+        """Return whether the fault is due at its `number`-th request, after `played` injections."""
         if self.times is not None and played >= self.times:
             return False
         return number >= self.nth and (number - self.nth) % self.every == 0
@@ -88,7 +90,7 @@ class Fault:
 
 @frozen
 class PlayedFault:
-    """An entry of the log: which fault was played, at which request."""
+    """A log entry: the injected fault and its request."""
 
     fault: Fault
     operation: str
@@ -105,9 +107,9 @@ class _Armed:
 
 
 class FaultPlan:
-    """The faults of a running server; every method may be called from any thread.
+    """The faults of a running server; thread-safe.
 
-    If several are due at one request, the one that was added first is played.
+    If several faults are due at one request, the one that was added first is injected.
     """
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
@@ -126,19 +128,19 @@ class FaultPlan:
         return self
 
     def clear(self) -> None:
-        """Let nothing go wrong any more; the log stays."""
+        """Remove all faults; the log is kept."""
         with self._lock:
             self._armed.clear()
 
     @property
     def played(self) -> list[PlayedFault]:
-        """What was played so far, in order."""
+        """Return the faults injected so far, in order."""
         with self._lock:
             return list(self._played)
 
     @property
     def waiting(self) -> list[Fault]:
-        """The faults that have not been played as often as they say."""
+        """Return the faults that are not exhausted."""
         with self._lock:
             return [
                 armed.fault
@@ -154,7 +156,7 @@ class FaultPlan:
         return len(self._armed)
 
     def take(self, operation: str, method: str, path: str) -> Fault | None:
-        """Count a request, and return and log the fault that it meets."""
+        """Count a request, and return and log the fault that is due."""
         with self._lock:
             due: _Armed | None = None
             for armed in self._armed:
@@ -216,10 +218,10 @@ def _check_answer(fault: Fault) -> None:
     for name, value in fault.headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise FaultError(f"headers: expected text, got {name!r}: {value!r}")
-        if not (name.isascii() and value.isascii() and (name + value).isprintable()):
+        if not (is_header_name(name) and value.isascii() and value.isprintable()):
             raise FaultError(f"headers: cannot be sent: {name!r}: {value!r}")
     if status is None and (fault.headers or fault.body is not None):
-        raise FaultError("status: is needed beside headers or body")
+        raise FaultError("status: is required with headers or body")
 
 
 def _check_together(fault: Fault) -> None:
@@ -227,6 +229,6 @@ def _check_together(fault: Fault) -> None:
     if len(chosen) > 1:
         raise FaultError(f"{chosen[1]}: cannot be combined with {chosen[0]}")
     if not chosen and not fault.latency and not fault.hold:
-        raise FaultError(f"nothing goes wrong: give one of {', '.join(_EFFECTS)}, latency or hold")
+        raise FaultError(f"no effect: set one of {', '.join(_EFFECTS)}, latency or hold")
     if fault.applied is False and not (chosen and chosen[0] in ("status", "reset")):
         raise FaultError("applied: may be false only with status or reset")

@@ -14,14 +14,14 @@ _FIELDS = tuple(entry.name for entry in attrs.fields(Fault))
 
 
 def load_faults(path: str | Path) -> list[Fault]:
-    """Read a file of faults: a JSON list, or a table with `faults`; TOML with `[[faults]]`.
+    """Load faults from a file: a JSON list, or a table with `faults`; in TOML `[[faults]]`.
 
-    The ending says which: `.toml` is TOML, everything else JSON.
+    The extension `.toml` selects TOML, any other JSON.
 
     Raises:
-        FaultError: the file is neither, or a fault in it makes no sense; the message names the
-            file, the entry and the field.
-        OSError: the file cannot be read.
+        FaultError: The file is invalid, or a fault in it is; the message names the file, the entry
+            and the field.
+        OSError: The file cannot be read.
     """
     file = Path(path)
     text = file.read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def load_faults(path: str | Path) -> list[Fault]:
 
 
 def read_fault(entry: Any) -> Fault:
-    """Return the fault that a mapping of its fields describes.
+    """Return the fault with the fields in a mapping.
 
     `times` may be the text "always", since TOML has no null.
     """
@@ -56,7 +56,7 @@ def read_fault(entry: Any) -> Fault:
         raise FaultError(f"on: expected a table of fields, got {entry!r}")
     for name in entry:
         if name not in _FIELDS:
-            raise FaultError(f"{name}: unknown field; there are: {', '.join(_FIELDS)}")
+            raise FaultError(f"{name}: unknown field; available: {', '.join(_FIELDS)}")
     values = dict(entry)
     if values.get("times") == "always":
         values["times"] = None

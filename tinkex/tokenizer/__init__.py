@@ -1,4 +1,4 @@
-"""Text to token ids and back."""
+"""Tokenizers: text to token ids and back."""
 
 from tinkex.tokenizer.incremental import IncrementalDecoder
 from tinkex.tokenizer.loading import TokenizerSource, get_tokenizer

@@ -1,4 +1,4 @@
-"""Chat templates: Jinja text that comes with a tokenizer and is not trusted."""
+"""Chat templates: untrusted Jinja text that comes with a tokenizer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tinkex.errors import MissingDependencyError, TokenizerError, ValidationErro
 if TYPE_CHECKING:
     import jinja2
 
-# A template that writes more than this does not write a conversation.
+# Longer output is not a conversation.
 LONGEST_TEXT = 64 * 1024 * 1024
 _LONGEST_PRODUCT = 1_000_000
 _LARGEST_NUMBER = 1e18
-# Arguments of transformers' apply_chat_template that have no effect here, or are set by the caller.
+# Arguments of transformers' apply_chat_template that have no effect here, or are set by the renderer.
 _RESERVED = frozenset({
     "add_generation_prompt", "chat_template", "continue_final_message", "conversation",
     "max_length", "messages", "padding", "return_assistant_tokens_mask", "return_dict",
@@ -28,15 +28,15 @@ _RESERVED = frozenset({
 
 
 def check_variables(variables: Mapping[str, Any]) -> None:
-    """Refuse names that no variable of a chat template can have.
+    """Refuse invalid names of template variables.
 
     Raises:
-        ValidationError: Such a variable would have no effect, or replace the conversation itself.
+        ValidationError: A variable would have no effect, or replace the conversation itself.
     """
     taken = sorted(_RESERVED & set(variables))
     if taken:
         raise ValidationError(
-            f"{', '.join(taken)} cannot be given to a chat template: it is set by what is rendered, or "
+            f"{', '.join(taken)} cannot be a variable of a chat template: it is set by the renderer, or "
             "has no effect here",
             path="template_variables",
         )
@@ -44,7 +44,7 @@ def check_variables(variables: Mapping[str, Any]) -> None:
 
 @frozen
 class ChatTemplate:
-    """Hold the templates of a tokenizer.
+    """The chat templates of a tokenizer.
 
     Attributes:
         name: The tokenizer's name, for errors.
@@ -56,12 +56,12 @@ class ChatTemplate:
 
     @property
     def source(self) -> str:
-        """Return the template that is used if no tools are given."""
+        """Return the template that is used without tools."""
         return self.sources.get("default") or next(iter(self.sources.values()))
 
     @property
     def variables(self) -> frozenset[str]:
-        """Return the names that the templates read besides what every template is given."""
+        """Return the variables that the templates read, besides the standard ones."""
         from jinja2 import meta
 
         environment = _environment()
@@ -80,7 +80,7 @@ class ChatTemplate:
         """Return the text of a conversation.
 
         Raises:
-            TokenizerError: The template is wrong, or refuses the messages.
+            TokenizerError: The template is invalid, or refuses the messages.
             MissingDependencyError: The extra ``chat`` is not installed.
         """
         source = self.sources.get("tool_use", self.source) if tools else self.source
@@ -91,10 +91,10 @@ class ChatTemplate:
         except (MissingDependencyError, TokenizerError):
             raise
         except Exception as error:
-            # Whatever a foreign template makes go wrong is the template's error.
+            # Any failure of a foreign template is reported as the template's error.
             why = f"{type(error).__name__}: {error}"
             raise TokenizerError(
-                f"the chat template of {self.name!r} cannot write these messages: {why:.300}"
+                f"the chat template of {self.name!r} cannot render these messages: {why:.300}"
             ) from error
 
 
@@ -105,7 +105,7 @@ def _joined(pieces: Any) -> str:
         text.append(piece)
         size += len(piece)
         if size > LONGEST_TEXT:
-            raise ValueError(f"it writes more than {LONGEST_TEXT:,} characters")
+            raise ValueError(f"it renders more than {LONGEST_TEXT:,} characters")
     return "".join(text)
 
 
@@ -116,9 +116,9 @@ def _compiled(source: str) -> jinja2.Template:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    """Return the environment that templates of the hub are written for.
+    """Return the environment that templates of the hub expect.
 
-    Its switches and additions are those of transformers' apply_chat_template.
+    Its options and extensions are those of transformers' apply_chat_template.
     """
     try:
         from jinja2.ext import loopcontrols
@@ -140,7 +140,7 @@ def _classes() -> tuple[Any, Any]:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Sandbox(ImmutableSandboxedEnvironment):
-        """Refuse, beside what the sandbox does, powers and products that would fill the memory."""
+        """A sandbox that also refuses powers and products that would exhaust memory."""
 
         intercepted_binops = frozenset({"*", "**"})
 
@@ -153,7 +153,7 @@ def _classes() -> tuple[Any, Any]:
             return super().call_binop(context, operator, left, right)
 
     class Generation(Extension):
-        """Render what stands in ``{% generation %}``, which marks the assistant's words."""
+        """Renders the content of ``{% generation %}``, which marks the assistant's text."""
 
         tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
@@ -165,7 +165,7 @@ def _classes() -> tuple[Any, Any]:
 
 
 def _to_json(value: Any, indent: int | None = None, **options: Any) -> str:
-    # Jinja's own writes HTML entities; what a model reads is plain JSON.
+    # Jinja's own filter writes HTML entities; models expect plain JSON.
     allowed = {name: options[name] for name in ("separators", "sort_keys") if name in options}
     ascii_only = bool(options.get("ensure_ascii", False))
     return json.dumps(value, ensure_ascii=ascii_only, indent=indent, **allowed)
@@ -178,5 +178,5 @@ def _raise_exception(message: str) -> NoReturn:
 
 
 def _strftime_now(form: str) -> str:
-    # The date of the place where the program runs is meant.
+    # Local time, as in transformers.
     return dt.datetime.now().astimezone().strftime(form)

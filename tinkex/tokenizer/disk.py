@@ -1,16 +1,16 @@
-"""What is worth keeping on disk: made once, by one process, and whole whenever it is there."""
+"""A cache of files on disk, written atomically by one process at a time."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from tinkex._base.atomic_file import PRIVATE, atomic_write
+from tinkex._base.file_lock import lock_file
 
 log = logging.getLogger("tinkex.tokenizer")
 
@@ -26,9 +26,9 @@ def default_cache_dir() -> Path:
 def kept(
     name: Path, make: Callable[[], bytes], cache_dir: str | os.PathLike[str] | None = None
 ) -> bytes:
-    """Return what is kept under a name, made and kept if it is not there or is damaged.
+    """Return the content cached under a name; computes and caches it if it is missing or damaged.
 
-    Where the folder cannot be written, it is made each time.
+    If the folder cannot be written, it is computed each time.
     """
     folder = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
     file = folder / name
@@ -36,7 +36,9 @@ def kept(
         return content
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(file.with_name(file.name + ".lock")):
+        with file.with_name(file.name + ".lock").open("a+b") as waited_for:
+            # Without the lock two processes do the same work at the same time, to the same result.
+            lock_file(waited_for, wait=True)
             # Another process may have made it while this one waited.
             content = _read(file)
             if content is None:
@@ -44,12 +46,12 @@ def kept(
                 atomic_write(file, _digest(content) + b"\n" + content, mode=PRIVATE)
             return content
     except OSError as error:
-        log.info("%s cannot be written, so nothing is kept there: %s", file, error)
+        log.info("%s cannot be written, so nothing is cached there: %s", file, error)
         return content if content is not None else make()
 
 
 def _read(file: Path) -> bytes | None:
-    """Return a file's content, or None if there is none or it is not what was written."""
+    """Return a file's content, or None if it is missing or damaged."""
     try:
         digest, _, content = file.read_bytes().partition(b"\n")
     except OSError:
@@ -59,15 +61,3 @@ def _read(file: Path) -> bytes | None:
 
 def _digest(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends."""
-    with file.open("a+b") as stream:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        # Elsewhere two processes may do the same work at the same time, to the same result.
-        yield

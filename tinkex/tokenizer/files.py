@@ -1,4 +1,4 @@
-"""The files of a tokenizer: read within bounds, and made into a Tokenizer."""
+"""The files of a tokenizer: reading within size limits, and loading."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SPECIAL_TOKENS = "special_tokens_map.json"
 CHAT_TEMPLATE = "chat_template.jinja"
 TIKTOKEN = "tiktoken.model"
 
-# Several times the largest in use (Gemma's tokenizer.json has 35 MB). Nothing else is ever read, and
-# no Python file of a repository.
+# Several times the largest in use (Gemma's tokenizer.json has 35 MB). No other file is read, and no
+# Python file of a repository.
 LARGEST: Mapping[str, int] = {
     TOKENIZER: 128 * 1024 * 1024,
     TIKTOKEN: 32 * 1024 * 1024,
@@ -44,10 +44,10 @@ _MARKS = (
 
 @frozen
 class TokenizerFiles:
-    """Hold the contents of a tokenizer's files.
+    """The contents of a tokenizer's files.
 
     Attributes:
-        name: What the tokenizer is called, in errors and by itself.
+        name: The tokenizer's name, also in errors.
         tokenizer: The content of tokenizer.json.
         config: The content of tokenizer_config.json, with the special tokens of
             special_tokens_map.json where it has none.
@@ -63,11 +63,11 @@ class TokenizerFiles:
         """Return the tokenizer.
 
         Raises:
-            TokenizerError: A file is malformed, or names special tokens that are not there.
+            TokenizerError: A file is malformed, or names special tokens that the vocabulary lacks.
         """
         check_size(TOKENIZER, len(self.tokenizer), self.name)
         backend = _backend(self.tokenizer, self.name)
-        # A file may ask to cut texts off or to fill batches up: neither is wanted here, where each
+        # A file may enable truncation or padding. Neither is wanted here, where each
         # id counts.
         backend.no_truncation()
         backend.no_padding()
@@ -87,7 +87,7 @@ class TokenizerFiles:
 
 
 def read_folder(folder: Path, name: str, tokenizer: bytes | None = None) -> TokenizerFiles:
-    """Read the files of a folder, which has a tokenizer.json unless one is given.
+    """Read the files of a folder, which needs a tokenizer.json unless one is passed.
 
     Raises:
         TokenizerError: A file is too large or malformed.
@@ -106,20 +106,20 @@ def check_size(kind: str, size: int, where: object) -> None:
     """Refuse a file that is larger than any tokenizer's.
 
     Raises:
-        TokenizerError: It is.
+        TokenizerError: The file is too large.
     """
     if size > LARGEST[kind]:
         raise TokenizerError(
-            f"{where}: {kind} has {size:,} bytes, and the bound is {LARGEST[kind]:,}. Is it a "
+            f"{where}: {kind} has {size:,} bytes, and the limit is {LARGEST[kind]:,}. Is it a "
             "tokenizer? If it is, load it with the tokenizers package and pass the object"
         )
 
 
 def read(file: Path, kind: str) -> bytes:
-    """Return the content of a file, within the bound for its kind.
+    """Return the content of a file, within the size limit of its kind.
 
     Raises:
-        TokenizerError: It is too large or cannot be read.
+        TokenizerError: The file is too large or cannot be read.
     """
     bound = LARGEST[kind]
     try:
@@ -133,10 +133,10 @@ def read(file: Path, kind: str) -> bytes:
 
 
 def read_json(file: Path, kind: str) -> Mapping[str, Any]:
-    """Return the object that a JSON file holds; an empty one if there is no such file.
+    """Return the object in a JSON file; empty if the file is missing.
 
     Raises:
-        TokenizerError: It is too large, or holds no JSON object.
+        TokenizerError: The file is too large, or not a JSON object.
     """
     if not file.is_file():
         return {}
@@ -147,15 +147,15 @@ def parse_object(content: bytes, where: object) -> Mapping[str, Any]:
     """Return the JSON object in a file's content.
 
     Raises:
-        TokenizerError: There is none.
+        TokenizerError: The content is not a JSON object.
     """
     try:
-        # Not orjson: these files are written by Python, and may hold numbers beyond 64 bits.
+        # Not orjson: these files are written by Python, and may have integers beyond 64 bits.
         parsed = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise TokenizerError(f"{where} is malformed: {error}") from None
     if not isinstance(parsed, dict):
-        raise TokenizerError(f"{where} is malformed: it holds no JSON object")
+        raise TokenizerError(f"{where} is malformed: it is not a JSON object")
     return parsed
 
 
@@ -163,7 +163,7 @@ def _backend(content: bytes, name: str) -> tokenizers.Tokenizer:
     try:
         return tokenizers.Tokenizer.from_buffer(content)
     except BaseException as error:
-        # A panic of the package's Rust code is no Exception.
+        # A panic of the package's Rust code is not an Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         why = f"{error}".partition("\n")[0][:200]
@@ -176,15 +176,15 @@ def _hint(content: bytes) -> str:
     try:
         orjson.loads(content)
     except ValueError:
-        return ". It is no JSON: was it cut off, or is it a page of HTML?"
+        return ". It is not JSON: was it cut off, or is it a page of HTML?"
     return ". Was it written by a newer version of the tokenizers package?"
 
 
 def _check_special_tokens(backend: tokenizers.Tokenizer, content: bytes, name: str) -> None:
-    """Check that each special token is there, and becomes its own id when it stands in a text.
+    """Check that each special token exists, and is encoded as its own id.
 
-    The package gives a token another id than the file says, without a word, if that id is not the
-    next one; a model would then read other tokens than it was trained on.
+    The package silently assigns another id than the file's if that id is not the next one. The model
+    would then read other tokens than it was trained on.
     """
     declared = orjson.loads(content).get("added_tokens") or []
     ids = {token["content"]: token["id"] for token in declared}
@@ -204,30 +204,30 @@ def _check_special_tokens(backend: tokenizers.Tokenizer, content: bytes, name: s
     for token, id_ in ids.items():
         if token in split:
             raise TokenizerError(
-                f"the {TOKENIZER} of {name!r} is at odds with itself: its special token {token!r} is "
-                "not kept whole when it stands in a text"
+                f"the {TOKENIZER} of {name!r} is inconsistent: its special token {token!r} is "
+                "split when it occurs in a text"
             )
         if found[token] != id_:
             raise TokenizerError(
-                f"the {TOKENIZER} of {name!r} is at odds with itself: it gives the added token "
+                f"the {TOKENIZER} of {name!r} is inconsistent: it gives the added token "
                 f"{token!r} the id {id_}, and its vocabulary {found[token]}"
             )
     for id_ in backend.encode("", add_special_tokens=True).ids:
         if backend.id_to_token(id_) is None:
             raise TokenizerError(
-                f"the {TOKENIZER} of {name!r} frames texts with the token id {id_}, which its "
+                f"the {TOKENIZER} of {name!r} adds the token id {id_}, which its "
                 f"vocabulary of {backend.get_vocab_size()} tokens does not have"
             )
     unknown = getattr(backend.model, "unk_token", None)
     if unknown is not None and backend.token_to_id(unknown) is None:
         raise TokenizerError(
-            f"the {TOKENIZER} of {name!r} writes {unknown!r} for what is unknown, which its vocabulary "
+            f"the {TOKENIZER} of {name!r} uses {unknown!r} for unknown text, which its vocabulary "
             f"of {backend.get_vocab_size()} tokens does not have"
         )
 
 
 def _marks(config: Mapping[str, Any], backend: tokenizers.Tokenizer, name: str) -> dict[str, str]:
-    """Return the special tokens that the configuration gives a role, checked."""
+    """Return the special tokens with a role in the configuration, checked."""
     marks: dict[str, str] = {}
     for role in _MARKS:
         token = config.get(role)

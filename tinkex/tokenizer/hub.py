@@ -26,13 +26,13 @@ TIMEOUT = 20.0
 
 
 def is_off() -> bool:
-    """Tell whether the variables of Hugging Face forbid to ask the hub."""
+    """Return whether Hugging Face's variables forbid requests to the hub."""
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     return any(os.environ.get(name, "").upper() in _TRUE for name in names)
 
 
 def cache_dir() -> Path:
-    """Return the folder in which Hugging Face's own libraries keep what they fetched."""
+    """Return the folder in which Hugging Face's libraries cache files."""
     environ = os.environ
     if chosen := environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE"):
         return Path(os.path.expandvars(chosen)).expanduser()
@@ -41,7 +41,7 @@ def cache_dir() -> Path:
 
 
 def endpoint() -> str:
-    """Return the hub's address."""
+    """Return the hub's URL."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
 
 
@@ -50,8 +50,8 @@ def cached(wanted: TokenizerId, *, whole: bool = False) -> Path | None:
 
     Args:
         wanted: The tokenizer.
-        whole: Whether a folder is passed over that may lack files because something else than a
-            tokenizer was fetched.
+        whole: Whether to skip a folder that may be incomplete because another part of the repository
+            was fetched.
     """
     home = cache_dir() / f"models--{wanted.name.replace('/', '--')}"
     commit = wanted.revision
@@ -66,7 +66,7 @@ def cached(wanted: TokenizerId, *, whole: bool = False) -> Path | None:
     if not (folder / TOKENIZER).is_file() and not (folder / TIKTOKEN).is_file():
         return None
     if whole and not (folder / CONFIG).is_file():
-        # The hub's libraries keep a mark for each file that they found missing.
+        # The hub's libraries keep a marker for each file that does not exist.
         return folder if (home / ".no_exist" / commit / CONFIG).is_file() else None
     return folder
 
@@ -74,11 +74,11 @@ def cached(wanted: TokenizerId, *, whole: bool = False) -> Path | None:
 def fetch(wanted: TokenizerId) -> Path:
     """Fetch a tokenizer's files into the cache and return their folder.
 
-    Nothing but the files of `tinkex.tokenizer.files` is fetched, and none that is too large. The
-    token, if the hub asks for one, is found by huggingface_hub in the standard places.
+    Only the files of `tinkex.tokenizer.files` are fetched, within their size limits. If the hub requires a
+    token, huggingface_hub finds it in the standard places.
 
     Raises:
-        TokenizerError: The hub does not give them; the message says why and what to do.
+        TokenizerError: The hub does not provide them; the message says why and what to do.
         MissingDependencyError: The extra ``hub`` is not installed.
     """
     try:
@@ -91,9 +91,9 @@ def fetch(wanted: TokenizerId) -> Path:
         return _fetched(wanted, huggingface_hub)
     except TokenizerError:
         raise
-    except Exception as error:  # noqa: BLE001 - told by the next line but one
+    except Exception as error:  # noqa: BLE001 - converted below
         problem = _problem(error, wanted)
-    # Without its cause: that holds the request, and with it the token.
+    # Without its cause, which holds the request and so the token.
     raise problem
 
 
@@ -107,7 +107,7 @@ def _fetched(wanted: TokenizerId, huggingface_hub: Any) -> Path:
     if main is None:
         raise TokenizerError(
             f"{wanted.name} on the hub has neither {TOKENIZER} nor {TIKTOKEN}. If its tokenizer has "
-            "another form, save it as tokenizer.json with transformers and pass the path"
+            "another format, save it as tokenizer.json with transformers and pass the path"
         )
     names = [main, *(name for name in _BESIDE if name in sizes)]
     for name in names:
@@ -150,7 +150,7 @@ def _problem(error: Exception, wanted: TokenizerId) -> TokenizerError:
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return TokenizerError(
-            f"the Hugging Face hub shows no {wanted.name}: is the name right? If it is private, {login}",
+            f"the Hugging Face hub has no {wanted.name}: is the name right? If it is private, {login}",
             status_code=status,
         )
     if status in (401, 403):
@@ -162,7 +162,7 @@ def _problem(error: Exception, wanted: TokenizerId) -> TokenizerError:
     said = _without_secrets((str(error).strip().splitlines() or [""])[0])[:200]
     why = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return TokenizerError(
-        f"the Hugging Face hub at {_without_secrets(endpoint())} did not give {wanted.name} ({why})",
+        f"the Hugging Face hub at {_without_secrets(endpoint())} did not provide {wanted.name} ({why})",
         category="unknown",
         status_code=status,
         retryable=status is None or status == 429 or status >= 500,

@@ -1,4 +1,4 @@
-"""Decode tokens as they come, without ever printing half a character."""
+"""Incremental decoding of tokens, without partial characters."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
-# A character of UTF-8 has at most so many bytes, and a token has at least one.
+# The most bytes of a UTF-8 character; a token has at least one byte.
 _LONGEST_CHARACTER = 4
 _LONG_WINDOW = 32
 
 
 class IncrementalDecoder:
-    """Turn token ids into pieces of text, as soon as nothing that follows can change them.
+    """Decodes token ids into pieces of text that later tokens cannot change.
 
     >>> decoder = tokenizer.incremental_decoder()
     >>> for chunk in sampler.sample_stream(prompt):
@@ -25,12 +25,12 @@ class IncrementalDecoder:
     ...         print(decoder.feed(chunk.token_id), end="", flush=True)
     >>> print(decoder.finish())
 
-    The pieces, with the last one of `finish`, join to what `Tokenizer.decode` makes of all the
-    tokens. A character whose bytes are spread over several tokens comes with the last of them; a
-    run of byte tokens (``<0xE2>``) comes at its end, because whether it is UTF-8 at all shows
-    there. Each token costs the same however long the text has become.
+    The pieces, with the last one of `finish`, add up to the result of `Tokenizer.decode` for all tokens. A
+    character whose bytes are spread over several tokens is returned with the last of them. A run of byte
+    tokens (``<0xE2>``) is returned at its end, because only then it is known whether it is valid UTF-8.
+    The cost per token is independent of the length of the text.
 
-    One decoder is for one sequence and one thread.
+    Use one decoder per sequence; it is not thread-safe.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, *, skip_special_tokens: bool = False) -> None:
@@ -39,28 +39,28 @@ class IncrementalDecoder:
         added = backend.get_added_tokens_decoder()
         self._special = {id_ for id_, token in added.items() if token.special}
         self._falls_back_to_bytes = _has_byte_fallback(backend.decoder)
-        # Of the tokens, only a window is kept: some whose text is out already, so that the others
-        # are decoded as what follows them, and those whose text is not out or not wholly.
+        # Only a window of tokens is kept: some whose text was returned already, as the context of the
+        # others, and those whose text was not, or not completely.
         self._window: list[int] = []
         self._settled = 0
         self._out = 0
 
     def feed(self, tokens: int | Iterable[int]) -> str:
-        """Return the text that became certain with one more token, or with several.
+        """Return the text that became final with one or more further tokens.
 
         Args:
-            tokens: A token id, or some in their order.
+            tokens: A token id, or several in order.
 
         Returns:
-            The next piece of the text; empty while a character is unfinished.
+            The next piece of the text; empty while a character is incomplete.
         """
         more = tokens if isinstance(tokens, Iterable) else (tokens,)
         return "".join([self._feed(int(token)) for token in more])
 
     def finish(self) -> str:
-        """Return the rest of the text, and begin anew.
+        """Return the rest of the text, and reset the decoder.
 
-        What is still an unfinished character becomes U+FFFD, as `Tokenizer.decode` writes it.
+        An incomplete character becomes U+FFFD, as in `Tokenizer.decode`.
         """
         rest = self._text(self._window)[self._out :]
         self._window, self._settled, self._out = [], 0, 0
@@ -84,16 +84,16 @@ class IncrementalDecoder:
         return piece
 
     def _move_window(self, text: str) -> None:
-        """Drop what was out before the last piece, if that piece can be its context."""
+        """Drop the tokens before the last piece, if that piece is sufficient context."""
         context = self._window[self._settled :]
-        # Decoders that strip the beginning of a text strip it here, where it is out already.
+        # Decoders that strip the beginning of a text do so here, where it was returned already.
         self._settled = len(self._window)
         kept = self._text(context)
         if kept and text.endswith(kept):
             self._window, self._settled, self._out = context, len(context), len(kept)
 
     def _shorten_window(self, text: str) -> None:
-        """Drop the beginning of a long run of bytes that are no UTF-8."""
+        """Drop the beginning of a long run of bytes that are not UTF-8."""
         tail = self._window[-_LONGEST_CHARACTER:]
         kept = self._text(tail)
         head = self._text(self._window[:-_LONGEST_CHARACTER])
@@ -105,5 +105,5 @@ class IncrementalDecoder:
 
 
 def _has_byte_fallback(decoder: Any) -> bool:
-    # What the package would pickle: the decoder as the file tokenizer.json writes it.
+    # The package's serialized state: the decoder as in tokenizer.json.
     return decoder is not None and b'"ByteFallback"' in decoder.__getstate__()

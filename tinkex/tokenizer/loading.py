@@ -1,4 +1,4 @@
-"""Find the tokenizer of a model."""
+"""Loading of a model's tokenizer."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tinkex.tokenizer.tokenizer import Tokenizer
 
 
 class HasTokenizer(Protocol):
-    """Describe clients that know their model's tokenizer."""
+    """A client that knows its model's tokenizer."""
 
     def get_tokenizer(self) -> Tokenizer:
         """Return the tokenizer of the model."""
 
 
 class HasBackend(Protocol):
-    """Describe transformers' fast tokenizers, which hold one of the tokenizers package."""
+    """A fast tokenizer of transformers, which wraps one of the tokenizers package."""
 
     @property
     def backend_tokenizer(self) -> tokenizers.Tokenizer:
-        """Return the object that does the work."""
+        """Return the wrapped tokenizer."""
 
 
 TokenizerSource: TypeAlias = (
@@ -53,30 +53,28 @@ def get_tokenizer(
     >>> tokenizer = get_tokenizer("Qwen/Qwen3-8B")
     >>> tokenizer = get_tokenizer("./my-model")
 
-    Looked for in this order: a folder or ``tokenizer.json`` of that path, the server (the local one
-    offers the tokenizers of its models), the models that come with tinkex, the Hugging Face cache,
-    the Hugging Face hub. A tokenizer is loaded once per process. No code that lies beside a
-    tokenizer is ever run.
+    The search order is: a folder or ``tokenizer.json`` with that path, the server (the local one has the
+    tokenizers of its models), the models that come with tinkex, the Hugging Face cache, the Hugging Face
+    hub. A tokenizer is loaded once per process. Code in a repository is never executed.
 
     Args:
         model: A model's name, a tokenizer's id, a path, a client, or an object of the
             ``tokenizers`` package (or of transformers, with such an object in it), which is used
-            as it is.
-        revision: A branch, tag or commit on the hub, which is then the only place that is asked.
-            None takes the commit that the service is known to use, else "main".
-        transport: The way to the server to ask first.
-        tokenizer_id: The id that the server gave for the model: the rules for names are not
-            applied to it.
-        offline: Whether only this machine is searched; None takes TINKEX_OFFLINE (or
+            directly.
+        revision: A branch, tag or commit on the hub, which is then the only source. None uses the
+            commit that the service is known to use, else "main".
+        transport: The connection to the server to ask first.
+        tokenizer_id: The tokenizer's id from the server, which is used unchanged.
+        offline: Whether to search only this machine; None uses TINKEX_OFFLINE (or
             HF_HUB_OFFLINE).
-        cache_dir: Where converted tokenizers are kept; None takes TINKEX_CACHE_DIR or the user's
-            cache folder.
+        cache_dir: Folder of converted tokenizers; None uses TINKEX_CACHE_DIR or the user's cache
+            folder.
 
     Raises:
-        TokenizerError: It is nowhere to be found, or its files are malformed; the message says
-            where tinkex looked and what to do.
-        ValidationError: It can be no name.
-        MissingDependencyError: It is on the hub alone and the extra ``hub`` is not installed.
+        TokenizerError: The tokenizer was not found, or its files are malformed; the message lists the
+            search and what to do.
+        ValidationError: The name is invalid.
+        MissingDependencyError: It is only on the hub, and the extra ``hub`` is not installed.
     """
     if not isinstance(model, str | os.PathLike):
         return _from_object(model)
@@ -102,7 +100,7 @@ def _setting(name: str, argument: Any, config: Any) -> Any:
 def _from_object(model: Any) -> Tokenizer:
     if isinstance(model, Tokenizer):
         return model
-    # transformers' fast tokenizers hold one of these.
+    # transformers' fast tokenizers wrap one of these.
     backend = getattr(model, "backend_tokenizer", model)
     if isinstance(backend, tokenizers.Tokenizer):
         return Tokenizer(backend, str(getattr(model, "name_or_path", "") or "an object"))
@@ -116,10 +114,10 @@ def _from_object(model: Any) -> Tokenizer:
 
 
 def _local_folder(model: str | os.PathLike[str]) -> Path | None:
-    """Return the folder or the file that is meant, or None if it is a name.
+    """Return the folder or file that a text names, or None if it is the name of a model.
 
     Raises:
-        TokenizerError: It is a path, and there is nothing to load.
+        TokenizerError: It is a path with nothing to load.
     """
     path = Path(model).expanduser()
     if path.is_file() or any((path / name).is_file() for name in (TOKENIZER, TIKTOKEN)):
@@ -140,7 +138,7 @@ def _local_folder(model: str | os.PathLike[str]) -> Path | None:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """Return what changes when a tokenizer's files are written anew."""
+    """Return a value that changes when a tokenizer's files are rewritten."""
     folder = path if path.is_dir() else path.parent
     names = {path.name, *LARGEST} if path.is_file() else LARGEST
     found = [(folder / name).stat() for name in sorted(names) if (folder / name).is_file()]

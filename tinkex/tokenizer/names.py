@@ -1,4 +1,4 @@
-"""Which tokenizer belongs to a model name."""
+"""Mapping of model names to tokenizers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LLAMA_3_TOKENIZER = "thinkingmachineslabinc/meta-llama-3-instruct-tokenizer"
 
 _OTHER_NAMES = {"moonshotai/Kimi-K2.5-Text-Only": "moonshotai/Kimi-K2.5"}
 
-# The commits that the service's own client loads, so that what is encoded here is what it expects.
+# The commits that the service's own client uses, so that the token ids match.
 PINNED = {
     "moonshotai/Kimi-K2-Thinking": "612681931a8c906ddb349f8ad0f582cb552189cd",
     "moonshotai/Kimi-K2.5": "4d01dfe0332d63057c186e0b262165819efb6611",
@@ -28,7 +28,7 @@ _REVISION = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)*", re.ASCII)
 
 @frozen
 class TokenizerId:
-    """Name a tokenizer on the Hugging Face hub.
+    """The id of a tokenizer on the Hugging Face hub.
 
     Attributes:
         name: Such as "Qwen/Qwen3-8B".
@@ -44,8 +44,8 @@ def resolve(
 ) -> TokenizerId:
     """Return the hub's id of a model's tokenizer.
 
-    What follows a colon names a variant that the service offers (``:peft:131072``) and no commit of
-    the hub; for one of those, pass `revision`.
+    A suffix after a colon names a variant of the service (``:peft:131072``), not a commit of the hub;
+    for a commit, pass `revision`.
 
     >>> resolve("meta-llama/Llama-3.1-8B").name
     'thinkingmachineslabinc/meta-llama-3-instruct-tokenizer'
@@ -54,12 +54,12 @@ def resolve(
 
     Args:
         model: A model's name.
-        revision: A branch, tag or commit; None takes the one that the service uses, else "main".
-        tokenizer_id: The id that the server gave for the model, which is then taken as it is.
+        revision: A branch, tag or commit; None uses that of the service, else "main".
+        tokenizer_id: The tokenizer's id from the server, which is used unchanged.
 
     Raises:
-        ValidationError: The name or the revision cannot be one.
-        TokenizerError: It is a model whose tokenizer is not on the hub.
+        ValidationError: The name or the revision is invalid.
+        TokenizerError: The model's tokenizer is not on the hub.
     """
     name = (tokenizer_id or model).partition(":")[0]
     if not tokenizer_id:
@@ -72,13 +72,11 @@ def resolve(
         )
     if not _ID.fullmatch(name) or ".." in name:
         raise ValidationError(
-            f"{model!r} is neither a path that is there nor a name such as 'Qwen/Qwen3-8B'",
+            f"{model!r} is neither an existing path nor a name such as 'Qwen/Qwen3-8B'",
             path="model",
         )
     if revision is not None and not _REVISION.fullmatch(revision):
-        raise ValidationError(
-            f"{revision!r} cannot be a branch, a tag or a commit", path="revision"
-        )
+        raise ValidationError(f"{revision!r} is not a valid branch, tag or commit", path="revision")
     return TokenizerId(name, revision or PINNED.get(name, "main"))
 
 

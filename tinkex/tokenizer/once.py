@@ -1,4 +1,4 @@
-"""Load each tokenizer once per process, whichever thread asks first."""
+"""A cache that loads each tokenizer once per process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import define, field
 
 from tinkex.tokenizer.tokenizer import Tokenizer
 
-# The most that are kept; the one that was not asked for the longest goes first.
+# Cache size; the least recently used tokenizer is dropped first.
 MOST = 32
 
 
@@ -26,10 +26,10 @@ _lock = threading.Lock()
 
 
 def once(key: Hashable, load: Callable[[], Tokenizer]) -> Tokenizer:
-    """Return what is loaded under a key, loading it if this is the first call.
+    """Return the tokenizer of a key, loading it on the first call.
 
-    Others who ask for the same meanwhile wait; those who ask for something else do not. What failed
-    is tried again by the next call.
+    Concurrent calls for the same key wait; calls for other keys do not. A failed load is retried by the
+    next call.
     """
     with _lock:
         entry = _entries.setdefault(key, _Entry())
@@ -43,13 +43,13 @@ def once(key: Hashable, load: Callable[[], Tokenizer]) -> Tokenizer:
 
 
 def forget() -> None:
-    """Load everything anew from now on."""
+    """Clear the cache."""
     with _lock:
         _entries.clear()
 
 
 def _unlock() -> None:
-    """Let a forked child go on: whoever held a lock was a thread of its parent."""
+    """Reset the locks in a forked child: their holders were threads of the parent."""
     global _lock
     _lock = threading.Lock()
     for entry in _entries.values():

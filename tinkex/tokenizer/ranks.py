@@ -1,9 +1,9 @@
-"""Read tiktoken files, as the Kimi models have them, without the code that comes with them.
+"""Conversion of tiktoken files, as used by the Kimi models, without their code.
 
-Such a file lists the tokens with their ranks: the lower the rank of two neighbours put together, the
-sooner they are merged. The tokenizers package wants to be told instead which pairs are merged, in
-order. A token has a pair for each way to cut it into two tokens, and the pairs follow the ranks of
-what they make.
+Such a file lists the tokens with their ranks: the lower the rank of two joined neighbours, the earlier
+they are merged. The tokenizers package needs the list of merged pairs instead, in order. A token has one
+pair for each way to split it into two tokens, and the pairs are ordered by the rank of the merged
+token.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from tinkex.tokenizer.tokenizer import Tokenizer
 
 SPECIAL_TOKENS = 256
 
-# Letters that may begin a word and letters that may go on with it, no Chinese among either.
+# Letters that can begin a word, and letters that can continue it, both without Chinese.
 _UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
 _LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
-# Written out, because engines differ in what "regardless of case" means; the odd one is a long s.
+# Written out, because engines differ in case folding; the odd letter is a long s.
 _CONTRACTION = r"(?:'(?:[sS\x{17F}]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?"
 KIMI_PATTERN = "|".join(
     [
@@ -58,20 +58,20 @@ def from_tiktoken(
 
     >>> tokenizer = from_tiktoken("Kimi-K2-Thinking/tiktoken.model")
 
-    The conversion takes a few seconds for 160,000 tokens; its result is kept on disk.
+    The conversion takes a few seconds for 160,000 tokens; its result is cached on disk.
 
     Args:
         model_file: A file with a token in base64 and its rank on each line.
-        config_file: The tokenizer_config.json that names the special tokens (``added_tokens_decoder``);
-            None takes the one beside the file. 256 special tokens follow the last rank; those that
-            have no name are called ``<|reserved_token_ID|>``.
-        pattern: The regular expression whose matches no token reaches across, in the syntax of
+        config_file: The tokenizer_config.json with the special tokens (``added_tokens_decoder``); None
+            uses the one beside the file. 256 special tokens follow the last rank; unnamed ones
+            are called ``<|reserved_token_ID|>``.
+        pattern: The regular expression that splits texts before merging, in the syntax of
             Oniguruma; Kimi K2's by default.
-        name: What the tokenizer is called; None takes the path.
-        cache_dir: Where the result is kept; None takes TINKEX_CACHE_DIR or the user's cache folder.
+        name: The tokenizer's name; None uses the path.
+        cache_dir: Cache folder of the result; None uses TINKEX_CACHE_DIR or the user's cache folder.
 
     Raises:
-        TokenizerError: A file is too large, malformed or not there.
+        TokenizerError: A file is too large, malformed or missing.
     """
     file = Path(model_file).expanduser()
     config = Path(config_file).expanduser() if config_file else file.with_name(CONFIG)
@@ -83,16 +83,16 @@ def from_tiktoken(
 def read_tiktoken_folder(
     folder: Path, name: str, cache_dir: str | os.PathLike[str] | None = None
 ) -> TokenizerFiles:
-    """Read a folder with a tiktoken.model of the Kimi kind, as the files of a tokenizer.
+    """Read a folder with a tiktoken.model of the Kimi models, as the files of a tokenizer.
 
     Raises:
-        TokenizerError: A file is too large or malformed, or the model is of another kind.
+        TokenizerError: A file is too large or malformed, or the model is of another family.
     """
     config = folder / CONFIG
     kind = read_json(config, CONFIG).get("tokenizer_class")
     if kind not in _KIMI_CLASSES:
         raise TokenizerError(
-            f"{name!r} has a {TIKTOKEN} and no tokenizer.json, and its class {kind!r} is not one whose "
+            f"{name!r} has a {TIKTOKEN} but no tokenizer.json, and its class {kind!r} is not one whose "
             "rules tinkex knows; code of a repository is never run. If you know its regular "
             "expression: tinkex.tokenizer.from_tiktoken(file, pattern=...)"
         )
@@ -119,7 +119,7 @@ def _read(
 
 
 def _ranks(content: bytes, file: Path) -> dict[bytes, int]:
-    """Return the tokens of a tiktoken file by their ranks, which count from 0 without gaps."""
+    """Return the tokens of a tiktoken file with their ranks, which must count from 0 without gaps."""
     ranks: dict[bytes, int] = {}
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
@@ -130,7 +130,7 @@ def _ranks(content: bytes, file: Path) -> dict[bytes, int]:
             ranks[token] = int(rank)
         except (ValueError, binascii.Error):
             raise TokenizerError(
-                f"{file} is malformed: line {number} is no token in base64 with its rank"
+                f"{file} is malformed: line {number} is not a base64 token with its rank"
             ) from None
     if b"" in ranks or sorted(ranks.values()) != list(range(len(ranks))) or not ranks:
         raise TokenizerError(
@@ -140,14 +140,14 @@ def _ranks(content: bytes, file: Path) -> dict[bytes, int]:
 
 
 def _special(config: Mapping[str, Any], first: int, file: Path) -> list[tuple[str, bool]]:
-    """Return the special tokens that follow the ranks, each with whether it counts as special."""
+    """Return the special tokens after the ranks, each with whether it counts as special."""
     named: dict[int, tuple[str, bool]] = {}
     for text, token in (config.get("added_tokens_decoder") or {}).items():
         try:
             id_, content, special = int(text), token["content"], bool(token.get("special", True))
         except (ValueError, TypeError, KeyError, AttributeError):
             raise TokenizerError(
-                f"{file} is malformed: added_tokens_decoder[{text!r}] is no token with its content"
+                f"{file} is malformed: added_tokens_decoder[{text!r}] is not a token with its content"
             ) from None
         if not first <= id_ < first + SPECIAL_TOKENS:
             raise TokenizerError(
@@ -164,7 +164,7 @@ def _special(config: Mapping[str, Any], first: int, file: Path) -> list[tuple[st
 
 def _converted(ranks: Mapping[bytes, int], special: list[tuple[str, bool]], pattern: str) -> bytes:
     written = {token: token.decode("latin-1").translate(_BYTE_CHARACTERS) for token in ranks}
-    # A whole piece that is a token is never put together from its parts, in tiktoken either.
+    # As in tiktoken: a piece that is a token is never built from its parts.
     model = models.BPE(
         {written[token]: rank for token, rank in ranks.items()},
         [(written[left], written[right]) for left, right in _merges(ranks)],
@@ -195,12 +195,12 @@ def _merges(ranks: Mapping[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _byte_characters() -> dict[int, int]:
-    """Return the printable character that stands for each byte in a vocabulary of bytes."""
+    """Return the printable character for each byte in a byte-level vocabulary."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return dict(zip(others, range(0x100, 0x100 + len(others)), strict=True))
 
 
 _BYTE_CHARACTERS = _byte_characters()
-# Part of the key under which a conversion is kept; another number once its result is another.
+# Part of the cache key; change it when the conversion changes.
 _FORM = b"1"

@@ -1,4 +1,4 @@
-"""Look for the tokenizer of a named model: server, this package, cache, hub."""
+"""Search for the tokenizer of a named model: server, this package, cache, hub."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from tinkex.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger("tinkex.tokenizer")
 
-# The models that come with the package, and with them their tokenizer.
+# The models in the package, which have their tokenizer with them.
 _SHIPPED = Path(__file__).parents[1] / "local" / "models" / "tiny-chat"
 _SHIPPED_NAMES = ("tinkex/tiny-chat", "tinkex/nano")
 
 
 @define
 class Search:
-    """One search, which remembers where it has looked.
+    """One search, with a record of the places searched.
 
     Attributes:
         model: The model's name.
-        revision: The revision that was asked for by name, or None.
-        transport: The way to the server, or None.
-        tokenizer_id: What the server calls the model's tokenizer, or None.
-        offline: Whether only this machine is searched.
-        cache_dir: Where conversions are kept, or None for the user's cache folder.
+        revision: The requested revision, or None.
+        transport: The connection to the server, or None.
+        tokenizer_id: The tokenizer's id from the server, or None.
+        offline: Whether to search only this machine.
+        cache_dir: Cache folder of conversions, or None for the user's cache folder.
     """
 
     model: str
@@ -52,13 +52,13 @@ class Search:
     tokenizer_id: str | None
     offline: bool
     cache_dir: str | os.PathLike[str] | None
-    _tried: list[str] = field(init=False, factory=lambda: ["it is no path that is there"])
+    _tried: list[str] = field(init=False, factory=lambda: ["it is not an existing path"])
 
     def run(self) -> Tokenizer:
         """Return the tokenizer.
 
         Raises:
-            TokenizerError: It is nowhere, or its files are malformed.
+            TokenizerError: The tokenizer was not found, or its files are malformed.
         """
         found = self._from_server() if self.revision is None else None
         if found is not None:
@@ -118,7 +118,7 @@ class Search:
         try:
             return hub.fetch(wanted)
         except (TokenizerError, MissingDependencyError) as error:
-            # Part of the files is better than none: another program may have fetched these.
+            # An incomplete cache entry is better than nothing: another program may have fetched these files.
             folder = hub.cached(wanted)
             if folder is not None:
                 return folder
@@ -126,7 +126,7 @@ class Search:
             raise
 
     def _nowhere(self, wanted: TokenizerId) -> str:
-        tried = [*self._tried, f"the cache {hub.cache_dir()} does not hold it"]
+        tried = [*self._tried, f"the cache {hub.cache_dir()} does not have it"]
         return (
             f"no tokenizer for {self.model!r} ({wanted.name} at {wanted.revision}): "
             + "; ".join(tried)

@@ -1,4 +1,4 @@
-"""A tokenizer of the `tokenizers` package behind a small interface."""
+"""A small interface to a tokenizer of the `tokenizers` package."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
     TokenIds = Sequence[int] | npt.NDArray[np.integer[Any]]
 
-# The package keeps some hundred bytes for each token until a batch is done.
+# The package keeps several hundred bytes per token until a batch is done.
 _BATCH_CHARACTERS = 1 << 20
 
 
 class Tokenizer:
-    """Encode text as token ids, and decode token ids as text.
+    """A tokenizer: encodes text as token ids, and decodes token ids as text.
 
     >>> tokenizer = get_tokenizer("tinkex/tiny-chat")
     >>> tokenizer.decode(tokenizer.encode("Hello"))
     'Hello'
 
-    It may be used by many threads at once.
+    Thread-safe.
 
     Attributes:
         name: The tokenizer's id or path.
@@ -48,7 +48,7 @@ class Tokenizer:
 
     @property
     def backend(self) -> tokenizers.Tokenizer:
-        """Return the object of the `tokenizers` package that does the work."""
+        """Return the underlying object of the `tokenizers` package."""
         return self._backend
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
@@ -58,11 +58,11 @@ class Tokenizer:
 
         Args:
             text: The text.
-            add_special_tokens: Whether the tokenizer's own frame (such as a begin-of-text token)
-                is added.
+            add_special_tokens: Whether to add the tokenizer's special tokens (such as a begin-of-text
+                token).
 
         Raises:
-            ValidationError: It is no text, or holds half of a surrogate pair.
+            ValidationError: `text` is not a string, or has half of a surrogate pair.
         """
         return self.encode_batch([_one_text(text)], add_special_tokens)[0]
 
@@ -79,7 +79,7 @@ class Tokenizer:
             add_special_tokens: As for `encode`.
 
         Raises:
-            ValidationError: One of them is no text, or holds half of a surrogate pair.
+            ValidationError: A text is not a string, or has half of a surrogate pair.
         """
         if isinstance(texts, str):
             raise ValidationError("must be a list of texts; for one text use encode", path="texts")
@@ -92,7 +92,7 @@ class Tokenizer:
             except (TypeError, UnicodeEncodeError) as error:
                 raise _bad_text(texts) or error from None
             except Exception as error:
-                # The package's own errors have no other class.
+                # The package raises plain Exceptions.
                 raise TokenizerError(
                     f"the tokenizer {self.name!r} cannot encode this: {error!s:.200}"
                 ) from error
@@ -100,15 +100,15 @@ class Tokenizer:
         return ids
 
     def decode(self, tokens: TokenIds, skip_special_tokens: bool = False) -> str:
-        """Return the text of token ids; bytes that are no UTF-8 become U+FFFD.
+        """Return the text of token ids; invalid UTF-8 becomes U+FFFD.
 
         Args:
-            tokens: Token ids: a list or an integer array. Ids that the vocabulary does not have,
-                as models with a padded vocabulary can give, stand for no text.
-            skip_special_tokens: Whether special tokens are left out of the text.
+            tokens: Token ids: a list or an integer array. Ids outside the vocabulary, which models with a
+                padded vocabulary can produce, are ignored.
+            skip_special_tokens: Whether to omit special tokens from the text.
 
         Raises:
-            ValidationError: An id is no integer, or is negative.
+            ValidationError: An id is not an integer, or is negative.
         """
         ids = _listed(tokens)
         try:
@@ -126,7 +126,7 @@ class Tokenizer:
             skip_special_tokens: As for `decode`.
 
         Raises:
-            ValidationError: An id is no integer, or is negative.
+            ValidationError: An id is not an integer, or is negative.
         """
         rows = [_listed(row, f"sequences[{index}]") for index, row in enumerate(sequences)]
         try:
@@ -136,7 +136,7 @@ class Tokenizer:
         return list(texts)
 
     def incremental_decoder(self, skip_special_tokens: bool = False) -> IncrementalDecoder:
-        """Return a decoder for tokens that come one after the other.
+        """Return a decoder for tokens that arrive one at a time.
 
         >>> decoder = tokenizer.incremental_decoder()
         >>> "".join([*map(decoder.feed, tokenizer.encode("Grüße 🙂")), decoder.finish()])
@@ -178,25 +178,24 @@ class Tokenizer:
         tools: Sequence[Mapping[str, Any]] | None = None,
         **variables: Any,
     ) -> list[int] | str:
-        r"""Return a conversation as the model was trained to read it.
+        r"""Render a conversation in the model's chat format.
 
         >>> messages = [{"role": "user", "content": "Hi"}]
         >>> tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         '<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n'
 
-        The template comes with the tokenizer and runs in a sandbox: it reads what it is given and
-        can neither change it nor reach anything else.
+        The template comes with the tokenizer and runs in a sandbox: it can only read its arguments.
 
         Args:
-            messages: What was said: a ``role`` and a ``content`` each, and what else the template
-                knows.
-            add_generation_prompt: Whether the text ends where the model is to answer.
-            tokenize: Whether token ids are returned, or the text.
+            messages: The messages: a ``role`` and a ``content`` each, and further fields that the
+                template supports.
+            add_generation_prompt: Whether to end with the start of the assistant's turn.
+            tokenize: Whether to return token ids or the text.
             tools: Descriptions of functions that the model may call.
-            variables: Whatever else the template knows, such as ``enable_thinking``.
+            variables: Further variables of the template, such as ``enable_thinking``.
 
         Raises:
-            ValidationError: A variable has a name that has no effect here, such as ``padding``.
+            ValidationError: A variable has no effect here, such as ``padding``.
             TokenizerError: The tokenizer has no template, or the template refuses the messages.
             MissingDependencyError: The extra ``chat`` is not installed.
         """
@@ -204,7 +203,7 @@ class Tokenizer:
         if self._chat_template is None:
             raise TokenizerError(
                 f"the tokenizer {self.name!r} has no chat template: neither chat_template.jinja nor "
-                "tokenizer_config.json gives one. Write the text of the conversation yourself"
+                "tokenizer_config.json has one. Format the conversation yourself"
             )
         text = self._chat_template.render(
             _conversation(messages),
@@ -221,22 +220,22 @@ class Tokenizer:
 
     @property
     def template_variables(self) -> frozenset[str]:
-        """Return the names that the chat template reads, such as ``enable_thinking``."""
+        """Return the variables that the chat template reads, such as ``enable_thinking``."""
         return self._chat_template.variables if self._chat_template else frozenset()
 
     def token_to_id(self, token: str) -> int | None:
-        """Return the id of one token as the vocabulary writes it, or None."""
+        """Return the id of a token in the vocabulary's notation, or None."""
         found: int | None = self._backend.token_to_id(token)
         return found
 
     def id_to_token(self, token: int) -> str | None:
-        """Return one token as the vocabulary writes it, or None."""
+        """Return a token in the vocabulary's notation, or None."""
         found: str | None = self._backend.id_to_token(token) if token >= 0 else None
         return found
 
     @property
     def vocab_size(self) -> int:
-        """Return the number of token ids, special tokens included."""
+        """Return the number of token ids, including special tokens."""
         return int(self._backend.get_vocab_size(with_added_tokens=True))
 
     @property
@@ -247,42 +246,42 @@ class Tokenizer:
 
     @property
     def bos_token(self) -> str | None:
-        """Return the token that begins a text, if the tokenizer names one."""
+        """Return the beginning-of-text token, if the tokenizer has one."""
         return self._marks.get("bos_token")
 
     @property
     def bos_token_id(self) -> int | None:
-        """Return the id of the token that begins a text, if the tokenizer names one."""
+        """Return the id of the beginning-of-text token, if the tokenizer has one."""
         return self._mark_id("bos_token")
 
     @property
     def eos_token(self) -> str | None:
-        """Return the token that ends a text, if the tokenizer names one."""
+        """Return the end-of-text token, if the tokenizer has one."""
         return self._marks.get("eos_token")
 
     @property
     def eos_token_id(self) -> int | None:
-        """Return the id of the token that ends a text, if the tokenizer names one."""
+        """Return the id of the end-of-text token, if the tokenizer has one."""
         return self._mark_id("eos_token")
 
     @property
     def pad_token(self) -> str | None:
-        """Return the token that fills up a batch, if the tokenizer names one."""
+        """Return the padding token, if the tokenizer has one."""
         return self._marks.get("pad_token")
 
     @property
     def pad_token_id(self) -> int | None:
-        """Return the id of the token that fills up a batch, if the tokenizer names one."""
+        """Return the id of the padding token, if the tokenizer has one."""
         return self._mark_id("pad_token")
 
     @property
     def unk_token(self) -> str | None:
-        """Return the token for what the vocabulary cannot write, if the tokenizer names one."""
+        """Return the unknown token, if the tokenizer has one."""
         return self._marks.get("unk_token")
 
     @property
     def unk_token_id(self) -> int | None:
-        """Return the id of the token for what the vocabulary cannot write, if it names one."""
+        """Return the id of the unknown token, if the tokenizer has one."""
         return self._mark_id("unk_token")
 
     def _mark_id(self, name: str) -> int | None:
@@ -303,7 +302,7 @@ def _conversation(messages: Any) -> Any:
     for index, message in enumerate(messages):
         if not isinstance(message, Mapping):
             raise ValidationError(
-                f"must have a role and a content, and is a {type(message).__name__}",
+                f"must have a role and a content, not a {type(message).__name__}",
                 path=f"messages[{index}]",
             )
     return messages
@@ -337,7 +336,7 @@ def _bad_text(texts: Sequence[Any]) -> ValidationError | None:
             text.encode()
         except UnicodeEncodeError as error:
             return ValidationError(
-                f"holds half of a surrogate pair at position {error.start}, which is no character; "
+                f"has half of a surrogate pair at position {error.start}, which is not a character; "
                 "was it decoded with errors='surrogateescape'?",
                 path=path,
             )
@@ -360,6 +359,6 @@ def _bad_id(rows: Sequence[Sequence[Any]], path: str) -> ValidationError | None:
         for index, token in enumerate(row):
             if not hasattr(token, "__index__") or not 0 <= int(token) < 1 << 32:
                 return ValidationError(
-                    f"{token!r:.50} is no token id", path=f"{path.format(number)}[{index}]"
+                    f"{token!r:.50} is not a token id", path=f"{path.format(number)}[{index}]"
                 )
     return None

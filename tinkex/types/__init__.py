@@ -1,8 +1,8 @@
 """The value types of the public API.
 
-What users build (data, inputs, parameters) is written by hand and checks itself. What the server
-answers is, where nothing has to be added, the class generated from openapi.yaml; so are the request
-bodies, for those who want to look at what travels. Generated classes load when they are first used.
+Types that users build (data, inputs, parameters) are written by hand and validate themselves. Responses and
+request bodies are generated from openapi.yaml, unless something has to be added. Generated classes are
+loaded on first use.
 """
 
 from __future__ import annotations
@@ -139,10 +139,10 @@ if TYPE_CHECKING:
     from tinkex.observability.telemetry.events import EventType as EventType
     from tinkex.regularizers.spec import RegularizerSpec as RegularizerSpec
 
-# The Elixir SDK's names for the same things.
+# Aliases with the Elixir SDK's names.
 ParsedCheckpointTinkerPath = CheckpointPath
 
-# Types of other parts of the package, by the module that has them.
+# Types that are defined in other parts of the package, by module.
 _ELSEWHERE = {
     "CustomLossOutput": ("tinkex.losses.outputs", "CustomLossOutput"),
     "QueueStateChange": ("tinkex._core.queue_state", "QueueStateChange"),
@@ -152,8 +152,8 @@ _ELSEWHERE = {
     "EventType": ("tinkex.observability.telemetry.events", "EventType"),
     "TelemetryEvent": ("tinkex.observability.telemetry.events", "Event"),
 }
-# The API's own name says that it is internal, where users of the official SDK know the short one; and
-# the Elixir SDK's names of what a poll may be answered with.
+# The API marks this type as internal, but the official SDK exports it under the short name; and the
+# Elixir SDK's names of the responses to a poll.
 _RENAMED = {
     "FutureCompletedMetadataResponse": "FutureMetadataResponse",
     "FutureFailedResponse": "RequestFailedResponse",

@@ -1,4 +1,4 @@
-"""One training example."""
+"""Training examples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INPUT_DTYPES: Mapping[str, TensorDtype] = {
     "clip_high_threshold": "float32",
 }
 
-# These hold one value (or one row) for each position of the input.
+# These have one value (or one row) per position of the input.
 _PER_POSITION = frozenset(
     {"target_tokens", "weights", "advantages", "logprobs", "sequence_ratio_mask"}
 )
@@ -52,8 +52,7 @@ def _tensor(name: str, value: Any) -> TensorData:
     dtype = INPUT_DTYPES.get(name)
     if dtype is None and isinstance(value, list | tuple):
         raise ValidationError(
-            "is a list under a name of your own, so its dtype is unknown: give an array or a "
-            "TensorData",
+            "is a list under a custom name, so its dtype is unknown: pass an array or a TensorData",
             path=path,
         )
     return TensorData.convert(value, dtype, path)
@@ -61,7 +60,7 @@ def _tensor(name: str, value: Any) -> TensorData:
 
 @frozen
 class Datum:
-    """Hold one training example: what the model reads, and what its loss needs.
+    """A training example: the model's input, and the tensors that its loss needs.
 
     >>> datum = Datum(
     ...     model_input=ModelInput.from_ints([5, 6, 7]),
@@ -70,20 +69,20 @@ class Datum:
     >>> datum.loss_fn_inputs["weights"].dtype
     'float32'
 
-    Targets are shifted by the caller: position i of `target_tokens` is what should follow position
-    i of the input.
+    The caller shifts the targets: position i of `target_tokens` is the token that should follow
+    position i of the input.
 
     Attributes:
-        model_input: N tokens.
+        model_input: The N input tokens.
         loss_fn_inputs: Tensors by name, each of shape [N] (`cross_entropy` also takes [N, K]):
             lists, numpy arrays, torch or jax tensors, or `TensorData`. `target_tokens` is int64;
             `weights`, `advantages` and `logprobs` are float32.
-        model_input_spans: Where the tokens of `model_input` come from, see `with_provenance`.
-        loss_fn_input_spans: Where the `target_tokens` come from.
+        model_input_spans: The provenance of the tokens of `model_input`, see `with_provenance`.
+        loss_fn_input_spans: The provenance of the `target_tokens`.
 
     Raises:
-        ValidationError: A tensor is ragged, not finite, of a wrong kind, or as long as something
-            else than the input; the path names it.
+        ValidationError: A tensor is ragged, not finite, of the wrong type, or of a different length
+            than the input; the path names it.
     """
 
     model_input: ModelInput
@@ -107,7 +106,7 @@ class Datum:
             shape = self.loss_fn_inputs[name].shape
             if length is not None and (not shape or shape[0] != length):
                 raise ValidationError(
-                    f"has shape {shape}, and the input has {length} tokens; the first dimension "
+                    f"has shape {shape}, but the input has {length} tokens; the first dimension "
                     "must be the same",
                     path=f"loss_fn_inputs[{name!r}]",
                 )
@@ -116,7 +115,7 @@ class Datum:
     def with_provenance(
         self, model_input: ProvenanceSpans, loss_fn_inputs: ProvenanceSpans
     ) -> Self:
-        """Return a copy that names the sampled sequences behind its tokens.
+        """Return a copy with the sampled sequences that its tokens come from.
 
         >>> datum = Datum(ModelInput.from_ints([5, 6, 7]), {"target_tokens": [6, 7, 8]})
         >>> datum = datum.with_provenance(
@@ -130,7 +129,7 @@ class Datum:
         ...     ],
         ... )
 
-        `stable_reinforce` needs it; `losses.stable_reinforce_datum` makes such a datum of one
+        `stable_reinforce` requires it; `losses.stable_reinforce_datum` builds such a datum from one
         prompt and one sequence.
 
         Args:
@@ -138,7 +137,7 @@ class Datum:
             loss_fn_inputs: Spans in order whose lengths sum to the number of `target_tokens`.
 
         Raises:
-            ValidationError: The spans cover fewer or more tokens.
+            ValidationError: The spans do not cover the tokens exactly.
         """
         return evolve(self, model_input_spans=model_input, loss_fn_input_spans=loss_fn_inputs)
 

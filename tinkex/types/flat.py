@@ -1,4 +1,4 @@
-"""Read flat lists of Python numbers into arrays several times faster than numpy does by itself."""
+"""Fast conversion of flat lists of Python numbers into arrays."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ else:
 
 
 def flat_array(value: Any, wire_dtype: str | None = None) -> npt.NDArray[Any] | None:
-    """Return the array of a flat list or tuple of plain numbers, or None where numpy has to look.
+    """Return the array of a flat list or tuple of plain numbers, or None if numpy must convert it.
 
-    What it returns is what numpy makes of the value, byte for byte: int64 for integers, float32 for
-    floats if those are wanted. Anything else (other types inside, nesting, numbers that do not fit)
-    is left to numpy, whose reading the errors speak of; but a Fraction among floats, or an integer beyond
-    64 bits, is read as the float nearest to it.
+    The result is identical to numpy's: int64 for integers, float32 for floats if requested. Anything
+    else (other element types, nesting, numbers out of range) is left to numpy, on which the error messages
+    are based. There is one exception: a Fraction, or an integer beyond 64 bits, among floats becomes the
+    nearest float.
 
     Args:
         value: Anything.
-        wire_dtype: "float32", "int64" or None, as `to_array` takes it.
+        wire_dtype: "float32", "int64" or None, as in `to_array`.
     """
-    # A bool, or a subclass of list with ideas of its own, is numpy's to judge.
+    # bool and subclasses of list are left to numpy.
     if type(value) not in (list, tuple) or not value:
         return None
     first = type(value[0])
     try:
-        # `struct` takes whatever turns itself into a number (Decimal, __index__). The type of the
-        # sum tells of such items in a fifth of the time that a look at each would take.
+        # `struct` accepts any object that converts to a number (Decimal, __index__). The type of the
+        # sum reveals such items in a fifth of the time of checking each.
         if first not in (int, float) or type(_sum(value)) is not first:
             return None
         if first is int:
@@ -45,6 +45,6 @@ def flat_array(value: Any, wire_dtype: str | None = None) -> npt.NDArray[Any] | 
 
 
 def _sum(value: list[Any] | tuple[Any, ...]) -> Any:
-    # A numpy scalar among the numbers would warn of an overflow.
+    # A numpy scalar among the numbers would warn about an overflow.
     with np.errstate(all="ignore"):
         return sum(value)

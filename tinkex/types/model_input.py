@@ -1,4 +1,4 @@
-"""What a model reads: chunks of token ids, images and audio."""
+"""Model inputs: chunks of token ids, images and audio."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ImageFormat = Literal["png", "jpeg"]
 
 
 def _file_bytes(value: bytes | bytearray | memoryview | str, path: str = "data") -> bytes:
-    """Take what people have: the file's bytes, or base64 text as the wire writes it."""
+    """Return the bytes of a file, given as bytes or as base64 text."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if not isinstance(value, str):
@@ -34,7 +34,7 @@ def _file_bytes(value: bytes | bytearray | memoryview | str, path: str = "data")
     try:
         return base64.b64decode(value, validate=True)
     except ValueError:
-        raise ValidationError("is text, and no base64", path=path) from None
+        raise ValidationError("is text, but not base64", path=path) from None
 
 
 def _audio_bytes(value: bytes | bytearray | memoryview | str) -> bytes:
@@ -50,7 +50,7 @@ _same_array = attrs.cmp_using(eq=_equal)
 
 @frozen(repr=False, init=False, hash=False)
 class EncodedTextChunk:
-    """Hold a run of token ids.
+    """A chunk of token ids.
 
     >>> EncodedTextChunk(tokens=[1, 2, 3])
     EncodedTextChunk([1, 2, 3])
@@ -59,7 +59,7 @@ class EncodedTextChunk:
         tokens: Token ids: a list, tuple or integer array.
 
     Raises:
-        ValidationError: An id is no integer, or is negative.
+        ValidationError: An id is not an integer, or is negative.
     """
 
     _array: npt.NDArray[np.int64] = field(eq=_same_array)
@@ -74,7 +74,7 @@ class EncodedTextChunk:
 
     @property
     def type(self) -> Literal["encoded_text"]:
-        """Return the tag of the chunk on the wire."""
+        """Return the type tag in JSON."""
         return "encoded_text"
 
     @property
@@ -83,7 +83,7 @@ class EncodedTextChunk:
         return cast("list[int]", self._array.tolist())
 
     def numpy(self) -> npt.NDArray[np.int64]:
-        """Return the token ids as an int64 array of shape [N]; it is read-only."""
+        """Return the token ids as a read-only int64 array of shape [N]."""
         return self._array
 
     @property
@@ -105,7 +105,7 @@ class EncodedTextChunk:
 
 @frozen(repr=False)
 class ImageChunk:
-    """Hold an image's bytes.
+    """An encoded image.
 
     >>> ImageChunk(data=b"...", format="png", expected_tokens=64).length
     64
@@ -113,7 +113,7 @@ class ImageChunk:
     Attributes:
         data: The encoded image file.
         format: "png" or "jpeg".
-        expected_tokens: How many tokens the image takes; the server checks it.
+        expected_tokens: The number of tokens of the image; the server verifies it.
     """
 
     data: bytes = field(converter=_file_bytes)
@@ -129,7 +129,7 @@ class ImageChunk:
 
     @property
     def length(self) -> int:
-        """Return the number of tokens that the image takes."""
+        """Return the number of tokens of the image."""
         return _expected(self.expected_tokens)
 
     def __repr__(self) -> str:
@@ -138,12 +138,12 @@ class ImageChunk:
 
 @frozen
 class ImageAssetPointerChunk:
-    """Point to an image that the service can read itself.
+    """A reference to an image that the server can read.
 
     Attributes:
         location: Path or URL of the image.
         format: "png" or "jpeg".
-        expected_tokens: How many tokens the image takes; the server checks it.
+        expected_tokens: The number of tokens of the image; the server verifies it.
     """
 
     location: str
@@ -159,16 +159,16 @@ class ImageAssetPointerChunk:
 
     @property
     def length(self) -> int:
-        """Return the number of tokens that the image takes."""
+        """Return the number of tokens of the image."""
         return _expected(self.expected_tokens)
 
 
 @frozen(repr=False)
 class DmelChunk:
-    """Hold audio as discretised mel frames.
+    """Audio as discretised mel frames.
 
     Attributes:
-        dmel: A serialized tensor, or base64 text of it; its first dimension is the number of tokens.
+        dmel: A serialized tensor, raw or in base64; its first dimension is the number of tokens.
     """
 
     dmel: bytes = field(converter=_audio_bytes)
@@ -184,17 +184,17 @@ class DmelChunk:
 
 
 def _first_dimension(container: bytes) -> int:
-    """Read the first dimension from a tensor container's header.
+    """Return the first dimension in a tensor container's header.
 
-    The header is: the byte 254 for a constant tensor, if it is one; a dtype from 0 to 7; the number
-    of dimensions and each of them as LEB128 integers.
+    The header has the byte 254, for constant tensors only; a dtype from 0 to 7; the number of
+    dimensions and each dimension as LEB128 integers.
     """
     rest = iter(container[1:] if container[:1] == b"\xfe" else container)
     dtype = next(rest, 255)
     dimensions = _leb128(rest)
     length = _leb128(rest) if dimensions else None
     if dtype > 7 or length is None:
-        raise ValidationError("is no serialized tensor of at least one dimension", path="dmel")
+        raise ValidationError("is not a serialized tensor with at least one dimension", path="dmel")
     return length
 
 
@@ -223,7 +223,7 @@ def _chunks(value: Iterable[ModelInputChunk]) -> tuple[ModelInputChunk, ...]:
 
 @frozen
 class ModelInput:
-    """Hold what a model reads, in order.
+    """A model's input: chunks in order.
 
     >>> prompt = ModelInput.from_ints([1, 2, 3])
     >>> prompt.append_int(4).to_ints()
@@ -237,10 +237,10 @@ class ModelInput:
 
     @classmethod
     def from_ints(cls, tokens: Sequence[int] | npt.NDArray[Any]) -> ModelInput:
-        """Make an input of token ids alone.
+        """Return an input of token ids.
 
         Raises:
-            ValidationError: An id is no integer, or is negative.
+            ValidationError: An id is not an integer, or is negative.
         """
         return cls((EncodedTextChunk(tokens),))
 
@@ -248,19 +248,19 @@ class ModelInput:
     def from_text(
         cls, text: str, tokenizer: TokenizerSource, *, add_special_tokens: bool = True
     ) -> ModelInput:
-        """Make an input of a text.
+        """Tokenize a text and return it as an input.
 
         >>> prompt = ModelInput.from_text("Hello", sampler)
         >>> prompt = ModelInput.from_text("Hello", "tinkex/tiny-chat")
 
         Args:
             text: The text.
-            tokenizer: A tokenizer, a client that knows its model's, a model's name, or a path.
-            add_special_tokens: Whether the tokenizer's own frame is added.
+            tokenizer: A tokenizer, a client, the name of a model, or a path.
+            add_special_tokens: Whether to add the tokenizer's special tokens.
 
         Raises:
-            TokenizerError: There is no such tokenizer.
-            ValidationError: The text is none.
+            TokenizerError: The tokenizer was not found.
+            ValidationError: `text` is not a string.
         """
         from tinkex.tokenizer import get_tokenizer
 
@@ -268,15 +268,15 @@ class ModelInput:
 
     @classmethod
     def empty(cls) -> ModelInput:
-        """Make an input without any chunk, to append to."""
+        """Return an input without chunks."""
         return cls()
 
     def append(self, chunk: ModelInputChunk) -> ModelInput:
-        """Return a new input with one more chunk."""
+        """Return a new input with the chunk appended."""
         return ModelInput((*self.chunks, chunk))
 
     def append_int(self, token: int) -> ModelInput:
-        """Return a new input with one more token id at its end."""
+        """Return a new input with the token id appended."""
         last = self.chunks[-1] if self.chunks else None
         if isinstance(last, EncodedTextChunk):
             longer = EncodedTextChunk(np.append(last.numpy(), _token_array([token])))
@@ -287,7 +287,7 @@ class ModelInput:
         """Return all token ids.
 
         Raises:
-            ValidationError: There is an image or audio, which has no token ids.
+            ValidationError: The input has an image or audio, which has no token ids.
         """
         return cast("list[int]", self.numpy().tolist())
 
@@ -295,7 +295,7 @@ class ModelInput:
         """Return all token ids as an int64 array of shape [N].
 
         Raises:
-            ValidationError: There is an image or audio, which has no token ids.
+            ValidationError: The input has an image or audio, which has no token ids.
         """
         arrays = []
         for index, chunk in enumerate(self.chunks):
@@ -312,12 +312,12 @@ class ModelInput:
         """Return the number of tokens.
 
         Raises:
-            ValidationError: An image does not say how many tokens it takes.
+            ValidationError: An image has no `expected_tokens`.
         """
         return sum(chunk.length for chunk in self.chunks)
 
     def known_length(self) -> int | None:
-        """Return the number of tokens, or None if an image does not say how many it takes."""
+        """Return the number of tokens, or None if an image has no `expected_tokens`."""
         images = (
             chunk for chunk in self.chunks if isinstance(chunk, ImageChunk | ImageAssetPointerChunk)
         )
@@ -328,9 +328,9 @@ class ModelInput:
 
 
 def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return token ids as a read-only int64 array of their own.
+    """Return token ids as a new read-only int64 array.
 
-    Samples are sent by another thread, so the caller's array may change before they are.
+    Samples are sent later, so the caller's array might change before that.
     """
     if isinstance(tokens, str | bytes):
         raise ValidationError(
@@ -347,9 +347,9 @@ def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int
             path="tokens",
         )
     if array.size and array.min() < 0:
-        raise ValidationError("holds a negative id", path=f"tokens[{int(array.argmin())}]")
+        raise ValidationError("has a negative id", path=f"tokens[{int(array.argmin())}]")
     if array.size and array.max() > np.iinfo(np.int64).max:
-        raise ValidationError("is no token id", path=f"tokens[{int(array.argmax())}]")
+        raise ValidationError("is not a token id", path=f"tokens[{int(array.argmax())}]")
     owned = np.array(array, np.int64) if flat is None else flat
     owned.flags.writeable = False
     return owned
@@ -376,7 +376,7 @@ def _check_image(image_format: str, expected_tokens: int | None) -> None:
 def _expected(expected_tokens: int | None) -> int:
     if expected_tokens is None:
         raise ValidationError(
-            "is not set, so the length of this input is unknown before the server has seen it",
+            "is not set, so the length of this input is only known to the server",
             path="expected_tokens",
         )
     return expected_tokens

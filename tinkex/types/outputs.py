@@ -1,4 +1,4 @@
-"""What training and sampling give back."""
+"""Results of training and sampling."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from tinkex.types.tensor import TensorData
 
 @frozen
 class ForwardBackwardOutput:
-    """Hold the result of a forward or forward_backward call.
+    """The result of a forward or forward_backward call.
 
     Attributes:
-        loss_fn_output_type: The server's name for the kind of outputs.
-        loss_fn_outputs: For each datum, in the order sent, its tensors by name; always
-            ``logprobs``, float32 of the shape of its `target_tokens`: the model's log probability
-            of each target.
+        loss_fn_output_type: The server's name for the type of outputs.
+        loss_fn_outputs: The tensors of each datum by name, in the order of the data. ``logprobs``, float32
+            with the shape of `target_tokens`, is always present: the log probability of each target.
         metrics: Numbers by ``name:reduction``; ``loss:sum`` is the loss summed over all tokens.
     """
 
@@ -28,7 +27,7 @@ class ForwardBackwardOutput:
 
     @property
     def loss(self) -> float:
-        """Return the loss, summed over all tokens of all data; NaN if the server names none."""
+        """Return the loss, summed over all tokens of all data; NaN if the server returned none."""
         return self.metrics.get("loss:sum", self.metrics.get("loss", float("nan")))
 
     def _repr_html_(self) -> str:
@@ -36,17 +35,17 @@ class ForwardBackwardOutput:
         return f"<p>{len(self.loss_fn_outputs)} outputs</p>{table(['metric', 'value'], rows)}"
 
 
-# For each position the likeliest (token id, log probability) pairs; None where nothing is defined.
+# The likeliest (token id, log probability) pairs of each position; None where undefined.
 TopTokens = list[list[tuple[int, float]] | None]
 
 
 @frozen
 class PromptAltTokens:
-    """Hold the tokens that could have stood in a prompt, drawn from the model.
+    """Alternative tokens of a prompt, sampled from the model.
 
     Attributes:
         tokens: int64, [len(prompt) - 1, k]; row i is about prompt position i + 1.
-        logprobs: float32, of the same shape: the log probability of each of them.
+        logprobs: float32, of the same shape: the log probability of each token.
     """
 
     tokens: TensorData
@@ -55,16 +54,16 @@ class PromptAltTokens:
 
 @frozen
 class SampledSequence:
-    """Hold one sampled continuation.
+    """A sampled continuation.
 
     Attributes:
         tokens: The sampled token ids, without the prompt.
-        logprobs: The log probability of each of them under the model (at temperature 1, before
-            top-k and top-p), if the server gives it.
-        stop_reason: "stop" for an end of text or stop string, "length" for a limit.
-        sequence_id: The server's name of the sequence within the session, if it gives one.
-        topk_logprobs: For each sampled token the likeliest (token id, log probability) pairs, if
-            they were asked for; only the binary form has them.
+        logprobs: The log probability of each token under the model (at temperature 1, before top-k and
+            top-p), if the server returns it.
+        stop_reason: "stop" for an end of text or a stop string, "length" for a limit.
+        sequence_id: The server's id of the sequence within the session, if it returns one.
+        topk_logprobs: The likeliest (token id, log probability) pairs of each sampled token, if
+            requested; binary format only.
     """
 
     tokens: list[int]
@@ -76,20 +75,20 @@ class SampledSequence:
 
 @frozen
 class SampleResponse:
-    """Hold the result of a sample call.
+    """The result of a sample call.
 
     Attributes:
         sequences: One for each of `num_samples`.
-        prompt_logprobs: If asked for, one for each prompt token; None for the first, which
-            nothing precedes.
-        topk_prompt_logprobs: If asked for, for each prompt token the likeliest (token id, log
-            probability) pairs; None for the first.
-        prompt_cache_hit_tokens: How many of the prompt's tokens the server had in its cache, counted
-            once for all sequences.
-        target_prompt_logprobs: The log probabilities of the tokens that were asked for at each
-            position, float32, 0.0 where none was; only the binary form has them.
-        prompt_alt_tokens: Other tokens at each position of the prompt, if they were asked for; only
-            the binary form has them.
+        prompt_logprobs: The log probability of each prompt token, if requested; None for the first
+            token, which has no context.
+        topk_prompt_logprobs: The likeliest (token id, log probability) pairs of each prompt token, if
+            requested; None for the first one.
+        prompt_cache_hit_tokens: Prompt tokens that were in the server's cache, counted once for all
+            sequences.
+        target_prompt_logprobs: The log probabilities of the requested tokens at each position, float32,
+            0.0 where none was requested; binary format only.
+        prompt_alt_tokens: Alternative tokens at each position of the prompt, if requested; binary format
+            only.
     """
 
     sequences: list[SampledSequence]

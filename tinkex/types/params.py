@@ -1,4 +1,4 @@
-"""Settings of a training step, of sampling, and of an adapter."""
+"""Settings of optimizer steps, sampling, and adapters."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from attrs import field, frozen
 
 from tinkex.errors import ValidationError
 
-# Seeds are folded into this range by the service.
+# The service folds seeds into this range.
 _SEEDS_END = 2**63
 
 
 def _plain_float(value: Any) -> Any:
-    """Turn numbers of other libraries, such as numpy's scalars, into Python's own."""
+    """Convert numbers of other libraries, such as numpy scalars, to Python floats."""
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return float(value) if is_number else value
 
 
 def plain_int(value: Any) -> Any:
-    """Turn integers of other libraries into Python's own; leave everything else as it is."""
+    """Convert integers of other libraries to Python ints; return anything else unchanged."""
     is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     return int(value) if is_integer else value
 
@@ -35,9 +35,9 @@ def _float(
     below: float = math.inf,
     above: float = -math.inf,
 ) -> Any:
-    """Make a field for a finite number with least <= x < below and x > above.
+    """Return a field for a finite number with least <= x < below and x > above.
 
-    Without a default it has to be given.
+    Without a default it is required.
     """
 
     def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -58,7 +58,7 @@ def _float(
 
 
 def _integer(default: int | None, *, least: int, below: int | None = None) -> Any:
-    """Make a field for an integer with least <= x < below, or None if that is the default."""
+    """Return a field for an integer with least <= x < below, or None if that is the default."""
 
     def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         if value is None and default is None:
@@ -80,18 +80,18 @@ def _switch(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @frozen
 class AdamParams:
-    """Set one step of AdamW.
+    """Settings of one AdamW step.
 
     >>> AdamParams(learning_rate=1e-4).beta2
     0.95
 
     Attributes:
         learning_rate: Step size.
-        beta1: Decay of the first moment.
-        beta2: Decay of the second moment.
+        beta1: Decay rate of the first moment.
+        beta2: Decay rate of the second moment.
         eps: Added outside the square root.
-        weight_decay: Decoupled decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
-        grad_clip_norm: Largest global L2 norm of the gradient; 0 does not clip.
+        weight_decay: Decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
+        grad_clip_norm: Largest global L2 norm of the gradient; 0 disables clipping.
     """
 
     learning_rate: float = _float(1e-4, least=0)
@@ -104,15 +104,15 @@ class AdamParams:
 
 @frozen
 class DimuonParams:
-    """Set one step of Dimuon, for a model that was created with ``optimizer="dimuon"``.
+    """Settings of one Dimuon step, for a model created with ``optimizer="dimuon"``.
 
     >>> DimuonParams(learning_rate=1e-3).beta1
     0.9
 
     Attributes:
         learning_rate: Step size.
-        grad_clip_norm: Largest global L2 norm of the gradient; 0 does not clip.
-        beta1: Decay of the first moment.
+        grad_clip_norm: Largest global L2 norm of the gradient; 0 disables clipping.
+        beta1: Decay rate of the first moment.
     """
 
     learning_rate: float = _float(None, least=0)
@@ -122,14 +122,14 @@ class DimuonParams:
 
 @frozen
 class LoraConfig:
-    """Set the size and the places of a LoRA adapter.
+    """The size and the target layers of a LoRA adapter.
 
     Attributes:
         rank: Rank of each pair of matrices.
-        seed: Fixes the initial matrices.
-        train_mlp: Whether the MLP layers (and experts) are adapted.
-        train_attn: Whether the attention layers are adapted.
-        train_unembed: Whether the unembedding is adapted.
+        seed: Seed of the initial matrices.
+        train_mlp: Whether to adapt the MLP layers (and experts).
+        train_attn: Whether to adapt the attention layers.
+        train_unembed: Whether to adapt the unembedding.
     """
 
     rank: int = _integer(32, least=1)
@@ -151,7 +151,7 @@ def _stop(value: Any) -> str | tuple[str, ...] | tuple[int, ...] | None:
     try:
         items = tuple(plain_int(item) for item in value)
     except TypeError:
-        items = (None,)  # no list at all, refused with its odd items
+        items = (None,)  # not a sequence, refused below
     if all(isinstance(item, str) for item in items):
         return items
     if any(isinstance(item, bool) or not isinstance(item, int | str) for item in items):
@@ -165,19 +165,19 @@ def _stop(value: Any) -> str | tuple[str, ...] | tuple[int, ...] | None:
 
 @frozen
 class SamplingParams:
-    """Set how tokens are drawn.
+    """Sampling settings.
 
     >>> SamplingParams(max_tokens=16, temperature=0.0)
     SamplingParams(max_tokens=16, seed=None, stop=None, temperature=0.0, top_k=-1, top_p=1.0)
 
     Attributes:
-        max_tokens: Most tokens to draw; None leaves it to the server.
-        seed: Makes the draw repeatable.
-        stop: A string, strings or token ids that end a sequence. None means the model's own end
-            of text; an empty list means that nothing ends it before `max_tokens`.
-        temperature: 0 takes the likeliest token each time.
-        top_k: Draw among this many likeliest tokens; -1 among all.
-        top_p: Draw among the likeliest tokens that together have this probability.
+        max_tokens: Most tokens to sample; None uses the server's default.
+        seed: Makes sampling reproducible.
+        stop: A string, strings or token ids that end a sequence. None uses the model's end-of-text
+            token; with an empty list, only `max_tokens` ends it.
+        temperature: 0 always takes the likeliest token.
+        top_k: Sample from this many likeliest tokens; -1 from all.
+        top_p: Sample from the likeliest tokens that together have this probability.
     """
 
     max_tokens: int | None = _integer(None, least=1)

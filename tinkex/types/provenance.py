@@ -1,4 +1,4 @@
-"""Where the tokens of a training example come from."""
+"""Provenance of the tokens of a training example."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _name(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @frozen(kw_only=True)
 class PromptProvenanceSpan:
-    """Consecutive tokens that stood in the prompt of a sampled sequence.
+    """Consecutive tokens from the prompt of a sampled sequence.
 
     >>> PromptProvenanceSpan(sequence_id="s-1", length=3).offset
     0
 
     Attributes:
         sequence_id: The `SampledSequence.sequence_id` of the sequence.
-        offset: Position of the first of them in its prompt.
+        offset: Position of the first token in the prompt.
         length: Number of tokens.
     """
 
@@ -56,7 +56,7 @@ class SampledProvenanceSpan:
 
     Attributes:
         sequence_id: The `SampledSequence.sequence_id` of the sequence.
-        offset: Position of the first of them among its sampled tokens.
+        offset: Position of the first token among the sampled tokens.
         length: Number of tokens.
     """
 
@@ -72,7 +72,7 @@ def spans_of(value: Any) -> tuple[PromptProvenanceSpan | SampledProvenanceSpan, 
     """Return spans as a tuple, or None for None.
 
     Raises:
-        ValidationError: It is no sequence of spans.
+        ValidationError: The value is not a sequence of spans.
     """
     if value is None:
         return None
@@ -92,7 +92,7 @@ def check_tiling(spans: ProvenanceSpans, length: int, what: str, path: str) -> N
     covered = sum(span.length for span in spans)
     if covered != length:
         raise ValidationError(
-            f"covers {covered} tokens, and {what} has {length}; the spans must cover each of them "
+            f"covers {covered} tokens, but {what} has {length}; the spans must cover each of them "
             "once, in order",
             path=path,
         )

@@ -1,8 +1,9 @@
-"""Numbers on their way to and from the service: one numpy array with a wire dtype."""
+"""Tensors of the API: a numpy array with a wire dtype."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -32,25 +33,25 @@ def _dtype(name: str) -> np.dtype[Any]:
 
 
 def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
-    # An answer may hold NaN where a number is undefined; it is still the same answer.
+    # Responses have NaN where a number is undefined; equal positions of NaN are equal.
     return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
 @frozen(repr=False, init=False, hash=False)
 class TensorData:
-    """Wrap one array of float32 or int64, the only kinds that travel.
+    """A float32 or int64 array, the only dtypes of the API.
 
     >>> TensorData(data=[0.0, 1.0, 1.0], dtype="float32")
     TensorData(float32, shape=(3,), [0.0, 1.0, 1.0])
     >>> TensorData.from_numpy(np.arange(4).reshape(2, 2)).shape
     (2, 2)
 
-    Lists, numpy arrays and torch and jax tensors are converted once, here: floats of any width to
+    Lists, numpy arrays, and torch and jax tensors are converted on construction: floats of any width to
     float32, integers to int64.
 
     Args:
-        data: The values; a nested list gives its own shape.
-        dtype: "float32" or "int64"; without it, what the values are.
+        data: The values; nested lists determine the shape.
+        dtype: "float32" or "int64"; inferred from the values by default.
         shape: The shape of flat row-major values.
 
     Raises:
@@ -78,7 +79,7 @@ class TensorData:
 
     @classmethod
     def from_numpy(cls, array: npt.NDArray[Any]) -> TensorData:
-        """Wrap a numpy array; one that is float32 or int64 already is not copied."""
+        """Wrap a numpy array; float32 and int64 arrays are not copied."""
         return cls(array)
 
     @classmethod
@@ -87,13 +88,13 @@ class TensorData:
         return cls(tensor)
 
     @classmethod
-    def from_answer(cls, array: npt.NDArray[Any]) -> TensorData:
-        """Wrap a float32 or int64 array that came from the server, where NaN means undefined."""
+    def from_response(cls, array: npt.NDArray[Any]) -> TensorData:
+        """Wrap a float32 or int64 array from the server, in which NaN means undefined."""
         return cls._of(array)
 
     @classmethod
     def _of(cls, array: npt.NDArray[Any]) -> TensorData:
-        """Wrap an array that is float32 or int64 and was looked at already."""
+        """Wrap a float32 or int64 array without checks."""
         tensor = cls.__new__(cls)
         tensor.__attrs_init__(_read_only(array))
         return tensor
@@ -103,7 +104,7 @@ class TensorData:
         """Wrap any array-like value; `path` names it in errors.
 
         Raises:
-            ValidationError: The value is no rectangular array of finite numbers.
+            ValidationError: The value is not a rectangular array of finite numbers.
         """
         return cls._of(to_array(value, dtype, path))
 
@@ -123,7 +124,7 @@ class TensorData:
         return cast("list[float] | list[int]", self._array.reshape(-1).tolist())
 
     def numpy(self) -> npt.NDArray[Any]:
-        """Return the array itself, of dtype float32 or int64; it is read-only."""
+        """Return the underlying array, read-only, of dtype float32 or int64."""
         return self._array
 
     to_numpy = numpy
@@ -149,7 +150,7 @@ class TensorData:
         return np.asarray(self._array, dtype=dtype)
 
     def __hash__(self) -> int:
-        # Equal values may differ in their bytes: -0.0 and 0.0, and the many kinds of NaN.
+        # Equal values may differ in their bytes: -0.0 and 0.0, and the many representations of NaN.
         values = self._array + 0
         if values.dtype.kind == "f":
             values = np.nan_to_num(values, nan=0.0)
@@ -166,7 +167,7 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
     """Return a C-contiguous float32 or int64 array of any array-like value.
 
     Raises:
-        ValidationError: The value is no rectangular array of finite numbers; `path` names it.
+        ValidationError: The value is not a rectangular array of finite numbers; `path` names it.
     """
     if isinstance(value, TensorData):
         return to_array(value.numpy(), dtype, path)
@@ -176,7 +177,7 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
     try:
         array = np.asarray(on_the_host(value)) if flat is None else flat
     except (ValueError, TypeError, OverflowError) as error:
-        raise ValidationError(f"no rectangular array of numbers: {error}", path=path) from None
+        raise ValidationError(f"not a rectangular array of numbers: {error}", path=path) from None
     target = _dtype(dtype or _wire_dtype(array, path))
     converted = _converted(array, target, path)
     if converted.flags.c_contiguous:
@@ -185,7 +186,7 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
 
 
 def on_the_host(value: Any) -> Any:
-    """Return a torch tensor as a numpy array, and anything else as it is."""
+    """Return a torch tensor as a numpy array, and anything else unchanged."""
     if not hasattr(value, "detach"):
         return value
     tensor = value.detach().cpu()
@@ -194,13 +195,17 @@ def on_the_host(value: Any) -> Any:
 
 
 def check_finite(array: npt.NDArray[Any], path: str) -> None:
-    """Refuse NaN and infinity, which no JSON server could read, naming the first place.
+    """Refuse NaN and infinity, which JSON does not support; the error names the first one.
 
     Raises:
         ValidationError: With a path such as ``data[3].loss_fn_inputs['weights'][17]``.
     """
-    # What `all` does, without its way through Python.
-    if array.dtype.kind != "f" or np.logical_and.reduce(np.isfinite(array), axis=None):
+    if array.dtype.kind != "f":
+        return
+    # A finite sum of squares, the cheapest test, has finite terms only. Squares of large numbers overflow.
+    if array.dtype.char in "fd" and math.isfinite(np.vdot(array, array)):
+        return
+    if np.isfinite(array).all():
         return
     place, value = _first(array, ~np.isfinite(array))
     raise ValidationError(f"is {value}; only finite numbers can be sent", path=f"{path}{place}")
@@ -223,7 +228,7 @@ def _wire_dtype(array: npt.NDArray[Any], path: str) -> TensorDtype:
     if array.dtype.kind in "iu":
         return "int64"
     raise ValidationError(
-        f"values of kind {array.dtype} cannot be sent; convert them to float32 or int64", path=path
+        f"values of dtype {array.dtype} cannot be sent; convert them to float32 or int64", path=path
     )
 
 
@@ -233,7 +238,7 @@ def _converted(array: npt.NDArray[Any], target: np.dtype[Any], path: str) -> npt
         return array
     if array.dtype.kind not in "fiu":
         raise ValidationError(
-            f"values of kind {array.dtype} cannot be sent; convert them to {target}", path=path
+            f"values of dtype {array.dtype} cannot be sent; convert them to {target}", path=path
         )
     if target.kind == "i":
         _check_fits_int64(array, path)
@@ -250,9 +255,9 @@ def _check_fits_int64(array: npt.NDArray[Any], path: str) -> None:
     check_finite(array, path)
     if array.dtype.kind == "f" and not bool((array == np.trunc(array)).all()):
         place, value = _first(array, array != np.trunc(array))
-        raise ValidationError(f"is {value}, and int64 was asked for", path=f"{path}{place}")
-    # As a float, the largest int64 is rounded up to 2**63, which does not fit any more.
+        raise ValidationError(f"is {value}, but int64 was requested", path=f"{path}{place}")
+    # As a float, the largest int64 is rounded up to 2**63, which is out of range.
     beyond = array > _LARGEST_INT64 if array.dtype.kind == "u" else np.abs(array) >= 2.0**63
     if bool(beyond.any()):
         place, value = _first(array, beyond)
-        raise ValidationError(f"is {value}, which int64 cannot hold", path=f"{path}{place}")
+        raise ValidationError(f"is {value}, which is out of range for int64", path=f"{path}{place}")

@@ -16,6 +16,8 @@ class ClientConfigResponse(Record):
     ones are to be ignored.
 
     Attributes:
+        console_url: Where a browser shows the runs, for servers that have such pages (local
+            server only).
         pjwt_auth_enabled: Exchange the credential for a short-lived token (auth_token) before
             anything else.
         credential_default_source: Where the credential for that exchange comes from: `api_key`,
@@ -46,6 +48,7 @@ class ClientConfigResponse(Record):
         custom_loss_server_side: Upload traced losses through create_custom_loss.
     """
 
+    console_url: str | None = None
     pjwt_auth_enabled: bool = False
     credential_default_source: str = "api_key"
     sample_dispatch_bytes_semaphore_size: int = 10485760
@@ -70,6 +73,8 @@ class ClientConfigResponse(Record):
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {}
+        if self.console_url is not None:
+            result["console_url"] = self.console_url
         if self.pjwt_auth_enabled is not None:
             result["pjwt_auth_enabled"] = self.pjwt_auth_enabled
         if self.credential_default_source is not None:
@@ -125,6 +130,7 @@ class ClientConfigResponse(Record):
         """Read a decoded JSON object; unknown keys are ignored. Raises ParseError."""
         data = mapping(data)
         return cls(
+            console_url=optional(data, "console_url", string),
             pjwt_auth_enabled=optional(data, "pjwt_auth_enabled", boolean, False),
             credential_default_source=optional(
                 data, "credential_default_source", string, "api_key"

@@ -168,7 +168,7 @@ def test_a_pointer_to_an_image_has_no_binary_form() -> None:
     data = [Datum(ModelInput.from_ints([1])), Datum(ModelInput((pointer,)))]
     assert binary.can_hold(data[:1])
     assert not binary.can_hold(data)
-    with pytest.raises(ValidationError, match=r"data\[8\].model_input.chunks\[0\]: points to"):
+    with pytest.raises(ValidationError, match=r"data\[8\].model_input.chunks\[0\]: refers to"):
         binary.forward_backward_body(data, 7, "cross_entropy", None)
 
 
@@ -280,8 +280,8 @@ def test_outputs_may_be_counted_by_either_side() -> None:
         ({"num_datums": -1}, "claims to hold"),
         ({"num_datums": 3, "dtype": 1}, r"fields\['logprobs'\] has 0 arrays for 3 outputs"),
         ({"dtype": 9, "data": b"1234"}, "has the unknown dtype 9"),
-        ({"dtype": 1, "data": b"123"}, "has 3 bytes, which is no array of float32"),
-        ({"dtype": 1, "offsets": b"1"}, "has 1 bytes, which is no array of int64"),
+        ({"dtype": 1, "data": b"123"}, "has 3 bytes, not a multiple of the item size of float32"),
+        ({"dtype": 1, "offsets": b"1"}, "has 1 bytes, not a multiple of the item size of int64"),
         ({"dtype": 1, "offsets": np.array([0, 8])}, "offsets"),
         ({"dtype": 1, "data": b"12345678", "offsets": np.array([8, 0])}, "offsets"),
         ({"dtype": 1, "data": b"1234", "offsets": np.array([-4, 4])}, "offsets"),

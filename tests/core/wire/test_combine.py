@@ -122,10 +122,10 @@ def test_log_probabilities_have_the_shape_of_their_targets() -> None:
 @pytest.mark.parametrize(
     ("shapes", "said"),
     [
-        ([(3,), (2,)], r"data\[1\]: the targets have the shape \(2, 4\).*\(2,\)"),
-        ([(4,), (2, 4)], r"data\[0\]: the targets have the shape \(3,\).*\(4,\)"),
-        ([(3,)], "the result of 2 data holds 1 outputs"),
-        ([(3,), (2, 4), (1,)], "the result of 2 data holds 3 outputs"),
+        ([(3,), (2,)], r"data\[1\]: the targets have shape \(2, 4\).*\(2,\)"),
+        ([(4,), (2, 4)], r"data\[0\]: the targets have shape \(3,\).*\(4,\)"),
+        ([(3,)], "the result of 2 data has 1 outputs"),
+        ([(3,), (2, 4), (1,)], "the result of 2 data has 3 outputs"),
     ],
 )
 def test_log_probabilities_of_another_shape_are_refused(

@@ -83,9 +83,9 @@ def test_own_numbers_reset_and_what_is_no_number() -> None:
     assert found["histograms"]["step_ms"]["count"] == 1
     metrics.reset()
     assert metrics.snapshot() == {"counters": {}, "gauges": {}, "histograms": {}}
-    with pytest.raises(ValidationError, match="no name of a metric"):
+    with pytest.raises(ValidationError, match="not a valid metric name"):
         metrics.increment("no name")
-    with pytest.raises(ValidationError, match="no name of a label"):
+    with pytest.raises(ValidationError, match="not a valid label name"):
         metrics.increment("fine", 1, **{"no label": "x"})
 
 
@@ -197,7 +197,7 @@ def test_an_estimate_is_tokens_by_the_users_prices(trained, tmp_path: Path) -> N
     ("content", "said"),
     [
         ("[]", "must be an object"),
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ('{"m": {"training": 1}}', r"\['m'\]"),
         ('{"m": {"train": "1"}}', r"\['m'\]\['train'\]"),
         ('{"m": {"train": -1}}', "price per million"),

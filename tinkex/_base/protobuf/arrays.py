@@ -1,7 +1,7 @@
-"""Arrays inside of messages: their dtypes, dense and sparse tensors, and batches of arrays.
+"""Arrays inside messages: dtypes, dense and sparse tensors, batches of arrays.
 
-All arrays are little-endian. Only float32 and int64 leave this module: the narrow bfloat16 and int32
-are widened, which loses nothing.
+All arrays are little-endian. Only float32 and int64 leave this module: bfloat16 and int32 are widened
+without loss.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import frozen
+from tinkex_generated import protobuf as proto
 from tinkex_generated.errors import ParseError
 
 from tinkex._base.lazy import LazyModule
@@ -25,25 +26,28 @@ else:
 
 Array: TypeAlias = "npt.NDArray[Any]"
 
-FLOAT32, INT64, INT32, BFLOAT16 = 1, 2, 3, 4
-_ON_WIRE = {FLOAT32: "<f4", INT64: "<i8", INT32: "<i4", BFLOAT16: "<u2"}
-_CODES = {"f": FLOAT32, "i": INT64}
-# Dense bytes, or a SparseCsr.
-_ENCODINGS = {1: LENGTH, 2: LENGTH}
+_ON_WIRE = {
+    proto.DType.DTYPE_FLOAT32: "<f4",
+    proto.DType.DTYPE_INT64: "<i8",
+    proto.DType.DTYPE_INT32: "<i4",
+    proto.DType.DTYPE_BFLOAT16: "<u2",
+}
+_CODES = {"f": proto.DType.DTYPE_FLOAT32, "i": proto.DType.DTYPE_INT64}
+_ENCODINGS = {proto.Tensor.dense: LENGTH, proto.Tensor.sparse_csr: LENGTH}
 
-# Cells of a sparse tensor, written out; a few bytes must not ask for all memory there is.
+# Upper bound for the cells of a sparse tensor, made dense: a small message must not exhaust memory.
 MOST_CELLS = 2**28
 
 
 @frozen(eq=False)
 class Tensor:
-    """Hold a tensor as its message does.
+    """A tensor as its message stores it.
 
     Attributes:
-        values: float32 or int64; flat. Of a sparse tensor those that are listed.
-        shape: None if the message names none.
-        crow_indices: Of a sparse tensor (CSR) the first value of each row, int64 [rows + 1].
-        col_indices: Of a sparse tensor the column of each value, int64.
+        values: float32 or int64, flat. For a sparse tensor only the stored values.
+        shape: None if the message has none.
+        crow_indices: For a sparse tensor (CSR), the index of each row's first value, int64 [rows + 1].
+        col_indices: For a sparse tensor, the column of each value, int64.
     """
 
     values: Array
@@ -56,23 +60,23 @@ class Tensor:
         """Read a Tensor.
 
         Raises:
-            ParseError: It has no dtype that there is, or bytes that are no array of it.
+            ParseError: The dtype is unknown, or the bytes do not fit it.
         """
-        code = message.integer(3, bits=32)
-        shape = tuple(message.integers(4)) or None
-        if message.which(_ENCODINGS) == 2:
-            csr = message.message(2, "sparse_csr")
-            assert csr is not None  # noqa: S101 - it is there
+        code = message.integer(proto.Tensor.dtype, bits=32)
+        shape = tuple(message.integers(proto.Tensor.shape)) or None
+        if message.which(_ENCODINGS) == proto.Tensor.sparse_csr:
+            csr = message.message(proto.Tensor.sparse_csr, "sparse_csr")
+            assert csr is not None  # noqa: S101 - the message has no dense values, so it has sparse ones
             return cls(
-                _values(csr.blob(1), code, message.path),
+                _values(csr.blob(proto.SparseCsr.values), code, message.path),
                 shape,
-                array(csr.blob(2), "<i8", message.path),
-                array(csr.blob(3), "<i8", message.path),
+                array(csr.blob(proto.SparseCsr.crow_indices), "<i8", message.path),
+                array(csr.blob(proto.SparseCsr.col_indices), "<i8", message.path),
             )
-        return cls(_values(message.blob(1), code, message.path), shape)
+        return cls(_values(message.blob(proto.Tensor.dense), code, message.path), shape)
 
     def dense(self, path: str) -> Array:
-        """Return the tensor as one array, with zeros in the cells that are not listed.
+        """Return the tensor as one array, with zeros in the cells that are not stored.
 
         Raises:
             ParseError: Values, indices and shape do not fit each other.
@@ -93,9 +97,9 @@ def write_tensor(values: Array) -> Writer:
     code = _CODES[values.dtype.kind]
     return (
         Writer()
-        .blob(1, values.astype(_ON_WIRE[code], copy=False), present=True)
-        .integer(3, code)
-        .integers(4, values.shape)
+        .blob(proto.Tensor.dense, values.astype(_ON_WIRE[code], copy=False), present=True)
+        .integer(proto.Tensor.dtype, code)
+        .integers(proto.Tensor.shape, values.shape)
     )
 
 
@@ -104,17 +108,22 @@ def write_sparse(values: Array, crow: Array, col: Array, shape: Sequence[int]) -
     code = _CODES[values.dtype.kind]
     listed = (
         Writer()
-        .blob(1, values.astype(_ON_WIRE[code], copy=False))
-        .blob(2, crow.astype("<i8"))
-        .blob(3, col.astype("<i8"))
+        .blob(proto.SparseCsr.values, values.astype(_ON_WIRE[code], copy=False))
+        .blob(proto.SparseCsr.crow_indices, crow.astype("<i8"))
+        .blob(proto.SparseCsr.col_indices, col.astype("<i8"))
     )
-    return Writer().message(2, listed).integer(3, code).integers(4, tuple(shape))
+    return (
+        Writer()
+        .message(proto.Tensor.sparse_csr, listed)
+        .integer(proto.Tensor.dtype, code)
+        .integers(proto.Tensor.shape, tuple(shape))
+    )
 
 
 def dense_from_csr(
     values: Array, crow: Array, col: Array, shape: Sequence[int] | None, path: str
 ) -> Array:
-    """Return a CSR matrix as a dense array, with zeros in the cells that are not listed.
+    """Return a CSR matrix as a dense array, with zeros in the cells that are not stored.
 
     Raises:
         ParseError: Values, indices and shape do not fit each other.
@@ -143,10 +152,10 @@ def read_batch(message: Message) -> list[Array]:
     Raises:
         ParseError: The offsets or the trailing shape do not fit the data.
     """
-    path, code = message.path, message.integer(3, bits=32)
-    values = _values(message.blob(1), code, path)
-    offsets = array(message.blob(2), "<i8", path)
-    trailing = tuple(message.integers(4))
+    path, code = message.path, message.integer(proto.BatchedTensor.dtype, bits=32)
+    values = _values(message.blob(proto.BatchedTensor.data), code, path)
+    offsets = array(message.blob(proto.BatchedTensor.offsets), "<i8", path)
+    trailing = tuple(message.integers(proto.BatchedTensor.trailing_shape))
     size = np.dtype(_ON_WIRE[code]).itemsize
     if offsets.size == 0:
         offsets = np.zeros(1, np.int64)
@@ -169,35 +178,37 @@ def read_batch(message: Message) -> list[Array]:
 
 
 def write_batch(arrays: Sequence[Array]) -> Writer:
-    """Return the BatchedTensor of arrays of one dtype whose shapes differ in the first place only."""
+    """Return the BatchedTensor of arrays of one dtype whose shapes differ only in the first dimension."""
     code = _CODES[arrays[0].dtype.kind]
     ends = np.cumsum([one.nbytes for one in arrays], dtype="<i8")
     flat = np.concatenate([one.reshape(-1) for one in arrays])
     return (
         Writer()
-        .blob(1, flat.astype(_ON_WIRE[code], copy=False))
-        .blob(2, np.concatenate([np.zeros(1, "<i8"), ends]))
-        .integer(3, code)
-        .integers(4, arrays[0].shape[1:])
+        .blob(proto.BatchedTensor.data, flat.astype(_ON_WIRE[code], copy=False))
+        .blob(proto.BatchedTensor.offsets, np.concatenate([np.zeros(1, "<i8"), ends]))
+        .integer(proto.BatchedTensor.dtype, code)
+        .integers(proto.BatchedTensor.trailing_shape, arrays[0].shape[1:])
     )
 
 
 def array(data: memoryview | None, dtype: str | np.dtype[Any], path: str) -> Array:
-    """Return an array of its own from its bytes, in the byte order of this machine.
+    """Return a new array from its bytes, in the byte order of this machine.
 
     Raises:
-        ParseError: They are no whole number of items.
+        ParseError: The length is not a multiple of the item size.
     """
     kind = np.dtype(dtype)
     data = memoryview(b"") if data is None else data
     if len(data) % kind.itemsize:
-        raise ParseError(path, f"has {len(data)} bytes, which is no array of {kind.name}")
-    # A copy: inside of a message an array may begin at any byte.
+        raise ParseError(
+            path, f"has {len(data)} bytes, not a multiple of the item size of {kind.name}"
+        )
+    # A copy: inside a message an array may be unaligned.
     return np.frombuffer(data, kind).astype(kind.newbyteorder("="))
 
 
 def _falls(numbers: Array) -> bool:
-    # Not by differences: those of hostile numbers overflow.
+    # Not by differences, which overflow for hostile numbers.
     return bool((numbers[1:] < numbers[:-1]).any())
 
 
@@ -205,6 +216,6 @@ def _values(data: memoryview | None, code: int, path: str) -> Array:
     if code not in _ON_WIRE:
         raise ParseError(path, f"has the unknown dtype {code}")
     values = array(data, _ON_WIRE[code], path)
-    if code == BFLOAT16:
+    if code == proto.DType.DTYPE_BFLOAT16:
         return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return values.astype(np.int64) if code == INT32 else values
+    return values.astype(np.int64) if code == proto.DType.DTYPE_INT32 else values

@@ -1,4 +1,4 @@
-"""Protobuf messages as numbered fields: one class that reads them and one that writes them.
+"""Protobuf messages as numbered fields, to read and to write.
 
 The encoding is described at https://protobuf.dev/programming-guides/encoding/.
 """
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Bytes = bytes | memoryview
-# Whatever has its bytes in one piece: arrays are copied into the message from where they are.
+# Anything with a contiguous buffer: arrays are copied into the message without a detour.
 Buffer: TypeAlias = "Bytes | npt.NDArray[np.generic]"
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+# The fields of the entries of every map.
+KEY, VALUE = 1, 2
 _SIZES = {FIXED64: 8, FIXED32: 4}
 _MOST_VARINT_BYTES = 10
 _MOST_KEY = 2**32
@@ -28,7 +30,7 @@ _DOUBLE = struct.Struct("<d")
 
 
 class Message:
-    """Give the fields of one message by their numbers; fields nobody asks for are skipped.
+    """The fields of one message, by number; unknown fields are skipped.
 
     >>> message = Message(bytes([0x0A, 2, 104, 105, 0x10, 5]))
     >>> message.text(1), message.integer(2), message.integer(3)
@@ -36,54 +38,54 @@ class Message:
 
     Args:
         data: The serialized message.
-        path: What it is, for errors.
+        path: The message's name in errors.
 
     Raises:
-        ParseError: The bytes are no message. So do the methods, for what is no value of its kind.
+        ParseError: The bytes are not a message. The methods raise it for a value of the wrong type.
     """
 
     __slots__ = ("_fields", "path")
 
     def __init__(self, data: Bytes, path: str = "") -> None:
         self.path = path
-        # By number and wire type together, so that a field of another type is an unknown one, as it
-        # is for every protobuf parser.
+        # By number and wire type together: as in every protobuf parser, a field of another type is an
+        # unknown field.
         self._fields = _split(memoryview(data), path)
 
     def integer(self, number: int, bits: int = 64) -> int:
-        """Return an int32, int64, enum or bool; 0 if it is not there."""
+        """Return an int32, int64, enum or bool; 0 if it is missing."""
         value = self._last(number, VARINT)
         return 0 if value is None else _signed(_int(value), bits)
 
     def unsigned(self, number: int) -> int:
-        """Return a uint32; 0 if it is not there."""
+        """Return a uint32; 0 if it is missing."""
         value = self._last(number, VARINT)
         return 0 if value is None else _int(value) & 0xFFFF_FFFF
 
     def double(self, number: int) -> float:
-        """Return a double; 0.0 if it is not there."""
+        """Return a double; 0.0 if it is missing."""
         value = self._last(number, FIXED64)
         return 0.0 if value is None else float(_DOUBLE.unpack(_view(value))[0])
 
     def blob(self, number: int) -> memoryview | None:
-        """Return bytes, or None if they are not there."""
+        """Return bytes, or None if they are missing."""
         value = self._last(number, LENGTH)
         return None if value is None else _view(value)
 
     def text(self, number: int) -> str:
-        """Return a string; empty if it is not there."""
+        """Return a string; empty if it is missing."""
         value = self.blob(number)
         try:
             return "" if value is None else str(value, "utf-8")
         except UnicodeDecodeError:
-            raise ParseError(self.path, f"has a field {number} that is no UTF-8") from None
+            raise ParseError(self.path, f"has a field {number} that is not UTF-8") from None
 
     def message(self, number: int, name: str) -> Message | None:
-        """Return an embedded message, or None if it is not there."""
+        """Return an embedded message, or None if it is missing."""
         values = self._fields.get(number << 3 | LENGTH)
         if values is None:
             return None
-        # Several are merged, which is what their bytes one after the other mean.
+        # Repeated occurrences are merged, which equals parsing their concatenated bytes.
         whole = values[0] if len(values) == 1 else b"".join(map(_view, values))
         return Message(_view(whole), self.at(name))
 
@@ -93,10 +95,10 @@ class Message:
         return [Message(_view(value), f"{self.at(name)}[{i}]") for i, value in enumerate(values)]
 
     def entries(self, number: int, name: str) -> Iterator[tuple[str, Message]]:
-        """Yield the entries of a map with string keys; the value of each is its field 2."""
+        """Yield the entries of a map with string keys; the value of each is its field `VALUE`."""
         for value in self._fields.get(number << 3 | LENGTH, ()):
             entry = Message(_view(value), self.at(name))
-            key = entry.text(1)
+            key = entry.text(KEY)
             entry.path = f"{self.at(name)}[{key!r}]"
             yield key, entry
 
@@ -110,8 +112,21 @@ class Message:
                 found.append(value)
         return [_signed(value, 64) for value in found]
 
+    def values(self, number: int, name: str) -> Iterator[tuple[str, Message]]:
+        """Yield the keys and values of a map from strings to messages.
+
+        Raises:
+            ParseError: An entry has no value.
+        """
+        for key, entry in self.entries(number, name):
+            value = entry.message(VALUE, "value")
+            if value is None:
+                raise ParseError(entry.path, "has no value")
+            value.path = entry.path
+            yield key, value
+
     def which(self, members: Mapping[int, int]) -> int | None:
-        """Return which member of a oneof is set: the last one of those that are there.
+        """Return which member of a oneof is set; the last one wins.
 
         Args:
             members: The wire type of each member, by its number.
@@ -120,7 +135,7 @@ class Message:
         return next((wanted[key] for key in reversed(self._fields) if key in wanted), None)
 
     def at(self, step: str) -> str:
-        """Return the path of something inside this message."""
+        """Return the path of a field inside this message, for errors."""
         return f"{self.path}.{step}" if self.path else step
 
     def _last(self, number: int, kind: int) -> int | Bytes | None:
@@ -129,14 +144,14 @@ class Message:
 
 
 class Writer:
-    """Collect the fields of one message in the order of the calls.
+    """The fields of one message, written in the order of the calls.
 
     >>> Writer().text(1, "hi").integer(2, 5).joined().hex(" ")
     '0a 02 68 69 10 05'
 
-    Fields with the default value (0, nothing) are left out, as proto3 does, unless they are
-    `present`: members of a oneof, map entries and optional fields. Buffers are held, and copied
-    once: by `joined`.
+    Fields with the default value (0, empty) are left out, as in proto3, unless `present` is set: for
+    members of a oneof, map entries and optional fields. Buffers are kept by reference and copied
+    once, by `joined`.
     """
 
     __slots__ = ("_parts", "size")
@@ -171,25 +186,32 @@ class Writer:
         return self
 
     def message(self, number: int, value: Writer) -> Writer:
-        """Add an embedded message, or one more item of a repeated one."""
+        """Add an embedded message, or another item of a repeated one."""
         self._add(varint(number << 3 | LENGTH) + varint(value.size))
         self._parts.extend(value._parts)
         self.size += value.size
         return self
+
+    def entry(self, number: int, key: str, value: Writer | float) -> Writer:
+        """Add an entry of a map with string keys, whose values are messages or doubles."""
+        entry = Writer().text(KEY, key, present=True)
+        if isinstance(value, Writer):
+            return self.message(number, entry.message(VALUE, value))
+        return self.message(number, entry.double(VALUE, value, present=True))
 
     def integers(self, number: int, values: tuple[int, ...]) -> Writer:
         """Add a repeated int64, packed."""
         return self.blob(number, b"".join(map(varint, values)))
 
     def extend(self, other: Writer) -> Writer:
-        """Add the fields of another writer behind one's own."""
+        """Append the fields of another writer."""
         self._parts.extend(other._parts)
         self.size += other.size
         return self
 
     def joined(self) -> bytes:
         """Return the serialized message."""
-        # join takes whatever has a buffer, which the type of arrays does not say.
+        # join accepts any buffer, which its type does not say.
         return b"".join(cast("list[bytes]", self._parts))
 
     def _add(self, part: bytes) -> None:
@@ -197,7 +219,7 @@ class Writer:
         self.size += len(part)
 
 
-# The keys of fields and the sizes of tensors are the same few numbers again and again.
+# Field keys and tensor sizes are few distinct numbers.
 @functools.lru_cache(maxsize=1024)
 def varint(value: int) -> bytes:
     """Return a number in groups of seven bits; negative ones take ten bytes."""
@@ -227,8 +249,8 @@ def _split(view: memoryview, path: str) -> dict[int, list[int | Bytes]]:
         else:
             raise ParseError(path, f"has a field of the unknown wire type {kind}")
         if not 8 <= key < _MOST_KEY:
-            raise ParseError(path, f"has the impossible field number {key >> 3}")
-        # The latest field stands last, so that `which` can tell what a oneof was set to.
+            raise ParseError(path, f"has the invalid field number {key >> 3}")
+        # The latest field comes last, so that `which` can return the oneof's member.
         values = fields.pop(key, None) or []
         values.append(value)
         fields[key] = values
@@ -245,7 +267,7 @@ def _read_varint(view: memoryview, at: int, path: str) -> tuple[int, int]:
         if byte < 0x80:
             return result & (2**64 - 1), position + 1
         shift += 7
-    raise ParseError(path, "ends within a number, or holds one that is too long")
+    raise ParseError(path, "ends within a number, or has one that is too long")
 
 
 def _signed(value: int, bits: int) -> int:
@@ -254,10 +276,10 @@ def _signed(value: int, bits: int) -> int:
 
 
 def _int(value: int | Bytes) -> int:
-    assert isinstance(value, int)  # noqa: S101 - what the wire type in its key says
+    assert isinstance(value, int)  # noqa: S101 - guaranteed by the wire type in its key
     return value
 
 
 def _view(value: int | Bytes) -> memoryview:
-    assert not isinstance(value, int)  # noqa: S101 - what the wire type in its key says
+    assert not isinstance(value, int)  # noqa: S101 - guaranteed by the wire type in its key
     return memoryview(value)

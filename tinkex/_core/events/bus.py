@@ -1,4 +1,4 @@
-"""Tell whoever listens in this process what the SDK is doing."""
+"""The event bus: delivers what the SDK does to subscribers in this process."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ log = logging.getLogger("tinkex.events")
 
 @frozen(kw_only=True)
 class Event:
-    """Be the base of all events: what happened, in fields that hold no secret.
+    """Base class of all events; no field holds a secret.
 
     Attributes:
-        name: What happened, dotted, such as ``tinkex.http.request.stop``. One for each class.
+        name: The event's dotted name, such as ``tinkex.http.request.stop``; unique per class.
     """
 
     name: ClassVar[str] = "tinkex"
 
     def fields(self) -> dict[str, object]:
-        """Return the event's fields by name, its own name not among them."""
+        """Return the event's fields by name, without `name` itself."""
         return asdict(self, recurse=False)
 
 
@@ -32,14 +32,14 @@ Handler = Callable[[E], object]
 
 
 class Subscription:
-    """Be a handler that listens until it is closed; also a context manager."""
+    """A subscribed handler; `close` it to unsubscribe, or use it as a context manager."""
 
     def __init__(self, handler: Callable[[Event], object], wanted: tuple[type[Event], ...]) -> None:
         self.handler = handler
         self.wanted = wanted
 
     def close(self) -> None:
-        """Stop listening. Closing twice is fine."""
+        """Unsubscribe the handler. The call is idempotent."""
         global _subscriptions
         with _lock:
             _subscriptions = tuple(one for one in _subscriptions if one is not self)
@@ -51,21 +51,21 @@ class Subscription:
         self.close()
 
 
-# Read without the lock: a tuple is replaced as a whole, so a reader sees the old one or the new one.
+# Replaced as a whole and read without the lock: readers see the old tuple or the new one.
 _subscriptions: tuple[Subscription, ...] = ()
 _lock = threading.Lock()
 
 
 def subscribe(handler: Callable[[E], object], *wanted: type[E]) -> Subscription:
-    """Call `handler` with every event of the given classes, in the thread where it happens.
+    """Call `handler` with every event of the given classes, on the thread that emits it.
 
-    >>> with subscribe(print, Event):  # every event there is
+    >>> with subscribe(print, Event):  # every event
     ...     pass
 
     Args:
-        handler: Called with the event. What it raises is logged and goes no further: a handler that
-            fails never hurts a call. It should be quick, since the call waits for it.
-        wanted: Event classes; their subclasses count too. None stands for all events.
+        handler: Called with the event. Its exceptions are logged and never reach the emitting call. It
+            must be quick: the call waits for it.
+        wanted: Event classes, including their subclasses; all events if empty.
     """
     global _subscriptions
     subscription = Subscription(handler, wanted or (Event,))  # type: ignore[arg-type]
@@ -75,20 +75,20 @@ def subscribe(handler: Callable[[E], object], *wanted: type[E]) -> Subscription:
 
 
 def has_subscribers() -> bool:
-    """Return whether anybody listens to anything: the one question that a quiet program pays for."""
+    """Return whether any handler is subscribed: the only cost of events to a program without any."""
     return bool(_subscriptions)
 
 
-def listened_to(kind: type[Event]) -> bool:
-    """Return whether anybody listens to events of this class; ask before building a costly one."""
+def has_subscribers_for(kind: type[Event]) -> bool:
+    """Return whether any handler is subscribed to a class; check it before building costly events."""
     return bool(_subscriptions) and any(issubclass(kind, one.wanted) for one in _subscriptions)
 
 
 def emit(event: Event) -> None:
-    """Hand an event to everyone who listens to its class."""
+    """Deliver an event to the handlers that are subscribed to its class."""
     for subscription in _subscriptions:
         if isinstance(event, subscription.wanted):
             try:
                 subscription.handler(event)
             except Exception:
-                log.exception("A handler of %s failed; the call goes on", event.name)
+                log.exception("A handler of %s failed; the call continues", event.name)

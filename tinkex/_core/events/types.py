@@ -1,7 +1,7 @@
-"""What the SDK tells of, as classes: one for each thing that may happen.
+"""The events that the SDK emits, one class each.
 
-Their fields are names, numbers and ids. None holds a header, a body, a prompt, a message of an
-error, or a path of this machine. Durations and delays are seconds.
+Their fields are names, numbers and ids. None holds a header, a body, a prompt, an error message or a
+local path. Durations and delays are in seconds.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ Outcome = Literal["ok", "error", "cancelled"]
 
 @frozen(kw_only=True)
 class HttpRequest(Event):
-    """Be one request to the server, with all its attempts; listen to it to hear of all three.
+    """A request to the server, with all its attempts; the base class of its three events.
 
     Attributes:
         operation: The operation id of openapi.yaml, such as ``asample``.
         method: GET, POST, ….
         path: The path, without the query.
         base_url: The server.
-        pool: The name of the client's connections, its setting `http_pool`.
+        pool: The name of the client's connection pool, its setting `http_pool`.
         caller: The call that the request serves, such as ``forward_backward`` for a poll.
-        model: The base model that it is about, as far as the client knows it.
+        model: The base model of the call, if the client knows it.
         session_id: The session, if there is one yet.
     """
 
@@ -43,23 +43,23 @@ class HttpRequest(Event):
 
 @frozen(kw_only=True)
 class HttpRequestStart(HttpRequest):
-    """Say that a request begins."""
+    """A request starts."""
 
     name: ClassVar[str] = "tinkex.http.request.start"
 
 
 @frozen(kw_only=True)
 class HttpRequestStop(HttpRequest):
-    """Say that a request was answered.
+    """A response was received.
 
     Attributes:
         status_code: The HTTP status.
-        result: "ok" for 2xx, and for a poll's 408, which says "not yet"; else "error".
-        duration: Seconds from the first attempt to the end of the answer; of one that is streamed,
-            to its beginning.
-        retries: Attempts before the one that was answered.
+        result: "ok" for 2xx, and for a poll's 408, which means "not yet"; else "error".
+        duration: Seconds from the first attempt to the end of the response; to its head if it is
+            streamed.
+        retries: Attempts before the one with the response.
         sent_bytes: Bytes of the request's body.
-        received_bytes: Bytes of the answer's body, unpacked; 0 for one that is streamed.
+        received_bytes: Bytes of the decompressed response body; 0 if it is streamed.
     """
 
     name: ClassVar[str] = "tinkex.http.request.stop"
@@ -73,7 +73,7 @@ class HttpRequestStop(HttpRequest):
 
 @frozen(kw_only=True)
 class HttpRequestException(HttpRequest):
-    """Say that a request ended without a usable answer.
+    """A request ended without a usable response.
 
     Attributes:
         error_type: The class of the error.
@@ -91,10 +91,10 @@ class HttpRequestException(HttpRequest):
 
 @frozen(kw_only=True)
 class RetryAttempt(Event):
-    """Be one attempt at something that may be tried again.
+    """An attempt at an operation that can be retried.
 
     Attributes:
-        operation: What is tried: an operation id, or the name given to `tinkex.retry.with_retry`.
+        operation: The operation id, or the name given to `tinkex.retry.with_retry`.
         attempt: Counted from 0, as in the header X-Stainless-Retry-Count.
         session_id: The session, if there is one.
     """
@@ -107,14 +107,14 @@ class RetryAttempt(Event):
 
 @frozen(kw_only=True)
 class RetryAttemptStart(RetryAttempt):
-    """Say that an attempt begins."""
+    """An attempt starts."""
 
     name: ClassVar[str] = "tinkex.retry.attempt.start"
 
 
 @frozen(kw_only=True)
 class RetryAttemptStop(RetryAttempt):
-    """Say that an attempt succeeded, so many seconds after the first one began."""
+    """An attempt succeeded; `duration` counts from the start of the first one."""
 
     name: ClassVar[str] = "tinkex.retry.attempt.stop"
     duration: float
@@ -122,13 +122,13 @@ class RetryAttemptStop(RetryAttempt):
 
 @frozen(kw_only=True)
 class RetryAttemptRetry(RetryAttempt):
-    """Say that an attempt failed and another one follows.
+    """An attempt failed and will be retried.
 
     Attributes:
         duration: Seconds since the first attempt began.
-        delay: Seconds to wait before the next.
+        delay: Seconds until the next attempt.
         error_type: The class of the error.
-        status_code: The HTTP status, if there was an answer.
+        status_code: The HTTP status, if there was a response.
     """
 
     name: ClassVar[str] = "tinkex.retry.attempt.retry"
@@ -140,12 +140,12 @@ class RetryAttemptRetry(RetryAttempt):
 
 @frozen(kw_only=True)
 class RetryAttemptFailed(RetryAttempt):
-    """Say that an attempt failed and was the last.
+    """The last attempt failed.
 
     Attributes:
         duration: Seconds since the first attempt began.
         error_type: The class of the error.
-        status_code: The HTTP status, if there was an answer.
+        status_code: The HTTP status, if there was a response.
     """
 
     name: ClassVar[str] = "tinkex.retry.attempt.failed"
@@ -156,13 +156,13 @@ class RetryAttemptFailed(RetryAttempt):
 
 @frozen(kw_only=True)
 class FutureEvent(Event):
-    """Be something about a `Future`.
+    """The base class of a `Future`'s events.
 
     Attributes:
         operation: The call, such as ``forward_backward``.
-        subject: The model or sampling session that it belongs to.
-        model: The base model, as far as the client knows it.
-        request_id: The server's id of it, once there is one.
+        subject: The id of the model or sampling session.
+        model: The base model, if the client knows it.
+        request_id: The server's request id, once there is one.
         session_id: The session.
     """
 
@@ -176,19 +176,19 @@ class FutureEvent(Event):
 
 @frozen(kw_only=True)
 class FutureStart(FutureEvent):
-    """Say that a call has its future."""
+    """A future was created."""
 
     name: ClassVar[str] = "tinkex.future.start"
 
 
 @frozen(kw_only=True)
 class FutureStop(FutureEvent):
-    """Say that a future is done.
+    """A future is done.
 
     Attributes:
         outcome: "ok", "error" or "cancelled".
         duration: Seconds since the call.
-        error_type: The class of the error, if it is one.
+        error_type: The class of the error, if it failed.
     """
 
     name: ClassVar[str] = "tinkex.future.stop"
@@ -199,12 +199,12 @@ class FutureStop(FutureEvent):
 
 @frozen(kw_only=True)
 class FutureTrouble(FutureEvent):
-    """Be what went wrong with a future.
+    """The base class of a future's problems.
 
     Attributes:
         error_type: The class of the error.
-        status_code: The HTTP status, if there was an answer.
-        category: Who can mend it: "user", "server" or "unknown".
+        status_code: The HTTP status, if there was a response.
+        category: The party that can fix the problem: "user", "server" or "unknown".
         duration: Seconds since the call.
     """
 
@@ -217,49 +217,49 @@ class FutureTrouble(FutureEvent):
 
 @frozen(kw_only=True)
 class FutureTimeout(FutureTrouble):
-    """Say that a wait gave up; the future stays valid."""
+    """A wait timed out; the future stays valid."""
 
     name: ClassVar[str] = "tinkex.future.timeout"
 
 
 @frozen(kw_only=True)
 class FutureApiError(FutureTrouble):
-    """Say that the server refused, or no longer knows the result."""
+    """The server refused the request, or lost its result."""
 
     name: ClassVar[str] = "tinkex.future.api_error"
 
 
 @frozen(kw_only=True)
 class FutureConnectionError(FutureTrouble):
-    """Say that the server could not be reached for too long."""
+    """The server was unreachable for too long."""
 
     name: ClassVar[str] = "tinkex.future.connection_error"
 
 
 @frozen(kw_only=True)
 class FutureRequestFailed(FutureTrouble):
-    """Say that the job was accepted and then failed."""
+    """The job was accepted and failed."""
 
     name: ClassVar[str] = "tinkex.future.request_failed"
 
 
 @frozen(kw_only=True)
 class FutureValidationError(FutureTrouble):
-    """Say that an answer, or what was asked for, is not what the API promises."""
+    """A response or a request does not conform to the API."""
 
     name: ClassVar[str] = "tinkex.future.validation_error"
 
 
 @frozen(kw_only=True)
 class TokensUsed(Event):
-    """Say how many tokens a call took.
+    """The number of tokens of one call.
 
     Attributes:
         operation: The call: forward, forward_backward, sample, sample_stream or compute_logprobs.
-        model: The base model; its checkpoint if the client knows no more.
-        trained: Tokens that gradients were computed for.
+        model: The base model, or its checkpoint if the client does not know the base.
+        trained: Tokens of which gradients were computed.
         prompted: Tokens that were only read: prompts, and the data of `forward`.
-        sampled: Tokens that were drawn.
+        sampled: Tokens that were sampled.
         session_id: The session.
     """
 
@@ -274,11 +274,11 @@ class TokensUsed(Event):
 
 @frozen(kw_only=True)
 class CustomLoss(Event):
-    """Be the evaluation of a loss of the user's own.
+    """The evaluation of a custom loss.
 
     Attributes:
-        regularizer_count: Terms beside the loss.
-        track_grad_norms: Whether gradients are computed.
+        regularizer_count: The number of regularizers.
+        track_grad_norms: Whether gradient norms are computed.
     """
 
     name: ClassVar[str] = "tinkex.custom_loss"
@@ -288,18 +288,18 @@ class CustomLoss(Event):
 
 @frozen(kw_only=True)
 class CustomLossStart(CustomLoss):
-    """Say that a loss is about to be evaluated."""
+    """A custom loss is about to be evaluated."""
 
     name: ClassVar[str] = "tinkex.custom_loss.start"
 
 
 @frozen(kw_only=True)
 class CustomLossStop(CustomLoss):
-    """Say what a loss came to.
+    """A custom loss was evaluated.
 
     Attributes:
         duration: Seconds.
-        loss_total: The loss and its regularizers.
+        loss_total: The loss with its regularizers.
         regularizer_total: The regularizers alone.
     """
 
@@ -311,7 +311,7 @@ class CustomLossStop(CustomLoss):
 
 @frozen(kw_only=True)
 class CustomLossException(CustomLoss):
-    """Say that a loss or one of its regularizers failed."""
+    """The evaluation of a custom loss or of a regularizer failed."""
 
     name: ClassVar[str] = "tinkex.custom_loss.exception"
     duration: float
@@ -320,11 +320,11 @@ class CustomLossException(CustomLoss):
 
 @frozen(kw_only=True)
 class RegularizerCompute(Event):
-    """Be the evaluation of one regularizer.
+    """The evaluation of one regularizer.
 
     Attributes:
         regularizer_name: Its name in the pipeline.
-        weight: What it is multiplied by.
+        weight: Its weight.
     """
 
     name: ClassVar[str] = "tinkex.regularizer.compute"
@@ -334,20 +334,20 @@ class RegularizerCompute(Event):
 
 @frozen(kw_only=True)
 class RegularizerComputeStart(RegularizerCompute):
-    """Say that a regularizer is about to be evaluated."""
+    """A regularizer is about to be evaluated."""
 
     name: ClassVar[str] = "tinkex.regularizer.compute.start"
 
 
 @frozen(kw_only=True)
 class RegularizerComputeStop(RegularizerCompute):
-    """Say what a regularizer came to.
+    """A regularizer was evaluated.
 
     Attributes:
         duration: Seconds.
         value: Its value.
         contribution: Weight × value.
-        grad_norm: The norm of its gradient, if that was computed.
+        grad_norm: The norm of its gradient, if it was computed.
     """
 
     name: ClassVar[str] = "tinkex.regularizer.compute.stop"
@@ -359,7 +359,7 @@ class RegularizerComputeStop(RegularizerCompute):
 
 @frozen(kw_only=True)
 class RegularizerComputeException(RegularizerCompute):
-    """Say that a regularizer failed."""
+    """A regularizer failed."""
 
     name: ClassVar[str] = "tinkex.regularizer.compute.exception"
     duration: float

@@ -1,1 +1,1 @@
-"""Between the public types and the bytes on the wire: encode, chunk, decode, combine."""
+"""Conversion between the public types and the bytes on the wire."""

@@ -1,6 +1,6 @@
-"""Write requests in the binary form straight from the arrays, and read answers straight into them.
+"""The binary format: requests written from arrays, responses read into arrays.
 
-Which field of which message holds what is said by openapi.yaml, under `x-tinkex-protobuf`.
+The message fields are defined in openapi.yaml, under `x-tinkex-protobuf`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tinkex_generated import protobuf as proto
 from tinkex_generated.errors import ParseError
 
 from tinkex._base.lazy import LazyModule
 from tinkex._base.protobuf.arrays import Array, Tensor, array, read_batch, write_tensor
-from tinkex._base.protobuf.fields import Message, Writer
+from tinkex._base.protobuf.fields import VALUE, Message, Writer
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import (
@@ -38,19 +39,22 @@ if TYPE_CHECKING:
 else:
     np = LazyModule("numpy")
 
-# The kinds of requests whose results have a binary form, in the server's words.
+# Request types whose results have a binary format, in the server's terms.
 RESULTS = frozenset({"Sample", "Forward", "ForwardBackward"})
 
 _MOST_TOKEN = 2**31 - 1
-# A few bytes must not stand for more outputs than any request has data.
+# Upper bound for the outputs of a message: a small message must not exhaust memory.
 _MOST_DATUMS = 2**17
-_STOP_REASONS = {0: "stop", 1: "length"}
-# What a server writes into the cells of a row that has fewer than k tokens.
+_STOP_REASONS = {
+    proto.StopReason.STOP_REASON_STOP: "stop",
+    proto.StopReason.STOP_REASON_LENGTH: "length",
+}
+# Fills the rows that have fewer than k tokens.
 _NO_TOKEN, _NO_LOGPROB = 0, -99999.0
 
 
 def can_hold(data: Sequence[Datum]) -> bool:
-    """Tell whether data have a binary form: one that points to an image elsewhere has none."""
+    """Return whether data can be sent in the binary format; references to images cannot."""
     return not any(
         isinstance(chunk, ImageAssetPointerChunk)
         for datum in data
@@ -66,42 +70,43 @@ def forward_backward_body(
     *,
     forward_only: bool = False,
 ) -> Writer:
-    """Return a ForwardBackwardRequest without its model and its number.
+    """Return a ForwardBackwardRequest without its model and sequence number.
 
     Args:
-        data: Data that have a binary form, see `can_hold`.
-        first_index: The place of the first of them in the whole batch.
+        data: Data that the binary format supports, see `can_hold`.
+        first_index: The index of the first datum in the whole batch.
         loss_fn: The loss.
         loss_fn_config: Its settings.
-        forward_only: Whether no gradients are wanted.
+        forward_only: Whether to skip the gradients.
 
     Raises:
-        ValidationError: A tensor holds NaN or infinity, or a token id is larger than the form can
-            hold; the path names the place.
+        ValidationError: A tensor holds NaN or infinity, or a token id exceeds the format's range; the path
+            names the location.
     """
-    message = Writer()
+    form, message = proto.ForwardBackwardRequest, Writer()
     for i, datum in enumerate(data, first_index):
-        message.message(3, _datum(datum, f"data[{i}]"))
-    message.text(4, loss_fn)
-    # Maps are sorted, so that equal requests are equal bytes.
+        message.message(form.data, _datum(datum, f"data[{i}]"))
+    message.text(form.loss_fn, loss_fn)
+    # Maps are sorted, so that equal requests have equal bytes.
     settings = sorted((loss_fn_config or {}).items(), key=lambda item: item[0].encode())
     for name, value in settings:
         if not isinstance(value, str):
-            message.message(5, _entry(name).double(2, value, present=True))
-    message.integer(6, forward_only)
+            message.entry(form.loss_fn_config, name, value)
+    message.integer(form.forward_only, forward_only)
     for name, value in settings:
         setting = Writer()
         if isinstance(value, str):
-            setting.text(2, value, present=True)
+            setting.text(proto.LossConfigValue.text, value, present=True)
         else:
-            setting.double(1, value, present=True)
-        message.message(7, _entry(name).message(2, setting))
+            setting.double(proto.LossConfigValue.number, value, present=True)
+        message.entry(form.loss_fn_config_v2, name, setting)
     return message
 
 
 def forward_backward_request(model_id: str, seq_id: int, body: Writer) -> bytes:
     """Return the bytes of a ForwardBackwardRequest."""
-    return Writer().text(1, model_id).integer(2, seq_id).extend(body).joined()
+    form = proto.ForwardBackwardRequest
+    return Writer().text(form.model_id, model_id).integer(form.seq_id, seq_id).extend(body).joined()
 
 
 def _datum(datum: Datum, path: str) -> Writer:
@@ -109,16 +114,23 @@ def _datum(datum: Datum, path: str) -> Writer:
     for name in sorted(datum.loss_fn_inputs, key=str.encode):
         values = datum.loss_fn_inputs[name].numpy()
         check_finite(values, f"{path}.loss_fn_inputs[{name!r}]")
-        message.message(2, _entry(name).message(2, write_tensor(values)))
-    for number, spans in ((3, datum.model_input_spans), (4, datum.loss_fn_input_spans)):
+        message.entry(proto.Datum.loss_fn_inputs, name, write_tensor(values))
+    for number, spans in (
+        (proto.Datum.model_input_spans, datum.model_input_spans),
+        (proto.Datum.loss_fn_input_spans, datum.loss_fn_input_spans),
+    ):
         for span in spans or ():
             message.message(number, _span(span))
     return message
 
 
 def _span(span: PromptProvenanceSpan | SampledProvenanceSpan) -> Writer:
-    arm = 2 if isinstance(span, SampledProvenanceSpan) else 1
-    tokens = Writer().text(1, span.sequence_id).integer(2, span.offset).integer(3, span.length)
+    # Both messages have the same fields.
+    form, arm = proto.PromptProvenanceSpan, proto.ProvenanceSpan.prompt_tokens
+    if isinstance(span, SampledProvenanceSpan):
+        arm = proto.ProvenanceSpan.sampled_tokens
+    tokens = Writer().text(form.sequence_id, span.sequence_id)
+    tokens.integer(form.offset, span.offset).integer(form.length, span.length)
     return Writer().message(arm, tokens)
 
 
@@ -127,21 +139,24 @@ def _model_input(value: ModelInput, path: str) -> Writer:
     for i, chunk in enumerate(value.chunks):
         where = f"{path}.model_input.chunks[{i}]"
         if isinstance(chunk, EncodedTextChunk):
-            message.message(1, Writer().message(1, Writer().blob(1, _tokens(chunk, where))))
+            text = Writer().blob(proto.EncodedTextChunk.tokens, _tokens(chunk, where))
+            one = Writer().message(proto.Chunk.encoded_text, text)
         elif isinstance(chunk, ImageChunk):
-            image = Writer().blob(1, chunk.data).text(2, chunk.format)
+            form = proto.ImageChunk
+            image = Writer().blob(form.data, chunk.data).text(form.format, chunk.format)
             if chunk.expected_tokens is not None:
-                image.integer(3, chunk.expected_tokens, present=True)
-            message.message(1, Writer().message(2, image))
+                image.integer(form.expected_tokens, chunk.expected_tokens, present=True)
+            one = Writer().message(proto.Chunk.image, image)
         elif isinstance(chunk, DmelChunk):
-            audio = Writer().blob(1, chunk.dmel)
-            message.message(1, Writer().message(3, audio))
+            audio = Writer().blob(proto.DmelChunk.dmel, chunk.dmel)
+            one = Writer().message(proto.Chunk.dmel, audio)
         else:
             raise ValidationError(
-                "points to an image elsewhere, which the binary form cannot: give the image itself "
-                "as an ImageChunk, or choose wire_format='json' if the server takes it",
+                "refers to an image, which the binary format does not support: pass the image itself as an "
+                "ImageChunk, or set wire_format='json' if the server accepts it",
                 path=where,
             )
+        message.message(proto.Datum.model_input, one)
     return message
 
 
@@ -150,37 +165,37 @@ def _tokens(chunk: EncodedTextChunk, path: str) -> Array:
     if tokens.size and tokens.max() > _MOST_TOKEN:
         place = int(tokens.argmax())
         raise ValidationError(
-            f"is {tokens[place]}; the binary form holds token ids up to {_MOST_TOKEN}",
+            f"is {tokens[place]}; the binary format supports token ids up to {_MOST_TOKEN}",
             path=f"{path}.tokens[{place}]",
         )
     return tokens.astype("<i4")
 
 
-def _entry(name: str) -> Writer:
-    return Writer().text(1, name, present=True)
-
-
 def forward_backward_output(content: bytes) -> ForwardBackwardOutput:
-    """Read the result of a forward or forward_backward call.
+    """Parse the result of a forward or forward_backward call.
 
     Raises:
-        ParseError: The bytes are no such message, or its parts do not fit each other.
+        ParseError: The bytes are not such a message, or its parts are inconsistent.
     """
-    message = Message(content)
-    records = message.messages(2, "loss_fn_outputs")
-    kind = message.text(1).rpartition(":")[2]
+    form, message = proto.ForwardBackwardOutput, Message(content)
+    records = message.messages(form.loss_fn_outputs, "loss_fn_outputs")
+    kind = message.text(form.loss_fn_output_type).rpartition(":")[2]
     return ForwardBackwardOutput(
         loss_fn_output_type=kind or "ArrayRecord",
         loss_fn_outputs=[output for record in records for output in _record(record)],
-        metrics={name: entry.double(2) for name, entry in message.entries(3, "metrics")},
+        metrics={
+            name: entry.double(VALUE) for name, entry in message.entries(form.metrics, "metrics")
+        },
     )
 
 
 def _record(record: Message) -> list[dict[str, TensorData]]:
     fields = {
-        name: read_batch(_value(entry, record.path)) for name, entry in record.entries(2, "fields")
+        name: read_batch(batch) for name, batch in record.values(proto.ArrayRecord.fields, "fields")
     }
-    count = record.integer(3) or max(map(len, fields.values()), default=0)
+    count = record.integer(proto.ArrayRecord.num_datums) or max(
+        map(len, fields.values()), default=0
+    )
     if not 0 <= count <= _MOST_DATUMS:
         raise ParseError(record.path, f"claims to hold {count} outputs")
     for name, arrays in fields.items():
@@ -189,52 +204,60 @@ def _record(record: Message) -> list[dict[str, TensorData]]:
                 f"{record.path}.fields[{name!r}]", f"has {len(arrays)} arrays for {count} outputs"
             )
     return [
-        {name: TensorData.from_answer(arrays[i]) for name, arrays in fields.items()}
+        {name: TensorData.from_response(arrays[i]) for name, arrays in fields.items()}
         for i in range(count)
     ]
 
 
 def sample_response(content: bytes) -> SampleResponse:
-    """Read the result of a sample call.
+    """Parse the result of a sample call.
 
     Raises:
-        ParseError: The bytes are no such message, or its parts do not fit each other.
+        ParseError: The bytes are not such a message, or its parts are inconsistent.
     """
-    message = Message(content)
-    prompt_logprobs = message.blob(2)
-    targets = message.message(5, "target_prompt_logprobs")
-    alternatives = message.message(6, "prompt_alt_tokens")
+    form, message = proto.SampleResponse, Message(content)
+    prompt_logprobs = message.blob(form.prompt_logprobs)
+    targets = message.message(form.target_prompt_logprobs, "target_prompt_logprobs")
+    alternatives = message.message(form.prompt_alt_tokens, "prompt_alt_tokens")
     return SampleResponse(
-        sequences=[_sequence(item) for item in message.messages(1, "sequences")],
+        sequences=[_sequence(item) for item in message.messages(form.sequences, "sequences")],
         prompt_logprobs=None
         if prompt_logprobs is None
         else [
             None if math.isnan(value) else value
             for value in array(prompt_logprobs, "<f4", "prompt_logprobs").tolist()
         ],
-        topk_prompt_logprobs=_topk(message.message(3, "topk_prompt_logprobs")),
-        prompt_cache_hit_tokens=message.integer(4, bits=32),
+        topk_prompt_logprobs=_topk(
+            message.message(form.topk_prompt_logprobs, "topk_prompt_logprobs")
+        ),
+        prompt_cache_hit_tokens=message.integer(form.prompt_cache_hit_tokens, bits=32),
         target_prompt_logprobs=None if targets is None else _tensor(targets),
         prompt_alt_tokens=None if alternatives is None else _alternatives(alternatives),
     )
 
 
 def _sequence(message: Message) -> SampledSequence:
-    logprobs = array(message.blob(3), "<f4", message.at("logprobs")).tolist()
+    form = proto.SampledSequence
+    logprobs = array(message.blob(form.logprobs), "<f4", message.at("logprobs")).tolist()
     return SampledSequence(
-        tokens=array(message.blob(2), "<i4", message.at("tokens")).tolist(),
+        tokens=array(message.blob(form.tokens), "<i4", message.at("tokens")).tolist(),
         logprobs=logprobs or None,
-        stop_reason=_STOP_REASONS.get(message.integer(1, bits=32), "unknown"),
-        topk_logprobs=_topk(message.message(4, "topk_sampled_logprobs")),
+        stop_reason=_STOP_REASONS.get(message.integer(form.stop_reason, bits=32), "unknown"),
+        topk_logprobs=_topk(message.message(form.topk_sampled_logprobs, "topk_sampled_logprobs")),
     )
 
 
 def _topk(message: Message | None) -> TopTokens | None:
-    """Return for each position its (token, log probability) pairs; None for one without any."""
-    if message is None or not (k := message.unsigned(3)) or not (length := message.unsigned(4)):
+    """Return for each position its (token, log probability) pairs; None for positions without any."""
+    form = proto.TopkLogprobs
+    if (
+        message is None
+        or not (k := message.unsigned(form.k))
+        or not (length := message.unsigned(form.length))
+    ):
         return None
-    tokens = array(message.blob(1), "<i4", message.at("token_ids"))
-    logprobs = array(message.blob(2), "<f4", message.at("logprobs"))
+    tokens = array(message.blob(form.token_ids), "<i4", message.at("token_ids"))
+    logprobs = array(message.blob(form.logprobs), "<f4", message.at("logprobs"))
     if not tokens.size == logprobs.size == k * length:
         raise ParseError(
             message.path,
@@ -255,19 +278,12 @@ def _topk(message: Message | None) -> TopTokens | None:
 
 
 def _alternatives(message: Message) -> PromptAltTokens:
-    tokens, logprobs = message.message(1, "tokens"), message.message(2, "logprobs")
+    tokens = message.message(proto.PromptAltTokens.tokens, "tokens")
+    logprobs = message.message(proto.PromptAltTokens.logprobs, "logprobs")
     if tokens is None or logprobs is None:
         raise ParseError(message.path, "lacks its tokens or their log probabilities")
     return PromptAltTokens(_tensor(tokens), _tensor(logprobs))
 
 
 def _tensor(message: Message) -> TensorData:
-    return TensorData.from_answer(Tensor.read(message).dense(message.path))
-
-
-def _value(entry: Message, path: str) -> Message:
-    value = entry.message(2, "value")
-    if value is None:
-        raise ParseError(entry.path or path, "has no value")
-    value.path = entry.path
-    return value
+    return TensorData.from_response(Tensor.read(message).dense(message.path))

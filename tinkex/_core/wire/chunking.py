@@ -1,4 +1,4 @@
-"""Cut a batch into requests of a bounded size."""
+"""Division of a batch into requests of bounded size."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tinkex.types.model_input import DmelChunk, EncodedTextChunk, ImageChunk, Mo
 MAX_CHUNK_LEN = 1024
 MAX_CHUNK_BYTES = 5_000_000
 
-# What one number costs as text, on average, in the JSON form.
+# Average size of a number as text, in JSON.
 BYTES_PER_NUMBER = 10
-# What a token costs in the binary form; other numbers cost what they take in memory.
+# Size of a token in the binary format; other numbers take their size in memory.
 BYTES_PER_TOKEN = 4
 
 
@@ -36,7 +36,7 @@ def estimate_bytes(datum: Datum) -> int:
 
 
 def binary_bytes(datum: Datum) -> int:
-    """Return about how many bytes a datum takes in the binary form."""
+    """Estimate the size of a datum in the binary format, in bytes."""
     total = sum(tensor.numpy().nbytes for tensor in datum.loss_fn_inputs.values())
     for chunk in datum.model_input.chunks:
         if isinstance(chunk, EncodedTextChunk):
@@ -52,9 +52,9 @@ def chunk_data(
     max_bytes: int = MAX_CHUNK_BYTES,
     size_of: Callable[[Datum], int] = estimate_bytes,
 ) -> list[list[Datum]]:
-    """Cut data into runs of at most `max_len` data and about `max_bytes` estimated bytes.
+    """Cut data into chunks of at most `max_len` data and about `max_bytes` estimated bytes.
 
-    The order is kept and no run is empty; a datum that is larger than the limit is a run of its
+    The order is kept and no chunk is empty; a datum that is larger than the limit gets a chunk of its
     own.
 
     >>> from tinkex.types import Datum, ModelInput

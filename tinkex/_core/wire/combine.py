@@ -1,4 +1,4 @@
-"""Fold the results of a batch's chunks into one result, as if it had been one request."""
+"""Combination of the results of a batch's chunks into one."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ Shape = tuple[int, ...]
 
 
 def target_shapes(data: Sequence[Datum]) -> list[Shape | None]:
-    """Return the shape of each datum's targets, which its log probabilities have too."""
+    """Return the shape of each datum's targets, which is also that of its log probabilities."""
     targets = [datum.loss_fn_inputs.get("target_tokens") for datum in data]
     return [None if one is None else one.shape for one in targets]
 
 
 def fitted(output: ForwardBackwardOutput, shapes: Sequence[Shape | None]) -> ForwardBackwardOutput:
-    """Return a batch's result with the log probabilities of each datum in the shape of its targets.
+    """Return a batch's result with each datum's log probabilities in the shape of its targets.
 
-    A server may flatten them, or leave all outputs out.
+    Servers may flatten them, or omit all outputs.
 
     Args:
         output: The result of the whole batch.
         shapes: The shape of each datum's targets; None for one without.
 
     Raises:
-        DecodeError: They are others' log probabilities: too many or too few. The message names the
-            datum.
+        DecodeError: The number of log probabilities is wrong. The message names the datum.
     """
     outputs = output.loss_fn_outputs
     if not outputs:
         return output
     if len(outputs) != len(shapes):
         raise DecodeError(
-            f"the result of {len(shapes)} data holds {len(outputs)} outputs; one for each is needed"
+            f"the result of {len(shapes)} data has {len(outputs)} outputs; one per datum is expected"
         )
     reshaped = False
     found: list[dict[str, TensorData]] = []
@@ -48,11 +47,11 @@ def fitted(output: ForwardBackwardOutput, shapes: Sequence[Shape | None]) -> For
         if shape is not None and logprobs is not None and logprobs.shape != shape:
             if math.prod(shape) != math.prod(logprobs.shape):
                 raise DecodeError(
-                    f"data[{index}]: the targets have the shape {shape}, and the server gave log "
-                    f"probabilities of the shape {logprobs.shape}; they cannot be theirs"
+                    f"data[{index}]: the targets have shape {shape}, but the server returned log "
+                    f"probabilities of shape {logprobs.shape}"
                 )
             array = logprobs.numpy().reshape(shape)
-            one = {**one, "logprobs": TensorData.from_answer(array)}  # noqa: PLW2901
+            one = {**one, "logprobs": TensorData.from_response(array)}  # noqa: PLW2901
             reshaped = True
         found.append(one)
     return evolve(output, loss_fn_outputs=found) if reshaped else output
@@ -61,7 +60,7 @@ def fitted(output: ForwardBackwardOutput, shapes: Sequence[Shape | None]) -> For
 def combine(results: Sequence[ForwardBackwardOutput]) -> ForwardBackwardOutput:
     """Join the outputs in order and reduce each metric by the rule after its colon.
 
-    A metric is kept if every chunk has it. A chunk weighs as many as its outputs are.
+    A metric is kept if every chunk has it. A chunk's weight is the number of its outputs.
 
     Args:
         results: At least one result, in the order of the chunks.
@@ -95,8 +94,8 @@ def reduce_metrics(
         if reduction == "unique" and name:
             reduced.update(_unique(key, values))
         else:
-            # A name without a known reduction is a mean: the only one that never leaves the
-            # range of its values.
+            # Unknown reductions default to the mean, the only one that stays within the range of
+            # its values.
             reduce = _REDUCTIONS.get(reduction, _mean) if name else _mean
             reduced[key] = reduce(values, weights)
     return reduced

@@ -1,4 +1,4 @@
-"""Read answers straight into the public types."""
+"""Parsing of responses into the public types."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ else:
 
 
 def forward_backward_output(body: Any) -> ForwardBackwardOutput:
-    """Read the result of a forward or forward_backward call.
+    """Parse the result of a forward or forward_backward call.
 
     Args:
-        body: What its JSON holds, or the bytes of its binary form.
+        body: The decoded JSON, or the bytes of the binary format.
 
     Raises:
-        ParseError: Something that the API promises is missing or of another kind.
+        ParseError: A required value is missing or of the wrong type.
     """
     if isinstance(body, bytes):
         return binary.forward_backward_output(body)
@@ -54,13 +54,13 @@ def forward_backward_output(body: Any) -> ForwardBackwardOutput:
 
 
 def sample_response(body: Any) -> SampleResponse:
-    """Read the result of a sample call.
+    """Parse the result of a sample call.
 
     Args:
-        body: What its JSON holds, or the bytes of its binary form.
+        body: The decoded JSON, or the bytes of the binary format.
 
     Raises:
-        ParseError: Something that the API promises is missing or of another kind.
+        ParseError: A required value is missing or of the wrong type.
     """
     if isinstance(body, bytes):
         return binary.sample_response(body)
@@ -79,9 +79,9 @@ def sample_response(body: Any) -> SampleResponse:
 
 
 def with_sequence_ids(response: SampleResponse, ids: Any) -> SampleResponse:
-    """Give each sequence the name that the promise gave it; a result does not hold them itself.
+    """Set the sequence ids, which are part of the promise and not of the result.
 
-    A list that does not fit the sequences names none of them.
+    A list of the wrong length is ignored.
     """
     if not isinstance(ids, list) or len(ids) != len(response.sequences):
         return response
@@ -137,18 +137,18 @@ def _pair(item: Any, path: str) -> tuple[int, float]:
             raise TypeError
         return token, _number(logprob)
     except (KeyError, TypeError, ValueError):
-        raise ParseError(path, f"holds {item!r}, which is no token and log probability") from None
+        raise ParseError(path, f"holds {item!r}, not a token with its log probability") from None
 
 
 def _metric(value: Any, path: str) -> float:
     try:
         return _number(value)
     except TypeError:
-        raise ParseError(path, f"is {value!r}, which is no number") from None
+        raise ParseError(path, f"is {value!r}, not a number") from None
 
 
 def _number(value: Any) -> float:
-    """Return a number as it is; JSON has no NaN, so servers write null for one."""
+    """Return a number; JSON has no NaN, so servers write null."""
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -160,23 +160,23 @@ def _tensor(value: Any, path: str) -> TensorData:
     if isinstance(value, list):
         value = {"data": value}
     if not isinstance(value, Mapping) or not isinstance(value.get("data"), list | np.ndarray):
-        raise ParseError(path, "is no tensor")
+        raise ParseError(path, "is not a tensor")
     if value.get("sparse_crow_indices") is not None:
-        raise ParseError(path, "is a sparse tensor, which was not asked for")
+        raise ParseError(path, "is a sparse tensor, which was not requested")
     dtype: type[np.int64 | np.float32] = (
         np.int64 if str(value.get("dtype")).startswith("int") else np.float32
     )
     data = value["data"]
     if dtype is np.int64 and isinstance(data, np.ndarray) and data.dtype == np.float64:
-        # One by one they are refused where they do not fit; as an array they would be bent.
+        # Element by element, mismatches are refused; as an array they would be converted.
         data = data.tolist()
     try:
-        # A server writes an undefined number as null; as float64, numpy reads it as NaN.
+        # Servers write an undefined number as null; with float64, numpy reads it as NaN.
         numbers = np.asarray(data, np.float64 if dtype is np.float32 else dtype)
         with np.errstate(over="ignore"):
             array = numbers.astype(dtype, copy=False)
         shape = value.get("shape")
-        return TensorData.from_answer(array if shape is None else array.reshape(shape))
+        return TensorData.from_response(array if shape is None else array.reshape(shape))
     except (TypeError, ValueError, OverflowError) as error:
         raise ParseError(path, str(error)) from None
 
@@ -194,12 +194,12 @@ def _list(value: Any, path: str) -> list[Any]:
 
 
 def _only(kinds: set[type], value: Any, path: str) -> list[Any]:
-    """Return a list in which nothing but JSON values of some kinds stands."""
+    """Return the list if all its elements have one of the given JSON types."""
     items = _list(value, path)
     if not set(map(type, items)) <= kinds:
         at, item = next((i, item) for i, item in enumerate(items) if type(item) not in kinds)
         names = " or ".join(sorted(_JSON_NAMES[kind] for kind in kinds))
-        raise ParseError(f"{path}[{at}]", f"is {item!r} and no {names}")
+        raise ParseError(f"{path}[{at}]", f"is {item!r}, not {names}")
     return items
 
 

@@ -1,6 +1,6 @@
-"""Turn public types into the generated models that are sent.
+"""Conversion of public types into the generated models.
 
-Arrays are handed over as they are: the JSON writer reads them straight from memory.
+Arrays are passed through: the JSON writer reads them from memory.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import tinkex_generated.models as wire
+from attrs import asdict
 
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
@@ -25,7 +26,7 @@ from tinkex.types.params import AdamParams, DimuonParams, LoraConfig, SamplingPa
 from tinkex.types.provenance import ProvenanceSpans, SampledProvenanceSpan
 from tinkex.types.tensor import TensorData, check_finite
 
-# The name of an uploaded loss is the one setting that is no number.
+# The id of an uploaded loss is the only setting that is not a number.
 _TEXT_SETTINGS = frozenset({"loss_id"})
 
 LOSSES = (
@@ -41,12 +42,12 @@ LOSSES = (
 
 
 def model_input(value: ModelInput) -> wire.ModelInput:
-    """Return the wire form of an input."""
+    """Return the wire format of an input."""
     return wire.ModelInput(chunks=[_chunk(chunk) for chunk in value.chunks])
 
 
 def datum(value: Datum, path: str) -> wire.Datum:
-    """Return the wire form of a datum; `path` names it in errors.
+    """Return the wire format of a datum; `path` names it in errors.
 
     Raises:
         ValidationError: A tensor holds NaN or infinity.
@@ -67,14 +68,8 @@ def _spans(
 ) -> list[wire.PromptProvenanceSpan | wire.SampledProvenanceSpan] | None:
     if value is None:
         return None
-    return [
-        (
-            wire.SampledProvenanceSpan
-            if isinstance(span, SampledProvenanceSpan)
-            else wire.PromptProvenanceSpan
-        )(sequence_id=span.sequence_id, offset=span.offset, length=span.length)
-        for span in value
-    ]
+    kinds = {True: wire.SampledProvenanceSpan, False: wire.PromptProvenanceSpan}
+    return [kinds[isinstance(span, SampledProvenanceSpan)](**asdict(span)) for span in value]
 
 
 def forward_backward_input(
@@ -83,7 +78,7 @@ def forward_backward_input(
     loss_fn: str,
     loss_fn_config: Mapping[str, float | str] | None,
 ) -> wire.ForwardBackwardInput:
-    """Return the wire form of a chunk of data; `first_index` is its place in the whole batch."""
+    """Return the wire format of a chunk of data; `first_index` is its index in the whole batch."""
     return wire.ForwardBackwardInput(
         data=[datum(item, f"data[{first_index + i}]") for i, item in enumerate(data)],
         loss_fn=cast("Any", loss_fn),
@@ -91,58 +86,38 @@ def forward_backward_input(
     )
 
 
+# Their fields have the names of the contract, so that a new one is written in two places: there, and
+# in `tinkex.types.params`.
+
+
 def adam_params(value: AdamParams) -> wire.AdamParams:
-    """Return the wire form of optimizer settings."""
-    return wire.AdamParams(
-        learning_rate=value.learning_rate,
-        beta1=value.beta1,
-        beta2=value.beta2,
-        eps=value.eps,
-        weight_decay=value.weight_decay,
-        grad_clip_norm=value.grad_clip_norm,
-    )
+    """Return the wire format of optimizer settings."""
+    return wire.AdamParams(**asdict(value))
 
 
 def dimuon_params(value: DimuonParams) -> wire.DimuonParams:
-    """Return the wire form of Dimuon's settings."""
-    return wire.DimuonParams(
-        learning_rate=value.learning_rate,
-        grad_clip_norm=value.grad_clip_norm,
-        beta1=value.beta1,
-    )
+    """Return the wire format of Dimuon's settings."""
+    return wire.DimuonParams(**asdict(value))
 
 
 def lora_config(value: LoraConfig) -> wire.LoraConfig:
-    """Return the wire form of an adapter's settings."""
-    return wire.LoraConfig(
-        rank=value.rank,
-        seed=value.seed,
-        train_unembed=value.train_unembed,
-        train_mlp=value.train_mlp,
-        train_attn=value.train_attn,
-    )
+    """Return the wire format of an adapter's settings."""
+    return wire.LoraConfig(**asdict(value))
 
 
 def sampling_params(value: SamplingParams) -> wire.SamplingParams:
-    """Return the wire form of sampling settings."""
-    stop = value.stop
-    return wire.SamplingParams(
-        max_tokens=value.max_tokens,
-        seed=value.seed,
-        stop=cast("Any", stop if stop is None or isinstance(stop, str) else list(stop)),
-        temperature=float(value.temperature),
-        top_k=value.top_k,
-        top_p=float(value.top_p),
-    )
+    """Return the wire format of sampling settings."""
+    stop = list(value.stop) if isinstance(value.stop, tuple) else value.stop
+    return wire.SamplingParams(**{**asdict(value), "stop": stop})
 
 
 def check_loss(
     loss_fn: str, loss_fn_config: Mapping[str, Any] | None
 ) -> dict[str, float | str] | None:
-    """Check a loss and its settings, and return the settings as they are sent.
+    """Check a loss and its settings, and return the settings to send.
 
     Raises:
-        ValidationError: The loss is unknown, or a setting is no number.
+        ValidationError: The loss is unknown, or a setting is not a number.
     """
     if loss_fn not in LOSSES:
         raise ValidationError(
@@ -162,7 +137,7 @@ def _setting(name: object, value: Any) -> float:
     path = f"loss_fn_config[{name!r}]"
     try:
         if isinstance(value, bool):
-            raise ValueError  # noqa: TRY004 - joins the refusals below
+            raise ValueError  # noqa: TRY004 - handled with the errors below
         number = float(value)
     except (TypeError, ValueError):
         raise ValidationError(f"must be a number, not {value!r}", path=path) from None
@@ -192,7 +167,7 @@ def _chunk(
 
 
 def tensor_data(tensor: TensorData, path: str) -> wire.TensorData:
-    """Return the wire form of a tensor; `path` names it in errors.
+    """Return the wire format of a tensor; `path` names it in errors.
 
     Raises:
         ValidationError: It holds NaN or infinity.

@@ -1,4 +1,4 @@
-"""Read server-sent events while they are still coming.
+"""Incremental parsing of server-sent events.
 
 The format is that of the HTML standard, section 9.2.6 (Interpreting an event stream).
 """
@@ -12,12 +12,12 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @frozen
 class ServerSentEvent:
-    """Hold one event.
+    """A server-sent event.
 
     Attributes:
-        data: Its data; several data lines are joined by line breaks.
-        event: Its kind; "message" if the server names none.
-        id: The id that the server last gave, or None.
+        data: Its data; multiple data lines are joined by line breaks.
+        event: Its type; "message" if the server names none.
+        id: The last id that the server sent, or None.
     """
 
     data: str
@@ -27,7 +27,7 @@ class ServerSentEvent:
 
 @define
 class EventDecoder:
-    r"""Turn bytes into events, however the bytes are cut.
+    r"""Parses events from bytes that arrive in arbitrary pieces.
 
     >>> decoder = EventDecoder()
     >>> decoder.feed(b"data: on")
@@ -35,7 +35,7 @@ class EventDecoder:
     >>> decoder.feed(b"e\n\ndata: two\n\n")
     [ServerSentEvent(data='one', event='message', id=None), ServerSentEvent(data='two', event='message', id=None)]
 
-    What follows the last blank line is no event yet; if the stream ends there, it never was one.
+    Data after the last blank line is not an event; if the stream ends there, it is discarded.
     """
 
     _line: bytearray = field(init=False, factory=bytearray)
@@ -46,12 +46,12 @@ class EventDecoder:
     _after_cr: bool = field(init=False, default=False)
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take the next bytes and return the events that they complete."""
+        """Parse the next bytes and return the events that they complete."""
         events: list[ServerSentEvent] = []
         for piece in chunk.splitlines(keepends=True):
             ended = piece[-1:] in (b"\n", b"\r")
             if self._after_cr and piece == b"\n":
-                # The other half of a CRLF that was cut in two.
+                # The second half of a split CRLF.
                 self._after_cr = False
                 continue
             self._line += piece.rstrip(b"\r\n") if ended else piece

@@ -1,4 +1,4 @@
-"""Read the number arrays of a JSON answer straight into numpy arrays."""
+"""Parsing of number arrays in JSON responses straight into numpy arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:
     np = LazyModule("numpy")
 
-# Below this an answer holds too few numbers for any of it to pay.
+# A shorter response has too few numbers to gain anything.
 WORTH_IT = 4096
 
 _BLANK = rb"[ \t\r\n]*"
@@ -22,21 +22,21 @@ _DATA = re.compile(rb'"data"' + _BLANK + b":" + _BLANK)
 
 
 def load_with_arrays(content: bytes) -> Any:
-    """Decode JSON as `loads` does, but for each "data" array of numbers, which becomes a numpy array.
+    """Decode JSON like `loads`, with each "data" array of numbers as a numpy array.
 
-    The arrays are cut out of the text and read one by one, so that the numbers of a large answer never
-    stand in memory as Python objects all at once.
+    The arrays are cut out of the text and parsed one by one, so that the numbers of a large response are
+    never in memory as Python objects all at once.
 
     >>> load_with_arrays(b'{"data": [0.5, -1.25], "shape": [2]}')  # doctest: +SKIP
     {'data': array([ 0.5 , -1.25]), 'shape': [2]}
 
     Returns:
-        What `loads` returns, with float64 [N] arrays for arrays in which a fraction or exponent
-        stands, and int64 [N] arrays for those of integers. Arrays that hold anything else, numbers
-        that fit neither, and every text that needs a closer look stay lists.
+        The result of `loads`, with float64 [N] arrays in place of arrays with a fraction or an exponent,
+        and int64 [N] arrays in place of integer arrays. Arrays with other elements, numbers out of
+        range, and ambiguous texts are left as lists.
 
     Raises:
-        ValueError: The text is no JSON. What is refused is just what `loads` refuses.
+        ValueError: The text is not JSON. The accepted texts are exactly those of `loads`.
     """
     if len(content) < WORTH_IT:
         return loads(content)
@@ -46,8 +46,8 @@ def load_with_arrays(content: bytes) -> Any:
     skeleton, segments = cut
     arrays = []
     for segment in segments:
-        # A segment that is no JSON by itself makes no JSON of the whole, or was cut in the wrong
-        # place (a bracket inside a string, a list of lists): the whole text tells which.
+        # A segment that is not JSON makes the whole text invalid, or was cut in the wrong place (a
+        # bracket inside a string, a list of lists): parsing the whole text decides.
         try:
             arrays.append(_array(segment))
         except ValueError:
@@ -58,7 +58,7 @@ def load_with_arrays(content: bytes) -> Any:
 def _cut(content: bytes) -> tuple[bytes, list[bytes]] | None:
     """Return the text with a number in place of each "data" array, and the arrays' texts.
 
-    None stands for a text in which a place that looks like an array may be something else.
+    Return None if a match may be something other than an array.
     """
     kept: list[bytes] = []
     segments: list[bytes] = []
@@ -67,7 +67,7 @@ def _cut(content: bytes) -> tuple[bytes, list[bytes]] | None:
         start = match.end()
         end = content.find(b"]", start)
         if content[start : start + 1] != b"[" or end < 0:
-            # Some other value: it would look like one of the numbers that stand for arrays.
+            # A number here would be confused with the numbers that stand for arrays.
             return None
         kept += [content[position:start], b"%d" % len(segments)]
         segments.append(content[start : end + 1])
@@ -75,17 +75,17 @@ def _cut(content: bytes) -> tuple[bytes, list[bytes]] | None:
     if not segments:
         return None
     skeleton = b"".join([*kept, content[position:]])
-    # Without escapes a quote is a quote: no "data" inside of a string, and none written otherwise.
+    # Without escapes, every quote delimits a string: "data" cannot be inside one or spelled otherwise.
     return None if b"\\" in skeleton else (skeleton, segments)
 
 
 def _array(segment: bytes) -> Any:
     items: list[Any] = loads(segment)
-    # A null, a boolean, a text or an object among them: numpy would take some of these for numbers.
+    # It has a null, a boolean, a string or an object, which numpy could take for a number.
     if any(sign in segment for sign in (b"l", b"u", b'"', b"{")):
         return items
     if any(sign in segment for sign in (b".", b"e", b"E")):
-        # Integers among floats are read as the floats that they are equal to.
+        # Integers among floats become equal floats.
         return np.array(items, np.float64)
     try:
         return np.array(items, np.int64)
@@ -94,8 +94,8 @@ def _array(segment: bytes) -> Any:
 
 
 def _filled(body: Any, arrays: list[Any]) -> Any:
-    """Put the arrays where their numbers stand."""
-    # Not by recursion: a text may nest deeper than Python calls.
+    """Insert the arrays in place of their numbers."""
+    # Not recursive: a text may nest deeper than Python's recursion limit.
     left = [body]
     while left:
         value = left.pop()

@@ -90,7 +90,7 @@ def _audit_entry(entry: AuditEntry) -> AuditLogEntry:
         event=f"{entry.resource}_{entry.action}",
         event_details=entry.details,
         tinker_path=path,
-        model_id=None if path is None else parse_path(path).run_id,
+        model_id=None if path is None else parse_path(path).training_run_id,
         purpose=entry.details.get("purpose"),
     )
 

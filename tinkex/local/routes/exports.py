@@ -9,12 +9,12 @@ from tinkex_generated.models import (
     UntypedAPIFuture,
 )
 
+from tinkex._base.checkpoint_path import CheckpointPath
 from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.engine import Trainer
 from tinkex.local.live import LiveModel
 from tinkex.local.manifest import COMPLETE_MARKER, MANIFEST_NAME
-from tinkex.local.paths import TinkerPath
 from tinkex.local.problem import Problem
 from tinkex.local.routes.runs import send_file
 from tinkex.local.routes.weights import promised_path, submit_save
@@ -79,7 +79,7 @@ def download_external_weights(site: AppState, call: Call) -> Response:
     return send_file(site, call, record, file, name)
 
 
-def _subject(path: TinkerPath, name: str) -> str:
+def _subject(path: CheckpointPath, name: str) -> str:
     return f"file {name} {path}"
 
 

@@ -75,7 +75,7 @@ def create_from_weights(site: AppState, call: Call) -> UntypedAPIFuture:
         site.audit.add("checkpoint", "read", tinker_path=body.path, purpose="training")
 
         def prepare(model: LiveModel) -> LoadWeightsResponse:
-            load_into(model.ready(), folder, body)
+            load_into(site, model, folder, body)
             return LoadWeightsResponse(path=body.path, model_id=model.model_id)
 
         return begin(
@@ -134,6 +134,7 @@ def begin(
     def run() -> Any:
         try:
             model.trainer = Trainer(site.bases.get(base_model).base, lora, optimizer=optimizer)
+            site.run_log.add(model_id, f"created on {base_model}, rank {lora.rank}")
             return prepare(model)
         except Exception as error:
             model.trainer = None
@@ -146,14 +147,21 @@ def begin(
     return UntypedAPIFuture(request_id=promise.request_id, model_id=model_id)
 
 
-def load_into(trainer: Trainer, folder: Path, body: Any) -> None:
+def load_into(site: AppState, model: LiveModel, folder: Path, body: Any) -> None:
     """Load a checkpoint's folder; errors name the path that the user knows it by."""
+    trainer, meter = model.ready(), model.meter
     try:
         trainer.load(folder, body.optimizer)
     except EngineError as error:
         raise EngineError(str(error).replace(folder.name, body.path)) from error
     except FileNotFoundError as error:
         raise Problem(404, f"checkpoint {body.path} was deleted meanwhile") from error
+    # A fresh optimizer counts from 0; the charts of the run continue.
+    meter.moved(trainer.step if body.optimizer else meter.step)
+    if body.optimizer:
+        site.metrics.rewind(model.model_id, meter.step)
+    state = "with the optimizer's state" if body.optimizer else "with a fresh optimizer"
+    site.run_log.add(model.model_id, f"loaded {body.path} {state}, at step {meter.step}")
 
 
 @light
@@ -178,6 +186,7 @@ def unload_model(site: AppState, call: Call) -> UntypedAPIFuture:
 
     def run() -> UnloadModelResponse:
         model.trainer = None
+        site.run_log.add(model.model_id, "the model was unloaded")
         site.models.remove(model.model_id)
         for job in model.turns.close():
             site.fail(job.promise, Problem(400, f"model {model.model_id!r} was unloaded"))

@@ -15,15 +15,15 @@ from tinkex_generated.models import (
     TrainingRunsResponse,
 )
 
+from tinkex._base.checkpoint_path import CheckpointKind
 from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.checkpoints import CheckpointRecord
-from tinkex.local.paths import Kind
 from tinkex.local.run_status import status_of
 from tinkex.local.runs import RunRecord
 
 MODEL_OWNER = "local"
-_TYPES: dict[Kind, CheckpointType] = {
+_TYPES: dict[CheckpointKind, CheckpointType] = {
     "weights": "training",
     "sampler_weights": "sampler",
     "external_weights": "external",
@@ -101,7 +101,7 @@ def download_checkpoint_archive(site: AppState, call: Call) -> Response:
     call.verify_signature(site.signer, f"archive {path}")
     record = site.checkpoints.get(path)
     file = site.archives.ensure(record)
-    return send_file(site, call, record, file, f"{path.run_id}_{path.name}.tar")
+    return send_file(site, call, record, file, f"{path.training_run_id}_{path.name}.tar")
 
 
 def send_file(

@@ -50,8 +50,8 @@ def client_config(site: AppState, call: Call) -> dict[str, Any]:
     Chunks of a batch are sent one after the other: of parallel ones the official client sends the
     first chunk last, and waits indefinitely for its turn if another one was refused.
     """
-    del site, call
-    return {"parallel_fwdbwd_chunks": False}
+    del site
+    return {"parallel_fwdbwd_chunks": False, "console_url": str(call.request.base_url)}
 
 
 @light

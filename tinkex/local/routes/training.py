@@ -21,7 +21,7 @@ from tinkex.local.call import Call
 from tinkex.local.engine import LOSSES, AdamSpec, DimuonSpec, Example, LossOutput, Trainer
 from tinkex.local.engine_thread import Job
 from tinkex.local.live import LiveModel
-from tinkex.local.loss_pass import CUSTOM, LossPass
+from tinkex.local.loss_pass import CUSTOM, LossPass, write_validation_loss
 from tinkex.local.problem import Problem
 from tinkex.local.provenance import check_spans, recorded_inputs
 from tinkex.local.tensors import prompt_tokens, tensor
@@ -80,8 +80,14 @@ def optim_step(site: AppState, call: Call) -> UntypedAPIFuture:
     spec = _step_settings(call.body, model.optimizer)
 
     def work(trainer: Trainer) -> OptimStepResponse:
-        metrics = trainer.optim_step(spec)
-        site.losses.step(call.body.model_id)
+        metrics, meter = trainer.optim_step(spec), model.meter
+        if meter.asks_first and meter.validation_loss is not None:
+            write_validation_loss(site, model)
+        found = meter.stepped(spec, metrics)
+        if meter.settings != meter.written_settings:
+            meter.written_settings = dict(meter.settings)
+            site.metrics.set_settings(model.model_id, meter.settings)
+        site.metrics.write(model.model_id, meter.step, found)
         return OptimStepResponse(metrics=metrics)
 
     return submit(site, call, work)

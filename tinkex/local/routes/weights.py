@@ -15,13 +15,14 @@ from tinkex_generated.models import (
     WeightsInfoResponse,
 )
 
+from tinkex._base.checkpoint_path import CheckpointKind, CheckpointPath
 from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.checkpoints import already_there
 from tinkex.local.engine import OPTIMIZERS, Trainer, saved_optimizer
 from tinkex.local.live import LiveModel, LiveSampler
 from tinkex.local.manifest import weight_files
-from tinkex.local.paths import Kind, TinkerPath, check_name, parse_path
+from tinkex.local.paths import check_name, parse_path, path_of
 from tinkex.local.problem import Problem
 from tinkex.local.routes.models import create_from_weights, load_into
 from tinkex.local.routes.training import submit
@@ -74,7 +75,7 @@ def load_weights(site: AppState, call: Call) -> UntypedAPIFuture:
     model = site.models.get(body.model_id)
 
     def admit() -> None:
-        run = site.runs.get(path.run_id)
+        run = site.runs.get(path.training_run_id)
         if run.base_model != model.base_model:
             raise Problem(
                 400, f"{path} was trained from {run.base_model!r}, not {model.base_model!r}"
@@ -82,9 +83,9 @@ def load_weights(site: AppState, call: Call) -> UntypedAPIFuture:
         if not _is_promised(site, path):
             site.checkpoints.get(path)
 
-    def work(trainer: Trainer) -> LoadWeightsResponse:
+    def work(_: Trainer) -> LoadWeightsResponse:
         folder = site.checkpoints.folder(site.checkpoints.get(path))
-        load_into(trainer, folder, body)
+        load_into(site, model, folder, body)
         site.audit.add("checkpoint", "read", tinker_path=body.path, purpose="training")
         return LoadWeightsResponse(path=body.path, model_id=model.model_id)
 
@@ -120,11 +121,11 @@ def copy_weights(site: AppState, call: Call) -> CopyWeightsResponse:
 
     def make() -> CopyWeightsResponse:
         owner = f"{body.session_id}:train:{body.model_seq_id}" if by_session else None
-        path = TinkerPath(
+        path = CheckpointPath(
             owner or f"copy-{uuid.uuid4().hex[:20]}", record.path.kind, record.path.name
         )
         site.runs.create(
-            path.run_id,
+            path.training_run_id,
             session_id=body.session_id,
             base_model=run.base_model,
             lora_rank=run.lora_rank,
@@ -148,16 +149,16 @@ def copy_weights(site: AppState, call: Call) -> CopyWeightsResponse:
     return site.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
 
 
-def promised_path(body: Any, kind: Kind) -> TinkerPath:
+def promised_path(body: Any, kind: CheckpointKind) -> CheckpointPath:
     """Return where this save goes; the server names what has no name."""
     name = body.path
     if name is None:
         name = f"seq{body.seq_id:06d}" if body.seq_id else f"save-{uuid.uuid4().hex[:12]}"
-    return TinkerPath(body.model_id, kind, check_name(name))
+    return path_of(body.model_id, kind, check_name(name))
 
 
 def submit_save(
-    site: AppState, call: Call, path: TinkerPath, work: Any, *, overwrite: bool
+    site: AppState, call: Call, path: CheckpointPath, work: Any, *, overwrite: bool
 ) -> UntypedAPIFuture:
     """Queue a save whose name nobody else gets meanwhile."""
     model = site.models.get(call.body.model_id)
@@ -174,6 +175,11 @@ def submit_save(
         finally:
             model.promised_names.discard(str(path))
         site.usage.add("checkpoint", model.base_model, model.session_id, 1)
+        folder_id = site.checkpoints.get(path).folder_id
+        site.shown_samples.saved(folder_id, model.model_id, model.meter.step, path.name)
+        site.run_log.add(
+            model.model_id, f"saved {path.kind}/{path.name} at step {model.meter.step}"
+        )
         return answer
 
     return submit(site, call, run, admit=admit)
@@ -195,6 +201,8 @@ def _save_ephemeral(site: AppState, call: Call) -> UntypedAPIFuture:
     def work(trainer: Trainer) -> SaveWeightsForSamplerResponseInternal:
         sampler_id = site.sessions.add_sampler(model.session_id, model.base_model, None)
         site.adapters.put(sampler_id, trainer.snapshot())
+        step = model.meter.step
+        site.shown_samples.saved(sampler_id, model.model_id, step, f"step {step}")
         sampler = LiveSampler(
             sampler_id, model.session_id, model.base_model, None, sampler_id, None
         )
@@ -207,7 +215,7 @@ def _save_ephemeral(site: AppState, call: Call) -> UntypedAPIFuture:
 def _save(
     site: AppState,
     trainer: Trainer,
-    path: TinkerPath,
+    path: CheckpointPath,
     body: Any,
     *,
     optimizer: bool,
@@ -222,7 +230,7 @@ def _save(
     )
 
 
-def _is_promised(site: AppState, path: TinkerPath) -> bool:
+def _is_promised(site: AppState, path: CheckpointPath) -> bool:
     models: list[LiveModel] = list(site.models.all())
     return any(str(path) in model.promised_names for model in models)
 

@@ -1,11 +1,11 @@
-"""What the SDK does, told as typed events to whoever listens in this process.
+"""Typed events for everything that the SDK does, emitted to subscribers in this process.
 
 >>> from tinkex import events
 >>> with events.subscribe(print, events.HttpRequestStop):
 ...     sampler.sample(prompt).result()
 
-Nothing is told, and nothing is paid for it, while nobody listens. The classes and their fields
-stand in `tinkex._core.events.types`; a queue's changes are `tinkex.types.QueueStateChange`.
+Without subscribers nothing is emitted, at no cost. The classes are defined in
+`tinkex._core.events.types`; changes of a queue state are `tinkex.types.QueueStateChange`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tinkex._core.events.bus import (
     Subscription,
     emit,
     has_subscribers,
-    listened_to,
+    has_subscribers_for,
     subscribe,
 )
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from tinkex.observability.events.log import attach_logger as attach_logger
     from tinkex.observability.events.log import detach as detach
 
-# Where the names are that load when they are first used.
+# The modules of names that are loaded on first use.
 _ELSEWHERE = {
     "QueueStateChange": "tinkex._core.queue_state",
     "attach_logger": "tinkex.observability.events.log",
@@ -96,7 +96,7 @@ __all__ = [
     "detach",
     "emit",
     "has_subscribers",
-    "listened_to",
+    "has_subscribers_for",
     "subscribe",
 ]
 

@@ -1,4 +1,4 @@
-"""Write a line to the log for each event, for programs that want to read along."""
+"""Logging of events, one line each."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def attach_logger(
     events: Iterable[type[Event]] | None = None,
     handler_id: str | None = None,
 ) -> str:
-    """Write a line to the log "tinkex.observability.events" for each event, and return the id for `detach`.
+    """Log each event to "tinkex.observability.events", and return an id for `detach`.
 
     >>> tinkex.enable_logging("info")
     >>> reading = attach_logger()
     >>> detach(reading)
 
     Args:
-        level: "debug", "info", "warning" or "error"; requests without an answer are errors always.
-        events: Event classes, their subclasses included; None takes the requests (start, stop and
-            exception) and the changes of the queue.
-        handler_id: A name of your own for `detach`.
+        level: "debug", "info", "warning" or "error"; requests without a response are always errors.
+        events: Event classes, including their subclasses; by default requests (start, stop and
+            exception) and queue state changes.
+        handler_id: A custom id for `detach`.
 
     Raises:
-        ValidationError: The level is none, an event is no class of events, or the id is taken.
+        ValidationError: The level or an event class is invalid, or the id is in use.
     """
     if level not in _LEVELS:
         raise ValidationError(f"must be one of {', '.join(_LEVELS)}, not {level!r}", path="level")
@@ -68,7 +68,7 @@ def attach_logger(
 
 
 def detach(handler_id: str) -> bool:
-    """Write no more lines for an id; return whether it was attached."""
+    """Stop logging events for an id; return whether it was attached."""
     with _lock:
         subscription = _attached.pop(handler_id, None)
     if subscription is None:
@@ -90,7 +90,7 @@ def _server(event: HttpRequest) -> str:
 
 
 def line(event: Event) -> str:
-    """Return the event in one line for people."""
+    """Return a one-line description of an event."""
     match event:
         case HttpRequestStart():
             return f"HTTP {event.method} {event.path} start ({event.operation}, {_server(event)})"

@@ -1,4 +1,4 @@
-"""Count what the SDK does, and how long it takes; see docs/observability.md.
+"""Counters and durations of what the SDK does; see docs/observability.md.
 
 >>> with Metrics() as metrics:
 ...     sampler.sample(prompt).result()

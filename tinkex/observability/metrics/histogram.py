@@ -1,4 +1,4 @@
-"""How long things took: buckets over everything, percentiles over what came last."""
+"""Histograms of durations: buckets over all values, percentiles over the latest ones."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import bisect
 import math
 from collections import deque
 
-# Milliseconds; the last bucket is whatever is above.
+# Upper bounds in milliseconds; the last bucket has no bound.
 BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 KEPT = 1000
 
 
 class Histogram:
-    """Collect durations in milliseconds.
+    """A histogram of durations in milliseconds.
 
     >>> histogram = Histogram()
     >>> for value in (10, 20, 40):
@@ -21,9 +21,9 @@ class Histogram:
     (20, 40)
 
     Attributes:
-        count: How many there were.
+        count: The number of values.
         total: Their sum.
-        buckets: How many fell into each bucket: at most 1 ms, 2, 5, 10, 20, 50, 100, 200, 500, 1,000,
+        buckets: The number of values per bucket: at most 1 ms, 2, 5, 10, 20, 50, 100, 200, 500, 1,000,
             2,000, 5,000, and above.
     """
 
@@ -45,9 +45,9 @@ class Histogram:
         self._latest.append(value)
 
     def snapshot(self) -> dict[str, float | None]:
-        """Return count, sum, mean, min and max of all, and p50, p95 and p99 of the last 1,000.
+        """Return count, sum, mean, min and max of all values, and p50, p95 and p99 of the last 1,000.
 
-        p50 is the median; the others are by nearest rank. Without any value they are None.
+        p50 is the median; the others use the nearest rank. They are None without values.
         """
         latest = sorted(self._latest)
         return {

@@ -1,4 +1,4 @@
-"""Tokens and bytes, by operation and model."""
+"""Token and byte counts by operation and model."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tinkex.observability.metrics.prices import PER, Estimate, EstimateLine, Pri
 
 @frozen(kw_only=True)
 class LedgerRow:
-    """Hold what one operation used on one model.
+    """The usage of one operation on one model.
 
     Attributes:
-        operation: The call, such as "forward_backward"; polls count for the call they serve.
-        model: The base model; the checkpoint where the client knows no more; None where there is none.
-        trained: Tokens that gradients were computed for.
+        operation: The call, such as "forward_backward"; polls count for the call that they serve.
+        model: The base model, else the checkpoint; None if there is none.
+        trained: Tokens of which gradients were computed.
         prompted: Tokens that were only read.
-        sampled: Tokens that were drawn.
-        requests: Requests to the server, polls included.
-        sent_bytes: Bytes of their bodies.
-        received_bytes: Bytes of the answers' bodies.
+        sampled: Tokens that were sampled.
+        requests: Requests to the server, including polls.
+        sent_bytes: Bytes of the request bodies.
+        received_bytes: Bytes of the response bodies.
     """
 
     operation: str
@@ -49,7 +49,7 @@ class _Counts:
 
 
 class TokenLedger:
-    """Add up tokens and bytes by operation and model; a `Metrics` fills one.
+    """Token and byte counts by operation and model, filled by a `Metrics`.
 
     >>> for row in metrics.ledger.rows():
     ...     print(row.operation, row.model, row.trained, row.prompted, row.sampled)
@@ -60,7 +60,7 @@ class TokenLedger:
         self._lock = threading.Lock()
 
     def note(self, event: Event) -> None:
-        """Count an event, if it is one of tokens or of a request that ended."""
+        """Count an event of tokens or of a finished request; ignore others."""
         if isinstance(event, TokensUsed):
             with self._lock:
                 counts = self._at(event.operation, event.model)
@@ -71,7 +71,7 @@ class TokenLedger:
             self._note_request(event, getattr(event, "received_bytes", 0))
 
     def rows(self) -> list[LedgerRow]:
-        """Return what was counted, by operation and model."""
+        """Return the counts, by operation and model."""
         with self._lock:
             counted = [(key, evolve(counts)) for key, counts in self._counts.items()]
         return [
@@ -82,7 +82,7 @@ class TokenLedger:
         ]
 
     def totals(self) -> dict[str, int]:
-        """Return the sums over all operations and models, by the names of `LedgerRow`."""
+        """Return the totals, by the field names of `LedgerRow`."""
         totals = asdict(_Counts())
         for row in self.rows():
             for name in totals:
@@ -90,14 +90,14 @@ class TokenLedger:
         return totals
 
     def estimate(self, prices: Mapping[str, Price | Mapping[str, float]]) -> Estimate:
-        """Return what the tokens would cost by your own price table; it is an estimate, no bill.
+        """Estimate the cost of the tokens from a price table; the result is not a bill.
 
         Args:
-            prices: From base model to `Price`, or to a mapping such as ``{"train": 1.2}``; for a
-                million tokens.
+            prices: Base models with a `Price` or a mapping such as ``{"train": 1.2}``, per million
+                tokens.
 
         Raises:
-            ValidationError: A price is none.
+            ValidationError: A price is invalid.
         """
         table = {model: as_price(model, price) for model, price in prices.items()}
         lines = []
@@ -120,7 +120,7 @@ class TokenLedger:
         return Estimate(lines=tuple(lines), total=total, unpriced=tuple(unpriced))
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Reset all counts."""
         with self._lock:
             self._counts.clear()
 

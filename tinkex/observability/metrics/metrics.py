@@ -24,13 +24,13 @@ REQUEST_DURATION = "tinkex_request_duration_ms"
 
 
 class Metrics:
-    """Count requests, retries, calls and tokens of this process, while it is open.
+    """Metrics of this process's requests, retries, calls and tokens, while it is open.
 
     >>> with Metrics() as metrics:
     ...     sampler.sample(prompt).result()
     ...     print(metrics.snapshot()["histograms"]["tinkex_request_duration_ms"]["p95"])
 
-    What it fills:
+    It records:
 
     - ``tinkex_requests_total``, ``_success``, ``_failure``, ``tinkex_retries_total``;
     - ``tinkex_request_duration_ms``, and by call ``tinkex_call_duration_ms{operation="sample"}``;
@@ -38,7 +38,7 @@ class Metrics:
     - ``tinkex_tokens_total{kind=…,model=…}``, and the `ledger`.
 
     Args:
-        is_listening: Whether it listens to the SDK at once; without that it holds what you put in.
+        is_listening: Whether to subscribe to the SDK's events; otherwise it only has your own values.
 
     Attributes:
         ledger: Tokens and bytes, by operation and model.
@@ -53,7 +53,7 @@ class Metrics:
         self._subscriptions: list[Subscription] = []
         if is_listening:
             self._subscriptions = [
-                subscribe(self._on_answer, HttpRequestStop),
+                subscribe(self._on_response, HttpRequestStop),
                 subscribe(self._on_silence, HttpRequestException),
                 subscribe(self._on_retry, RetryAttemptRetry),
                 subscribe(self._on_call, FutureStart),
@@ -76,7 +76,7 @@ class Metrics:
             self._gauges[series(name, labels)] = value
 
     def record_histogram(self, name: str, milliseconds: float, **labels: str) -> None:
-        """Add a duration in milliseconds; what is no finite number is left out."""
+        """Add a duration in milliseconds; values that are not finite are ignored."""
         is_number = isinstance(milliseconds, int | float) and not isinstance(milliseconds, bool)
         if not is_number or not math.isfinite(milliseconds):
             return
@@ -84,7 +84,7 @@ class Metrics:
             self._histograms.setdefault(series(name, labels), Histogram()).add(milliseconds)
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
-        """Return all values now: counters and gauges by name, and for each histogram its numbers.
+        """Return all current values: counters and gauges by name, and the statistics of each histogram.
 
         A name with labels reads ``tinkex_call_duration_ms{operation="sample"}``.
         """
@@ -98,7 +98,7 @@ class Metrics:
             }
 
     def prometheus(self) -> str:
-        """Return all values in the text format that Prometheus scrapes.
+        """Return all values in Prometheus's text format.
 
         >>> Path("tinkex.prom").write_text(metrics.prometheus())
         """
@@ -106,7 +106,7 @@ class Metrics:
             return exposition(self._counters, self._gauges, self._histograms)
 
     def reset(self) -> None:
-        """Begin anew, the ledger too."""
+        """Reset all values, including the ledger."""
         with self._lock:
             self._counters.clear()
             self._gauges.clear()
@@ -114,16 +114,16 @@ class Metrics:
         self.ledger.reset()
 
     def flush(self) -> None:
-        """Return when all that has happened until now is counted.
+        """Wait until all events so far are counted.
 
-        Events are counted by the threads in which they happen, so all this waits for is one that is
-        at it.
+        Events are counted on the threads that emit them, so this only waits for one that is in
+        progress.
         """
         with self._lock:
             pass
 
     def close(self) -> None:
-        """Stop listening; what was counted stays."""
+        """Unsubscribe; the values are kept."""
         for subscription in self._subscriptions:
             subscription.close()
 
@@ -133,7 +133,7 @@ class Metrics:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _on_answer(self, event: HttpRequestStop) -> None:
+    def _on_response(self, event: HttpRequestStop) -> None:
         self._count_request(event, "success" if event.result == "ok" else "failure", event.duration)
 
     def _on_silence(self, event: HttpRequestException) -> None:
@@ -173,5 +173,5 @@ class Metrics:
     def _add_to_gauge(self, name: str, delta: int) -> None:
         with self._lock:
             key = series(name, {})
-            # A call of before a reset, or of before this began to listen, is not in it.
+            # A call from before a reset, or before the subscription, is not counted.
             self._gauges[key] = max(0, self._gauges.get(key, 0) + delta)

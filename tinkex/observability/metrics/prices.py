@@ -1,4 +1,4 @@
-"""What tokens would cost by a price table of the user's own."""
+"""Cost estimates from a user's price table."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def _amount(value: Any) -> float:
 
 @frozen(kw_only=True)
 class Price:
-    """Hold what a million tokens of a model cost, in whatever currency the table is in.
+    """The price of a million tokens of a model, in the currency of the table.
 
     Attributes:
-        train: Tokens that gradients are computed for.
-        prompt: Tokens that are only read.
-        sample: Tokens that are drawn.
+        train: Price of tokens of which gradients are computed.
+        prompt: Price of tokens that are only read.
+        sample: Price of sampled tokens.
     """
 
     train: float = field(default=0.0, converter=_amount)
@@ -40,7 +40,7 @@ class Price:
 
 @frozen(kw_only=True)
 class EstimateLine:
-    """Hold what one operation on one model comes to; `amount` is None without a price."""
+    """The estimated cost of one operation on one model; `amount` is None without a price."""
 
     operation: str
     model: str | None
@@ -49,14 +49,14 @@ class EstimateLine:
 
 @frozen(kw_only=True)
 class Estimate:
-    """Hold an estimate: what this process counted, at the prices of the user's table.
+    """An estimate of cost: this process's counts at the user's prices.
 
-    It is no bill: what other programs used, storage, discounts and rounding are not in it.
+    It is not a bill: usage of other programs, storage, discounts and rounding are not included.
 
     Attributes:
-        lines: One for each operation and model.
-        total: The sum of those that have a price.
-        unpriced: Models whose tokens were counted and that the table does not have.
+        lines: One per operation and model.
+        total: The sum of the lines with a price.
+        unpriced: Counted models that the table does not have.
     """
 
     lines: tuple[EstimateLine, ...]
@@ -69,33 +69,33 @@ class Estimate:
 
 
 def load_prices(path: str | os.PathLike[str]) -> dict[str, Price]:
-    """Read a price table from a JSON file.
+    """Return the price table in a JSON file.
 
     >>> load_prices("prices.json")  # {"Qwen/Qwen3-8B": {"train": 1.2, "prompt": 0.3, "sample": 0.9}}
 
-    Prices are for a million tokens. Names are base models.
+    Prices are per million tokens, by base model.
 
     Raises:
-        ValidationError: The file is not there or no table; the path names the model and the price.
+        ValidationError: The file is missing or invalid; the path names the model and the price.
     """
     try:
         found = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise ValidationError(f"cannot be read: {error.strerror}", path=str(path)) from None
     except ValueError:
-        raise ValidationError("is no JSON", path=str(path)) from None
+        raise ValidationError("is not JSON", path=str(path)) from None
     if not isinstance(found, Mapping):
         raise ValidationError("must be an object from models to prices", path=str(path))
     return {model: as_price(model, price) for model, price in found.items()}
 
 
 def as_price(model: str, price: Any) -> Price:
-    """Return a model's price, given as such or as a mapping of its three numbers."""
+    """Return a model's price, given as a `Price` or as a mapping of its three numbers."""
     if isinstance(price, Price):
         return price
     known = [one.name for one in fields(Price)]
     if not isinstance(price, Mapping) or set(price) - set(known):
-        raise ValidationError(f"must hold {', '.join(known)}, not {price!r}", path=f"[{model!r}]")
+        raise ValidationError(f"must have {', '.join(known)}, not {price!r}", path=f"[{model!r}]")
     prices = {}
     for name, value in price.items():
         try:

@@ -18,7 +18,7 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 @frozen(cache_hash=True)
 class Series:
-    """Name a metric, with its labels in order."""
+    """A metric's name with its sorted labels."""
 
     name: str
     labels: tuple[tuple[str, str], ...] = ()
@@ -31,18 +31,20 @@ def series(name: str, labels: Mapping[str, str]) -> Series:
     """Return the series of a name and its labels.
 
     Raises:
-        ValidationError: Prometheus would not take the name or a label.
+        ValidationError: Prometheus does not accept the name or a label.
     """
-    # Checked once: events name the same few series over and over.
+    # Checked once: events use the same few series repeatedly.
     asked = (name, *labels.items())
     known = _known.get(asked)
     if known is not None:
         return known
     if not _NAME.fullmatch(name):
-        raise ValidationError(f"{name!r} is no name of a metric: use a-z, 0-9 and _", path="name")
+        raise ValidationError(
+            f"{name!r} is not a valid metric name: use a-z, 0-9 and _", path="name"
+        )
     for label in labels:
         if not _LABEL.fullmatch(label):
-            raise ValidationError(f"{label!r} is no name of a label: use a-z, 0-9 and _")
+            raise ValidationError(f"{label!r} is not a valid label name: use a-z, 0-9 and _")
     made = Series(name, tuple(sorted((label, str(value)) for label, value in labels.items())))
     if len(_known) < MOST_KNOWN:
         _known[asked] = made
@@ -54,7 +56,7 @@ def exposition(
     gauges: Mapping[Series, float],
     histograms: Mapping[Series, Histogram],
 ) -> str:
-    """Return all values as text, each metric's series together under its type."""
+    """Return all values as text, with each metric's series grouped under its type."""
     lines: list[str] = []
     for kind, values in (("counter", counters), ("gauge", gauges)):
         for name, members in _grouped(values):

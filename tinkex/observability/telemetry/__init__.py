@@ -1,4 +1,4 @@
-"""What a session tells its server about itself: only when asked to, and only what is listed here."""
+"""Telemetry that a session sends to its server: opt-in, and limited to the fields listed here."""
 
 from tinkex.observability.telemetry.capture import capture_exceptions
 from tinkex.observability.telemetry.reporter import TelemetryReporter

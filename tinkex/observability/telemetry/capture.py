@@ -1,9 +1,8 @@
-"""Report an exception on its way through, and let it go on."""
+"""Reporting of exceptions without handling them."""
 
 from __future__ import annotations
 
 from contextlib import ContextDecorator
-from types import TracebackType
 from typing import Self
 
 from tinkex.observability.telemetry.events import Severity
@@ -11,20 +10,20 @@ from tinkex.observability.telemetry.reporter import TelemetryReporter
 
 
 class capture_exceptions(ContextDecorator):  # noqa: N801 - used like a function
-    """Report what is raised inside, and raise it again as it was.
+    """Report exceptions that are raised inside, and re-raise them unchanged.
 
     >>> with capture_exceptions(service.telemetry):
     ...     train()
     >>> @capture_exceptions(service.telemetry, fatal=True)
     ... def main() -> None: ...
 
-    The exception keeps its own traceback, its cause and its notes. An interrupt counts; the end of a
-    generator and an orderly `sys.exit()` do not.
+    Traceback, cause and notes are kept. An interrupt is reported; the end of a generator and an orderly
+    `sys.exit()` are not.
 
     Args:
-        reporter: Where to; None, as `ServiceClient.telemetry` is where it is off, reports nothing.
-        fatal: Whether it ends the session: the end is told, and everything sent before going on.
-        severity: How bad it is, if it is not fatal.
+        reporter: The reporter; None, the value of `ServiceClient.telemetry` if it is off, reports nothing.
+        fatal: Whether the exception ends the session: all events are then sent before it propagates.
+        severity: The severity of non-fatal exceptions.
     """
 
     def __init__(
@@ -41,12 +40,7 @@ class capture_exceptions(ContextDecorator):  # noqa: N801 - used like a function
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is None or self._reporter is None or _is_orderly(error):
             return
         if self._fatal:

@@ -1,4 +1,4 @@
-"""Make telemetry events that hold nothing private."""
+"""Telemetry events without private data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tinkex.errors import TinkexError
 Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 EventType = Literal["SESSION_START", "SESSION_END", "UNHANDLED_EXCEPTION", "GENERIC_EVENT"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-# What other logging libraries call them.
+# Spellings of other logging libraries.
 _ALIASES: dict[str, Severity] = {
     "TRACE": "DEBUG", "NOTICE": "INFO", "WARN": "WARNING", "ERR": "ERROR", "EXCEPTION": "ERROR",
     "FATAL": "CRITICAL", "CRIT": "CRITICAL",
@@ -37,8 +37,8 @@ MOST_KEYS = 32
 MOST_CAUSES = 8
 _LARGEST = 2**63 - 1
 
-# The fields of an event of the bus that may leave the process; a new one stays at home until it is
-# written here.
+# The fields of bus events that may leave the process; others are withheld until they are listed
+# here.
 FIELDS = (
     "operation",
     "caller",
@@ -54,12 +54,12 @@ FIELDS = (
     "request_id",
     "subject",
 )
-# A path of somebody's machine, wherever it stands in a text; "tinker://run/weights/a" is none.
+# A local path anywhere in a text; "tinker://run/weights/a" is not one.
 _FILE_PATH = re.compile(r"(?<![\w:/.-])(?:~|\.{1,2}|[A-Za-z]:)?[/\\](?=[\w.~-])[^\s'\"]*")
 
 
 def severity_of(value: object) -> Severity | None:
-    """Return the severity that a spelling or a level of `logging` stands for, None if none.
+    """Return the severity of a name or of a level of `logging`, or None if it is unknown.
 
     >>> severity_of("info"), severity_of("warn"), severity_of(logging.ERROR), severity_of("loud")
     ('INFO', 'WARNING', 'ERROR', None)
@@ -81,21 +81,21 @@ def _frame(index: int, severity: Severity) -> dict[str, Any]:
 
 
 def session_start(index: int) -> SessionStartEvent:
-    """Say that a session began."""
+    """Return the event of a session's start."""
     return SessionStartEvent(**_frame(index, "INFO"))
 
 
 def session_end(index: int, seconds: float) -> SessionEndEvent:
-    """Say that a session ended, and how long it took."""
+    """Return the event of a session's end, with its duration."""
     return SessionEndEvent(**_frame(index, "INFO"), duration=str(timedelta(seconds=seconds)))
 
 
 def generic(
     index: int, name: str, data: Mapping[str, Any] | None, severity: Severity
 ) -> GenericEvent:
-    """Say that something happened; `data` keeps numbers, booleans, None and short strings.
+    """Return a generic event; `data` keeps numbers, booleans, None and short strings.
 
-    Keys and paths of this machine in a string are masked.
+    Keys and local paths in a string are masked.
     """
     return GenericEvent(
         **_frame(index, severity),
@@ -105,7 +105,7 @@ def generic(
 
 
 def from_bus(index: int, event: BusEvent, severity: Severity) -> GenericEvent:
-    """Say what the SDK did, in the fields that may be told."""
+    """Return a bus event with the fields that may leave the process."""
     fields = event.fields()
     told = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
     return generic(index, event.name, told, severity)
@@ -114,11 +114,11 @@ def from_bus(index: int, event: BusEvent, severity: Severity) -> GenericEvent:
 def exception(
     index: int, error: BaseException, severity: Severity
 ) -> UnhandledExceptionEvent | GenericEvent:
-    """Say which error happened and where in tinkex, never what it said.
+    """Return the event of an error: its type and its location in tinkex, never its message.
 
-    A message may quote a prompt, a path or a header. So an event has the error's class, status,
-    category and request id, those of its causes, and the lines of tinkex that they passed. An error
-    that the user can mend is a generic event named ``user_error``.
+    A message may quote a prompt, a path or a header. The event has the error's class, status, category
+    and request id, those of its causes, and the lines of tinkex in their tracebacks. An error that the
+    user can fix is a generic event named ``user_error``.
     """
     cause = user_error(error)
     if cause is not None:
@@ -137,7 +137,7 @@ def exception(
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, its cause, the cause's cause and so on; each once."""
+    """Yield an error and the chain of its causes, each once."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -148,7 +148,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def user_error(error: BaseException) -> BaseException | None:
-    """Return the error in the chain of causes that the user can mend, if there is one."""
+    """Return the error in the chain of causes that the user can fix, if there is one."""
     for current in chain(error):
         status = getattr(current, "status_code", None)
         if isinstance(status, int) and 400 <= status < 500 and status not in (408, 410, 429):
@@ -159,7 +159,7 @@ def user_error(error: BaseException) -> BaseException | None:
 
 
 def plain(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what may leave the process: at most 32 numbers, booleans, None and short strings."""
+    """Return the data that may leave the process: at most 32 numbers, booleans, None and short strings."""
     kept: dict[str, Any] = {}
     for name, value in list(data.items())[:MOST_KEYS]:
         kept[_text(str(name))] = _plain(value)
@@ -171,7 +171,7 @@ def _plain(value: object) -> object:
         return _text(value)
     if value is None or isinstance(value, bool):
         return value
-    # JSON has no word for some numbers, and some readers of it no room for others.
+    # JSON has no NaN or infinity, and some parsers have no large integers.
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, int):

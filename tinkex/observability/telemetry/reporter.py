@@ -1,4 +1,4 @@
-"""Send a session's events to its server, without ever being in the way."""
+"""Delivery of a session's events to its server in the background."""
 
 from __future__ import annotations
 
@@ -32,35 +32,35 @@ PROCESS_UUID = str(uuid4())
 SEND_TIMEOUT = 5.0
 SEND_ATTEMPTS = 3
 SEND_POLICY = RetryPolicy(max_attempts=SEND_ATTEMPTS, first_wait=1.0)
-# What would be told of without end, or says nothing as long as all is well.
+# Events that would cause further events without end, or carry no information when all is well.
 _OWN = "send_telemetry"
-# Statuses of a request whose content is refused, so that parts of it may be taken.
+# Statuses of a refused batch, parts of which may be accepted.
 _REFUSES_CONTENT = frozenset({400, 413, 422})
 _ROUTINE = frozenset({"retrieve_future", "session_heartbeat"})
 
 
 class TelemetryReporter:
-    """Queue events and send them in batches from one daemon thread.
+    """A queue of events, sent in batches by one daemon thread.
 
     >>> with ServiceClient(telemetry=True) as service:
     ...     service.telemetry.log("epoch_done", {"epoch": 3, "loss": 1.25})
 
-    Nothing here raises, blocks on the network, or slows a training step: a full queue drops the
-    event, and a batch that cannot be sent is dropped after three attempts. A batch that the server
-    refuses is halved until only the events that it refuses are left out.
+    Nothing here raises, blocks on the network, or slows a training step: when the queue is full, events
+    are dropped, and a batch that cannot be sent is dropped after three attempts. A batch that the server
+    refuses is split in halves, so that only the refused events are dropped.
 
-    Beside the session's start and end it tells of the session's requests that end (not of polls
-    and heartbeats that go well), of the server's queue, and of what goes wrong with futures.
+    It reports the session's start and end, finished requests (except successful polls and heartbeats),
+    queue state changes, and problems with futures.
 
     Args:
-        transport: The way to the server.
-        session_id: The session that the events belong to.
-        queue_size: Events that may wait; more are dropped.
-        batch_size: Most events in one request.
+        transport: The connection to the server.
+        session_id: The session of the events.
+        queue_size: Most events in the queue; more are dropped.
+        batch_size: Most events per request.
         flush_interval: Seconds between sends.
-        flush_threshold: Waiting events that cause a send at once.
-        attach_events: Whether it tells of requests, queue and futures too, or only of what is
-            given to it.
+        flush_threshold: Number of queued events that triggers a send.
+        attach_events: Whether to report requests, queue states and futures, or only what is passed to
+            `log` and its siblings.
     """
 
     def __init__(
@@ -108,30 +108,30 @@ class TelemetryReporter:
     def log(
         self, name: str, data: Mapping[str, Any] | None = None, severity: Severity = "INFO"
     ) -> bool:
-        """Queue an event of your own; return whether it was queued.
+        """Queue a custom event; return whether it was queued.
 
         Args:
-            name: Few different names, such as "epoch_done".
-            data: Numbers, booleans, None and short strings; of anything else only its type is kept.
+            name: One of few names, such as "epoch_done".
+            data: Numbers, booleans, None and short strings; other values are replaced by their type.
             severity: "DEBUG", "INFO", "WARNING", "ERROR" or "CRITICAL", in any case, or a level of
-                `logging`. An event of another one is not queued, since the server would refuse it.
+                `logging`. Events of other severities are not queued, since the server would refuse them.
         """
         return self._put_as(severity, lambda index, level: events.generic(index, name, data, level))
 
     def log_exception(self, error: BaseException, severity: Severity = "ERROR") -> bool:
-        """Queue an error: its class, status and place, never its message."""
+        """Queue an error: its class, status and location, never its message."""
         return self._put_as(severity, lambda index, level: events.exception(index, error, level))
 
     def log_fatal_exception(self, error: BaseException, timeout: float = 5.0) -> bool:
-        """Queue an error that ends the session, and try to send everything before returning."""
+        """Queue an error that ends the session, and try to send all events before returning."""
         queued = self._put(lambda index: events.exception(index, error, "CRITICAL"))
         self._end()
         return self.flush(timeout) and queued
 
     def flush(self, timeout: float = 30.0) -> bool:
-        """Send what is queued; return whether the server has taken all of it in time.
+        """Send the queued events; return whether the server accepted all of them in time.
 
-        False, too, if events queued since the last flush were refused or given up.
+        Also False if events that were queued since the last flush were refused or dropped.
         """
         with self._changed:
             self._wanted = self._accepted
@@ -143,11 +143,11 @@ class TelemetryReporter:
 
     @property
     def undelivered(self) -> int:
-        """Return the number of queued events that the server refused or that were given up."""
+        """Return the number of queued events that were refused or dropped."""
         return self._undelivered
 
     def wait_until_drained(self, timeout: float = 30.0) -> bool:
-        """Wait until what was queued by now is sent or given up; return whether it is."""
+        """Wait until the events that are queued now are sent or dropped; return whether they are."""
         with self._changed:
             goal = self._accepted
             return (
@@ -158,7 +158,7 @@ class TelemetryReporter:
             )
 
     def stop(self, timeout: float = 5.0) -> bool:
-        """Send the session's end and what is queued, and end the thread; safe to call twice."""
+        """Send the session's end and all queued events, and end the thread; idempotent."""
         if self._subscription is not None:
             self._subscription.close()
         self._end()
@@ -183,14 +183,14 @@ class TelemetryReporter:
         if known is None:
             self._warn_once(
                 "severity",
-                f"telemetry leaves out an event of the severity {severity!r}: it must be one of "
+                f"telemetry drops an event of severity {severity!r}: it must be one of "
                 f"{', '.join(events.SEVERITIES)}",
             )
             return False
         try:
             return self._put(lambda index: make(index, known))
-        except Exception as error:  # noqa: BLE001 - whatever was handed in, no training step fails
-            self._warn_once("event", f"telemetry leaves out an event: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - telemetry must not fail a training step
+            self._warn_once("event", f"telemetry drops an event: {type(error).__name__}")
             return False
 
     def _warn_once(self, topic: object, said: str) -> None:
@@ -201,7 +201,7 @@ class TelemetryReporter:
     def _put(self, make: Callable[[int], Event]) -> bool:
         with self._changed:
             if len(self._queue) >= self._queue_size or self._stopping:
-                # One line for each time that the queue is full, not for each event.
+                # One line each time that the queue fills up, not for each event.
                 level = logging.DEBUG if self._is_dropping else logging.WARNING
                 self._is_dropping = True
                 log_.log(level, "telemetry is dropping events: %d are waiting", len(self._queue))
@@ -258,10 +258,10 @@ class TelemetryReporter:
         try:
             reply = self._reply_to(batch)
         except TinkexError as error:
-            log_.debug("telemetry ends: %s", error)
+            log_.debug("telemetry stops: %s", error)
             return len(batch)
         except (TypeError, ValueError) as error:
-            # One of them cannot be written as JSON.
+            # An event cannot be serialized.
             refusal = type(error).__name__
         else:
             if reply is None:
@@ -270,16 +270,16 @@ class TelemetryReporter:
                 return 0
             refusal = api_error(reply, "send_telemetry").message
             if reply.status_code not in _REFUSES_CONTENT:
-                self._warn_once(reply.status_code, f"telemetry is not taken: {refusal}")
+                self._warn_once(reply.status_code, f"telemetry is not accepted: {refusal}")
                 return len(batch)
         if len(batch) > 1:
             middle = len(batch) // 2
             return self._send(batch[:middle]) + self._send(batch[middle:])
-        self._warn_once("refused", f"an event of telemetry is refused: {refusal}")
+        self._warn_once("refused", f"a telemetry event is refused: {refusal}")
         return 1
 
     def _reply_to(self, batch: list[Event]) -> Response | None:
-        """Send a batch, repeating it where that helps; None if it was given up."""
+        """Send a batch, with retries; None if it was dropped."""
         request = send_telemetry.build_request(
             body=TelemetrySendRequest(
                 events=batch,

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from ...decode import parse_json
 from ...models.audit_event_type import AuditEventType
 from ...models.audit_log_response import AuditLogResponse
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(
@@ -53,17 +53,10 @@ def parse_response(content: bytes) -> AuditLogResponse:
     return parse_json(content, AuditLogResponse.from_dict)
 
 
-def sync_detailed(
-    *, client: Client, event_type: AuditEventType | None = "all", day: datetime.date | None = None
-) -> Response[AuditLogResponse | None]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(
-        build_request(event_type=event_type, day=day), parse_response, (200,), (302,)
-    )
-
-
 def sync(
     *, client: Client, event_type: AuditEventType | None = "all", day: datetime.date | None = None
 ) -> AuditLogResponse | None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, event_type=event_type, day=day).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(
+        build_request(event_type=event_type, day=day), parse_response, (200,), (302,)
+    )

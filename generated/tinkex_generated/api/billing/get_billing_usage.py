@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from ...decode import parse_json
 from ...models.billing_usage_response import BillingUsageResponse
-from ...types import Request, Response, date_time_text
+from ...types import Request, date_time_text
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, starting_on: datetime.datetime, ending_before: datetime.datetime) -> Request:
@@ -48,17 +48,10 @@ def parse_response(content: bytes) -> BillingUsageResponse:
     return parse_json(content, BillingUsageResponse.from_dict)
 
 
-def sync_detailed(
-    *, client: Client, starting_on: datetime.datetime, ending_before: datetime.datetime
-) -> Response[BillingUsageResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(
-        build_request(starting_on=starting_on, ending_before=ending_before), parse_response, (200,)
-    )
-
-
 def sync(
     *, client: Client, starting_on: datetime.datetime, ending_before: datetime.datetime
 ) -> BillingUsageResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, starting_on=starting_on, ending_before=ending_before).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(
+        build_request(starting_on=starting_on, ending_before=ending_before), parse_response, (200,)
+    )

@@ -14,12 +14,12 @@ from ...decode import parse_json
 from ...models.current_checkpoint_storage_usage_response import (
     CurrentCheckpointStorageUsageResponse,
 )
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, project_id: str | None = None) -> Request:
@@ -47,13 +47,6 @@ def parse_response(content: bytes) -> CurrentCheckpointStorageUsageResponse:
     return parse_json(content, CurrentCheckpointStorageUsageResponse.from_dict)
 
 
-def sync_detailed(
-    *, client: Client, project_id: str | None = None
-) -> Response[CurrentCheckpointStorageUsageResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(project_id=project_id), parse_response, (200,))
-
-
 def sync(*, client: Client, project_id: str | None = None) -> CurrentCheckpointStorageUsageResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, project_id=project_id).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(project_id=project_id), parse_response, (200,))

@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...models.checkpoint_kind import CheckpointKind
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(
@@ -61,7 +61,7 @@ def parse_response(content: bytes) -> bytes:
     return content
 
 
-def sync_detailed(
+def sync(
     *,
     client: Client,
     training_run_id: str,
@@ -70,8 +70,8 @@ def sync_detailed(
     file_name: str,
     expires: int,
     signature: str,
-) -> Response[bytes | None]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+) -> bytes | None:
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
     return client.exchange(
         build_request(
             training_run_id=training_run_id,
@@ -85,25 +85,3 @@ def sync_detailed(
         (200, 206),
         (304,),
     )
-
-
-def sync(
-    *,
-    client: Client,
-    training_run_id: str,
-    checkpoint_kind: CheckpointKind,
-    checkpoint_name: str,
-    file_name: str,
-    expires: int,
-    signature: str,
-) -> bytes | None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(
-        client=client,
-        training_run_id=training_run_id,
-        checkpoint_kind=checkpoint_kind,
-        checkpoint_name=checkpoint_name,
-        file_name=file_name,
-        expires=expires,
-        signature=signature,
-    ).parsed

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from ...decode import parse_json
 from ...models.checkpoint_kind import CheckpointKind
 from ...models.external_weights_urls_response import ExternalWeightsUrlsResponse
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(
@@ -48,10 +48,10 @@ def parse_response(content: bytes) -> ExternalWeightsUrlsResponse:
     return parse_json(content, ExternalWeightsUrlsResponse.from_dict)
 
 
-def sync_detailed(
+def sync(
     *, client: Client, training_run_id: str, checkpoint_kind: CheckpointKind, checkpoint_name: str
-) -> Response[ExternalWeightsUrlsResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+) -> ExternalWeightsUrlsResponse:
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
     return client.exchange(
         build_request(
             training_run_id=training_run_id,
@@ -61,15 +61,3 @@ def sync_detailed(
         parse_response,
         (200,),
     )
-
-
-def sync(
-    *, client: Client, training_run_id: str, checkpoint_kind: CheckpointKind, checkpoint_name: str
-) -> ExternalWeightsUrlsResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(
-        client=client,
-        training_run_id=training_run_id,
-        checkpoint_kind=checkpoint_kind,
-        checkpoint_name=checkpoint_name,
-    ).parsed

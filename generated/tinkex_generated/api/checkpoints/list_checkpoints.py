@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from ...decode import parse_json
 from ...models.checkpoints_list_response import CheckpointsListResponse
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, training_run_id: str) -> Request:
@@ -42,11 +42,6 @@ def parse_response(content: bytes) -> CheckpointsListResponse:
     return parse_json(content, CheckpointsListResponse.from_dict)
 
 
-def sync_detailed(*, client: Client, training_run_id: str) -> Response[CheckpointsListResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(training_run_id=training_run_id), parse_response, (200,))
-
-
 def sync(*, client: Client, training_run_id: str) -> CheckpointsListResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, training_run_id=training_run_id).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(training_run_id=training_run_id), parse_response, (200,))

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from ...decode import parse_json
 from ...models.checkpoints_list_response import CheckpointsListResponse
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, limit: int | None = 100, offset: int | None = 0) -> Request:
@@ -48,15 +48,8 @@ def parse_response(content: bytes) -> CheckpointsListResponse:
     return parse_json(content, CheckpointsListResponse.from_dict)
 
 
-def sync_detailed(
-    *, client: Client, limit: int | None = 100, offset: int | None = 0
-) -> Response[CheckpointsListResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(limit=limit, offset=offset), parse_response, (200,))
-
-
 def sync(
     *, client: Client, limit: int | None = 100, offset: int | None = 0
 ) -> CheckpointsListResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, limit=limit, offset=offset).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(limit=limit, offset=offset), parse_response, (200,))

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from ...models.checkpoint_kind import CheckpointKind
 from ...models.checkpoint_ttl_request import CheckpointTtlRequest
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(
@@ -53,15 +53,15 @@ def parse_response(content: bytes) -> None:
     return None
 
 
-def sync_detailed(
+def sync(
     *,
     client: Client,
     body: CheckpointTtlRequest,
     training_run_id: str,
     checkpoint_kind: CheckpointKind,
     checkpoint_name: str,
-) -> Response[None]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+) -> None:
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
     return client.exchange(
         build_request(
             body=body,
@@ -72,21 +72,3 @@ def sync_detailed(
         parse_response,
         (200, 204),
     )
-
-
-def sync(
-    *,
-    client: Client,
-    body: CheckpointTtlRequest,
-    training_run_id: str,
-    checkpoint_kind: CheckpointKind,
-    checkpoint_name: str,
-) -> None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(
-        client=client,
-        body=body,
-        training_run_id=training_run_id,
-        checkpoint_kind=checkpoint_kind,
-        checkpoint_name=checkpoint_name,
-    ).parsed

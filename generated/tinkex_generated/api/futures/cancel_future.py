@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...models.future_cancel_request import FutureCancelRequest
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, body: FutureCancelRequest) -> Request:
@@ -39,11 +39,6 @@ def parse_response(content: bytes) -> None:
     return None
 
 
-def sync_detailed(*, client: Client, body: FutureCancelRequest) -> Response[None]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(body=body), parse_response, (200, 204))
-
-
 def sync(*, client: Client, body: FutureCancelRequest) -> None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, body=body).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(body=body), parse_response, (200, 204))

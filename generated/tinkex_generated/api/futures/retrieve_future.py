@@ -39,12 +39,12 @@ from ...models.save_weights_for_sampler_response_internal import (
 from ...models.save_weights_response import SaveWeightsResponse
 from ...models.try_again_response import TryAgainResponse
 from ...models.unload_model_response import UnloadModelResponse
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 _READ_RESPONSE: Reader[
     TryAgainResponse
@@ -136,27 +136,6 @@ def parse_response(
     return parse_json(content, _READ_RESPONSE)
 
 
-def sync_detailed(
-    *, client: Client, body: FutureRetrieveRequest
-) -> Response[
-    TryAgainResponse
-    | FutureMetadataResponse
-    | RequestFailedResponse
-    | ForwardBackwardOutput
-    | SampleResponse
-    | CreateModelResponse
-    | UnloadModelResponse
-    | SaveWeightsResponse
-    | SaveWeightsForSamplerResponseInternal
-    | SaveWeightsExternalResponseInternal
-    | LoadWeightsResponse
-    | CreateCustomLossResponse
-    | OptimStepResponse
-]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(body=body), parse_response, (200,))
-
-
 def sync(
     *, client: Client, body: FutureRetrieveRequest
 ) -> (
@@ -174,5 +153,5 @@ def sync(
     | CreateCustomLossResponse
     | OptimStepResponse
 ):
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, body=body).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(body=body), parse_response, (200,))

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from ...decode import parse_json
 from ...models.access_scope import AccessScope
 from ...models.training_run import TrainingRun
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, training_run_id: str, access_scope: AccessScope | None = "owned") -> Request:
@@ -48,21 +48,12 @@ def parse_response(content: bytes) -> TrainingRun:
     return parse_json(content, TrainingRun.from_dict)
 
 
-def sync_detailed(
+def sync(
     *, client: Client, training_run_id: str, access_scope: AccessScope | None = "owned"
-) -> Response[TrainingRun]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+) -> TrainingRun:
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
     return client.exchange(
         build_request(training_run_id=training_run_id, access_scope=access_scope),
         parse_response,
         (200,),
     )
-
-
-def sync(
-    *, client: Client, training_run_id: str, access_scope: AccessScope | None = "owned"
-) -> TrainingRun:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(
-        client=client, training_run_id=training_run_id, access_scope=access_scope
-    ).parsed

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from ...decode import parse_json
 from ...models.access_scope import AccessScope
 from ...models.training_runs_response import TrainingRunsResponse
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(
@@ -61,22 +61,6 @@ def parse_response(content: bytes) -> TrainingRunsResponse:
     return parse_json(content, TrainingRunsResponse.from_dict)
 
 
-def sync_detailed(
-    *,
-    client: Client,
-    limit: int | None = 20,
-    offset: int | None = 0,
-    access_scope: AccessScope | None = "owned",
-    project_id: str | None = None,
-) -> Response[TrainingRunsResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(
-        build_request(limit=limit, offset=offset, access_scope=access_scope, project_id=project_id),
-        parse_response,
-        (200,),
-    )
-
-
 def sync(
     *,
     client: Client,
@@ -85,7 +69,9 @@ def sync(
     access_scope: AccessScope | None = "owned",
     project_id: str | None = None,
 ) -> TrainingRunsResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(
-        client=client, limit=limit, offset=offset, access_scope=access_scope, project_id=project_id
-    ).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(
+        build_request(limit=limit, offset=offset, access_scope=access_scope, project_id=project_id),
+        parse_response,
+        (200,),
+    )

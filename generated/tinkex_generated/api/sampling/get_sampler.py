@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from ...decode import parse_json
 from ...models.get_sampler_response import GetSamplerResponse
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, sampler_id: str) -> Request:
@@ -41,11 +41,6 @@ def parse_response(content: bytes) -> GetSamplerResponse:
     return parse_json(content, GetSamplerResponse.from_dict)
 
 
-def sync_detailed(*, client: Client, sampler_id: str) -> Response[GetSamplerResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(sampler_id=sampler_id), parse_response, (200,))
-
-
 def sync(*, client: Client, sampler_id: str) -> GetSamplerResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, sampler_id=sampler_id).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(sampler_id=sampler_id), parse_response, (200,))

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from ...decode import parse_json
 from ...models.client_config_request import ClientConfigRequest
 from ...models.client_dynamic_config_response import ClientDynamicConfigResponse
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, body: ClientConfigRequest) -> Request:
@@ -40,13 +40,6 @@ def parse_response(content: bytes) -> ClientDynamicConfigResponse:
     return parse_json(content, ClientDynamicConfigResponse.from_dict)
 
 
-def sync_detailed(
-    *, client: Client, body: ClientConfigRequest
-) -> Response[ClientDynamicConfigResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(body=body), parse_response, (200,))
-
-
 def sync(*, client: Client, body: ClientConfigRequest) -> ClientDynamicConfigResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, body=body).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(body=body), parse_response, (200,))

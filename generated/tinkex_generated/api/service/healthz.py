@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from ...decode import parse_json
 from ...models.health_response import HealthResponse
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request() -> Request:
@@ -33,11 +33,6 @@ def parse_response(content: bytes) -> HealthResponse:
     return parse_json(content, HealthResponse.from_dict)
 
 
-def sync_detailed(*, client: Client) -> Response[HealthResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(), parse_response, (200,))
-
-
 def sync(*, client: Client) -> HealthResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(), parse_response, (200,))

@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...models.session_project_request import SessionProjectRequest
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, body: SessionProjectRequest, session_id: str) -> Request:
@@ -42,15 +42,8 @@ def parse_response(content: bytes) -> None:
     return None
 
 
-def sync_detailed(
-    *, client: Client, body: SessionProjectRequest, session_id: str
-) -> Response[None]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+def sync(*, client: Client, body: SessionProjectRequest, session_id: str) -> None:
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
     return client.exchange(
         build_request(body=body, session_id=session_id), parse_response, (200, 204)
     )
-
-
-def sync(*, client: Client, body: SessionProjectRequest, session_id: str) -> None:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, body=body, session_id=session_id).parsed

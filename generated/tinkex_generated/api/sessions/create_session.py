@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from ...decode import parse_json
 from ...models.create_session_request import CreateSessionRequest
 from ...models.create_session_response import CreateSessionResponse
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, body: CreateSessionRequest) -> Request:
@@ -41,11 +41,6 @@ def parse_response(content: bytes) -> CreateSessionResponse:
     return parse_json(content, CreateSessionResponse.from_dict)
 
 
-def sync_detailed(*, client: Client, body: CreateSessionRequest) -> Response[CreateSessionResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(body=body), parse_response, (200,))
-
-
 def sync(*, client: Client, body: CreateSessionRequest) -> CreateSessionResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, body=body).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(body=body), parse_response, (200,))

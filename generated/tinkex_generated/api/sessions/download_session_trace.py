@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...decode import mapping, parse_json
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, session_id: str, expires: int, signature: str) -> Request:
@@ -47,19 +47,10 @@ def parse_response(content: bytes) -> dict[str, Any]:
     return parse_json(content, mapping)
 
 
-def sync_detailed(
-    *, client: Client, session_id: str, expires: int, signature: str
-) -> Response[dict[str, Any]]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+def sync(*, client: Client, session_id: str, expires: int, signature: str) -> dict[str, Any]:
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
     return client.exchange(
         build_request(session_id=session_id, expires=expires, signature=signature),
         parse_response,
         (200,),
     )
-
-
-def sync(*, client: Client, session_id: str, expires: int, signature: str) -> dict[str, Any]:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(
-        client=client, session_id=session_id, expires=expires, signature=signature
-    ).parsed

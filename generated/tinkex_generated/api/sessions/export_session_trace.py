@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from ...decode import parse_json
 from ...models.session_trace_export_poll_response import SessionTraceExportPollResponse
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, session_id: str) -> Request:
@@ -41,11 +41,6 @@ def parse_response(content: bytes) -> SessionTraceExportPollResponse:
     return parse_json(content, SessionTraceExportPollResponse.from_dict)
 
 
-def sync_detailed(*, client: Client, session_id: str) -> Response[SessionTraceExportPollResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(session_id=session_id), parse_response, (200,))
-
-
 def sync(*, client: Client, session_id: str) -> SessionTraceExportPollResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, session_id=session_id).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(session_id=session_id), parse_response, (200,))

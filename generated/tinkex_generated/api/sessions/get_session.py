@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from ...decode import parse_json
 from ...models.access_scope import AccessScope
 from ...models.get_session_response import GetSessionResponse
-from ...types import Request, Response, segment
+from ...types import Request, segment
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, session_id: str, access_scope: AccessScope | None = "owned") -> Request:
@@ -47,17 +47,10 @@ def parse_response(content: bytes) -> GetSessionResponse:
     return parse_json(content, GetSessionResponse.from_dict)
 
 
-def sync_detailed(
-    *, client: Client, session_id: str, access_scope: AccessScope | None = "owned"
-) -> Response[GetSessionResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(
-        build_request(session_id=session_id, access_scope=access_scope), parse_response, (200,)
-    )
-
-
 def sync(
     *, client: Client, session_id: str, access_scope: AccessScope | None = "owned"
 ) -> GetSessionResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, session_id=session_id, access_scope=access_scope).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(
+        build_request(session_id=session_id, access_scope=access_scope), parse_response, (200,)
+    )

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from ...decode import parse_json
 from ...models.join_sampling_session_request import JoinSamplingSessionRequest
 from ...models.join_sampling_session_response import JoinSamplingSessionResponse
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, body: JoinSamplingSessionRequest) -> Request:
@@ -41,13 +41,6 @@ def parse_response(content: bytes) -> JoinSamplingSessionResponse:
     return parse_json(content, JoinSamplingSessionResponse.from_dict)
 
 
-def sync_detailed(
-    *, client: Client, body: JoinSamplingSessionRequest
-) -> Response[JoinSamplingSessionResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(body=body), parse_response, (200,))
-
-
 def sync(*, client: Client, body: JoinSamplingSessionRequest) -> JoinSamplingSessionResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, body=body).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(body=body), parse_response, (200,))

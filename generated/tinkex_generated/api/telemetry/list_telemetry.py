@@ -15,12 +15,12 @@ from ...decode import parse_json
 from ...models.event_type import EventType
 from ...models.severity import Severity
 from ...models.telemetry_list_response import TelemetryListResponse
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(
@@ -67,25 +67,6 @@ def parse_response(content: bytes) -> TelemetryListResponse:
     return parse_json(content, TelemetryListResponse.from_dict)
 
 
-def sync_detailed(
-    *,
-    client: Client,
-    session_id: str | None = None,
-    event: EventType | None = None,
-    severity: Severity | None = None,
-    limit: int | None = 100,
-    offset: int | None = 0,
-) -> Response[TelemetryListResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(
-        build_request(
-            session_id=session_id, event=event, severity=severity, limit=limit, offset=offset
-        ),
-        parse_response,
-        (200,),
-    )
-
-
 def sync(
     *,
     client: Client,
@@ -95,12 +76,11 @@ def sync(
     limit: int | None = 100,
     offset: int | None = 0,
 ) -> TelemetryListResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(
-        client=client,
-        session_id=session_id,
-        event=event,
-        severity=severity,
-        limit=limit,
-        offset=offset,
-    ).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(
+        build_request(
+            session_id=session_id, event=event, severity=severity, limit=limit, offset=offset
+        ),
+        parse_response,
+        (200,),
+    )

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...decode import mapping, parse_json
 from ...models.get_tokenizer_file import GetTokenizerFile
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(*, model: str, file: GetTokenizerFile | None = "tokenizer.json") -> Request:
@@ -48,15 +48,8 @@ def parse_response(content: bytes) -> dict[str, Any]:
     return parse_json(content, mapping)
 
 
-def sync_detailed(
-    *, client: Client, model: str, file: GetTokenizerFile | None = "tokenizer.json"
-) -> Response[dict[str, Any]]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
-    return client.exchange(build_request(model=model, file=file), parse_response, (200,))
-
-
 def sync(
     *, client: Client, model: str, file: GetTokenizerFile | None = "tokenizer.json"
 ) -> dict[str, Any]:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(client=client, model=model, file=file).parsed
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
+    return client.exchange(build_request(model=model, file=file), parse_response, (200,))

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from ...decode import parse_json
 from ...models.copy_weights_request import CopyWeightsRequest
 from ...models.copy_weights_response import CopyWeightsResponse
-from ...types import Request, Response
+from ...types import Request
 
 if TYPE_CHECKING:
     from ...client import Client
 
-__all__ = ("build_request", "parse_response", "sync", "sync_detailed")
+__all__ = ("build_request", "parse_response", "sync")
 
 
 def build_request(
@@ -50,21 +50,12 @@ def parse_response(content: bytes) -> CopyWeightsResponse:
     return parse_json(content, CopyWeightsResponse.from_dict)
 
 
-def sync_detailed(
+def sync(
     *, client: Client, body: CopyWeightsRequest, x_tinker_weights_access_token: str | None = None
-) -> Response[CopyWeightsResponse]:
-    """Send the request once; raises UnexpectedStatus unless the status is a documented success."""
+) -> CopyWeightsResponse:
+    """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
     return client.exchange(
         build_request(body=body, x_tinker_weights_access_token=x_tinker_weights_access_token),
         parse_response,
         (200,),
     )
-
-
-def sync(
-    *, client: Client, body: CopyWeightsRequest, x_tinker_weights_access_token: str | None = None
-) -> CopyWeightsResponse:
-    """Send the request once and return what the answer holds; raises as sync_detailed does."""
-    return sync_detailed(
-        client=client, body=body, x_tinker_weights_access_token=x_tinker_weights_access_token
-    ).parsed

@@ -1,8 +1,10 @@
-"""Charts of the page at `/` as inline SVG: a loss curve, and bars by the hour."""
+"""Drawings of the overview as inline SVG: a loss curve, and bars by the hour."""
 
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+
+from tinkex.local.page.words import short
 
 # Room for the labels left of and below the plot, and above and right of it.
 _LEFT, _BOTTOM, _TOP, _RIGHT = 40, 22, 8, 8
@@ -98,14 +100,6 @@ def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(number * step, 12) for number in range(first, last + 1)]
-
-
-def short(number: float) -> str:
-    """Return a count in few characters: 950, 12.3k, 4.1M."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return f"{number:g}"
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:

@@ -1,0 +1,12 @@
+"""What HTTP headers may hold."""
+
+from __future__ import annotations
+
+import re
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def is_header_name(name: str) -> bool:
+    """Return whether a text is a token, as RFC 9110 (5.6.2) asks of the names of headers."""
+    return _NAME.fullmatch(name) is not None
