@@ -77,9 +77,9 @@ def delete(invocation: Invocation, paths: tuple[str, ...], yes: bool) -> Any:
     All paths are checked before the first is deleted. One that the server refuses does not keep the
     others from being deleted.
     """
-    from tinkex.types import RunOrPath
+    from tinkex.types import CheckpointPath
 
-    checked = list(dict.fromkeys(str(RunOrPath.parse(path)) for path in paths))
+    checked = list(dict.fromkeys(str(CheckpointPath.parse(path)) for path in paths))
     with invocation.rest() as rest:
         if not yes and not _agreed(checked):
             return _cancelled(invocation, "delete", checked)

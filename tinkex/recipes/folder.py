@@ -319,11 +319,11 @@ def summary(folder: Path) -> RunSummary:
 
 def _is_locked(folder: Path) -> bool:
     """Return whether a process trains in a folder."""
-    from tinkex import try_lock
+    from tinkex._base.file_lock import lock_file
     from tinkex.recovery.runfile import LOCK_NAME
 
     try:
         with (folder / LOCK_NAME).open("ab") as lock:
-            return not try_lock(lock)
+            return not lock_file(lock)
     except OSError:
         return False
