@@ -1,4 +1,4 @@
-"""One measurement of one client, in a process of its own; `client.py` runs it in each venv.
+"""One measurement of one client, in a separate process; `client.py` runs it in each venv.
 
     python bench/client_work.py tinkex sample_at_once http://127.0.0.1:1234 2000
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from urllib.parse import unquote, urljoin, urlsplit
 
 from attrs import evolve
 from tinkex_generated.api.billing import (
@@ -19,6 +19,7 @@ from tinkex_generated.api.checkpoints import (
     delete_checkpoint,
     get_checkpoint_archive_url,
     get_external_weights_urls,
+    get_sampler_archive_url,
     list_checkpoints,
     list_user_checkpoints,
     publish_checkpoint,
@@ -62,13 +63,23 @@ from tinkex._base.clock import Clock
 from tinkex._base.secret import Secret
 from tinkex._core.checks import checked_id, checked_ttl
 from tinkex._core.config import Config
+from tinkex._core.failures import is_missing_route
 from tinkex._core.multipart import Files
 from tinkex._core.pagination import PAGE, all_pages
 from tinkex._core.raw_request import RawResponse, send_raw
 from tinkex._core.response import REDIRECTS, Response
 from tinkex._core.retry import ARCHIVE_PATIENCE, TRACE_PATIENCE, RetryPolicy
 from tinkex._core.transport import Transport
-from tinkex.errors import DecodeError, NotFoundError, RequestFailedError, ValidationError
+from tinkex.errors import (
+    ApiError,
+    BadRequestError,
+    CheckpointError,
+    DecodeError,
+    NotFoundError,
+    RequestFailedError,
+    UnprocessableError,
+    ValidationError,
+)
 from tinkex.types import (
     Checkpoint,
     CheckpointArchiveUrlResponse,
@@ -327,10 +338,30 @@ class RestClient:
 
     def get_weights_info_by_tinker_path(self, tinker_path: str) -> WeightsInfoResponse:
         """Return base model, rank and adapted layers of a checkpoint."""
-        CheckpointPath.parse(tinker_path)
-        return self._transport.call(
-            weights_info.build_request(body=WeightsInfoRequest(tinker_path=tinker_path)),
-            weights_info.parse_response,
+        path = CheckpointPath.parse(tinker_path)
+        try:
+            return self._transport.call(
+                weights_info.build_request(body=WeightsInfoRequest(tinker_path=tinker_path)),
+                weights_info.parse_response,
+            )
+        except (BadRequestError, UnprocessableError, NotFoundError) as error:
+            info = None if path.kind == "weights" else self._info_of_run(path)
+            if info is None:
+                raise error.with_traceback(None) from None
+        return info
+
+    def _info_of_run(self, path: CheckpointPath) -> WeightsInfoResponse | None:
+        """Return what a run says of its checkpoint, where the server describes training ones alone."""
+        try:
+            listed = self.list_checkpoints(path.training_run_id).checkpoints
+            run = self.get_training_run(path.training_run_id)
+        except ApiError:
+            return None
+        paths = {CheckpointPath.parse(one.tinker_path).long for one in listed}
+        if path.long not in paths:
+            return None
+        return WeightsInfoResponse(
+            base_model=run.base_model, is_lora=run.is_lora, lora_rank=run.lora_rank
         )
 
     def get_checkpoint_archive_url(
@@ -347,6 +378,9 @@ class RestClient:
             tinker_path: The checkpoint, or the id of its run.
             checkpoint_id: ``<kind>/<name>``, if `tinker_path` is the id of a run.
             patience: Seconds to wait for the archive.
+
+        Raises:
+            CheckpointError: The server keeps the files on its own disk, and says where.
         """
         policy = RetryPolicy(
             max_attempts=10_000,
@@ -355,16 +389,32 @@ class RestClient:
             longest_wait=ARCHIVE_WAIT,
             longest_retry_after=patience,
         )
-        request = get_checkpoint_archive_url.build_request(**_parts(tinker_path, checkpoint_id))
-        # Both 503 and 409 mean that it is not built yet.
-        answer = self._transport.send(request, policy=policy, accept=REDIRECTS, retry_on={409})
-        if answer.status_code not in REDIRECTS:
+        parts = _parts(tinker_path, checkpoint_id)
+        request = get_checkpoint_archive_url.build_request(**parts)
+        try:
+            response = self._archive(request, policy)
+        except NotFoundError as error:
+            if parts["checkpoint_kind"] != "sampler_weights":
+                raise
+            # Some servers know their one kind of archives by the name alone.
+            del parts["checkpoint_kind"]
+            request = get_sampler_archive_url.build_request(**parts)
+            try:
+                response = self._archive(request, policy)
+            except NotFoundError as other:
+                knows_more = _has_route(other) and not _has_route(error)
+                raise (other if knows_more else error).with_traceback(None) from None
+        if response.status_code not in REDIRECTS:
             return self._transport.parsed(
-                answer, get_checkpoint_archive_url.parse_response, request.operation
+                response, get_checkpoint_archive_url.parse_response, request.operation
             )
         return CheckpointArchiveUrlResponse(
-            url=self._location(request, answer), expires=_expiry(answer.headers.get("expires"))
+            url=self._location(request, response), expires=_expiry(response.headers.get("expires"))
         )
+
+    def _archive(self, request: Request, policy: RetryPolicy) -> Response:
+        # Both 503 and 409 mean that it is not built yet.
+        return self._transport.send(request, policy=policy, accept=REDIRECTS, retry_on={409})
 
     def delete_checkpoint(self, tinker_path: str, checkpoint_id: str | None = None) -> None:
         """Delete a checkpoint permanently."""
@@ -396,11 +446,21 @@ class RestClient:
     unpublish_checkpoint_from_tinker_path = unpublish_checkpoint
     set_checkpoint_ttl_from_tinker_path = set_checkpoint_ttl
 
-    def _location(self, request: Request, answer: Response) -> str:
-        url = _joined(self._transport.where + request.path, answer.headers.get("location", ""))
-        if url is None:
-            raise _no_url(answer.status_code)
-        return url
+    def _location(self, request: Request, response: Response) -> str:
+        location = response.headers.get("location", "")
+        url = _joined(self._transport.where + request.path, location)
+        if url is not None:
+            return url
+        folder = _folder(location)
+        # It may be signed, whatever it is.
+        del location
+        if folder is None:
+            raise _no_url(response.status_code)
+        raise CheckpointError(
+            f"the server offers no download: it keeps the checkpoint's files on its own disk, in "
+            f"{folder}. Copy them from there",
+            status_code=response.status_code,
+        )
 
     def whoami(self) -> SelfApiKeyResponse:
         """Return the name and owner of the API key in use."""
@@ -472,11 +532,11 @@ class RestClient:
             session_id=checked_id(session_id, "session_id")
         )
         while True:
-            answer = self._optional(request, export_session_trace.parse_response)
-            if answer.status == "ready":
-                return answer
-            if answer.status == "failed" or clock.now() >= until:
-                why = answer.error or f"it is still {answer.status} after {patience:g} s"
+            response = self._optional(request, export_session_trace.parse_response)
+            if response.status == "ready":
+                return response
+            if response.status == "failed" or clock.now() >= until:
+                why = response.error or f"it is still {response.status} after {patience:g} s"
                 raise RequestFailedError(
                     f"the trace of session {session_id} is not available: {why}",
                     session_id=session_id,
@@ -534,18 +594,13 @@ class RestClient:
             patience: Seconds after which no further attempt starts; the usual limit of calls by
                 default.
         """
-        path = CheckpointPath.parse(tinker_path)
-        policy = None
+        parts, policy = _parts(tinker_path), None
         if patience is not None:
             policy = RetryPolicy(
                 max_attempts=10_000, deadline=patience, longest_retry_after=patience
             )
         return self._optional(
-            get_external_weights_urls.build_request(
-                training_run_id=path.training_run_id,
-                checkpoint_kind=path.kind,
-                checkpoint_name=path.name,
-            ),
+            get_external_weights_urls.build_request(**parts),
             get_external_weights_urls.parse_response,
             policy,
         )
@@ -597,7 +652,10 @@ class RestClient:
         try:
             return self._transport.call(request, parse, policy=policy)
         except NotFoundError as error:
-            error.message += f". {request.operation} is optional: this server may not support it"
+            if _has_route(error):
+                error.message += (
+                    f". {request.operation} is optional: this server may not support it"
+                )
             # Frames of sending are no use to the user.
             raise error.with_traceback(None) from None
 
@@ -605,11 +663,12 @@ class RestClient:
         return f"<RestClient {self._transport.where}>"
 
 
+def _has_route(error: ApiError) -> bool:
+    return not is_missing_route(error.status_code, error.body)
+
+
 def _scope(access_scope: AccessScope) -> AccessScope:
-    if access_scope not in ("owned", "accessible"):
-        raise ValidationError(
-            f"must be one of owned, accessible, not {access_scope!r}", path="access_scope"
-        )
+    _one_of(access_scope, get_args(AccessScope), "access_scope")
     return access_scope
 
 
@@ -625,6 +684,15 @@ def _joined(base: str, location: str) -> str | None:
         return None
     names_host = parts.scheme in {"http", "https"} and bool(parts.hostname)
     return url if location and names_host else None
+
+
+def _folder(location: str) -> str | None:
+    """Return the path that a file:// URL names, None if it is another URL."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return None
+    return unquote(parts.path) if parts.scheme == "file" and parts.path else None
 
 
 def _no_url(status_code: int | None) -> DecodeError:

@@ -14,7 +14,13 @@ from tinkex._core.checks import check_sampling_path, checked_count, checked_prom
 from tinkex._core.futures import Future
 from tinkex._core.sample_many import sample_each
 from tinkex._core.sample_stream import stream
-from tinkex._core.sampling import RetryConfig, Sample, SamplerState, prompt_logprobs
+from tinkex._core.sampling import (
+    RetryConfig,
+    Sample,
+    SamplerState,
+    prompt_logprobs,
+    with_first_token,
+)
 from tinkex._core.session import Session
 from tinkex._core.submission import future
 from tinkex._core.wire import encode
@@ -83,7 +89,7 @@ class SamplingClient:
             check_sampling_path(model_path)
         checked_settings(retry_config, RetryConfig, "retry_config")
         session.check()
-        answer = session.transport.call(
+        response = session.transport.call(
             create_sampling_session.build_request(
                 body=CreateSamplingSessionRequest(
                     session_id=session.id,
@@ -96,7 +102,7 @@ class SamplingClient:
         )
         return cls(
             session,
-            answer.sampling_session_id,
+            response.sampling_session_id,
             base_model=base_model,
             model_path=model_path,
             retry_config=retry_config,
@@ -161,7 +167,9 @@ class SamplingClient:
             prompt_logprobs_last_n=last_n,
             record_stability_info=record_stability_info,
         )
-        return self._begin("sample", body, prompt, _unchanged)
+        # Of the last positions alone, none is the first token's.
+        read = with_first_token(prompt) if last_n is None else _unchanged
+        return self._begin("sample", body, prompt, read)
 
     @overload
     def sample_many(
@@ -298,17 +306,17 @@ class SamplingClient:
         self, operation: str, body: SampleRequest, prompt: ModelInput, read: Callable[[Any], Any]
     ) -> Future[Any]:
         sample = Sample(self._session, self._state, body, prompt, read)
-        with self._session.scope(operation, self._base_model or self.model_path):
+        with self._session.operation(operation, self._base_model or self.model_path):
             return future(self._session, sample, operation, self.sampling_session_id)
 
     def get_base_model(self) -> str:
         """Return the name of the base model under these weights."""
         if self._base_model is None:
-            answer = self._session.transport.call(
+            response = self._session.transport.call(
                 get_sampler.build_request(sampler_id=self.sampling_session_id),
                 get_sampler.parse_response,
             )
-            self._base_model = answer.base_model
+            self._base_model = response.base_model
         return self._base_model
 
     def get_tokenizer(self) -> Tokenizer:

@@ -132,7 +132,8 @@ class TrainingClient:
 
         Args:
             data: At least one datum.
-            loss_fn: cross_entropy, importance_sampling, ppo, cispo, dro, gspo, ….
+            loss_fn: cross_entropy, importance_sampling, ppo, cispo, dro, gspo, …, or any other loss
+                that the server has.
             loss_fn_config: Numbers by name, such as ``{"clip_low_threshold": 0.8}``.
 
         Raises:
@@ -180,12 +181,19 @@ class TrainingClient:
         from tinkex.regularizers.custom_step import CustomStep, SurrogateWork
 
         step = CustomStep.of(data, loss_fn, regularizers, backend)
-        with self._session.scope("forward_backward_custom", self.base_model), self._queue.turn():
+        with (
+            self._session.operation("forward_backward_custom", self.base_model),
+            self._queue.turn(),
+        ):
             result = self.forward(step.forward_data(), "cross_entropy").result()
             surrogate = step.backward(result)
             work = self._sent(
                 lambda: submit_batch(
-                    self._queue, self.model_id, "forward_backward", surrogate.data, "cross_entropy"
+                    self._queue,
+                    self.model_id,
+                    "forward_backward",
+                    surrogate.data,
+                    surrogate.loss_fn,
                 )
             )
             return self._promised(SurrogateWork(work, surrogate), "forward_backward_custom")
@@ -534,12 +542,12 @@ class TrainingClient:
 
     def unload_model(self) -> Future[UnloadModelResponse]:
         """Free the model on the server and close this client; unsaved weights are lost."""
-        with self._session.scope("unload_model", self.base_model):
-            answer = self._session.transport.send(self._unload())
+        with self._session.operation("unload_model", self.base_model):
+            response = self._session.transport.send(self._unload())
             self._queue.close()
             unloaded: Future[UnloadModelResponse] = outcome(
                 self._session,
-                answer,
+                response,
                 "unload_model",
                 "UnloadModel",
                 UnloadModelResponse.from_dict,
@@ -586,7 +594,7 @@ class TrainingClient:
         )
 
     def _start(self, operation: str, send: Callable[[], Work[T]]) -> Future[T]:
-        with self._session.scope(operation, self.base_model):
+        with self._session.operation(operation, self.base_model):
             try:
                 work = self._sent(send)
             except TinkexError as error:

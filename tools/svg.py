@@ -1,4 +1,4 @@
-"""Draw simple pictures as SVG text: on white paper of their own, so that they show on a dark page too."""
+"""Draw simple pictures as SVG text: on a white background, so that they are readable on dark pages too."""
 
 from __future__ import annotations
 

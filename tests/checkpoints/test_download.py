@@ -22,6 +22,7 @@ from support.archive_host import ArchiveHost, archive_host
 from support.archives import FILES, checkpoint, special, tar
 from support.clock import FakeClock
 from support.nano import NANO
+from support.package import PACKAGE
 from support.scripted import Script, scripted_service
 
 from tinkex import RestClient, ServiceClient, events
@@ -405,7 +406,7 @@ def test_no_frame_of_a_failed_download_holds_a_signature(
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     names = {frame.f_code.co_filename.rpartition("/")[2] for frame in frames}
     assert "fetch.py" in names
-    ours = [frame for frame in frames if "/tinkex/" in frame.f_code.co_filename]
+    ours = [frame for frame in frames if frame.f_code.co_filename.startswith(PACKAGE)]
     assert "secret-" not in "".join(repr(frame.f_locals) for frame in ours)
 
 
@@ -432,7 +433,7 @@ def test_a_refusal_of_the_server_comes_through(
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("path", ["https://S/weights/a", "tinker://S/final", ""])
+@pytest.mark.parametrize("path", ["https://S/weights/a", "tinker://S/weights", ""])
 def test_a_path_that_is_none_sends_nothing(
     rest: RestClient, script: Script, tmp_path: Path, path: str
 ) -> None:

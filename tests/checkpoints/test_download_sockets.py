@@ -384,7 +384,9 @@ def test_a_file_of_an_export_stays_in_its_folder(
         urls = {"good": f"{elsewhere.url}/1", name: f"{elsewhere.url}/2"}
         body = {"urls": urls, "expires": "2027-01-01T00:00:00Z"}
         server.faults.add(
-            Fault(on=SIGN, status=404), Fault(on="get_external_weights_urls", status=200, body=body)
+            Fault(on=SIGN, status=404),
+            Fault(on="get_sampler_archive_url", status=404),
+            Fault(on="get_external_weights_urls", status=200, body=body),
         )
         with pytest.raises(UnsafeArchiveError):
             download(rest, path, tmp_path / "out")

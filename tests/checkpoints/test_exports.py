@@ -160,3 +160,54 @@ def test_an_export_of_the_local_server_comes_home(
     path = training.save_weights_external("out").result().path
     got = nano_service.create_rest_client().download_checkpoint(path, tmp_path)
     assert {"adapter_config.json", "adapter_model.safetensors"} <= {f.name for f in got.files}
+
+
+RUN = "GET training_runs/R/checkpoints"
+STATE = "tinker://R/weights/s"
+EXPORT = "tinker://M/external_weights/download"
+
+
+def without_archives(script: Script) -> None:
+    """Let a server have exports, and no archive of its training checkpoints any more."""
+    missing = (404, {"detail": "Not Found"})
+    script.on(f"{RUN}/weights/s/archive", missing)
+    script.on(f"{RUN}/weights/s/external_weights_urls", (400, {"detail": "no export"}))
+    script.on("POST weights_info", {"base_model": "B", "is_lora": True, "lora_rank": 4})
+    script.on("POST create_model", {"model_id": "M"})
+    script.on("POST load_weights", {"path": STATE})
+    script.on("POST save_weights_external", {"path": EXPORT})
+    script.on("POST unload_model", {"model_id": "M"})
+    script.on("DELETE training_runs/M/checkpoints/external_weights/download", (204, b""))
+
+
+def test_a_training_checkpoint_is_exported_to_be_downloaded(
+    rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """A session resumes it, exports it for an hour, and ends; the export is deleted at once."""
+    without_archives(script)
+    urls_of_export = (
+        "GET training_runs/M/checkpoints/external_weights/download/external_weights_urls"
+    )
+    script.on(urls_of_export, urls("adapter_config.json", at=host.url))
+    got = download(rest, STATE, tmp_path)
+    assert [file.name for file in got.files] == ["adapter_config.json"]
+    assert got.folder.name == "R_weights_s"
+    made = script.bodies("save_weights_external")[1]
+    assert (made["path"], made["ttl_seconds"]) == ("download", 3600)
+    assert script.bodies("load_weights")[0]["path"] == STATE
+    assert script.paths()[-2:] == [
+        "DELETE training_runs/M/checkpoints/external_weights/download",
+        "POST unload_model",
+    ]
+    assert len(script.sent("sessions/S/finish")) == 1
+
+
+def test_a_server_without_exports_makes_no_model_for_one(
+    rest: RestClient, script: Script, tmp_path: Path
+) -> None:
+    """Whether it has the route is asked first, and the refusal of the archive is raised."""
+    without_archives(script)
+    script.on("POST save_weights_external", (404, {"detail": "Not Found"}))
+    with pytest.raises(NotFoundError, match="get_checkpoint_archive_url"):
+        download(rest, STATE, tmp_path)
+    assert script.sent("create_model") == []

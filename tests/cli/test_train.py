@@ -196,7 +196,7 @@ def test_a_model_that_is_lost_is_told_of_and_brought_back(
     assert rough.code == 0, rough.err
     assert not server.faults.waiting
     assert "the model was lost; going back to the newest checkpoint\n" in rough.err
-    assert "training goes on from tinker://" in rough.err
+    assert "training continues from tinker://" in rough.err
     assert rough.json["last"] == calm.json["last"]
 
 
@@ -305,8 +305,8 @@ def test_the_losses_are_drawn_where_that_is_possible(
             ("words.jsonl", *NANO, "--steps", "3", "--epochs", "2"),
             "give one of --steps and --epoch",
         ),
-        (("words.jsonl", *NANO, "--rank", "0"), "rank: must be an integer of at least 1"),
-        (("words.jsonl", *NANO, "--held-out", "1"), "held_out: must be at least 0 and below 1"),
+        (("words.jsonl", *NANO, "--rank", "0"), "--rank: must be an integer of at least 1"),
+        (("words.jsonl", *NANO, "--held-out", "1"), "--held-out: must be at least 0 and below 1"),
         (("words.jsonl", *NANO, "--name", "a/b"), "name"),
         (("nowhere.jsonl", *NANO), "does not exist"),
         (("words.jsonl", "--from", "tinker://r/weights/a", "--dry-run"), "--tokenizer"),

@@ -247,7 +247,7 @@ def test_a_prompts_logprobs_are_one_for_each_token(script: Script) -> None:
         assert sampler(service).compute_logprobs(PROMPT).result() == [None, -0.5, -1.0]
     body = script.bodies("asample")[0]
     assert body["sampling_params"]["max_tokens"] == 1
-    assert (body["num_samples"], body["prompt_logprobs"]) == (1, True)
+    assert body["prompt_logprobs"] is True
 
 
 def test_a_server_that_leaves_out_the_first_logprob_is_completed(script: Script) -> None:
@@ -259,6 +259,23 @@ def test_a_server_that_leaves_out_the_first_logprob_is_completed(script: Script)
         assert client.compute_logprobs(PROMPT).result() == [None, -0.5, -1.0]
         picture = ModelInput([ImageChunk(b"x", "png")]).append_int(1)
         assert client.compute_logprobs(picture).result() == [None, -0.5]
+
+
+def test_a_sample_gives_the_first_prompt_token_its_place(script: Script) -> None:
+    """The prompt's values are one for each token whether the server counts the first or not."""
+    short = {"prompt_logprobs": [-0.5, -1.0], "topk_prompt_logprobs": [[[7, -0.5]], [[8, -1.0]]]}
+    whole = {"prompt_logprobs": [None, -0.5, -1.0], "topk_prompt_logprobs": None}
+    for number, found in enumerate((short, whole, short)):
+        script.results[f"asample-{number}"] = {**SAMPLE, **found}
+    with scripted_service(script) as service:
+        client = sampler(service)
+        asked = {"include_prompt_logprobs": True}
+        first = client.sample(PROMPT, 1, **asked).result()
+        assert first.prompt_logprobs == [None, -0.5, -1.0]
+        assert first.topk_prompt_logprobs == [None, [(7, -0.5)], [(8, -1.0)]]
+        assert client.sample(PROMPT, 1, **asked).result().prompt_logprobs == [None, -0.5, -1.0]
+        last = client.sample(PROMPT, 1, **asked, prompt_logprobs_last_n=2).result()
+        assert last.prompt_logprobs == [-0.5, -1.0]
 
 
 def test_logprobs_that_were_asked_for_and_did_not_come_are_an_error(script: Script) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from attrs import define, field
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clock import FakeClock
 from support.interrupts import interrupted
@@ -40,6 +41,7 @@ from tinkex.errors import (
     DecodeError,
     PayloadTooLargeError,
     RateLimitError,
+    RequestFailedError,
     ServerError,
     SessionLostError,
     TinkexError,
@@ -411,9 +413,7 @@ class Server:
 
 
 @pytest.mark.holds("F31")
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
-)
+@settings(max_examples=60)
 @given(
     faults=st.lists(
         st.sampled_from(["", "", "refuse", "lose request", "lose answer"]), max_size=60
@@ -464,3 +464,89 @@ def test_a_lost_session_takes_nothing(
     with pytest.raises(SessionLostError):
         submit(queue, step())
     assert script.paths() == []
+
+
+# After a failed job
+
+
+@define
+class _NumberedServer:
+    """A server whose jobs fail when asked to, and that says what it expects of numbers.
+
+    With `keeps_number` a failed job leaves its number, and jobs out of turn fail (TuFT); else a used
+    number is refused for another request and repeated for the same one (SkyRL).
+    """
+
+    keeps_number: bool
+    applied: list[int] = field(factory=list)
+    _expected: int = 1
+    _used: dict[int, tuple[bytes, str]] = field(factory=dict)
+    _results: dict[str, Any] = field(factory=dict)
+
+    def on(self, script: Script) -> None:
+        script.on(STEP, self._take).on(POLL, lambda got: self._results[got_id(got)])
+
+    def _take(self, request: httpx.Request) -> Any:
+        body = json.loads(request.content)
+        number = body["seq_id"]
+        if not self.keeps_number and number in self._used:
+            bytes_, name = self._used[number]
+            return {"request_id": name} if bytes_ == request.content else (409, USED)
+        name = f"job-{len(self._results)}"
+        self._used[number] = (request.content, name)
+        self._results[name] = self._run(number, body["adam_params"]["learning_rate"])
+        return {"request_id": name}
+
+    def _run(self, number: int, rate: float) -> Any:
+        if self.keeps_number and number != self._expected:
+            return 409, {"detail": f"expected {self._expected}, got {number}"}
+        if rate == BAD:
+            return 422, {"detail": "the job failed"}
+        self._expected = number + 1
+        self.applied.append(number)
+        return {"metrics": {}}
+
+
+BAD = 13.0
+
+
+def got_id(request: httpx.Request) -> str:
+    return str(json.loads(request.content)["request_id"])
+
+
+@pytest.mark.parametrize("keeps_number", [True, False])
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_after_a_failed_job_the_server_is_asked_which_number_is_next(
+    session: Session, script: Script, queue: SubmissionQueue, keeps_number: bool, failures: int
+) -> None:
+    """Some servers use up a failed job's number, some do not; the model goes on with both."""
+    server = _NumberedServer(keeps_number)
+    server.on(script)
+    outcome(session, queue, step())
+    for _ in range(failures):
+        with pytest.raises(RequestFailedError):
+            outcome(session, queue, step(BAD))
+    for _ in range(2):
+        outcome(session, queue, step())
+    assert len(server.applied) == 3
+    assert server.applied[-1] == server.applied[-2] + 1
+
+
+@pytest.mark.parametrize("keeps_number", [True, False])
+def test_requests_that_were_on_their_way_behind_a_failed_job_do_not_hide_its_number(
+    session: Session, script: Script, queue: SubmissionQueue, keeps_number: bool
+) -> None:
+    """Those out of turn failed as well; the number to go on with is the one of the first."""
+    server = _NumberedServer(keeps_number)
+    server.on(script)
+    sent = [submit(queue, step(rate)) for rate in (1e-4, BAD, 2e-4, 3e-4)]
+    for work in sent:
+        with contextlib.suppress(RequestFailedError):
+            future(session, work, "optim_step").result()
+    outcome(session, queue, step(4e-4))
+    outcome(session, queue, step(5e-4))
+    assert len(server.applied) == (3 if keeps_number else 5)
+
+
+def outcome(session: Session, queue: SubmissionQueue, builder: Callable[[int], Request]) -> Any:
+    return future(session, submit(queue, builder), "optim_step").result()

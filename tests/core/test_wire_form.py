@@ -9,12 +9,20 @@ import httpx
 import numpy as np
 import pytest
 import zstandard
+from support.clock import FakeClock
 from support.messages import fill_map, message
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import ServiceClient, TrainingClient
 from tinkex._core.compression import _has_zstandard
-from tinkex.errors import ApiError, BadRequestError, DecodeError, NotFoundError, UnprocessableError
+from tinkex.errors import (
+    ApiError,
+    BadRequestError,
+    DecodeError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnprocessableError,
+)
 from tinkex.types import Datum, ImageAssetPointerChunk, ModelInput
 
 BATCH, FORWARD = "POST forward_backward", "POST forward"
@@ -145,18 +153,88 @@ def test_what_a_server_takes_is_remembered_for_other_clients(script: Script) -> 
     assert forms(script) == ["x-protobuf", "json", "json"]
 
 
+@pytest.mark.parametrize("status", [400, 404, 422, 500, 501, 502])
+@pytest.mark.parametrize("body", [b"Internal Server Error", b"", b'{"detail": "no"}'])
+def test_any_failure_of_the_first_batch_may_be_about_its_form(
+    script: Script, clock: FakeClock, status: int, body: bytes
+) -> None:
+    """Frameworks crash on bytes that are no text: the call goes as JSON at once, under its number."""
+    script.on(BATCH, by_form((status, body), accepted()))
+    with scripted_service(script, clock) as service:
+        client = training(service)
+        client.forward_backward([datum()], "cross_entropy").result()
+        client.forward_backward([datum()], "cross_entropy").result()
+    assert forms(script) == ["x-protobuf", "json", "json"]
+    assert [got.json["seq_id"] for got in script.sent("forward_backward")[1:]] == [1, 2]
+    assert clock.slept == []
+
+
 @pytest.mark.parametrize("refusal", [(422, BAD_DATA), (400, BAD_TOKEN), (403, "no"), (400, b"")])
 def test_bad_data_are_no_question_of_the_form(script: Script, refusal: Any) -> None:
-    """What the server says of the data reaches the user, and nothing is sent twice."""
-    script.on(BATCH, refusal)
+    """Once a form is known, what the server says of the data is raised, and nothing sent twice."""
+    script.on(BATCH, accepted(), refusal)
     with scripted_service(script) as service:
         client = training(service)
+        client.forward_backward([datum()], "cross_entropy").result()
         with pytest.raises(ApiError) as caught:
             client.forward_backward([datum()], "cross_entropy")
-    assert forms(script) == ["x-protobuf"]
+    assert forms(script) == ["x-protobuf", "x-protobuf"]
     if isinstance(refusal[1], dict):
         said = refusal[1]["detail"]
         assert (said if isinstance(said, str) else said[0]["msg"]) in str(caught.value)
+
+
+def test_a_refusal_of_the_caller_is_no_question_of_the_form(script: Script) -> None:
+    """A key that is not accepted is not accepted in another form."""
+    script.on(BATCH, (403, {"detail": "no"}))
+    with scripted_service(script) as service, pytest.raises(PermissionDeniedError):
+        training(service).forward_backward([datum()], "cross_entropy")
+    assert forms(script) == ["x-protobuf"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_asks_for_time_gets_it_before_its_form_is_found_out(
+    script: Script, clock: FakeClock, status: int
+) -> None:
+    """Retry-After says that the same request is welcome later."""
+    script.on(BATCH, (status, {}, {"retry-after": "3"}), accepted())
+    with scripted_service(script, clock) as service:
+        training(service).forward_backward([datum()], "cross_entropy").result()
+    assert forms(script) == ["x-protobuf", "x-protobuf"]
+
+
+def test_an_outage_is_waited_out_before_the_form_is_found_out(
+    script: Script, clock: FakeClock
+) -> None:
+    """A server that fails in the same way at both forms is asked again as any other."""
+    script.on(BATCH, 503, 503, 503, accepted())
+    with scripted_service(script, clock) as service:
+        training(service).forward_backward([datum()], "cross_entropy").result()
+    assert forms(script) == ["x-protobuf", "json", "x-protobuf", "x-protobuf"]
+
+
+def test_a_batch_that_arrived_before_the_failure_is_applied_once(
+    script: Script, clock: FakeClock
+) -> None:
+    """JSON under the number is a conflict then, and the same bytes again get the promise."""
+    with scripted_service(script, clock) as service:
+        client = training(service)
+        script.on(BATCH, 500, (409, {"detail": "the number is taken"}), accepted(), accepted())
+        client.forward_backward([datum()], "cross_entropy").result()
+        client.forward_backward([datum()], "cross_entropy").result()
+    assert forms(script) == ["x-protobuf", "json", "x-protobuf", "x-protobuf"]
+    sent = script.sent("forward_backward")
+    assert sent[0].content == sent[2].content
+    assert parsed(sent[3].content).seq_id == 2
+
+
+def test_where_both_forms_are_refused_both_answers_are_raised(script: Script) -> None:
+    """Nothing tells which of two refusals is about the data, so the user reads both."""
+    script.on(BATCH, by_form((400, {"detail": "token 9 is unknown"}), (400, {"detail": "no dict"})))
+    with scripted_service(script) as service, pytest.raises(BadRequestError) as caught:
+        training(service).forward_backward([datum()], "cross_entropy")
+    assert "token 9 is unknown" in str(caught.value)
+    assert "no dict" in str(caught.value)
 
 
 def test_only_before_the_first_success_is_there_a_doubt(script: Script) -> None:
@@ -227,7 +305,7 @@ def test_a_server_without_a_forward_route_gets_the_binary_form(
 
 
 def test_a_missing_model_is_no_missing_route(script: Script) -> None:
-    """A 404 that names the model is raised as it is."""
+    """Where neither form goes through, the first answer is raised."""
     script.on(BATCH, by_form((415, UNSUPPORTED), accepted()))
     script.on(FORWARD, (404, {"detail": "model 'M' not found"}))
     with scripted_service(script) as service:
@@ -235,7 +313,8 @@ def test_a_missing_model_is_no_missing_route(script: Script) -> None:
         client.forward_backward([datum()], "cross_entropy").result()
         with pytest.raises(NotFoundError, match="model 'M' not found"):
             client.forward([datum()], "cross_entropy")
-    assert len(script.sent("forward_backward")) == 2
+    # The binary form of the pass was tried, too.
+    assert forms(script) == ["x-protobuf", "json", "x-protobuf"]
 
 
 @pytest.mark.parametrize("choice", ["protobuf", "json"])

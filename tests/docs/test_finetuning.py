@@ -18,8 +18,8 @@ METHODS = ROOT / "docs" / "recipes.md"
 
 
 def test_the_commands_of_the_guide_work(tmp_path: Path) -> None:
-    """From the dry run to an order that is read right, as a reader types them."""
-    shutil.copy(ROOT / "examples/data/orders.jsonl", tmp_path)
+    """From copying the data set to an order that is parsed correctly, as typed in a fresh clone."""
+    shutil.copytree(ROOT / "examples/data", tmp_path / "examples/data")
     commands = [block for block in fenced(PAGE, "sh") if not block.startswith("pip ")]
     done = type_in("".join(commands), tmp_path, tmp_path)
     assert done.returncode == 0, done.stderr

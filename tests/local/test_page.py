@@ -14,6 +14,8 @@ import pytest
 from local.wire import NANO, Clock, Wire, datum, loss_input, served
 
 from tinkex.local.app_state import Options
+from tinkex.local.engine import AdamSpec, LossOutput
+from tinkex.local.meter import Meter
 from tinkex.local.page.charts import curve, hourly_bars, nice_ticks
 from tinkex.local.page.routes import MOST_COMPARED, MOST_WATCHERS
 
@@ -77,9 +79,13 @@ def test_first_page_shows_what_there_is(filled: tuple[Wire, str]) -> None:
 
 
 def test_first_page_of_an_empty_server_says_so() -> None:
-    """Each section says that there is nothing yet."""
-    with served() as (_, wire):
-        assert page(wire).count("None yet.") == 5
+    """Each section says that there is nothing yet, and the first one how to begin."""
+    with served() as (server, wire):
+        seen = page(wire)
+        assert seen.count("None yet.") == 5
+        assert (
+            f"tinkex train --base-url {server.base_url} --base-model tinkex/tiny-chat FILE" in seen
+        )
 
 
 def test_page_of_a_run_shows_all_about_it(filled: tuple[Wire, str]) -> None:
@@ -228,7 +234,7 @@ def test_queue_shows_what_is_computed_and_what_waits() -> None:
             seen = page(wire)
         finally:
             go_on.set()
-        assert "1 computing" in seen
+        assert "1 computing, 1 queued, 1 held back" in seen
         assert re.search(r"busy forward queued", seen)
         assert re.search(r"busy optim step waiting for seq_id \d of this model", seen)
         assert f"{NANO} asample computing" in seen
@@ -348,6 +354,23 @@ def test_loss_is_the_mean_over_the_tokens_that_count() -> None:
         assert found["loss"][:2] == [[1], [pytest.approx(sum(losses) / 3)]]
         assert found["tokens"][1] == [5]
         assert found["learning_rate"][1] == [pytest.approx(1e-2)]
+
+
+def test_a_client_cannot_make_charts_without_end() -> None:
+    """Of the metrics that an uploaded loss names, the first ones are kept, over all steps."""
+    meter = Meter()
+    spec = AdamSpec(learning_rate=0.1)
+    charts: set[str] = set()
+    for step in range(50):
+        metrics = {"loss:sum": 1.0, "mine:sum": 2.0, f"other {step}": 1.0, "x" * 61: 1.0}
+        output = LossOutput(logprobs=[], metrics=metrics)
+        for _ in range(2):
+            meter.trained([], "custom", {f"setting {step}": 1}, output)
+        found = meter.stepped(spec, {})
+        assert found["mine:sum"] == 4.0
+        charts |= set(found)
+    assert len(charts) < 30
+    assert len(meter.settings) < 40
 
 
 def test_evaluation_is_the_validation_loss_of_its_step() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from losses.test_gradients import need
@@ -84,6 +85,35 @@ def test_cross_entropy_written_by_hand_trains_like_the_built_in_one(
     for one, other, before in zip(*found, strict=True):
         np.testing.assert_allclose(other, one, atol=1e-5)
         assert np.abs(one - before).max() > 1e-2
+
+
+def test_advantages_carry_a_custom_loss_as_weights_do(nano_service: ServiceClient) -> None:
+    """Both backward passes give the same weights, to 1e-5, on a server that sums losses."""
+    models = [nano_service.create_lora_training_client(NANO, rank=4, seed=3) for _ in range(2)]
+    for _ in range(3):
+        for model, computes_loss in zip(models, (False, True), strict=True):
+            step = CustomStep.of(DATA, explicit)
+            forward = model.forward(step.forward_data(), "cross_entropy").result()
+            surrogate = step.backward(attrs.evolve(forward, computes_loss=computes_loss))
+            model.forward_backward(surrogate.data, surrogate.loss_fn).result()
+            model.optim_step(AdamParams(learning_rate=1e-2)).result()
+            assert surrogate.loss_fn == (
+                "importance_sampling" if computes_loss else "cross_entropy"
+            )
+    one, other = (model.forward(DATA, "cross_entropy").result() for model in models)
+    for mine, yours in zip(one.loss_fn_outputs, other.loss_fn_outputs, strict=True):
+        np.testing.assert_allclose(mine["logprobs"].numpy(), yours["logprobs"].numpy(), atol=1e-5)
+
+
+def test_where_advantages_would_not_be_exact_weights_are_sent() -> None:
+    """Several targets for a token, or log probabilities that are not finite."""
+    inputs = {"target_tokens": [[2, 3], [3, 4]], "weights": [[1.0, 0.0], [1.0, 0.0]]}
+    made = Datum(ModelInput.from_ints([1, 2]), inputs)
+    result = decode.forward_backward_output(output([-0.5, -1.0, -1.0, -2.0]))
+    step = CustomStep.of([made], explicit)
+    surrogate = step.backward(attrs.evolve(result, computes_loss=True))
+    assert surrogate.loss_fn == "cross_entropy"
+    assert set(surrogate.data[0].loss_fn_inputs) == {"target_tokens", "weights"}
 
 
 def test_spans_are_sent_with_both_passes() -> None:

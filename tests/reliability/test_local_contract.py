@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.nano import NANO
 
@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
 @pytest.fixture
 def service(server: LocalServer) -> Iterator[ServiceClient]:
     server.faults.clear()
-    with ServiceClient(base_url=server.base_url, chunk_len=2) as service:
+    with ServiceClient(base_url=server.base_url, chunk_len=2, wire_format="protobuf") as service:
         yield service
 
 
@@ -79,9 +79,7 @@ def test_the_error_of_a_batch_names_the_part_that_failed(service: ServiceClient,
 
 
 @pytest.mark.holds("F26")
-@settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=6)
 @given(order=st.permutations(range(3)), losses=st.lists(st.sampled_from([0, 1, 2]), max_size=3))
 def test_a_batch_is_put_together_in_order_whatever_is_answered_first(
     server: LocalServer, service: ServiceClient, order: list[int], losses: list[int]

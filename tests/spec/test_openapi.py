@@ -31,7 +31,7 @@ OPERATIONS = {
     "telemetry": "send_telemetry list_telemetry",
     "runs": "list_training_runs get_training_run",
     "checkpoints": "list_checkpoints list_user_checkpoints delete_checkpoint"
-    " get_checkpoint_archive_url get_external_weights_urls publish_checkpoint"
+    " get_checkpoint_archive_url get_sampler_archive_url get_external_weights_urls publish_checkpoint"
     " unpublish_checkpoint set_checkpoint_ttl download_checkpoint_archive"
     " download_external_weights",
     "billing": "get_audit_log get_billing_usage get_checkpoint_storage_usage",

@@ -28,6 +28,15 @@ def test_a_path_comes_back_as_it_was(run: str, kind: str, name: str) -> None:
     assert CheckpointPath(run, kind, name) == path
 
 
+def test_a_path_may_leave_out_the_kind_of_weights_to_sample_from() -> None:
+    """It is printed as it was written, and names the same checkpoint as the long form."""
+    short = CheckpointPath.parse("tinker://model_1/s1")
+    long = CheckpointPath.parse("tinker://model_1/sampler_weights/s1")
+    assert str(short) == "tinker://model_1/s1"
+    assert short.long == str(long) == long.long
+    assert (short.kind, short.name, short.checkpoint_type) == ("sampler_weights", "s1", "sampler")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -59,7 +68,7 @@ def test_a_path_comes_back_as_it_was(run: str, kind: str, name: str) -> None:
     ids=repr,
 )
 def test_other_forms_are_refused(text: object) -> None:
-    """Anything but three plain names behind the scheme is a ValidationError that shows the path."""
+    """Anything but two or three plain names behind the scheme is a ValidationError that shows the path."""
     with pytest.raises(ValidationError, match="checkpoint path"):
         CheckpointPath.parse(text)
 

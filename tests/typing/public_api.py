@@ -150,6 +150,8 @@ def training(client: TrainingClient) -> None:
     assert_type(forward, Future[types.ForwardBackwardOutput])
     gradients = client.forward_backward(data, "ppo", {"clip_low_threshold": 0.8})
     assert_type(gradients.result(timeout=60).loss, float)
+    assert_type(gradients.result().mean_loss, float)
+    assert_type(gradients.result().weight, float)
     assert_type(gradients.request_id, str | None)
     assert_type(client.optim_step(AdamParams(learning_rate=1e-4)), Future[types.OptimStepResponse])
     output, step = client.train_step(data, "cross_entropy", AdamParams())

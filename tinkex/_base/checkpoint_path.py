@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self, get_args
 
-from attrs import frozen
+from attrs import field, frozen
 
 CheckpointKind = Literal["weights", "sampler_weights", "external_weights"]
 
@@ -24,6 +24,7 @@ class CheckpointPath:
     training_run_id: str
     kind: CheckpointKind
     name: str
+    is_short: bool = field(default=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if self.kind not in _KINDS:
@@ -39,10 +40,14 @@ class CheckpointPath:
     def parse(cls, path: str) -> Self:
         """Parse a path of the form ``tinker://<run>/<kind>/<name>``.
 
+        Some servers omit the kind of weights to sample from: ``tinker://<run>/<name>``.
+
         Raises:
             ValidationError: The path has another form.
         """
         parts = split_path(path, cls.error)
+        if len(parts) == 2 and parts[1] not in _KINDS:
+            return cls(parts[0], "sampler_weights", parts[1], is_short=True)
         if len(parts) != 3:
             raise cls.error(f"checkpoint path {path!r} must have the form {FORM}")
         run, kind, name = parts
@@ -53,8 +58,13 @@ class CheckpointPath:
         """Return the part after the run: ``<kind>/<name>``."""
         return f"{self.kind}/{self.name}"
 
-    def __str__(self) -> str:
+    @property
+    def long(self) -> str:
+        """Return the path with its kind, whichever way it was written."""
         return f"{SCHEME}{self.training_run_id}/{self.kind}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.training_run_id}/{self.name}" if self.is_short else self.long
 
 
 def split_path(path: str, error: type[ValueError] = ValueError) -> list[str]:

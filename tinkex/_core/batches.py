@@ -21,7 +21,14 @@ from tinkex._core.submission import SubmissionQueue
 from tinkex._core.token_counts import emit_trained_tokens
 from tinkex._core.wire import binary, decode, encode
 from tinkex._core.wire.chunking import binary_bytes, chunk_data, estimate_bytes
-from tinkex._core.wire.combine import Shape, combine, fitted, target_shapes
+from tinkex._core.wire.combine import (
+    Shape,
+    combine,
+    fitted,
+    target_shapes,
+    total_weight,
+    with_loss,
+)
 from tinkex._core.wire_negotiation import Form, Operation, server_form
 from tinkex.types import Datum, ForwardBackwardOutput
 
@@ -51,12 +58,13 @@ def submit_batch(
     batch = _Batch(model_id, operation, data, loss_fn, config, session.limits)
     compress = wants_compression(session)
 
-    def send(form: Form) -> Work[ForwardBackwardOutput]:
+    def send(form: Form, tentative: bool) -> Work[ForwardBackwardOutput]:
         return queue.submit(
             batch.as_json() if form == "json" else batch.as_protobuf(compress=compress),
             request_type="Forward" if operation == "forward" else "ForwardBackward",
             parse=decode.forward_backward_output,
-            combine=partial(_combined, target_shapes(data)),
+            combine=partial(_combined, data, loss_fn, target_shapes(data)),
+            tentative=tentative,
         )
 
     # One turn, so that a second attempt in the other format keeps the sequence number.
@@ -75,9 +83,13 @@ def submit_batch(
 
 
 def _combined(
-    shapes: Sequence[Shape | None], results: list[ForwardBackwardOutput]
+    data: Sequence[Datum],
+    loss_fn: str,
+    shapes: Sequence[Shape | None],
+    results: list[ForwardBackwardOutput],
 ) -> ForwardBackwardOutput:
-    return fitted(combine(results), shapes)
+    output = with_loss(fitted(combine(results), shapes), data, loss_fn)
+    return attrs.evolve(output, weight=total_weight(data))
 
 
 @attrs.frozen

@@ -88,9 +88,12 @@ def checked_name(name: str) -> str:
 
 
 def check_training_path(path: str) -> None:
-    """Refuse a path from which training cannot resume."""
+    """Refuse a path from which training cannot resume.
+
+    For a path without a kind the server decides.
+    """
     parsed = CheckpointPath.parse(path)
-    if parsed.kind != "weights":
+    if parsed.kind != "weights" and not parsed.is_short:
         raise ValidationError(
             f"{path} is a {parsed.checkpoint_type} checkpoint; training resumes from a checkpoint of "
             "save_state (tinker://<run>/weights/<name>)",

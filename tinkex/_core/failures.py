@@ -49,13 +49,28 @@ _HINTS = {
     402: "look at the billing page of your account; nothing was retried",
     403: "this API key may not use the object; check that both belong to the same organisation",
     404: "check the id, and whether this server has the route",
-    405: "this server does not offer the route",
     409: "the name or number is already taken; choose another, or inspect the existing object",
     410: "it existed and has expired",
     413: "send less in one call",
     422: "the server names the field that it refuses",
     429: "slow down, or wait as long as the server asks",
-    501: "this server does not offer the route",
+}
+
+
+# What web frameworks answer where there is no route. An object that is missing has a name.
+_FRAMEWORKS_404 = {"detail": "Not Found"}
+_NO_ROUTE = frozenset({405, 501})
+
+# What does the same where a route is missing.
+_OTHER_WAYS = {
+    "copy_weights": "create a training client from the checkpoint, and save it",
+    "create_custom_loss": "forward_backward_custom needs no upload",
+    "get_checkpoint_archive_url": "export the weights by save_weights_external, if the server has that",
+    "get_external_weights_urls": "download_checkpoint also looks for an archive",
+    "list_user_checkpoints": "list_checkpoints(run_id) lists those of one run",
+    "save_weights_external": "save_weights_for_sampler and download_checkpoint give the same files",
+    "search_sessions": "list_sessions and get_session show what there is",
+    "stream_sample": "sample gives the same tokens, all at once",
 }
 
 
@@ -141,7 +156,11 @@ def api_error(response: Response, what: str) -> ApiError:
     text = redact(_text_of(response.content))
     detail = safe_text(message_of(body)) or _start(text) or safe_text(response.reason_phrase)
     kind = api_error_class(status, body.get("code"))
-    hint = _hint(409 if kind is ConflictError else status)
+    if is_missing_route(status, text):
+        other = _OTHER_WAYS.get(what)
+        hint = "this server does not offer the route" + (f"; {other}" if other else "")
+    else:
+        hint = _hint(409 if kind is ConflictError else status)
     message = f"{what} failed with HTTP {status}: {detail}" + (f" — {hint}" if hint else "")
     if status in (400, 426) and _OUTDATED.search(detail):
         kind = VersionNotSupportedError
@@ -161,6 +180,21 @@ def api_error(response: Response, what: str) -> ApiError:
     )
     error.should_retry = should_retry(response.headers)
     return error
+
+
+def is_missing_route(status: int | None, body: str) -> bool:
+    """Return whether an error response says that the server does not have the route at all.
+
+    Args:
+        status: The response's status.
+        body: Its body, as `ApiError.body` has it.
+    """
+    if status != 404:
+        return status in _NO_ROUTE
+    try:
+        return bool(loads(body) == _FRAMEWORKS_404)
+    except ValueError:
+        return False
 
 
 def decode_error(

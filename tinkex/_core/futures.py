@@ -78,7 +78,7 @@ class Future(concurrent.futures.Future[T]):
         session_id: str | None = None,
         subject: str | None = None,
         queue_watch: QueueWatch | None = None,
-        scope: OperationContext | None = None,
+        context: OperationContext | None = None,
     ) -> None:
         super().__init__()
         self._work = work
@@ -96,7 +96,7 @@ class Future(concurrent.futures.Future[T]):
             # Its sequence number is taken, so it cannot be cancelled.
             self.set_running_or_notify_cancel()
         work.on_queue_state(self._note_queue)
-        self._observer = FutureObserver(self, scope)
+        self._observer = FutureObserver(self, context)
 
     @property
     def request_id(self) -> str | None:
@@ -280,14 +280,14 @@ class Future(concurrent.futures.Future[T]):
             self.operation,
             self.request_id or "(not sent yet)",
             waited,
-            promise.heard() if promise else "nothing yet",
+            promise.last_status() if promise else "nothing yet",
         )
 
     def _timeout_error(self, timeout: float) -> FutureTimeoutError:
         promise = self._work.promise
-        heard = f"; last status from the server: {promise.heard()}" if promise else ""
+        last = f"; last status from the server: {promise.last_status()}" if promise else ""
         error = FutureTimeoutError(
-            f"waited {timeout:g} s for {self.operation}{heard}. The future is still valid: call "
+            f"waited {timeout:g} s for {self.operation}{last}. The future is still valid: call "
             ".result() again to continue waiting",
             request_id=self.request_id,
             session_id=self.session_id,

@@ -25,23 +25,38 @@ from tinkex.errors import (
 if TYPE_CHECKING:
     from tinkex._core.events.types import Outcome
     from tinkex._core.futures import Future
+    from tinkex._core.tracing import RequestSpan
     from tinkex._core.transport import Transport
 
 
-class RequestEvents:
-    """Emits a request's events, as a context manager around the request.
+class RequestObserver:
+    """Emits a request's events and ends its span, as a context manager around the request.
+
+    Args:
+        clock: Measures durations.
+        facts: The fields that all events of the request have; None emits nothing.
+        headers: The headers to send, including the trace context.
+        span: The request's span, if calls are traced.
 
     Attributes:
+        headers: As above.
         sent_bytes: Bytes of the body, set by the sender.
     """
 
-    __slots__ = ("_began", "_clock", "_facts", "_is_over", "sent_bytes")
+    __slots__ = ("_began", "_clock", "_facts", "_is_over", "_span", "headers", "sent_bytes")
 
-    def __init__(self, clock: Clock, facts: Mapping[str, Any] | None) -> None:
-        """Begin with the fields that all events of the request have; None emits nothing."""
+    def __init__(
+        self,
+        clock: Clock,
+        facts: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None = None,
+        span: RequestSpan | None = None,
+    ) -> None:
+        self.headers = headers
         self.sent_bytes = 0
         self._clock = clock
         self._facts = facts
+        self._span = span
         self._began = clock.now()
         self._is_over = facts is None
 
@@ -59,7 +74,7 @@ class RequestEvents:
         status = getattr(error, "status_code", None)
         if status is not None and not isinstance(error, TransportError):
             # An error status is a response, too.
-            self.answered(status, len(getattr(error, "body", b"")), retries)
+            self.responded(status, len(getattr(error, "body", b"")), retries)
             return
         from tinkex._core.events.types import HttpRequestException
 
@@ -72,9 +87,10 @@ class RequestEvents:
                 sent_bytes=self.sent_bytes,
             )
         )
-        self._end(None, retries, error=error)
+        if self._span is not None:
+            self._span.end(None, retries, error)
 
-    def answered(self, status_code: int, received_bytes: int = 0, retries: int = 0) -> None:
+    def responded(self, status_code: int, received_bytes: int = 0, retries: int = 0) -> None:
         """Emit that a response was received, whatever its status."""
         if self._facts is None:
             return
@@ -94,66 +110,34 @@ class RequestEvents:
                 received_bytes=received_bytes,
             )
         )
-        self._end(status_code, retries, is_ok=is_ok)
-
-    def _end(
-        self,
-        status_code: int | None,
-        retries: int,
-        error: BaseException | None = None,
-        *,
-        is_ok: bool = False,
-    ) -> None:
-        """Do what else belongs to the end of the request."""
-
-
-class RequestObserver(RequestEvents):
-    """Emits the events of a request to the API, and keeps its span.
-
-    Attributes:
-        headers: The headers to send, including the trace context.
-    """
-
-    __slots__ = ("_span", "headers")
-
-    def __init__(
-        self, transport: Transport, request: Request, headers: Mapping[str, str] | None = None
-    ) -> None:
-        self.headers = headers
-        self._span = None
-        is_observed = transport.tracer is not None or has_subscribers()
-        super().__init__(transport.clock, _facts(transport, request) if is_observed else None)
-        if transport.tracer is not None:
-            taken = {**request.headers, **transport.config.default_headers, **(headers or {})}
-            operation = request.operation.removesuffix("_binary")
-            self._span = transport.tracer.request(request.method, operation, current_context())
-            self.headers = {**(headers or {}), **self._span.headers(taken)}
-
-    def _end(
-        self,
-        status_code: int | None,
-        retries: int,
-        error: BaseException | None = None,
-        *,
-        is_ok: bool = False,
-    ) -> None:
         if self._span is not None:
-            self._span.end(status_code, retries, error, is_ok=is_ok)
+            self._span.end(status_code, retries, is_ok=is_ok)
 
 
-def _facts(transport: Transport, request: Request) -> dict[str, Any]:
-    scope = current_context()
-    return {
+def observed(
+    transport: Transport, request: Request, headers: Mapping[str, str] | None = None
+) -> RequestObserver:
+    """Return the observer of a request to the API, sent with these headers."""
+    if transport.tracer is None and not has_subscribers():
+        return RequestObserver(transport.clock, None, headers)
+    context = current_context()
+    facts: dict[str, Any] = {
         # Subscribers count operations; the format of the response is not part of the name.
         "operation": request.operation.removesuffix("_binary"),
         "method": request.method,
         "path": request.path,
         "base_url": transport.config.base_url,
         "pool": transport.config.http_pool,
-        "caller": scope.operation if scope else None,
-        "model": scope.model if scope else None,
+        "caller": context.operation if context else None,
+        "model": context.model if context else None,
         "session_id": transport.session_id,
     }
+    if transport.tracer is None:
+        return RequestObserver(transport.clock, facts, headers)
+    span = transport.tracer.request(request.method, facts["operation"], context)
+    taken = {**request.headers, **transport.config.default_headers, **(headers or {})}
+    sent = {**(headers or {}), **span.headers(taken)}
+    return RequestObserver(transport.clock, facts, sent, span)
 
 
 class FutureObserver:
@@ -162,11 +146,11 @@ class FutureObserver:
     The end is emitted before waiting callers get the result, so that counters are up to date by then.
     """
 
-    __slots__ = ("_future", "_is_over", "_is_silent", "_lock", "_scope")
+    __slots__ = ("_context", "_future", "_is_over", "_is_silent", "_lock")
 
-    def __init__(self, future: Future[Any], scope: OperationContext | None) -> None:
-        self._scope = scope
-        self._is_silent = scope is None and not has_subscribers()
+    def __init__(self, future: Future[Any], context: OperationContext | None) -> None:
+        self._context = context
+        self._is_silent = context is None and not has_subscribers()
         if self._is_silent:
             return
         from tinkex._core.events.types import FutureStart
@@ -194,8 +178,8 @@ class FutureObserver:
                 **self._facts(), outcome=outcome, duration=self._elapsed, error_type=error_type
             )
         )
-        if self._scope is not None:
-            self._scope.end(error, self._future.request_id)
+        if self._context is not None:
+            self._context.end(error, self._future.request_id)
 
     def trouble(self, error: BaseException) -> None:
         """Emit a problem of a future that is still pending."""
@@ -223,7 +207,7 @@ class FutureObserver:
         return {
             "operation": self._future.operation,
             "subject": self._future.subject,
-            "model": self._scope.model if self._scope else None,
+            "model": self._context.model if self._context else None,
             "request_id": self._future.request_id,
             "session_id": self._future.session_id,
         }

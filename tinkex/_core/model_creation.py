@@ -53,7 +53,7 @@ def create_model(
             optimizer_config=None if optimizer is None else OptimizerConfig(type_=optimizer),
         )
     )
-    with session.scope("create_model", base_model):
+    with session.operation("create_model", base_model):
         response = session.transport.send(request)
         created = outcome(
             session, response, "create_model", "CreateModel", CreateModelResponse.from_dict

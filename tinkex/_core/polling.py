@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from types import MappingProxyType
@@ -44,6 +46,14 @@ LONGEST_POLL_TIMEOUT = 330.0
 HELD_AT_LEAST = 1.0
 NOT_FOUND_GRACE = 120.0
 BARE_400_LIMIT = 3
+# With these a server reports that the job failed, not that the poll did.
+_JOB_FAILURES = frozenset({409, 422})
+# Of a promise that does not exist, these say nothing: they are about the caller, or the moment.
+_SAYS_NOTHING = frozenset({401, 402, 403, 408, 425, 429})
+# After so many 500s in a row the server is asked whether it fails at this result alone.
+FAILED_POLLS = 5
+PROBE_TIMEOUT = 10.0
+LONG_ID = 16
 
 
 @frozen
@@ -69,6 +79,8 @@ class Promise(Generic[T]):
         request_type: The type of request, in the server's terms, such as "ForwardBackward".
         completions: Reports that the result is available, where the server does that for many at once.
         on_queue_state: Called with state and reason whenever the queue state changes.
+        on_end: Called when polling ends, with the error status that reported a failed job, else with
+            None.
         queue_state: The latest queue state: "active", "paused_capacity", ….
         queue_state_reason: The server's reason, if it gave one.
         last_heard: The outcome of the last poll, in a few words.
@@ -83,6 +95,7 @@ class Promise(Generic[T]):
     roundtrip: Final[float | None] = None
     completions: Completions | None = None
     on_queue_state: Callable[[str, str | None], object] | None = None
+    on_end: Callable[[int | None], object] | None = None
     queue_state: str = "unknown"
     queue_state_reason: str | None = None
     last_heard: str = "nothing yet"
@@ -94,8 +107,11 @@ class Promise(Generic[T]):
     _reserved_bytes: int = 0
     _troubles: dict[_Trouble, Retries] = field(factory=dict)
     _bare_400s: int = 0
+    _failed_polls: int = 0
+    _was_compared: bool = False
+    _said: str = ""
 
-    def heard(self) -> str:
+    def last_status(self) -> str:
         """Return the outcome of the last poll, the queue's reason for a pause, and its age."""
         if self._heard_at is None:
             return self.last_heard
@@ -112,6 +128,17 @@ class Promise(Generic[T]):
             ApiError: The server refuses to return the result.
             TransportError: The server was unreachable for too long.
         """
+        refusal: int | None = None
+        try:
+            return await self._followed()
+        except RequestFailedError as error:
+            refusal = error.status_code
+            raise
+        finally:
+            if self.on_end is not None:
+                self.on_end(refusal)
+
+    async def _followed(self) -> T:
         while True:
             if self.completions is not None and not self._reserved_bytes:
                 await self.completions.wait(self.request_id)
@@ -157,7 +184,7 @@ class Promise(Generic[T]):
             return self._still_pending(_mapping(response), held, response)
         if response.is_success:
             return self._read(response, held)
-        return self._after_error_status(response)
+        return await self._after_error_status(response)
 
     def _after_silence(self, error: TransportError, held: float) -> float:
         if isinstance(error, ReadTimeoutError):
@@ -252,7 +279,9 @@ class Promise(Generic[T]):
         if self._troubles:
             log.info("polling %s %s works again", self.request_type, self.request_id)
         self._troubles.clear()
-        self._bare_400s = 0
+        self._bare_400s = self._failed_polls = 0
+        self._was_compared = False
+        self._said = ""
 
     def _reserve(self, response: Response, body: Mapping[str, Any]) -> float:
         if not self._allow_metadata_only:
@@ -263,17 +292,74 @@ class Promise(Generic[T]):
         self.last_heard = f"a result of {self._reserved_bytes} bytes"
         return 0.0
 
-    def _after_error_status(self, response: Response) -> float:
+    async def _after_error_status(self, response: Response) -> float:
         status = response.status_code
         error = self.transport.api_error(response, f"polling {self.request_type}")
         error.request_id = self.request_id
+        if status in _JOB_FAILURES or (status == 404 and await self._is_job_failure(response)):
+            raise self._refused_job(response)
         if status == 404:
             return self._after_trouble(_Trouble.NOT_FOUND, error)
         if status == 410:
             raise self._lost("the server says that it has expired", 410)
         if status == 400:
             return self._after_400(response, error)
+        if status == 500 and await self._is_unwritable():
+            raise self._unwritable(response)
         return self._after_trouble(_Trouble.SERVER, error)
+
+    async def _is_job_failure(self, response: Response) -> bool:
+        """Return whether a 404 is about what the job was to work on, not about the promise.
+
+        The server is asked for a promise that does not exist: what it says of that one, it says of
+        a promise that it does not know. A proxy, or a replica that lags behind, says something else
+        for a moment only.
+        """
+        before, self._said = self._said, _problem(response, self.request_id)
+        said = self._said
+        if self._was_compared or not said or said != before:
+            return False
+        self._was_compared = True
+        stranger = _stranger(self.request_id)
+        other = await self._probe(stranger)
+        if other is None or other.status_code >= 500 or other.status_code in _SAYS_NOTHING:
+            return False
+        return other.status_code != 404 or _problem(other, stranger) != said
+
+    async def _is_unwritable(self) -> bool:
+        """Return whether the server fails at this result alone, and not at polls in general."""
+        self._failed_polls += 1
+        if self._failed_polls % FAILED_POLLS:
+            return False
+        other = await self._probe(_stranger(self.request_id))
+        return other is not None and 400 <= other.status_code < 500
+
+    async def _probe(self, request_id: str) -> Response | None:
+        """Ask once for another promise; None if no response came."""
+        request = retrieve_future.build_request(body=FutureRetrieveRequest(request_id=request_id))
+        try:
+            return await self.transport.attempt(request, timeout=PROBE_TIMEOUT)
+        except TransportError:
+            return None
+
+    def _refused_job(self, response: Response) -> RequestFailedError:
+        """Return the error of a job whose failure came as an error status."""
+        body = _mapping(response)
+        failure = self._job_failure(message_of(body), body.get("category"))
+        failure.status_code = response.status_code
+        return failure
+
+    def _unwritable(self, response: Response) -> RequestFailedError:
+        said = message_of(_mapping(response)) or response.content[:200].decode("utf-8", "replace")
+        return RequestFailedError(
+            f"the result of {self.request_type} cannot be had: {self._failed_polls} polls were "
+            f"answered with HTTP 500 ({self._redacted(said) or 'the server gave no reason'}), while "
+            "the server answers polls for others. The work itself may have been done: look at the "
+            "model (or load its last checkpoint) before repeating it",
+            request_id=self.request_id,
+            status_code=500,
+            category="server",
+        )
 
     def _after_400(self, response: Response, error: ApiError) -> float:
         body = _mapping(response, None)
@@ -286,7 +372,7 @@ class Promise(Generic[T]):
             return self.transport.jitter(0.5)
         if body is not None and body.get("detail"):
             # Some servers report a failed job this way.
-            raise self._job_failure(message_of(body), body.get("category"))
+            raise self._refused_job(response)
         raise error
 
     def _after_trouble(self, kind: _Trouble, error: ApiError | TransportError) -> float:
@@ -430,3 +516,21 @@ def _mapping(response: Response, default: Any = MappingProxyType({})) -> Any:
     except ValueError:
         return default
     return body if isinstance(body, Mapping) else default
+
+
+def _problem(response: Response, request_id: str) -> str:
+    """Return what an error response says, apart from the promise's id."""
+    return message_of(_mapping(response)).replace(request_id, "")
+
+
+def _stranger(request_id: str) -> str:
+    """Return an id that no promise has, of the shape that the server gives them."""
+    if sum(map(str.isalnum, request_id)) >= LONG_ID:
+        return "".join(
+            random.choice("0123456789abcdef") if letter.isalnum() else letter
+            for letter in request_id
+        )  # fmt: skip
+    # Short ids count upwards, and servers read them as integers of 32 bits.
+    number = str(random.randint(2 * 10**9, 2 * 10**9 + 10**8))
+    changed = re.sub(r"\d+", number, request_id)
+    return changed if changed != request_id else request_id + number

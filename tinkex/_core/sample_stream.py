@@ -67,11 +67,11 @@ def _opened(session: Session, body: SampleRequest, model: str | None) -> Iterato
     The context covers only the opening: between tokens, the caller's code runs.
     """
     with contextlib.ExitStack() as stack:
-        with session.scope("sample_stream", model) as scope:
+        with session.operation("sample_stream", model) as context:
             request = stream_sample.build_request(body=body)
             response = stack.enter_context(session.transport.stream(request))
-            if scope is not None:
-                scope.keep()
+            if context is not None:
+                context.keep()
         error: BaseException | None = None
         try:
             yield response
@@ -79,8 +79,8 @@ def _opened(session: Session, body: SampleRequest, model: str | None) -> Iterato
             error = caught
             raise
         finally:
-            if scope is not None:
-                scope.end(error)
+            if context is not None:
+                context.end(error)
 
 
 def _chunks(response: Stream) -> Iterator[SampleStreamChunk]:

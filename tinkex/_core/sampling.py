@@ -39,6 +39,7 @@ from tinkex.errors import (
     ValidationError,
 )
 from tinkex.types.model_input import ModelInput
+from tinkex.types.outputs import SampleResponse
 
 if TYPE_CHECKING:
     import asyncio
@@ -347,6 +348,24 @@ class Sample:
                 session_id=self._session.id,
             )
         )
+
+
+def with_first_token(prompt: ModelInput) -> Callable[[SampleResponse], SampleResponse]:
+    """Return what gives the first token of a prompt its place in a response: nothing precedes it.
+
+    Some servers leave it out of the prompt's log probabilities.
+    """
+
+    def read(response: SampleResponse) -> SampleResponse:
+        rest = (prompt.known_length() or 0) - 1
+        longer: dict[str, Any] = {}
+        for name in ("prompt_logprobs", "topk_prompt_logprobs"):
+            found = getattr(response, name)
+            if found is not None and len(found) == rest:
+                longer[name] = [None, *found]
+        return evolve(response, **longer) if longer else response
+
+    return read
 
 
 def prompt_logprobs(prompt: ModelInput) -> Callable[[Any], list[float | None]]:

@@ -58,7 +58,7 @@ MISSES_BEFORE_WARNING = 2
 # A single 404 may come from a misconfigured proxy.
 NOT_FOUND_BEFORE_LOST = 2
 
-_NO_SCOPE: AbstractContextManager[Any] = nullcontext()
+_NO_CONTEXT: AbstractContextManager[Any] = nullcontext()
 
 FinishReason = shutdown.ExitReason
 
@@ -163,15 +163,15 @@ class Session:
         atexit.register(self._close_at_exit)
         shutdown.watch(self)
 
-    def scope(self, operation: str, model: str | None = None) -> AbstractContextManager[Any]:
+    def operation(self, name: str, model: str | None = None) -> AbstractContextManager[Any]:
         """Return the block in which a call is submitted; see `tinkex._core.operation_context`."""
         tracer = self.transport.tracer
         if tracer is None and not has_subscribers():
-            return _NO_SCOPE
+            return _NO_CONTEXT
         span = None
         if tracer is not None:
-            span = tracer.operation(operation, model, self.id, current_context())
-        return OperationContext(operation, model, span)
+            span = tracer.operation(name, model, self.id, current_context())
+        return OperationContext(name, model, span)
 
     def next_model_number(self) -> int:
         """Return the number of the session's next model, from 0."""

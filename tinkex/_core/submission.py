@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -34,6 +36,8 @@ T = TypeVar("T")
 Parse = Callable[[Mapping[str, Any]], Any]
 
 log = logging.getLogger("tinkex.training")
+
+CONFLICT = 409
 
 
 @frozen
@@ -103,18 +107,18 @@ def future(
 ) -> Future[T]:
     """Return the future of a session's work; `subject` is its model or sampler.
 
-    It keeps the operation context of its call, see `Session.scope`.
+    It keeps the operation context of its call, see `Session.operation`.
     """
-    scope = current_context()
-    if scope is not None:
-        scope = scope.keep() if scope.is_free_for(operation) else None
+    context = current_context()
+    if context is not None:
+        context = context.keep() if context.is_free_for(operation) else None
     made = Future(
         work,
         operation=operation,
         session_id=session.id,
         subject=subject,
         queue_watch=session.queue_watch,
-        scope=scope,
+        context=context,
     )
     session.unfinished.start(made)
     return made
@@ -135,11 +139,22 @@ class SubmissionQueue:
       keeps its number free as well. Making the same call again is safe: the server recognises the
       number and the bytes, and applies them once. A different call with that number gets a conflict
       if the first one did arrive; the number then counts as used, and the error says so.
+    - A request whose job failed has used up its number on most servers, but not on all. If an error
+      status of a poll reported the failure, the next request is sent with that number; if the server
+      refuses it as taken, the request is sent again with the number after all others.
     """
 
     def __init__(self, session: Session, first_number: int = 1) -> None:
         self.session = session
         self._next = first_number
+        # Numbers whose jobs have not ended.
+        self._open: set[int] = set()
+        # Numbers of failed jobs that may be free, with the server's ids of those jobs.
+        self._doubtful: dict[int, str] = {}
+        # What the number was before one of these was taken.
+        self._furthest = 0
+        # Filled by the loop's thread: number, request id, the status that reported a failure.
+        self._ended: deque[tuple[int, str, int | None]] = deque()
         self._unsure: str | None = None
         self._turn = threading.RLock()
         self._closed = False
@@ -152,6 +167,7 @@ class SubmissionQueue:
         parse: Parse,
         combine: Callable[[list[Any]], Any] = _only,
         look_up: LookUp | None = None,
+        tentative: bool = False,
     ) -> Work[Any]:
         """Send one call's requests in order, without requests of other calls in between.
 
@@ -161,6 +177,8 @@ class SubmissionQueue:
             parse: Parses one result.
             combine: Combines all results.
             look_up: After a conflict, looks up the checkpoint that the request saves.
+            tentative: Whether an error status of the first request is raised at once, without
+                retries and without resolving conflicts.
 
         Raises:
             ApiError: The server refused a request.
@@ -168,16 +186,61 @@ class SubmissionQueue:
         """
         with self._turn:
             self._check()
-            # All requests are built before any is sent, so that invalid data cannot stop a batch halfway.
-            requests = [make(self._next + i) for i, make in enumerate(build)]
-            return self.session.transport.run(
-                self._send_all(requests, request_type, parse, combine, look_up)
+            number, furthest = self.next_number, self._next
+
+            def send() -> Work[Any]:
+                # All requests are built before any is sent: invalid data cannot stop a batch halfway.
+                requests = [make(self._next + i) for i, make in enumerate(build)]
+                return self.session.transport.run(
+                    self._send_all(
+                        requests, request_type, parse, combine, look_up, tentative=tentative
+                    )
+                )
+
+            if number == furthest:
+                return send()
+            self._next, self._furthest = number, furthest
+            try:
+                return send()
+            except (ConflictError, _ReplayedError):
+                if self._next != number:
+                    raise
+            except BaseException:
+                if self._next == number:
+                    self._next = furthest
+                raise
+            log.debug(
+                "number %d belongs to the job that failed; continuing with %d", number, furthest
             )
+            self._doubtful.clear()
+            self._next = furthest
+            return send()
 
     @property
     def next_number(self) -> int:
         """Return the number of the next request."""
+        self._take_note()
+        if self._doubtful and not self._open:
+            return max(self._doubtful)
         return self._next
+
+    def _take_note(self) -> None:
+        """Sort out which numbers the jobs that have ended meanwhile may have left free."""
+        while self._ended:
+            number, request_id, refusal = self._ended.popleft()
+            self._open.discard(number)
+            if refusal is None or refusal >= 500:
+                # The server is past this number, and so past those before it.
+                for passed in [other for other in self._doubtful if other <= number]:
+                    del self._doubtful[passed]
+                self._furthest = 0
+            elif refusal != CONFLICT:
+                self._doubtful[number] = request_id
+            else:
+                # It was not this number's turn.
+                self._doubtful.pop(number, None)
+                if not self._doubtful:
+                    self._next = max(self._next, self._furthest)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -201,24 +264,37 @@ class SubmissionQueue:
         parse: Parse,
         combine: Callable[[list[Any]], Any],
         look_up: LookUp | None,
+        *,
+        tentative: bool,
     ) -> Work[Any]:
         parts: list[Promise[Any] | Done[Any]] = []
         for request in requests:
+            is_first = tentative and not parts
             try:
-                parts.append(await self._send(request, request_type, parse, look_up))
+                parts.append(
+                    await self._send(request, request_type, parse, look_up, tentative=is_first)
+                )
             except TinkexError as error:
                 self._explain(error, request.operation, len(parts), len(requests))
                 raise
         return PromisedWork(parts, combine)
 
     async def _send(
-        self, request: Request, request_type: str, parse: Parse, look_up: LookUp | None
+        self,
+        request: Request,
+        request_type: str,
+        parse: Parse,
+        look_up: LookUp | None,
+        *,
+        tentative: bool,
     ) -> Promise[Any] | Done[Any]:
         transport = self.session.transport
         retries = transport.retries(request.operation)
         before, self._unsure = self._unsure, request.operation
         try:
-            response = await transport.request(request, retries=retries)
+            response = await transport.request(
+                request, retries=retries, repeats_statuses=not tentative
+            )
             part = transport.parsed(
                 response,
                 lambda content: _part(
@@ -234,6 +310,8 @@ class SubmissionQueue:
             raise
         except ConflictError as error:
             self._unsure = before
+            if tentative or self._next in self._doubtful:
+                raise
             result = await self._settle_conflict(request.operation, error, retries, look_up)
             if result is None:
                 raise
@@ -242,9 +320,18 @@ class SubmissionQueue:
             # Refused: this request has not used its number. Earlier parts of the call may have.
             self._unsure = before
             raise
+        if isinstance(part, Promise):
+            if part.request_id in self._doubtful.values():
+                self._unsure = before
+                raise _ReplayedError
+            part.on_end = partial(self._note_end, self._next, part.request_id)
+            self._open.add(self._next)
         self._next += 1
         self._unsure = None
         return part
+
+    def _note_end(self, number: int, request_id: str, refusal: int | None) -> None:
+        self._ended.append((number, request_id, refusal))
 
     def _explain(self, error: TinkexError, operation: str, accepted: int, parts: int) -> None:
         error.session_id = error.session_id or self.session.id
@@ -253,7 +340,7 @@ class SubmissionQueue:
                 f" — {accepted} of {parts} parts of this batch were accepted before, and their gradients "
                 "are kept; load your last checkpoint before you repeat the batch"
             )
-        elif isinstance(error, DecodeError) and error.status_code == 200:
+        elif isinstance(error, DecodeError) and (error.status_code or 0) // 100 == 2:
             error.message += (
                 f". The {operation} did arrive: make the same call again, and it is applied exactly "
                 "once"
@@ -301,6 +388,10 @@ class SubmissionQueue:
         log.warning("number %d was used by an earlier %s", self._next, operation)
         self._next += 1
         self._unsure = None
+
+
+class _ReplayedError(Exception):
+    """The server gave the promise of a job that has failed already: it knows number and bytes."""
 
 
 def decoded(content: bytes) -> Any:

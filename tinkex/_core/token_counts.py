@@ -53,7 +53,7 @@ def emit_streamed_tokens(
 def _emit(operation: str, session_id: str, model: str | None = None, **counts: int) -> None:
     from tinkex._core.events.types import TokensUsed
 
-    scope = current_context()
-    if scope is not None:
-        operation, model = scope.operation, model or scope.model
+    context = current_context()
+    if context is not None:
+        operation, model = context.operation, model or context.model
     emit(TokensUsed(operation=operation, model=model, session_id=session_id, **counts))

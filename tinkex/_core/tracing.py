@@ -44,10 +44,10 @@ class Tracer:
         span = self._begin(f"tinkex.{operation}", attributes, self._below(outer), "INTERNAL")
         return OperationSpan(span)
 
-    def request(self, method: str, operation: str, scope: OperationContext | None) -> RequestSpan:
+    def request(self, method: str, operation: str, context: OperationContext | None) -> RequestSpan:
         """Start the span of a request, below the call that it serves."""
         attributes = {"http.request.method": method, "tinkex.operation": operation}
-        parent = self._below(scope)
+        parent = self._below(context)
         return RequestSpan(self, self._begin(f"{method} {operation}", attributes, parent, "CLIENT"))
 
     def headers(self, span: Span, taken: Mapping[str, str]) -> dict[str, str]:
@@ -68,10 +68,10 @@ class Tracer:
             return {}
         return {name: value for name, value in carrier.items() if name.lower() not in names}
 
-    def _below(self, scope: OperationContext | None) -> Any:
-        if scope is None or scope.span is None:
+    def _below(self, context: OperationContext | None) -> Any:
+        if context is None or context.span is None:
             return None
-        return self._trace.set_span_in_context(scope.span.span)
+        return self._trace.set_span_in_context(context.span.span)
 
     def _begin(self, name: str, attributes: dict[str, str], parent: Any, kind: str) -> Span:
         try:

@@ -27,8 +27,9 @@ from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import Failure, api_error, decode_error, transport_error
 from tinkex._core.http import Engine, fixed_headers
-from tinkex._core.instrumentation import RequestObserver
+from tinkex._core.instrumentation import RequestObserver, observed
 from tinkex._core.pyqwest_engine import open_engine
+from tinkex._core.request_fields import fields_of
 from tinkex._core.response import Headers, OpenResponse, RequestHeaders, Response
 from tinkex._core.retry import (
     Retries,
@@ -145,6 +146,7 @@ class Transport:
         self.had_contact = False
         self.poll_timeout = POLL_TIMEOUT
         self.credentials = Credentials(config)
+        self.fields = fields_of(config.base_url)
         self.engine: Engine = open_engine(config, self.credentials, http_transport)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -202,13 +204,13 @@ class Transport:
     @contextmanager
     def stream(self, request: Request) -> Iterator[Stream]:
         """Send a request and return its response with the body unread."""
-        with RequestObserver(self, request) as seen:
+        with observed(self, request) as seen:
             headers = self._headers(request, seen.headers, None)
-            sending = _Sending(request, request.encode(), headers, None, whole=False)
+            sending = _Sending(request, self.fields.encode(request), headers, None, whole=False)
             opened = self.run(self._attempt(sending))
             if isinstance(opened, Response):
                 raise self.api_error(opened, request.operation)
-            seen.answered(opened.status_code)
+            seen.responded(opened.status_code)
             stream = Stream(self, opened, self.config.timeout)
             try:
                 yield stream
@@ -232,6 +234,7 @@ class Transport:
         accept: Container[int] = (),
         retry_on: Container[int] = (),
         body: Content | None = None,
+        repeats_statuses: bool = True,
     ) -> Response:
         """Send a request, with retries where they are safe, and return the response.
 
@@ -245,15 +248,16 @@ class Transport:
             accept: Error statuses to return as results.
             retry_on: More statuses that mean "not yet".
             body: Content that replaces the request's own body.
+            repeats_statuses: Whether error statuses are retried; transport failures always are.
 
         Raises:
             TransportError: No usable response was received.
             ApiError: The server responded with an error status.
         """
         operation = request.operation
-        with RequestObserver(self, request) as seen, self._guard(operation):
+        with observed(self, request) as seen, self._guard(operation):
             retries = retries or self.retries(operation, policy)
-            content = request.encode() if body is None else body
+            content = self.fields.encode(request) if body is None else body
             seen.sent_bytes = size_of(content)
             headers = self._headers(request, seen.headers, timeout)
             sending = _Sending(request, content, headers, timeout)
@@ -262,16 +266,23 @@ class Transport:
                 headers["x-stainless-retry-count"] = str(retries.attempt - 1)
                 try:
                     response: Response = await self._attempt(sending)
+                    if self._learned(sending, response):
+                        content = self.fields.encode(request)
+                        headers = self._headers(request, seen.headers, timeout)
+                        sending = _Sending(request, content, headers, timeout)
+                        continue
                     if not response.is_success and response.status_code not in accept:
                         raise self.api_error(response, operation)
                 except (ApiError, TransportError) as error:
                     repeatable = (
                         is_repeatable(error, operation) or error.status_code in retry_on
                     ) and not self._is_hopeless(error, retries)
+                    if isinstance(error, ApiError) and not repeats_statuses:
+                        repeatable = False
                     await retries.pause_after(error, repeatable=repeatable)
                     continue
                 retries.succeeded()
-                seen.answered(response.status_code, len(response.content), retries.attempt - 1)
+                seen.responded(response.status_code, len(response.content), retries.attempt - 1)
                 return attrs.evolve(response, elapsed=retries.elapsed, retries=retries.attempt - 1)
 
     async def attempt(
@@ -286,27 +297,38 @@ class Transport:
         Raises:
             TransportError: No response was received.
         """
-        with RequestObserver(self, request, headers) as seen:
-            content = request.encode()
-            if content is not None and len(content) < SMALL_BODY:
-                # orjson returns its whole buffer, which a long poll would keep alive.
-                content = bytes(memoryview(content))
-            seen.sent_bytes = size_of(content)
-            sending = _Sending(
-                request, content, self._headers(request, seen.headers, timeout), timeout
-            )
-            sending.headers["x-stainless-retry-count"] = "0"
+        with observed(self, request, headers) as seen:
+            sending = self._once(request, seen, timeout)
             try:
                 with self._guard(request.operation):
                     response: Response = await self._attempt(sending)
+                    while self._learned(sending, response):
+                        sending = self._once(request, seen, timeout)
+                        response = await self._attempt(sending)
                     if response.status_code >= 500 and response.status_code != 501:
                         raise _ServerFailedError(response)
             except _ServerFailedError as failed:
                 response = failed.response
-            seen.answered(response.status_code, len(response.content))
+            seen.responded(response.status_code, len(response.content))
             if response.is_success:
                 self.budget.earn()
             return response
+
+    def _once(self, request: Request, seen: RequestObserver, timeout: float | None) -> _Sending:
+        content = self.fields.encode(request)
+        if content is not None and len(content) < SMALL_BODY:
+            # orjson hands out its whole buffer, which a held poll would keep.
+            content = bytes(memoryview(content))
+        seen.sent_bytes = size_of(content)
+        headers = self._headers(request, seen.headers, timeout)
+        headers["x-stainless-retry-count"] = "0"
+        return _Sending(request, content, headers, timeout)
+
+    def _learned(self, sending: _Sending, response: Response) -> bool:
+        """Return whether a server refused a request for fields that it can do without."""
+        return response.status_code == 422 and self.fields.learn(
+            sending.request, sending.content, response.content
+        )
 
     def retries(
         self, operation: str, policy: RetryPolicy | None = None, *, outlasts_budget: bool = False

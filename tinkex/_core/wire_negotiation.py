@@ -7,34 +7,30 @@ decides, for all clients of the process.
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from attrs import define, field
+from tinkex_generated.types import loads
 
 from tinkex._core.config import Config
-from tinkex.errors import ApiError
+from tinkex._core.retry import is_repeatable
+from tinkex.errors import ApiError, ServerError
 
 T = TypeVar("T")
 
 Form = Literal["protobuf", "json"]
 Operation = Literal["forward", "forward_backward"]
+Send: TypeAlias = Callable[[Form, bool], T]
 
 log = logging.getLogger("tinkex.training")
 
-# A 422 about the body as a whole, or about the field that only JSON has, comes from a server that read
-# the other format. Errors about invalid data name a location inside the body.
-_NOT_THE_BODY = re.compile(
-    r'"loc"\s*:\s*\[\s*"body"\s*(,\s*(\d+|"forward_(backward_)?input")\s*)?\]'
-)
-# Parser messages for bytes in another format.
-_MALFORMED = re.compile(
-    r"\bjson\b|protobuf|content.?type|media.?type|utf-?8|pars(e|ing)|decod|malformed|compress|zstd",
-    re.IGNORECASE,
-)
-_NO_ROUTE = re.compile(r"^$|\bnot found\b|/forward\b|no(t a)? route|cannot post", re.IGNORECASE)
+# These are about the caller or the moment, whatever the form.
+_NOT_THE_FORM = frozenset({401, 402, 403, 408, 425, 429})
+# With these a server says that it does not take a form at all, or that the number is taken.
+_NOT_TAKEN = frozenset({405, 409, 415, 501})
+_NO_ROUTE = frozenset({404, 405, 501})
 
 
 @define(eq=False)
@@ -51,7 +47,7 @@ class WireFormat:
 
     def send(
         self,
-        send: Callable[[Form], T],
+        send: Send[T],
         choice: str,
         operation: Operation,
         *,
@@ -61,7 +57,7 @@ class WireFormat:
         """Send a call in the format that the server accepts, or else in the other one.
 
         Args:
-            send: Sends the call in a given format.
+            send: Sends the call in a given format; with True, an error status is raised at once.
             choice: The user's setting: "auto", "protobuf" or "json".
             operation: The call's operation id.
             may_be_binary: Whether the binary format supports the call.
@@ -72,79 +68,139 @@ class WireFormat:
             ApiError: The server refused the call itself, or both formats.
         """
         if choice != "auto":
-            return send("protobuf" if choice == "protobuf" else "json")
-        first = self._first(operation) if may_be_binary else "json"
-        try:
-            result = send(first)
-        except ApiError as error:
-            if not (is_untouched() and self._is_about_form(error, first, operation)):
-                raise
-            refusal = error
-        else:
-            self._learn(first if may_be_binary else None)
-            return result
+            return send("protobuf" if choice == "protobuf" else "json", False)
         if not may_be_binary:
-            refusal.message += (
-                ". The data refer to an image, which only JSON supports: pass the images themselves as "
-                "ImageChunk"
-            )
-            raise refusal
-        return self._send_other(send, "json" if first == "protobuf" else "protobuf", refusal)
-
-    def _send_other(self, send: Callable[[Form], T], form: Form, refusal: ApiError) -> T:
-        log.info("the server refused the format of a batch (%s); sending it as %s", refusal, form)
+            return _in_json_alone(send)
+        if self.known is None:
+            return self._find_out(send, operation, is_untouched)
+        form: Form = "protobuf" if operation == "forward" and self.lacks_forward else self.known
         try:
-            result = send(form)
+            result = send(form, False)
         except ApiError as error:
-            # The second response is about the call itself, unless it also refuses the format: then the
-            # first one is the useful error.
-            says_nothing = _refuses_form(error) and not _refuses_form(refusal)
-            if error.status_code == 415 or says_nothing:
-                raise refusal from None
-            raise
-        self._learn(form)
+            if not is_untouched():
+                raise
+            lacks_forward = (
+                form == "json" and operation == "forward" and error.status_code in _NO_ROUTE
+            )
+            if error.status_code != 415 and not lacks_forward:
+                raise
+            return self._in_other(
+                send, "json" if form == "protobuf" else "protobuf", error, operation
+            )
+        self._learn(form, operation)
         return result
 
-    def _first(self, operation: Operation) -> Form:
-        if self.known == "json" and operation == "forward" and self.lacks_forward:
-            return "protobuf"
-        return self.known or "protobuf"
+    def _find_out(self, send: Send[T], operation: Operation, is_untouched: Callable[[], bool]) -> T:
+        """Send the first call to a server: in the binary form, and after any failure as JSON.
 
-    def _is_about_form(self, error: ApiError, form: Form, operation: Operation) -> bool:
-        """Return whether a refusal is about the wire format rather than the call.
-
-        A 415 always is: the server may have been replaced. So is a missing route for forward passes. For
-        400 and 422 the message decides, until the first batch was accepted. If the message is
-        misleading, the other format is refused for the same reason, and the user gets that error.
+        A server may refuse bytes that it cannot read with whatever status.
         """
-        if error.status_code == 415:
-            return True
-        if form == "json" and operation == "forward" and _lacks_route(error):
-            self.lacks_forward = True
-            return True
-        return self.known is None and _refuses_form(error)
+        try:
+            result = send("protobuf", True)
+        except ApiError as error:
+            if not is_untouched():
+                raise
+            binary = error
+        else:
+            self._learn("protobuf", operation)
+            return result
+        if binary.status_code in _NOT_THE_FORM or binary.retry_after is not None:
+            if not is_repeatable(binary, operation):
+                raise binary
+            return self._repeated(send, "protobuf", operation)
+        log.info("the server refused the format of a batch (%s); it is sent as JSON", binary)
+        try:
+            result = send("json", True)
+        except ApiError as error:
+            if not is_untouched():
+                raise
+            json = error
+        else:
+            self._learn("json", operation)
+            return result
+        refusal = _about_the_call(binary, json, operation)
+        if not is_repeatable(refusal, operation):
+            raise refusal
+        return self._repeated(send, "json" if refusal is json else "protobuf", operation)
 
-    def _learn(self, form: Form | None) -> None:
-        if form is not None and form != self.known:
+    def _repeated(self, send: Send[T], form: Form, operation: Operation) -> T:
+        result = send(form, False)
+        self._learn(form, operation)
+        return result
+
+    def _in_other(self, send: Send[T], form: Form, refusal: ApiError, operation: Operation) -> T:
+        """Send a call in the other form, after the one that was known was refused."""
+        log.info("the server refused the format of a batch (%s); sending it as %s", refusal, form)
+        try:
+            result = send(form, True)
+        except ApiError as error:
+            if error.status_code in _NOT_TAKEN | _NO_ROUTE or _is_about_whole_body(error):
+                raise refusal from None
+            raise
+        if refusal.status_code == 415:
+            self._learn(form, operation)
+        else:
+            self.lacks_forward = True
+        return result
+
+    def _learn(self, form: Form, operation: Operation) -> None:
+        is_detour = operation == "forward" and self.lacks_forward
+        if form != self.known and not is_detour:
             log.debug("this server gets batches as %s", form)
             self.known = form
 
 
-def _refuses_form(error: ApiError) -> bool:
-    if error.status_code == 422:
-        return _NOT_THE_BODY.search(error.body) is not None
-    if error.status_code == 400:
-        return _MALFORMED.search(error.body) is not None
-    return error.status_code == 415
+def _in_json_alone(send: Send[T]) -> T:
+    try:
+        return send("json", False)
+    except ApiError as error:
+        if error.status_code == 415:
+            error.message += (
+                ". The data refer to an image, which only JSON supports: pass the images themselves as "
+                "ImageChunk"
+            )
+        raise
 
 
-def _lacks_route(error: ApiError) -> bool:
-    # A missing model is a 404 too, but its message names the model.
-    return error.status_code == 405 or (
-        error.status_code == 404
-        and "model" not in error.body.lower()
-        and _NO_ROUTE.search(error.body) is not None
-    )
+def _about_the_call(binary: ApiError, json: ApiError, operation: Operation) -> ApiError:
+    """Return which of two refusals is about the call, and not about the form in which it came."""
+    not_taken = _NOT_TAKEN | (_NO_ROUTE if operation == "forward" else frozenset())
+    if json.status_code in not_taken or _is_about_whole_body(json):
+        return binary
+    if binary.status_code in _NOT_TAKEN or _is_about_whole_body(binary):
+        return json
+    if isinstance(json, ServerError):
+        # Of a server that fails at both forms in the same way, nothing is known yet.
+        return binary if binary.status_code == json.status_code else json
+    if not isinstance(binary, ServerError) and binary.body != json.body:
+        json.message += f". In the binary form, {binary.message}"
+    return json
+
+
+def _is_about_whole_body(error: ApiError) -> bool:
+    """Return whether a validator refuses the body as a whole, or the one field that wraps it in JSON.
+
+    So does a server that read the bytes of the other form. Bad data are named by a place inside.
+    """
+    if error.status_code != 422:
+        return False
+    try:
+        body = loads(error.body)
+    except ValueError:
+        return False
+    faults = body.get("detail") if isinstance(body, dict) else None
+    if not isinstance(faults, list) or not faults:
+        return False
+    return all(isinstance(fault, dict) and _is_outer(fault.get("loc")) for fault in faults)
+
+
+def _is_outer(place: Any) -> bool:
+    match place:
+        case ["body"] | ["body", "forward_backward_input" | "forward_input"]:
+            return True
+        case ["body", int()]:
+            return True
+    return False
 
 
 _forms: dict[str, WireFormat] = {}

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tinkex._base.secret import Secret
 from tinkex._core.retry import ARCHIVE_PATIENCE
+from tinkex.checkpoints.export import exported, offers_exports
 from tinkex.checkpoints.extract import Limits, iter_files, safe_paths
 from tinkex.checkpoints.extract import extract as unpack
 from tinkex.checkpoints.fetch import Progress, Source, fetch
@@ -78,7 +79,8 @@ def download(
     The archive is streamed to a hidden folder beside the target and verified (length, and checksum if
     the host announces one), extracted there, and renamed at the end, so the download is atomic. An
     interrupted download is kept, and the next call resumes it. If the server has no archives, the files
-    of an export (`RestClient.get_external_weights_urls`) are downloaded instead.
+    of an export (`RestClient.get_external_weights_urls`) are downloaded instead; a training checkpoint is
+    exported for this, in a session of its own.
 
     Args:
         rest: A client of the server.
@@ -107,9 +109,9 @@ def download(
     name = str(parsed).removeprefix("tinker://").replace("/", "_")
     target = parent / name
     _check_target(target, force=force)
-    heard = None if progress is None else _heard(progress)
+    guarded = None if progress is None else _guarded(progress)
     deadline = rest.clock.now() + patience
-    job = _Job(rest, path, heard, extract, deadline, limits or Limits())
+    job = _Job(rest, path, guarded, extract, deadline, limits or Limits())
     failed: Exception | None = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -137,16 +139,16 @@ class _CallbackFailed(BaseException):
         self.error = error
 
 
-def _heard(progress: Progress) -> Progress:
+def _guarded(progress: Progress) -> Progress:
     """Return a callback whose exceptions are not mistaken for disk or network errors."""
 
-    def heard(done: int, total: int | None) -> None:
+    def guarded(done: int, total: int | None) -> None:
         try:
             progress(done, total)
         except Exception as error:  # noqa: BLE001 - raised again at the end of the download
             raise _CallbackFailed(error) from None
 
-    return heard
+    return guarded
 
 
 @frozen
@@ -209,10 +211,7 @@ def _bring(job: _Job, folder: Path, files: Path) -> None:
     try:
         first = next(signs)
     except (NotFoundError, GoneError) as refused:
-        urls = _export_urls(job)
-        if urls is None:
-            raise refused from None
-        _bring_export(job, folder, files, urls)
+        _bring_without_archive(job, folder, files, refused)
         return
     later = itertools.chain([first], signs)
     partial = Partial(folder / f"{ARCHIVE}.partial", expands=job.extract)
@@ -225,6 +224,22 @@ def _bring(job: _Job, folder: Path, files: Path) -> None:
     except CheckpointError:
         partial.forget()  # complete but wrong: nothing to resume
         raise
+
+
+def _bring_without_archive(job: _Job, folder: Path, files: Path, refused: ApiError) -> None:
+    """Fetch the files of an export: those of the checkpoint, or of one that is made for this."""
+    urls = _export_urls(job)
+    if urls is not None:
+        _bring_export(job, folder, files, urls)
+        return
+    rest = job.rest
+    transport = rest._transport
+    if CheckpointPath.parse(job.path).kind != "weights" or not offers_exports(transport):
+        raise refused.with_traceback(None) from None
+    info = rest.get_weights_info_by_tinker_path(job.path)
+    with exported(transport, job.path, info, rest.delete_checkpoint) as path:
+        export = evolve(job, path=path)
+        _bring_export(export, folder, files, _asked_for_urls(export))
 
 
 def _archive_signs(job: _Job) -> Iterator[Secret]:

@@ -20,7 +20,7 @@ from tinkex._base.secret import Secret
 from tinkex._base.urls import is_loopback_host, split_url
 from tinkex._core.config import Config
 from tinkex._core.events.bus import has_subscribers
-from tinkex._core.instrumentation import RequestEvents
+from tinkex._core.instrumentation import RequestObserver
 from tinkex._core.proxies import ProxySettings, proxy_for_url
 from tinkex._core.response import REDIRECTS
 from tinkex._core.retry import (
@@ -96,11 +96,11 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
             with (
                 without_queries(),
                 _events(source, url) as events,
-                _answer(source.config, url, partial) as response,
+                _response(source.config, url, partial) as response,
             ):
                 had = partial.size() if response.status_code == httpx.codes.PARTIAL_CONTENT else 0
                 _take(response, partial, progress, source)
-                events.answered(response.status_code, partial.size() - had)
+                events.responded(response.status_code, partial.size() - had)
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to an invalid URL") from None
         except (httpx.HTTPError, DownloadIncompleteError) as error:
@@ -122,7 +122,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         source.clock.sleep(wait)
 
 
-def _events(source: Source, url: Secret) -> RequestEvents:
+def _events(source: Source, url: Secret) -> RequestObserver:
     """Return what emits the events of an attempt, without its URL, which is as good as a key."""
     facts = {
         "operation": "download_archive",
@@ -131,11 +131,11 @@ def _events(source: Source, url: Secret) -> RequestEvents:
         "base_url": _origin(url),
         "pool": source.config.http_pool,
     }
-    return RequestEvents(source.clock, facts if has_subscribers() else None)
+    return RequestObserver(source.clock, facts if has_subscribers() else None)
 
 
 @contextlib.contextmanager
-def _answer(config: Config, url: Secret, partial: Partial) -> Iterator[httpx.Response]:
+def _response(config: Config, url: Secret, partial: Partial) -> Iterator[httpx.Response]:
     """Request the missing part of the archive, following redirects manually."""
     headers = {"Accept-Encoding": "identity"}
     have = partial.size()

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from tinkex._base.redaction import cut
 from tinkex.types import CheckpointPath, WeightsInfoResponse
 
 CARD = "README.md"
@@ -92,8 +93,7 @@ def _bounded(value: object) -> str:
     text = "".join(
         letter if letter.isprintable() else " " for letter in str(value)[: 4 * LONGEST_TEXT]
     )
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    return cut(" ".join(text.split()), LONGEST_TEXT)
 
 
 def _quoted(value: object, *, fence: bool = False) -> str:

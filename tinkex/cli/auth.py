@@ -25,15 +25,15 @@ _VARIABLE = "TINKEX_CREDENTIALS_FILE"
 
 @click.group("auth", cls=Group)
 def command() -> None:
-    """Keep the API key in a file, and see which key is in use."""
+    """Store the API key in a file, and show which key is in use."""
 
 
 @command.command("login")
-@click.option("--name", default="default", show_default=True, help="What the key is called.")
-@click.option("--check/--no-check", default=True, help="Ask the server whether it takes the key.")
+@click.option("--name", default="default", show_default=True, help="Name of the key in the file.")
+@click.option("--check/--no-check", default=True, help="Check that the server accepts the key.")
 @pass_invocation
 def login(invocation: Invocation, name: str, check: bool) -> Any:
-    """Keep an API key in the credentials file, which only you can read.
+    """Store an API key in the credentials file, which only you can read.
 
     The key is asked for without being shown; where the input is no terminal, it is read from there.
     """
@@ -42,8 +42,13 @@ def login(invocation: Invocation, name: str, check: bool) -> Any:
     config = invocation.config()
     owner = None
     if check and not config.is_local:
+        from tinkex.errors import NotFoundError
+
         with invocation.rest() as rest, invocation.progress("Asking the server"):
-            owner = key_name(rest)
+            try:
+                owner = key_name(rest)
+            except NotFoundError:
+                invocation.note("the server has no route to try a key on; it is kept untried")
     file = _credentials_file()
     file.save(name, key)
     if os.environ.get("TINKER_API_KEY"):
@@ -60,10 +65,10 @@ def login(invocation: Invocation, name: str, check: bool) -> Any:
 
 
 @command.command("logout", cls=OfflineCommand)
-@click.option("--name", default="default", show_default=True, help="What the key is called.")
+@click.option("--name", default="default", show_default=True, help="Name of the key in the file.")
 @pass_invocation
 def logout(invocation: Invocation, name: str) -> Any:
-    """Forget an API key that `auth login` has kept; the server goes on taking it."""
+    """Delete an API key that `auth login` stored; the server still accepts it."""
     file = _credentials_file()
     try:
         file.delete(name)
@@ -128,10 +133,11 @@ def whoami(invocation: Invocation) -> Any:
 
 
 def key_name(rest: "RestClient") -> str | None:
-    """Return the name of the key in use; None where the server takes it and tells no name.
+    """Return the name of the key in use; None if the server accepts it without naming it.
 
     Raises:
         AuthenticationError: The server does not take the key.
+        NotFoundError: The server has no route to try it on.
     """
     from tinkex.errors import NotFoundError
 

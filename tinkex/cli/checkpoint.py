@@ -31,7 +31,7 @@ Example:
 
 
 @click.group("checkpoint", cls=Group, invoke_without_command=True, epilog=_EXAMPLE)
-@click.option("--base-model", metavar="NAME", help="Make a new adapter on this model.")
+@click.option("--base-model", metavar="NAME", help="Base model of a new adapter.")
 @click.option(
     "--model-path",
     type=RunOrPath("training"),
@@ -43,7 +43,7 @@ Example:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write what was saved to this JSON file. Required.",
+    help="JSON file for the paths of the saved checkpoint. Required.",
 )
 @click.option(
     "--name", metavar="NAME", help="Name of the checkpoint.  [default: checkpoint-<model>]"
@@ -57,12 +57,17 @@ Example:
     help="LoRA rank.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="Fixes the adapter's initial matrices."
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the adapter's initial values."
 )
 @click.option("--train-mlp/--no-train-mlp", default=True, help="Adapt the MLP layers.")
 @click.option("--train-attn/--no-train-attn", default=True, help="Adapt the attention layers.")
 @click.option("--train-unembed/--no-train-unembed", default=True, help="Adapt the unembedding.")
-@click.option("--ttl", type=click.IntRange(min=1), metavar="SECONDS", help="Delete it after that.")
+@click.option(
+    "--ttl",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="Time to live: delete the checkpoint after that many seconds.",
+)
 @pass_invocation
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> Any:
@@ -120,7 +125,7 @@ def _training(
 
 
 @command.command("list")
-@click.option("--run-id", metavar="RUN_ID", help="Only those of this training run; all of them.")
+@click.option("--run-id", metavar="RUN_ID", help="List all checkpoints of this training run.")
 @list_options
 @pass_invocation
 def list_checkpoints(invocation: Invocation, run_id: str | None, limit: int, offset: int) -> Any:
@@ -183,14 +188,17 @@ def show_checkpoint(invocation: Invocation, path: str) -> Any:
 
 
 def _listed(rest: "RestClient", path: "CheckpointPath") -> "Checkpoint | None":
-    """Return a checkpoint as its run's list has it; the server tells of one in no other way."""
+    """Return a checkpoint as its run's list has it; the API has no other way to get one."""
     from tinkex.errors import NotFoundError
+    from tinkex.types import CheckpointPath
 
     try:
         listed = rest.list_checkpoints(path.training_run_id).checkpoints
     except NotFoundError:
         return None
-    return next((one for one in listed if one.tinker_path == str(path)), None)
+    return next(
+        (one for one in listed if CheckpointPath.parse(one.tinker_path).long == path.long), None
+    )
 
 
 def _facts(

@@ -24,14 +24,14 @@ _TINKER = "tinker://"
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Make the checkpoint's folder in this one.  [default: the current folder]",
+    help="Parent of the checkpoint's folder.  [default: the current folder]",
 )
 @click.option("--force", is_flag=True, help="Replace the folder of an earlier download.")
 @pass_invocation
 def download(invocation: Invocation, path: str, output: Path, force: bool) -> Any:
-    """Download a checkpoint into a folder of its own.
+    """Download a checkpoint into a new folder.
 
-    One that was interrupted goes on where it stopped when it is called again.
+    An interrupted download resumes when the command is called again.
     """
     with (
         invocation.rest() as rest,
@@ -114,31 +114,31 @@ def merge(invocation: Invocation, adapter: Path, base: Path, output: Path) -> An
 @click.option(
     "--repo",
     metavar="REPO",
-    help="<owner>/<name>, or a name below your own.  [default: tinker-<base model>-<run>]",
+    help="Repository: <owner>/<name>, or a name in your account.  [default: tinker-<base model>-<run>]",
 )
 @click.option("--public", is_flag=True, help="Make the repository public.  [default: private]")
 @click.option("--revision", metavar="BRANCH", help="Branch to commit to.  [default: main]")
-@click.option("--commit-message", metavar="TEXT", help="What the commit is called.")
+@click.option("--commit-message", metavar="TEXT", help="Commit message.")
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing.")
 @click.option(
     "--allow-pattern",
     multiple=True,
     metavar="GLOB",
-    help="Push only files that match. May be repeated.",
+    help="Glob of files to push. May be repeated.",
 )
 @click.option(
     "--ignore-pattern",
     multiple=True,
     metavar="GLOB",
-    help="Do not push files that match. May be repeated.",
+    help="Glob of files to leave out. May be repeated.",
 )
 @click.option(
     "--hf-token",
     metavar="TOKEN",
-    help="Your token. Better in the environment, or stored by `hf auth login`.  [env: HF_TOKEN]",
+    help="Hugging Face token. Prefer the variable or `hf auth login`.  [env: HF_TOKEN]",
 )
-@click.option("--no-model-card", is_flag=True, help="Write no README.")
-@click.option("--force", is_flag=True, help="Replace the files of another checkpoint, too.")
+@click.option("--no-model-card", is_flag=True, help="Do not write a README.")
+@click.option("--force", is_flag=True, help="Replace the files of another checkpoint.")
 @pass_invocation
 def push_hf(invocation: Invocation, /, path: str, **options: Any) -> Any:
     """Push a checkpoint's adapter to the Hugging Face Hub.

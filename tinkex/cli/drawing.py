@@ -21,7 +21,7 @@ def drawing_options(*, temperature: float) -> Callable[[F], F]:
             metavar="T",
             default=temperature,
             show_default=True,
-            help="0 takes the likeliest token each time.",
+            help="Sampling temperature; 0 always takes the most likely token.",
         ),
         click.option(
             "--top-k",
@@ -29,7 +29,7 @@ def drawing_options(*, temperature: float) -> Callable[[F], F]:
             metavar="K",
             default=-1,
             show_default=True,
-            help="-1 for all tokens.",
+            help="Sample only from the K most likely tokens; -1 for all.",
         ),
         click.option(
             "--top-p",
@@ -37,7 +37,7 @@ def drawing_options(*, temperature: float) -> Callable[[F], F]:
             metavar="P",
             default=1.0,
             show_default=True,
-            help="Draw among the likeliest tokens that together have this probability.",
+            help="Sample only from the most likely tokens with this total probability.",
         ),
     )
 

@@ -17,7 +17,7 @@ _SIGNALS = [
 
 
 class Interrupts:
-    """Take the first Ctrl-C, SIGTERM or SIGHUP as a request to stop, once it is armed.
+    """A handler that takes the first Ctrl-C, SIGTERM or SIGHUP as a request to stop, once it is armed.
 
     Until `arm` is called, and from the second one on, they do what they did before.
 
@@ -36,7 +36,7 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread() and not self._before:
             self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
 
-    def strip_requests(self) -> None:
+    def disarm(self) -> None:
         """Restore the handlers of before."""
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -46,17 +46,17 @@ class Interrupts:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.strip_requests()
+        self.disarm()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.asked = True
-        self.strip_requests()
-        # The terminal has echoed ^C, perhaps in the midst of a line that is drawn.
+        self.disarm()
+        # The terminal has echoed ^C, perhaps within a progress line.
         head = "\n" if is_terminal(sys.stderr) else ""
         with contextlib.suppress(OSError, ValueError):
             # After SIGHUP there may be nothing left to write to.
             self._note(
-                f"{head}finishing the steps under way and saving a checkpoint; Ctrl-C again stops at "
-                "once"
+                f"{head}finishing the steps in progress and saving a checkpoint; press Ctrl-C again to "
+                "stop at once"
             )

@@ -14,22 +14,22 @@ from tinkex._core.proxies import proxy_for
 from tinkex._core.tls import tls_context
 from tinkex.cli.auth import key_name
 from tinkex.cli.failures import CREDENTIALS, explained
-from tinkex.errors import AuthenticationError, TinkexError
+from tinkex.errors import AuthenticationError, NotFoundError, TinkexError, TokenizerError
 from tinkex.service import ServiceClient
 from tinkex.types import ModelInput, SamplingParams
 
-# Seconds for a layer that has no time limit of its own.
+# Seconds for a layer without its own time limit.
 PATIENCE = 10.0
 SAMPLE_PATIENCE = 120.0
 
 
 class Skip(Exception):  # noqa: N818 - no error: the layer is not there
-    """Say why a layer has nothing to try."""
+    """Return why a layer was skipped."""
 
 
 @frozen
 class Finding:
-    """Say how a layer did.
+    """Return the result of a layer.
 
     Attributes:
         layer: Its name.
@@ -104,7 +104,7 @@ class Probes:
     def _tcp(self) -> str:
         self._skip_behind_proxy()
         with self._connected():
-            return f"port {self._port} answers"
+            return f"port {self._port} is open"
 
     def _tls(self) -> str:
         if not self._is_https:
@@ -126,7 +126,10 @@ class Probes:
             raise Skip("none is set, and a server on this machine needs none")
         # None is set where a command or a file gives it.
         shown = key.masked() if key is not None else "the key"
-        name = key_name(self._service.create_rest_client())
+        try:
+            name = key_name(self._service.create_rest_client())
+        except NotFoundError:
+            raise Skip("the server has no route to try it on") from None
         return f"{shown} is {name!r}" if name is not None else f"{shown} is accepted"
 
     def _capabilities(self) -> str:
@@ -148,7 +151,11 @@ class Probes:
         if self._base_model is None:
             raise Skip("the server names no model to sample from; choose one with --base-model")
         sampler = self._service.create_sampling_client(base_model=self._base_model)
-        tokens = sampler.get_tokenizer().encode("Hello")
+        try:
+            tokens = sampler.get_tokenizer().encode("Hello")
+        except TokenizerError:
+            # To draw one, any token will do.
+            tokens = [1]
         asked = sampler.sample(ModelInput.from_ints(tokens), 1, SamplingParams(max_tokens=1))
         drawn = asked.result(SAMPLE_PATIENCE).sequences[0]
         return f"{self._base_model} drew {len(drawn.tokens)} token"
@@ -158,7 +165,7 @@ class Probes:
             return socket.create_connection((self._host, self._port), timeout=PATIENCE)
         except OSError as error:
             raise OSError(
-                f"port {self._port} of {self._host} does not answer ({error}): is the server "
+                f"port {self._port} of {self._host} does not respond ({error}): is the server "
                 "running, does a firewall stand between?"
             ) from None
 

@@ -1,4 +1,4 @@
-"""What the user sees of a training run while it goes on, and what is written down of it."""
+"""Progress of a training run on the terminal and in its log."""
 
 import contextlib
 import sys
@@ -21,8 +21,9 @@ from tinkex.recipes.run import Listener, Sampled
 if TYPE_CHECKING:
     from tinkex.recovery import RecoveryEvent, ResumableRun
 
-# Where nothing can be drawn, so many lines tell how far the run is.
+# Lines about steps in a pipe, and those that remain above the progress line of a terminal.
 _LINES = 20
+_LINES_ABOVE = 10
 
 
 class Reporter(Listener):
@@ -67,7 +68,7 @@ class Reporter(Listener):
             self._log.close()
 
     def begun(self, run: "ResumableRun") -> None:
-        """Say where the run continues, and let Ctrl-C stop it gently from here."""
+        """Report where the run continues; from here Ctrl-C finishes the current steps."""
         if run.resumed_from is not None:
             self._invocation.note(f"continuing after step {run.resumed_from} of {self._total}")
         self._done = run.resumed_from or 0
@@ -121,8 +122,8 @@ class Reporter(Listener):
 
     def _show(self, report: StepReport, remark: str) -> None:
         self._step(report.step, self._total, remark)
-        if not is_terminal(sys.stderr) and not self._invocation.no_progress:
-            every = max(1, self._total // _LINES)
+        if not self._invocation.no_progress:
+            every = max(1, self._total // (_LINES_ABOVE if is_terminal(sys.stderr) else _LINES))
             if report.step % every == 0 or report.step in (1, self._total):
                 self._invocation.note(f"step {report.step}/{self._total} {remark}")
 
@@ -133,16 +134,16 @@ class Reporter(Listener):
         return self._log
 
     def _recovered(self, event: "RecoveryEvent") -> None:
-        """Say that steps are done again, and why."""
+        """Report that steps are repeated, and why."""
         from tinkex.recovery import RecoveryCompleted
 
         if isinstance(event, RecoveryCompleted):
-            self._say(f"training goes on from {event.checkpoint or 'the beginning'}")
+            self._say(f"training continues from {event.checkpoint or 'the beginning'}")
         else:
             self._say("the model was lost; going back to the newest checkpoint")
 
     def _say(self, line: str) -> None:
-        """Write a line that stays; the one that is drawn makes room for it."""
+        """Write a line above the progress line."""
         with contextlib.suppress(OSError, ValueError):
             self._drawn.close()
             self._invocation.note(line)
@@ -153,10 +154,12 @@ class Reporter(Listener):
         self._step(self._done, self._total)
 
     def _remark(self, report: StepReport) -> str:
-        # The mean since the beginning: steps are answered in pairs, so single ones say little.
+        # The mean since the start: results arrive in pairs, so single steps vary.
         seconds = max(time.monotonic() - self._begun, 1e-9)
         left = round((self._total - report.step) * seconds / self._steps)
         parts = [] if report.loss is None else [f"loss {report.loss:.4f}"]
+        if report.loss is None and not report.metrics:
+            parts = ["the server gives no loss"]
         parts += [_shown(report.metrics), self._measured]
         parts = [part for part in parts if part]
         parts.append(f"{self._tokens / seconds:,.0f} tokens/s")

@@ -1,4 +1,4 @@
-"""`tinkex run`: sample from a model; below it look at training runs."""
+"""`tinkex run`: sample from a model; its subcommands list training runs."""
 
 import sys
 from collections.abc import Iterator
@@ -49,38 +49,49 @@ Example:
     metavar="PATH",
     help="Saved weights to sample from: tinker://..., or a run's folder.",
 )
-@click.option("--prompt", metavar="TEXT", help="What the model reads first.")
+@click.option("--prompt", metavar="TEXT", help="Text to continue.")
 @click.option(
     "--prompt-file",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="A file with the prompt: text, a JSON list of token ids, or"
-    ' {"tokens": [...]}. - reads stdin.',
+    help="File with the prompt: text, a JSON list of token ids, or"
+    ' {"tokens": [...]}; - reads stdin.',
 )
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens to draw.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Maximum number of tokens to sample.",
+)
 @drawing_options(temperature=1.0)
-@click.option("--stop", multiple=True, metavar="TEXT", help="Ends a sample. May be repeated.")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Makes the draw repeatable.")
+@click.option(
+    "--stop", multiple=True, metavar="TEXT", help="Text that ends a sample. May be repeated."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Seed for reproducible samples."
+)
 @click.option(
     "--num-samples",
     type=click.IntRange(min=1),
     metavar="N",
     default=1,
     show_default=True,
-    help="How many continuations.",
+    help="Number of samples.",
 )
-@click.option("--prompt-logprobs", is_flag=True, help="Ask for the prompt's log probabilities.")
+@click.option(
+    "--prompt-logprobs", is_flag=True, help="Compute the log probabilities of the prompt."
+)
 @click.option(
     "--stream/--no-stream",
     default=None,
-    help="Write tokens as they come.  [default: for one sample on a terminal]",
+    help="Write tokens as they are sampled.  [default: for one sample on a terminal]",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the samples to this file instead of stdout.",
+    help="File for the samples, in place of stdout.",
 )
 @click.option(
     "--http-pool",
@@ -101,18 +112,18 @@ def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> An
 
 
 def _check(options: dict[str, Any], as_json: bool) -> None:
-    """Refuse what contradicts itself, before anything is loaded or sent."""
+    """Refuse contradictory options, before anything is loaded or sent."""
     check_source(options)
     if (options["prompt"] is None) == (options["prompt_file"] is None):
         raise click.UsageError("give one of --prompt TEXT and --prompt-file FILE")
     if options["prompt"] == "":
-        raise click.UsageError("--prompt is empty; a model has to read something first")
+        raise click.UsageError("--prompt is empty; give at least one character")
     plain = not as_json and options["output"] is None and options["num_samples"] == 1
     plain = plain and not options["prompt_logprobs"]
     if options["stream"] and not plain:
         raise click.UsageError(
-            "--stream writes one sample as text: it does not go with --json, --output, "
-            "--num-samples or --prompt-logprobs"
+            "--stream writes one sample as text: it cannot be combined with --json, "
+            "--output, --num-samples or --prompt-logprobs"
         )
     if options["stream"] is None:
         options["stream"] = plain and is_terminal(sys.stdout)
@@ -173,7 +184,12 @@ def list_runs(invocation: Invocation, limit: int, offset: int, access_scope: Any
 
     def lines() -> Iterator[str]:
         yield heading("Training runs", len(runs), total)
-        yield from table(_HEADERS, [_row(run) for run in runs])
+        yield from table(
+            _HEADERS,
+            [_row(run) for run in runs],
+            optional=("Owner", "LoRA", "Status"),
+            elastic="Base Model",
+        )
 
     return invocation.show(result, lines)
 

@@ -20,7 +20,7 @@ _DAY = 86_400
 
 
 def is_terminal(stream: IO[str]) -> bool:
-    """Tell whether a stream is a terminal; one that is closed is none."""
+    """Return whether a stream is a terminal; a closed one is not."""
     try:
         return stream.isatty()
     except (AttributeError, ValueError):
@@ -28,7 +28,7 @@ def is_terminal(stream: IO[str]) -> bool:
 
 
 def wants_color() -> bool:
-    """Tell whether the user wants colour on terminals: NO_COLOR and TERM=dumb say no."""
+    """Return whether the user wants colour on terminals: NO_COLOR and TERM=dumb disable it."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

@@ -141,7 +141,7 @@ Example:
     "from_checkpoint",
     type=RunOrPath("training"),
     metavar="PATH",
-    help="Checkpoint to train on from, with a fresh optimizer: tinker://<run>/weights/<name>, or a "
+    help="Checkpoint to start from, with a fresh optimizer: tinker://<run>/weights/<name>, or a "
     "run's folder.",
 )
 @_in(_MODEL, "--rank", type=int, help="Rank of the LoRA adapter." + _DEFAULT.format(32))
@@ -167,14 +167,14 @@ Example:
     _MODEL,
     "--seed",
     type=int,
-    help="Fixes the adapter's first values, the order of the lines, what is held out and what is "
-    "sampled." + _DEFAULT.format(0),
+    help="Seed of the adapter's initial values, the order of the examples, the validation split and "
+    "sampling." + _DEFAULT.format(0),
 )
 @_in(
     _STEPS,
     "--epochs",
     type=float,
-    help="Times that each example is trained on; may be a fraction." + _DEFAULT.format(1),
+    help="Number of passes over the examples; may be a fraction." + _DEFAULT.format(1),
 )
 @_in(_STEPS, "--steps", type=int, help="Number of optimizer steps, in place of --epochs.")
 @_in(
@@ -195,35 +195,41 @@ Example:
     "--learning-rate",
     type=float,
     metavar="RATE",
-    help="Peak learning rate, reached after the warm-up.  [default: one that suits model and method]",
+    help="Peak learning rate, reached after warm-up.  [default: depends on the model and the method]",
 )
 @_in(
     _STEPS,
     "--schedule",
     "schedule_kind",
     type=click.Choice(["linear", "cosine", "constant"]),
-    help="Decay of the learning rate after the warm-up.  [default: linear; constant for grpo and "
+    help="Decay of the learning rate after warm-up.  [default: linear; constant for grpo and "
     "distill]",
 )
 @_in(
     _STEPS,
     "--warmup-steps",
     type=int,
-    help="Steps in which the rate rises." + _DEFAULT.format(0),
+    help="Number of steps in which the learning rate rises to its peak." + _DEFAULT.format(0),
 )
-@_in(_STEPS, "--weight-decay", type=float, help="Decoupled decay of AdamW." + _DEFAULT.format(0))
+@_in(
+    _STEPS,
+    "--weight-decay",
+    type=float,
+    help="Decoupled weight decay of AdamW." + _DEFAULT.format(0),
+)
 @_in(
     _STEPS,
     "--grad-clip-norm",
     type=float,
     metavar="NORM",
-    help="Largest norm of the gradient, a sum over tokens; 0 does not clip." + _DEFAULT.format(0),
+    help="Maximum norm of the gradient, which is a sum over tokens; 0 disables clipping."
+    + _DEFAULT.format(0),
 )
 @_in(
     _BY_METHOD,
     "--loss-on",
     type=click.Choice(["answers", "all"]),
-    help="sft: what is learned: completions and what the assistant says, or every token."
+    help="sft: tokens to learn: completions and assistant turns, or all."
     + _DEFAULT.format("answers"),
 )
 @_in(
@@ -257,7 +263,7 @@ Example:
     _BY_METHOD,
     "--max-turns",
     type=int,
-    help="grpo: most responses in an episode." + _DEFAULT.format(1),
+    help="grpo: maximum number of responses in an episode." + _DEFAULT.format(1),
 )
 @_in(
     _BY_METHOD,
@@ -300,7 +306,7 @@ Example:
     "--max-tokens",
     type=int,
     metavar="N",
-    help="Most tokens of a sample." + _DEFAULT.format(256),
+    help="Maximum number of tokens in a sample." + _DEFAULT.format(256),
 )
 @_in(
     _SAMPLING,
@@ -321,28 +327,27 @@ Example:
     _DATA,
     "--chat-format",
     type=click.Choice(["auto", "template", "plain"]),
-    help="How messages are written: by the model's chat template, or as 'User: ...'."
-    + _DEFAULT.format("auto"),
+    help="Format of messages: the model's chat template, or 'User: ...'." + _DEFAULT.format("auto"),
 )
 @_in(
     _DATA,
     "--max-length",
     type=int,
     metavar="TOKENS",
-    help="Most tokens of an example.  [default: what the model can read]",
+    help="Maximum number of tokens in an example.  [default: the model's context]",
 )
 @_in(
     _DATA,
     "--too-long",
     type=click.Choice(["error", "skip", "truncate"]),
-    help="What becomes of a longer example." + _DEFAULT.format("error"),
+    help="What to do with a longer example." + _DEFAULT.format("error"),
 )
 @_in(
     _WATCH,
     "--held-out",
     type=float,
     metavar="SHARE",
-    help="Share of the examples kept for validation; 0 trains on all.  [default: 0.1 of 20 or more, 200 "
+    help="Share of the examples held out for validation; 0 trains on all.  [default: 0.1 of 20 or more, 200 "
     "examples at most]",
 )
 @_in(
@@ -378,7 +383,7 @@ Example:
     "samples",
     multiple=True,
     metavar="PROMPT",
-    help="Show what the model responds before, at each checkpoint, and after. May be repeated.",
+    help="Sample this prompt before training, at each checkpoint, and after. May be repeated.",
 )
 @_in(
     _WATCH,
@@ -387,14 +392,13 @@ Example:
     type=click.Choice(["wandb", "tensorboard", "trackio"]),
     help="Also log metrics there. May be repeated.",
 )
-@_in(_WATCH, "--plot/--no-plot", default=None, help="Draw the losses.  [default: --plot]")
+@_in(_WATCH, "--plot/--no-plot", default=None, help="Plot the losses.  [default: --plot]")
 @_in(
     _RUN,
     "--resume",
     type=RunFolder(),
     metavar="FOLDER",
-    help="Continue the run in this folder, or the latest one, where it stopped. Everything else is as "
-    "it was.",
+    help="Resume the run in this folder, or the latest one, with its original settings.",
 )
 @_in(
     _RUN,
@@ -402,20 +406,20 @@ Example:
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Folder of the run's file, metrics and plot.  [default: runs/<FILE>]",
+    help="Folder for the run's settings, metrics and plot.  [default: runs/<FILE>]",
 )
 @_in(
     _RUN,
     "--name",
     metavar="NAME",
-    help="Name of what is saved at the end." + _DEFAULT.format("final"),
+    help="Name of the final checkpoints." + _DEFAULT.format("final"),
 )
 @_in(
     _RUN,
     "--checkpoint-every",
     type=click.IntRange(min=1),
     metavar="STEPS",
-    help="Save the run every N steps; a crash costs as many at most." + _DEFAULT.format(50),
+    help="Save a checkpoint every N steps." + _DEFAULT.format(50),
 )
 @_in(
     _RUN,
@@ -443,14 +447,14 @@ Example:
     multiple=True,
     callback=separated,
     metavar="NAME",
-    help="Train although the chat template leaves this field of messages out. May be repeated.",
+    help="Message field that the chat template may drop. May be repeated.",
 )
 @column_options
 @_in(
     _DATA,
     "--split",
     metavar="NAME",
-    help="Split of a data set (a folder, or on the hub).  [default: train]",
+    help="Split of a Hugging Face data set.  [default: train]",
 )
 @template_option
 @_in(

@@ -24,7 +24,11 @@ _PACKAGES = (
 
 
 @click.command("version", cls=OfflineCommand)
-@click.option("--deps", is_flag=True, help="Show Python and the packages that tinkex uses, too.")
+@click.option(
+    "--deps",
+    is_flag=True,
+    help="Also show the versions of Python and of the packages that tinkex uses.",
+)
 @pass_invocation
 def command(invocation: Invocation, deps: bool) -> Any:
     """Show the version of tinkex."""

@@ -27,7 +27,7 @@ class AdapterShelf:
     _ephemeral: set[str] = field(init=False, factory=set)
 
     def put(self, key: str, adapter: Adapter) -> None:
-        """Keep an ephemeral adapter until it is forgotten."""
+        """Store an ephemeral adapter until it is dropped."""
         with self._lock:
             self._ephemeral.add(key)
         self._enter(key, adapter)

@@ -39,12 +39,12 @@ class Call:
         signer.verify(subject, self.parameters["expires"], self.parameters["signature"])
 
     def checkpoint_path(self) -> CheckpointPath:
-        """Return the checkpoint that the URL names."""
-        run_id, kind, name = (
-            self.parameters[part]
-            for part in ("training_run_id", "checkpoint_kind", "checkpoint_name")
+        """Return the checkpoint that the URL names; without a kind, one to sample from."""
+        return path_of(
+            self.parameters["training_run_id"],
+            self.parameters.get("checkpoint_kind", "sampler_weights"),
+            self.parameters["checkpoint_name"],
         )
-        return path_of(run_id, kind, name)
 
 
 def light(handler: F) -> F:
@@ -54,5 +54,5 @@ def light(handler: F) -> F:
 
 
 def is_light(handler: Callable[..., Any]) -> bool:
-    """Say whether a handler may run on the event loop."""
+    """Return whether a handler may run on the event loop."""
     return getattr(handler, _LIGHT, False)

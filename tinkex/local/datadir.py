@@ -162,7 +162,7 @@ class DataDir:
                 self.set_aside(path)
 
     def is_alive(self, server_id: str) -> bool:
-        """Say whether a server whose id begins so is running on this folder."""
+        """Return whether a server whose id begins so is running on this folder."""
         return any(not _is_free(file) for file in self._stages.glob(f"{server_id}*.lock"))
 
     def checkpoint_entries(self) -> list[Path]:
@@ -218,7 +218,7 @@ def _claim(root: Path, folders: tuple[Path, ...]) -> None:
         if folder.is_symlink():
             raise ForeignFolderError(
                 f"{folder} is a symbolic link: the local server moves and removes what lies there,"
-                " so it must be a folder of its own. Choose the data folder itself elsewhere"
+                " so it must be a separate folder. Choose the data folder itself elsewhere"
                 " (--data-dir, LocalServer(data_dir=...) or TINKEX_LOCAL_DIR)"
             )
     if (root / MARK_NAME).is_file():
@@ -237,7 +237,7 @@ def _claim(root: Path, folders: tuple[Path, ...]) -> None:
 
 
 def _was_ours(root: Path) -> bool:
-    """Say whether an unmarked folder has a database of ours, or a checkpoint that says so."""
+    """Return whether an unmarked folder has a database of ours, or a checkpoint that says so."""
     for name in (DATABASE_NAME, RESULTS_NAME):
         with contextlib.suppress(OSError), (root / name).open("rb") as handle:
             if handle.read(len(_SQLITE_MAGIC)) in (b"", _SQLITE_MAGIC):
@@ -251,7 +251,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _is_free(file: Path) -> bool:
-    """Say whether no server holds the lock of a file that exists."""
+    """Return whether no server holds the lock of a file that exists."""
     handle = _open_lock(file)
     if handle is None:
         return False

@@ -12,7 +12,7 @@ from tinkex.local.problem import Problem
 
 MOST_PARTS = 1000
 LONGEST_HEAD = 16 * 1024
-# Fields are answered as they came.
+# Fields are returned as they came.
 MOST_TEXT = 1024 * 1024
 _BLOCK = 1024 * 1024
 _BOUNDARY = re.compile(r";\s*boundary=(?:\"([^\"\r\n]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE)

@@ -141,7 +141,7 @@ class Gate:
 
 
 def _is_open(scope: Scope) -> bool:
-    """Say whether a request needs no key: a look at the health, a download with a signed URL, a login."""
+    """Return whether a request needs no key: the health, a download with a signed URL, a login."""
     if (scope["method"], scope["path"]) == ("POST", "/login"):
         return True
     return scope["method"] in ("GET", "HEAD") and _OPEN.fullmatch(scope["path"]) is not None

@@ -86,12 +86,12 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def is_manifested(folder: Path) -> bool:
-    """Say whether a folder describes itself as a checkpoint of ours."""
+    """Return whether a folder describes itself as a checkpoint of ours."""
     return read_manifest(folder) is not None
 
 
 def is_whole(folder: Path, manifest: Manifest) -> bool:
-    """Say whether every file of a checkpoint is there, in its size."""
+    """Return whether every file of a checkpoint is there, in its size."""
     try:
         return all((folder / name).stat().st_size == size for name, size in manifest.files.items())
     except OSError:

@@ -44,6 +44,7 @@ class Meter:
     _read: int = 0
     _examples: int = 0
     _metrics: dict[str, list[float]] = field(factory=dict)
+    _names: set[str] = field(factory=set)
     _evaluated: dict[bytes, tuple[float, float]] = field(factory=dict)
     # Whether the client has asked for log probabilities of what it then trained on.
     asks_first: bool = False
@@ -59,11 +60,12 @@ class Meter:
         self._read += read
         self._examples += len(examples)
         for name, value in metrics.items():
-            if name in self._metrics or len(self._metrics) < _MOST_NAMES:
-                self._metrics.setdefault(name[:_LONGEST_NAME], []).append(float(value))
+            if self._is_known(name):
+                self._metrics.setdefault(name, []).append(float(value))
         self.settings |= {"loss function": loss_fn, "examples per step": self._examples}
-        for key, value in (config or {}).items():
-            self.settings[f"loss setting {key}"[:_LONGEST_NAME]] = str(value)[:_LONGEST_NAME]
+        for name, value in (config or {}).items():
+            if self._is_known(name):
+                self.settings[f"loss setting {name}"] = str(value)[:_LONGEST_NAME]
         if not self._evaluated:
             return False
         known = [self._evaluated.pop(_key(one), None) for one in examples]
@@ -111,6 +113,12 @@ class Meter:
         """Stand at a step whose weights were loaded."""
         self.step = step
         self._forget()
+
+    def _is_known(self, name: str) -> bool:
+        """Say whether a name of the client's is one of the first few, and short."""
+        if len(self._names) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
+            self._names.add(name)
+        return name in self._names
 
     def _forget(self) -> None:
         self._loss, self._tokens, self._read, self._examples = 0.0, 0.0, 0, 0

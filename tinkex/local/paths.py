@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from attrs import evolve
+
 from tinkex._base.checkpoint_path import CheckpointPath
 from tinkex.local.problem import Problem
 
@@ -12,7 +14,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}\Z")
 def parse_path(text: str) -> CheckpointPath:
     """Parse a tinker:// path, or raise a 400 problem that says what a path looks like."""
     try:
-        return CheckpointPath.parse(text)
+        return evolve(CheckpointPath.parse(text), is_short=False)
     except ValueError as error:
         raise Problem(400, str(error)) from None
 

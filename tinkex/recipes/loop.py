@@ -34,7 +34,8 @@ class StepReport:
         step: Its number, from 1: so many steps are done.
         epoch: Epochs that are done, in fractions.
         loss: The loss before the step: for `sft` the mean negative log likelihood of the tokens that
-            count, in nats. None if the server gives none, or the step had nothing to train on.
+            count, in nats. None if the server gives neither it nor log probabilities, or the step
+            had nothing to train on.
         learning_rate: The step's learning rate.
         grad_norm: L2 norm of the gradient before it was clipped, if the server reports it.
         tokens: Tokens that were read.
@@ -175,7 +176,7 @@ def train(
             report.
 
     Raises:
-        DivergedError: The loss is no number any more.
+        DivergedError: The loss that the server gives is no number any more.
         TinkexError: The server refused a step, or its result cannot be had.
     """
     total = recipe.total_steps(method.steps_per_epoch)
@@ -228,7 +229,7 @@ def send_step(
 
 def loss_of(outputs: Iterable[ForwardBackwardOutput]) -> float | None:
     """Return the summed loss of outputs; None if the server gives none."""
-    sums = [one.loss for one in outputs if "loss:sum" in one.metrics or "loss" in one.metrics]
+    sums = [one.loss for one in outputs if one.has_loss or math.isfinite(one.loss)]
     return sum(sums) if sums else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tinkex._core.failures import is_missing_route
 from tinkex.errors import (
     FutureLostError,
     GoneError,
@@ -16,11 +17,14 @@ from tinkex.errors import (
     TLSError,
     TransportError,
 )
+from tinkex.types import Datum, ModelInput
 
 if TYPE_CHECKING:
     from tinkex.service import ServiceClient
     from tinkex.training import TrainingClient
 
+# Seconds for the pass that shows whether the server has a model, loading included.
+PROBE_PATIENCE = 120.0
 # After these the model is gone, or its state is unknown.
 _LOST = (FutureLostError, GoneError, SessionLostError)
 # After these it may be gone; the server knows.
@@ -39,7 +43,10 @@ def is_loss(error: BaseException, training: TrainingClient) -> bool:
     """
     if isinstance(error, RequestFailedError):
         # The job's number is used up, and its work was not done.
-        return error.category == "server"
+        if error.category == "server":
+            return True
+        # A failure that a poll's status reported does not say whose fault it is.
+        return error.status_code is not None and not can_train(training)
     if isinstance(error, TLSError):
         return False
     return isinstance(error, _LOST) or (isinstance(error, _UNCLEAR) and is_gone(training))
@@ -54,6 +61,29 @@ def is_gone(training: TrainingClient) -> bool:
     except TinkexError:
         return False
     return False
+
+
+def can_train(training: TrainingClient) -> bool:
+    """Ask the server for a pass of a model over one token; False if the pass fails.
+
+    Some servers know the id of a model that they have lost, and accept requests for it. The pass
+    changes nothing: it is forward only, or of weight 0.
+    """
+    datum = Datum(ModelInput.from_ints([0, 0]), {"target_tokens": [0, 0], "weights": [0.0, 0.0]})
+    try:
+        try:
+            pass_ = training.forward([datum], "cross_entropy")
+        except NotFoundError as error:
+            if not is_missing_route(error.status_code, error.body):
+                return False
+            pass_ = training.forward_backward([datum], "cross_entropy")
+        pass_.result(PROBE_PATIENCE)
+    except (RequestFailedError, NotFoundError, GoneError, SessionLostError):
+        return False
+    except TinkexError:
+        # It cannot be asked, so nothing is known.
+        return True
+    return True
 
 
 def restore(

@@ -138,8 +138,7 @@ class ResumableRun:
                 step = Step.of(self._step, self, self.seed)
                 self._open = int(step)
                 yield step
-                if self._open == step:
-                    self._step_over(step, None)
+                self._step_over(step, None)
 
     def record(self, **metrics: float) -> None:
         """Store numbers with the next checkpoint, such as the loss.

@@ -3,6 +3,11 @@
 The service does not know the loss. A forward pass returns the log probabilities l; the loss L(l) and
 g = ∂L/∂l are computed here; then a backward pass of cross_entropy, Σ −w·l, is submitted with the weights
 w = −g. With g constant, its gradient is Σ g ∂l/∂θ = ∂L/∂θ, that of L itself.
+
+A server that leaves ``loss:sum`` to its clients may divide each sequence's loss by the sum of its weights,
+which can be zero or negative here. There the backward pass is one of importance_sampling,
+Σ −exp(l' − l)·A, with the advantages A = −g: with the model of the forward pass l' = l, and the gradient
+is the same.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from attrs import frozen
 
 from tinkex._core.checks import checked_data
 from tinkex._core.polling import Promise, Work
+from tinkex._core.wire.combine import total_weight
 from tinkex.errors import DecodeError, ValidationError
 from tinkex.losses.gradients import backend_function
 from tinkex.losses.loss_function import Backend, FloatArray, LossFunction
@@ -102,11 +108,26 @@ class CustomStep:
         if self.pipeline.regularizers:
             metrics |= metrics_of(output)
         assert output.base_loss is not None  # noqa: S101 - a pipeline always has one
-        data = [
-            _with_weights(datum, -gradient.astype(np.float32))
-            for datum, gradient in zip(self.data, gradients, strict=True)
-        ]
-        return Surrogate(data, {**metrics, **output.base_loss.custom})
+        carried = [-gradient.astype(np.float32) for gradient in gradients]
+        metrics |= output.base_loss.custom
+        weight = total_weight(self.data)
+        if forward.computes_loss and all(
+            one.ndim == 1 and np.isfinite(one).all() for one in logprobs
+        ):
+            return Surrogate(
+                [
+                    _with_advantages(datum, lps.astype(np.float32), one)
+                    for datum, lps, one in zip(self.data, logprobs, carried, strict=True)
+                ],
+                metrics,
+                weight,
+                "importance_sampling",
+            )
+        return Surrogate(
+            [_with_weights(datum, one) for datum, one in zip(self.data, carried, strict=True)],
+            metrics,
+            weight,
+        )
 
 
 @frozen
@@ -114,19 +135,28 @@ class Surrogate:
     """The backward pass that replaces a custom loss.
 
     Attributes:
-        data: The data to send, with weights −∂loss/∂logprob.
+        data: The data to send, with weights or advantages −∂loss/∂logprob.
         metrics: Replaces the server's metrics.
+        weight: The sum of the weights of the user's data.
+        loss_fn: The loss of the backward pass.
     """
 
     data: list[Datum]
     metrics: Mapping[str, float]
+    weight: float
+    loss_fn: str = "cross_entropy"
 
     def merged(self, output: ForwardBackwardOutput) -> ForwardBackwardOutput:
         """Return the result of the backward pass with the metrics of the custom loss."""
         metrics = dict(output.metrics)
         if "loss:sum" in metrics:
             metrics["surrogate_loss:sum"] = metrics.pop("loss:sum")
-        return attrs.evolve(output, metrics={**metrics, **self.metrics})
+        return attrs.evolve(
+            output,
+            metrics={**metrics, **self.metrics},
+            weight=self.weight,
+            computes_loss=False,
+        )
 
 
 class SurrogateWork:
@@ -168,9 +198,17 @@ def _check_datum(datum: Datum, path: str) -> None:
 
 
 def _with_weights(datum: Datum, weights: Any) -> Datum:
+    return _with_inputs(datum, weights=weights)
+
+
+def _with_advantages(datum: Datum, logprobs: Any, advantages: Any) -> Datum:
+    return _with_inputs(datum, logprobs=logprobs, advantages=advantages)
+
+
+def _with_inputs(datum: Datum, **inputs: Any) -> Datum:
     return Datum(
         datum.model_input,
-        {"target_tokens": datum.loss_fn_inputs["target_tokens"], "weights": weights},
+        {"target_tokens": datum.loss_fn_inputs["target_tokens"], **inputs},
         model_input_spans=datum.model_input_spans,
         loss_fn_input_spans=datum.loss_fn_input_spans,
     )

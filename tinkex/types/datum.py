@@ -18,7 +18,7 @@ from tinkex.types.provenance import (
 )
 from tinkex.types.tensor import TensorData, TensorDtype
 
-# The dtype that the service expects under each name of a built-in loss.
+# The dtype that servers expect under each name of a built-in loss; the last three are SkyRL's.
 INPUT_DTYPES: Mapping[str, TensorDtype] = {
     "target_tokens": "int64",
     "weights": "float32",
@@ -27,6 +27,9 @@ INPUT_DTYPES: Mapping[str, TensorDtype] = {
     "sequence_ratio_mask": "float32",
     "clip_low_threshold": "float32",
     "clip_high_threshold": "float32",
+    "values": "float32",
+    "returns": "float32",
+    "rollout_logprobs": "float32",
 }
 
 # These have one value (or one row) per position of the input.

@@ -14,20 +14,43 @@ from tinkex.types.tensor import TensorData
 class ForwardBackwardOutput:
     """The result of a forward or forward_backward call.
 
+    >>> gradients.result().mean_loss < gradients.result().loss
+    True
+
     Attributes:
         loss_fn_output_type: The server's name for the type of outputs.
         loss_fn_outputs: The tensors of each datum by name, in the order of the data. ``logprobs``, float32
             with the shape of `target_tokens`, is always present: the log probability of each target.
         metrics: Numbers by ``name:reduction``; ``loss:sum`` is the loss summed over all tokens.
+        weight: The sum of the `weights` of all data; a target without a weight counts 1. NaN if
+            the output was not made by a client.
+        computes_loss: Whether the server left the computing of ``loss:sum`` to its clients: it is
+            then the sum of its ``elementwise_loss``, or computed from its log probabilities.
     """
 
     loss_fn_output_type: str
     loss_fn_outputs: list[dict[str, TensorData]] = field(repr=lambda outputs: f"<{len(outputs)}>")
     metrics: Mapping[str, float]
+    weight: float = field(default=float("nan"), repr=False, kw_only=True)
+    computes_loss: bool = field(default=False, repr=False)
+
+    @property
+    def has_loss(self) -> bool:
+        """Return whether the loss is known."""
+        return "loss:sum" in self.metrics or "loss" in self.metrics
+
+    @property
+    def mean_loss(self) -> float:
+        """Return the loss per token: `loss` divided by `weight`; NaN if either is not known.
+
+        It does not depend on the batch's size or the examples' length, so it can be compared
+        between steps. The server's gradient is that of the sum, `loss`.
+        """
+        return self.loss / self.weight if self.weight else float("nan")
 
     @property
     def loss(self) -> float:
-        """Return the loss, summed over all tokens of all data; NaN if the server returned none."""
+        """Return the loss, summed over all tokens of all data; NaN if it is not known."""
         return self.metrics.get("loss:sum", self.metrics.get("loss", float("nan")))
 
     def _repr_html_(self) -> str:

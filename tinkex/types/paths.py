@@ -27,10 +27,17 @@ class CheckpointPath(checkpoint_path.CheckpointPath):
     >>> path.training_run_id, path.kind, path.name, path.checkpoint_type
     ('run-1:train:0', 'weights', 'step-10', 'training')
 
+    Some servers leave out the kind of weights to sample from:
+
+    >>> path = CheckpointPath.parse("tinker://model_1/s1")
+    >>> path.kind, path.name, str(path), path.long
+    ('sampler_weights', 's1', 'tinker://model_1/s1', 'tinker://model_1/sampler_weights/s1')
+
     Attributes:
         training_run_id: The run that saved it.
         kind: "weights" for training, "sampler_weights" for sampling.
         name: The name that the user gave it.
+        is_short: Whether the path is written without its kind.
 
     Raises:
         ValidationError: The kind or a name is not a valid one.

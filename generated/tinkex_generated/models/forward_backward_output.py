@@ -19,7 +19,8 @@ class ForwardBackwardOutput(Record):
         loss_fn_output_type: Names the kind of `loss_fn_outputs`, such as `TorchLossReturn` or
             `ArrayRecord`.
         loss_fn_outputs: One per datum, in order.
-        metrics: Numbers about the whole pass; `loss:sum` is always there.
+        metrics: Numbers about the whole pass. Servers that leave out `loss:sum` have
+            `elementwise_loss` among the outputs of each datum, or its log-probabilities alone.
     """
 
     loss_fn_output_type: str

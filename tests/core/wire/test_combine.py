@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinkex._core.wire.combine import combine, fitted, reduce_metrics, target_shapes
+from tinkex._core.wire.combine import (
+    combine,
+    fitted,
+    reduce_metrics,
+    target_shapes,
+    with_loss,
+)
 from tinkex.errors import DecodeError
 from tinkex.types import Datum, ForwardBackwardOutput, ModelInput, TensorData
 
@@ -143,3 +149,66 @@ def test_outputs_that_a_server_leaves_out_are_no_mistake() -> None:
     assert fitted(given_shapes(), shapes).loss_fn_outputs == []
     bare = ForwardBackwardOutput("A", [{}, {"logprobs": TensorData([0.5])}], {})
     assert fitted(bare, shapes) is bare
+
+
+# A loss that the server leaves to its clients
+
+
+def given(**outputs: list[float]) -> ForwardBackwardOutput:
+    tensors = {name: TensorData(np.array(values, np.float32)) for name, values in outputs.items()}
+    return ForwardBackwardOutput("A", [tensors], {"tokens": 2.0})
+
+
+def asked(**inputs: list[float]) -> list[Datum]:
+    tensors = {name: np.array(values, np.float32) for name, values in inputs.items()}
+    return [Datum(ModelInput.from_ints([1, 2]), {"target_tokens": [2, 3], **tensors})]
+
+
+@pytest.mark.parametrize(
+    ("output", "data", "loss_fn", "loss"),
+    [
+        (given(elementwise_loss=[0.5, 0.25], logprobs=[-9, -9]), asked(), "ppo", 0.75),
+        (given(logprobs=[-1, -2]), asked(), "cross_entropy", 3.0),
+        (given(logprobs=[-1, -2]), asked(weights=[0, 0.5]), "cross_entropy", 1.0),
+        (
+            given(logprobs=[-1, -2]),
+            asked(logprobs=[-1, -2], advantages=[2, -1]),
+            "importance_sampling",
+            -1.0,
+        ),
+    ],
+)
+def test_a_loss_that_the_server_leaves_out_is_put_together(
+    output: ForwardBackwardOutput, data: list[Datum], loss_fn: str, loss: float
+) -> None:
+    """Out of the loss of each token, else by the formula of a loss that is known."""
+    found = with_loss(output, data, loss_fn)
+    assert found.loss == found.metrics["loss:sum"] == pytest.approx(loss)
+    assert found.metrics["tokens"] == 2.0
+    assert (found.has_loss, found.computes_loss) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("output", "loss_fn"),
+    [
+        (given(logprobs=[-1, -2]), "dppo"),
+        (given(logprobs=[-1, -2]), "importance_sampling"),
+        (given(values=[1, 2]), "cross_entropy"),
+        (ForwardBackwardOutput("A", [], {}), "cross_entropy"),
+    ],
+)
+def test_a_loss_that_cannot_be_known_stays_unknown(
+    output: ForwardBackwardOutput, loss_fn: str
+) -> None:
+    """An unknown formula, missing inputs or outputs: the loss is NaN, and says that it is none."""
+    found = with_loss(output, asked(weights=[1, 1]), loss_fn)
+    assert math.isnan(found.loss)
+    assert not found.has_loss
+
+
+def test_the_servers_own_loss_counts() -> None:
+    """What it says is not computed again."""
+    output = ForwardBackwardOutput(
+        "A", given(elementwise_loss=[1, 1]).loss_fn_outputs, {"loss": 5.0}
+    )
+    assert with_loss(output, asked(), "cross_entropy") is output

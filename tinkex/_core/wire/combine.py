@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from tinkex._base.lazy import LazyModule
 from tinkex.errors import DecodeError
 from tinkex.types.datum import Datum
 from tinkex.types.outputs import ForwardBackwardOutput
 from tinkex.types.tensor import TensorData
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = LazyModule("numpy")
 
 Shape = tuple[int, ...]
 
@@ -19,6 +26,22 @@ def target_shapes(data: Sequence[Datum]) -> list[Shape | None]:
     """Return the shape of each datum's targets, which is also that of its log probabilities."""
     targets = [datum.loss_fn_inputs.get("target_tokens") for datum in data]
     return [None if one is None else one.shape for one in targets]
+
+
+def total_weight(data: Sequence[Datum]) -> float:
+    """Return the sum of the weights of all data; a target without a weight counts 1.
+
+    >>> total_weight([])
+    0.0
+    """
+    total = 0.0
+    for datum in data:
+        inputs = datum.loss_fn_inputs
+        if "weights" in inputs:
+            total += float(inputs["weights"].numpy().sum(dtype="float64"))
+        elif "target_tokens" in inputs:
+            total += math.prod(inputs["target_tokens"].shape)
+    return total
 
 
 def fitted(output: ForwardBackwardOutput, shapes: Sequence[Shape | None]) -> ForwardBackwardOutput:
@@ -49,12 +72,54 @@ def fitted(output: ForwardBackwardOutput, shapes: Sequence[Shape | None]) -> For
                 raise DecodeError(
                     f"data[{index}]: the targets have shape {shape}, but the server returned log "
                     f"probabilities of shape {logprobs.shape}"
+                    + (". This server may take only one target for each token" * (len(shape) > 1))
                 )
             array = logprobs.numpy().reshape(shape)
             one = {**one, "logprobs": TensorData.from_response(array)}  # noqa: PLW2901
             reshaped = True
         found.append(one)
     return evolve(output, loss_fn_outputs=found) if reshaped else output
+
+
+def with_loss(
+    output: ForwardBackwardOutput, data: Sequence[Datum], loss_fn: str
+) -> ForwardBackwardOutput:
+    """Return a batch's result with its loss, where the server gave only what it is made of.
+
+    Args:
+        output: The result of the whole batch.
+        data: The batch.
+        loss_fn: Its loss.
+    """
+    if output.has_loss or not output.loss_fn_outputs:
+        return output
+    pairs = list(zip(output.loss_fn_outputs, data, strict=True))
+    losses = [_loss_of(one, datum, loss_fn) for one, datum in pairs]
+    known = [loss for loss in losses if loss is not None]
+    if len(known) < len(losses):
+        return output
+    metrics = {**output.metrics, "loss:sum": math.fsum(known)}
+    return evolve(output, metrics=metrics, computes_loss=True)
+
+
+def _loss_of(output: Mapping[str, TensorData], datum: Datum, loss_fn: str) -> float | None:
+    """Return the loss of one datum, None if it cannot be known.
+
+    The formulas are those of the Tinker API's documentation of its losses.
+    """
+    if "elementwise_loss" in output:
+        return float(output["elementwise_loss"].numpy().sum(dtype="float64"))
+    inputs = datum.loss_fn_inputs
+    needed = {"cross_entropy": (), "importance_sampling": ("logprobs", "advantages")}.get(loss_fn)
+    if needed is None or "logprobs" not in output or not all(name in inputs for name in needed):
+        return None
+    gains = output["logprobs"].numpy().astype("float64")
+    if needed:
+        sampled, advantages = (inputs[name].numpy() for name in needed)
+        gains = np.exp(gains - sampled) * advantages
+    if "weights" in inputs:
+        gains = gains * inputs["weights"].numpy()
+    return -float(gains.sum())
 
 
 def combine(results: Sequence[ForwardBackwardOutput]) -> ForwardBackwardOutput:

@@ -37,6 +37,8 @@ def forward_backward_output(body: Any) -> ForwardBackwardOutput:
     if isinstance(body, bytes):
         return binary.forward_backward_output(body)
     body = _object(body, "")
+    if "loss_fn_outputs" not in body and "metrics" not in body:
+        raise ParseError("loss_fn_outputs", "is missing, and so are the metrics")
     return ForwardBackwardOutput(
         loss_fn_output_type=str(body.get("loss_fn_output_type", "")),
         loss_fn_outputs=[
@@ -44,7 +46,7 @@ def forward_backward_output(body: Any) -> ForwardBackwardOutput:
                 str(name): _tensor(tensor, f"loss_fn_outputs[{i}].{name}")
                 for name, tensor in _object(output, f"loss_fn_outputs[{i}]").items()
             }
-            for i, output in enumerate(_list(body.get("loss_fn_outputs"), "loss_fn_outputs"))
+            for i, output in enumerate(_list(body.get("loss_fn_outputs", []), "loss_fn_outputs"))
         ],
         metrics={
             str(key): _metric(value, f"metrics[{key!r}]")

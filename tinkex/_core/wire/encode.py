@@ -29,17 +29,6 @@ from tinkex.types.tensor import TensorData, check_finite
 # The id of an uploaded loss is the only setting that is not a number.
 _TEXT_SETTINGS = frozenset({"loss_id"})
 
-LOSSES = (
-    "cross_entropy",
-    "importance_sampling",
-    "ppo",
-    "cispo",
-    "dro",
-    "gspo",
-    "stable_reinforce",
-    "custom",
-)
-
 
 def model_input(value: ModelInput) -> wire.ModelInput:
     """Return the wire format of an input."""
@@ -107,7 +96,10 @@ def lora_config(value: LoraConfig) -> wire.LoraConfig:
 
 def sampling_params(value: SamplingParams) -> wire.SamplingParams:
     """Return the wire format of sampling settings."""
-    stop = list(value.stop) if isinstance(value.stop, tuple) else value.stop
+    stop: Any = value.stop
+    if stop is not None:
+        # Not every server takes a string by itself.
+        stop = [stop] if isinstance(stop, str) else list(stop)
     return wire.SamplingParams(**{**asdict(value), "stop": stop})
 
 
@@ -116,12 +108,14 @@ def check_loss(
 ) -> dict[str, float | str] | None:
     """Check a loss and its settings, and return the settings to send.
 
+    Which losses there are, the server knows.
+
     Raises:
-        ValidationError: The loss is unknown, or a setting is not a number.
+        ValidationError: The loss has no name, or a setting is not a number.
     """
-    if loss_fn not in LOSSES:
+    if not isinstance(loss_fn, str) or not loss_fn:
         raise ValidationError(
-            f"must be one of {', '.join(LOSSES)}, not {loss_fn!r}", path="loss_fn"
+            f"must be the name of a loss such as 'cross_entropy', not {loss_fn!r}", path="loss_fn"
         )
     if loss_fn_config is None:
         return None

@@ -199,7 +199,7 @@ def merged(base: Base, adapter: Adapter) -> Base:
 
 
 def refresh(network: Network) -> None:
-    """Merge again after the adapter's flat vector has changed; nobody may be computing with it."""
+    """Merge again after the adapter's flat vector has changed; no thread may be computing with it."""
     weights = network.base.weights
     for layer, frozen_layer in zip(network.layers, weights.layers, strict=True):
         _merge(layer.qkv, frozen_layer.qkv)

@@ -19,7 +19,6 @@ from tinkex.local.engine.arena import Array
 from tinkex.local.engine.errors import EngineError
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
-_MAX_HEADER = 100 << 20
 
 
 class TensorFile:

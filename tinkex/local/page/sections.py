@@ -22,6 +22,7 @@ MOST_RUNS = 30
 MOST_ROWS = 12
 MOST_PENDING = 40
 HOURS = 24
+STATES = ("computing", "queued", "held back")
 # Clients set a bound that no gradient reaches where servers report its norm only if there is one.
 NO_CLIPPING = 1e9
 _KINDS = {"training": "trained", "sampling_prefill": "read", "sampling_sample": "sampled"}
@@ -112,41 +113,58 @@ def tiles(site: AppState, place: Place) -> Values:
 
 
 def runs(site: AppState, place: Place) -> Values:
-    """Show the newest runs, each with its loss curve."""
-    del place
+    """Show the newest runs, each with its loss curve; where there is none, how to begin one."""
     page, total = site.runs.page(MOST_RUNS, 0)
     cards = []
     for run in page:
         losses = site.metrics.losses(run.run_id)
         cards.append((view_of(site, run), Markup(curve(losses)), losses[-1][1] if losses else None))  # noqa: S704 - drawn from numbers
-    return {"cards": cards, "total": total}
+    first = f"tinkex train --base-url {place.base_url} --base-model {site.bases.names[0]} FILE"
+    return {"cards": cards, "total": total, "first": first}
 
 
 def queue(site: AppState, place: Place) -> Values:
     """Show the requests without a result: those that are computed now, and those that wait."""
     del place
     pending = site.promises.pending()
-    views = [_pending_view(site, promise) for promise in pending]
-    states = Counter(one.state for one in views)
     # What is computed comes first; the rest in the order of its arrival.
-    views.sort(key=lambda one: (one.state != "computing", one.since))
-    return {"pending": views[:MOST_PENDING], "states": states, "total": len(views)}
+    pending.sort(key=lambda one: (one.began_at is None, one.opened_at))
+    counts = Counter(_state(one) for one in pending)
+    states = {state: counts[state] for state in STATES if counts[state]}
+    names: dict[str, tuple[str | None, str]] = {}
+    views = []
+    for promise in pending[:MOST_PENDING]:
+        if promise.track not in names:
+            names[promise.track] = _track_name(site, promise.track)
+        views.append(_pending_view(promise, *names[promise.track]))
+    return {"pending": views, "states": states, "total": len(pending)}
 
 
-def _pending_view(site: AppState, promise: Promise) -> PendingView:
+def _state(promise: Promise) -> str:
     if promise.began_at is not None:
-        state, since = "computing", promise.began_at
-    else:
-        state, since = promise.waits_for() or "queued", promise.opened_at
-    run_id, name = promise.track or None, promise.track
+        return "computing"
+    return "held back" if promise.waits_for() else "queued"
+
+
+def _pending_view(promise: Promise, run_id: str | None, name: str) -> PendingView:
+    return PendingView(
+        operation=promise.operation.replace("_", " "),
+        run_id=run_id,
+        name=name,
+        state=(promise.began_at is None and promise.waits_for()) or _state(promise),
+        since=promise.opened_at if promise.began_at is None else promise.began_at,
+    )
+
+
+def _track_name(site: AppState, track: str) -> tuple[str | None, str]:
+    """Return the run that requests are for, if they are for one, and what to call what they are for."""
     try:
-        name = view_of(site, site.runs.get(promise.track)).name
+        return track, view_of(site, site.runs.get(track)).name
     except Problem:
-        run_id = None
-        sampler = site.samplers.find(promise.track)
-        if sampler is not None:
-            name = _source_name(site, sampler.model_path, sampler.base_model)
-    return PendingView(promise.operation.replace("_", " "), run_id, name, state, since)
+        sampler = site.samplers.find(track)
+    if sampler is None:
+        return None, track
+    return None, _source_name(site, sampler.model_path, sampler.base_model)
 
 
 def hours(site: AppState, place: Place) -> Values:

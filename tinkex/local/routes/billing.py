@@ -66,7 +66,7 @@ def get_billing_usage(site: AppState, call: Call) -> BillingUsageResponse:
 def get_checkpoint_storage_usage(
     site: AppState, call: Call
 ) -> CurrentCheckpointStorageUsageResponse:
-    """Say how much the checkpoints of each project take."""
+    """Return the storage of the checkpoints of each project."""
     project_id = call.parameters["project_id"]
     usage = site.checkpoints.storage_by_project()
     return CurrentCheckpointStorageUsageResponse(

@@ -79,7 +79,7 @@ def unpublish_checkpoint(site: AppState, call: Call) -> None:
 
 
 def set_checkpoint_ttl(site: AppState, call: Call) -> None:
-    """Let a checkpoint expire, or never."""
+    """Set or remove the expiry of a checkpoint."""
     site.checkpoints.set_ttl(call.checkpoint_path(), call.body.ttl_seconds)
 
 
@@ -88,7 +88,8 @@ def get_checkpoint_archive_url(site: AppState, call: Call) -> Response:
     path = call.checkpoint_path()
     site.archives.ensure(site.checkpoints.get(path))
     query, ends = site.signer.query(f"archive {path}")
-    base = call.url.removesuffix("/archive")
+    # The URL may have left out the kind, which that of the archive never does.
+    base = f"{call.url.rpartition('/checkpoints/')[0]}/checkpoints/{path.checkpoint_id}"
     return Response(
         status_code=302,
         headers={"location": f"{base}/download?{query}", "expires": format_datetime(ends, True)},
@@ -164,5 +165,6 @@ HANDLERS: dict[str, Any] = {
     "unpublish_checkpoint": unpublish_checkpoint,
     "set_checkpoint_ttl": set_checkpoint_ttl,
     "get_checkpoint_archive_url": get_checkpoint_archive_url,
+    "get_sampler_archive_url": get_checkpoint_archive_url,
     "download_checkpoint_archive": download_checkpoint_archive,
 }

@@ -59,7 +59,7 @@ def forward(site: AppState, call: Call) -> UntypedAPIFuture:
     """Compute the loss and the logprobs of the targets."""
     model = site.models.get(call.body.model_id)
     one_pass = _read_pass(site, model, call.body.forward_input, "forward_input")
-    return submit(site, call, lambda trainer: loss_answer(one_pass.forward(trainer)))
+    return submit(site, call, lambda trainer: loss_output(one_pass.forward(trainer)))
 
 
 def forward_backward(site: AppState, call: Call) -> UntypedAPIFuture:
@@ -71,7 +71,7 @@ def forward_backward(site: AppState, call: Call) -> UntypedAPIFuture:
         return forward(site, evolve(call, operation_id="forward"))
     model = site.models.get(call.body.model_id)
     one_pass = _read_pass(site, model, call.body.forward_backward_input, "forward_backward_input")
-    return submit(site, call, lambda trainer: loss_answer(one_pass.forward_backward(trainer)))
+    return submit(site, call, lambda trainer: loss_output(one_pass.forward_backward(trainer)))
 
 
 def optim_step(site: AppState, call: Call) -> UntypedAPIFuture:
@@ -116,7 +116,7 @@ def _read_pass(site: AppState, model: LiveModel, source: Any, key: str) -> LossP
     return LossPass(site, model, examples, source.loss_fn, source.loss_fn_config)
 
 
-def loss_answer(output: LossOutput) -> ForwardBackwardOutput:
+def loss_output(output: LossOutput) -> ForwardBackwardOutput:
     """Return the wire's form of what the engine computed."""
     return ForwardBackwardOutput(
         loss_fn_output_type=OUTPUT_TYPE,

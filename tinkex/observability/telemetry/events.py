@@ -107,8 +107,8 @@ def generic(
 def from_bus(index: int, event: BusEvent, severity: Severity) -> GenericEvent:
     """Return a bus event with the fields that may leave the process."""
     fields = event.fields()
-    told = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
-    return generic(index, event.name, told, severity)
+    reported = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
+    return generic(index, event.name, reported, severity)
 
 
 def exception(

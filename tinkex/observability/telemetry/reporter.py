@@ -97,13 +97,13 @@ class TelemetryReporter:
         self._put(events.session_start)
         self._thread = threading.Thread(target=self._run, name="tinkex-telemetry", daemon=True)
         self._thread.start()
-        heard: tuple[type[BusEvent], ...] = (
+        observed: tuple[type[BusEvent], ...] = (
             HttpRequestStop,
             HttpRequestException,
             QueueStateChange,
             FutureTrouble,
         )
-        self._subscription = subscribe(self._on_event, *heard) if attach_events else None
+        self._subscription = subscribe(self._on_event, *observed) if attach_events else None
 
     def log(
         self, name: str, data: Mapping[str, Any] | None = None, severity: Severity = "INFO"

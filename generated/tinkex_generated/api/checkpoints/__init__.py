@@ -5,6 +5,7 @@ list_checkpoints
 list_user_checkpoints
 delete_checkpoint
 get_checkpoint_archive_url
+get_sampler_archive_url
 get_external_weights_urls
 publish_checkpoint
 unpublish_checkpoint

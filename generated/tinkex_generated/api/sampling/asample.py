@@ -48,4 +48,4 @@ def parse_response(content: bytes) -> UntypedAPIFuture:
 
 def sync(*, client: Client, body: SampleRequest) -> UntypedAPIFuture:
     """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
-    return client.exchange(build_request(body=body), parse_response, (200,))
+    return client.exchange(build_request(body=body), parse_response, (200, 202))

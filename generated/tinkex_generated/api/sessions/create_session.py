@@ -43,4 +43,4 @@ def parse_response(content: bytes) -> CreateSessionResponse:
 
 def sync(*, client: Client, body: CreateSessionRequest) -> CreateSessionResponse:
     """Send the request once; raises UnexpectedStatus, ParseError or an httpx.HTTPError."""
-    return client.exchange(build_request(body=body), parse_response, (200,))
+    return client.exchange(build_request(body=body), parse_response, (200, 201))

@@ -1,0 +1,248 @@
+"""What SkyRL 0.3.0 and TuFT 0.2.2 were seen to answer, from plain servers on loopback.
+
+`make interop-servers` drives the servers themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.clock import FakeClock
+from support.command import Shell
+from support.foreign_server import ForeignServer, foreign_server
+
+from tinkex import AdamParams, Datum, ModelInput, SamplingParams, ServiceClient
+from tinkex.errors import (
+    ApiError,
+    CheckpointError,
+    NotFoundError,
+    RequestFailedError,
+    UnprocessableError,
+)
+from tinkex.recovery import resumable
+from tinkex.recovery.restore import is_loss
+
+BOTH = pytest.mark.parametrize("flavour", ["skyrl", "tuft"])
+PROMPT = ModelInput.from_ints([1, 2, 3])
+RUN: dict[str, Any] = {"base_model": "m", "rank": 8, "checkpoint_every": 2}
+
+
+@pytest.fixture
+def served(flavour: Any) -> Iterator[tuple[ForeignServer, str]]:
+    with foreign_server(flavour) as found:
+        yield found
+
+
+@pytest.fixture
+def foreign(served: tuple[ForeignServer, str]) -> ForeignServer:
+    return served[0]
+
+
+@pytest.fixture
+def service(served: tuple[ForeignServer, str]) -> Iterator[ServiceClient]:
+    with ServiceClient(base_url=served[1], api_key="tml-x") as service:
+        yield service
+
+
+def data() -> list[Datum]:
+    return [Datum(PROMPT, {"target_tokens": [2, 3, 4], "weights": [1.0, 1.0, 1.0]})]
+
+
+def step(training: Any) -> float:
+    output, update = training.train_step(data(), "cross_entropy", AdamParams())
+    update.result()
+    return float(output.result().loss)
+
+
+@BOTH
+def test_a_model_is_trained_saved_and_restored(
+    service: ServiceClient, foreign: ForeignServer
+) -> None:
+    """The bytes of the binary form crash the server once; the loss is put together here."""
+    training = service.create_lora_training_client("m", rank=8)
+    assert [step(training), step(training)] == pytest.approx([10.0, 9.0])
+    path = training.save_state("a", user_metadata={"team": "x"}).result().path
+    assert path is not None
+    again = service.create_training_client_from_state_with_optimizer(path)
+    assert step(again) == pytest.approx(8.0)
+    sent = [body for body in foreign.bodies("forward_backward") if not body]
+    assert len(sent) == 1
+    assert foreign.bodies("forward") == []
+
+
+@BOTH
+def test_a_job_that_fails_leaves_a_model_that_goes_on(service: ServiceClient) -> None:
+    """Whether its number is used up or free, the calls after it are applied."""
+    training = service.create_lora_training_client("m", rank=8)
+    step(training)
+    with pytest.raises((RequestFailedError, ApiError), match="not found"):
+        training.load_state("tinker://model_1/weights/nothing").result()
+    assert [step(training), step(training)] == pytest.approx([9.0, 8.0])
+
+
+@BOTH
+def test_a_loss_that_only_the_server_knows_is_its_to_judge(
+    service: ServiceClient, foreign: ForeignServer
+) -> None:
+    """Any name goes out, with whatever inputs, and the server's refusal is the job's failure."""
+    training = service.create_lora_training_client("m", rank=8)
+    batch = [Datum(PROMPT, {"target_tokens": [2, 3, 4], "values": [0.0] * 3, "returns": [1.0] * 3})]
+    training.forward_backward(batch, "ppo_critic", {"value_clip": 0.2}).result()
+    asked = foreign.bodies("forward_backward")[-1]["forward_backward_input"]
+    assert (asked["loss_fn"], asked["loss_fn_config"]) == ("ppo_critic", {"value_clip": 0.2})
+    assert set(asked["data"][0]["loss_fn_inputs"]) == {"target_tokens", "values", "returns"}
+    with pytest.raises(RequestFailedError, match="no such loss"):
+        training.forward_backward(data(), "unheard_of").result()
+    assert step(training) == pytest.approx(10.0)
+
+
+@BOTH
+def test_samples_are_drawn_and_scored(service: ServiceClient) -> None:
+    """No field that the server does not know, a list of stops, and a place for the first token."""
+    sampler = service.create_sampling_client(base_model="m")
+    params = SamplingParams(max_tokens=1, stop="x")
+    found = sampler.sample(PROMPT, 1, params, include_prompt_logprobs=True).result()
+    assert found.sequences[0].tokens == [1]
+    assert found.prompt_logprobs == [None, -0.5, -0.5]
+    assert sampler.compute_logprobs(PROMPT).result() == [None, -0.5, -0.5]
+    with pytest.raises(NotFoundError, match="does not offer the route; sample gives the same"):
+        list(sampler.sample_stream(PROMPT, params))
+
+
+@BOTH
+def test_a_field_that_the_user_depends_on_is_not_dropped(
+    service: ServiceClient, flavour: str
+) -> None:
+    """What only an older server refuses is refused to the user, too."""
+    sampler = service.create_sampling_client(base_model="m")
+    asked = sampler.sample(PROMPT, 1, SamplingParams(max_tokens=1), topk_sample_logprobs=2)
+    if flavour == "tuft":
+        with pytest.raises(UnprocessableError, match="topk_sample_logprobs"):
+            asked.result()
+    else:
+        assert asked.result().sequences
+
+
+@pytest.mark.parametrize("flavour", ["skyrl"])
+def test_paths_of_two_parts_work_where_others_do(
+    service: ServiceClient, foreign: ForeignServer
+) -> None:
+    """The server's own words for weights to sample from: info, archive by name, sampling, deletion."""
+    training = service.create_lora_training_client("m", rank=8)
+    path = training.save_weights_for_sampler("s1").result().path
+    assert path == "tinker://model_1/s1"
+    rest = service.create_rest_client()
+    info = rest.get_weights_info_by_tinker_path(path)
+    assert (info.base_model, info.lora_rank) == ("m", 8)
+    url = rest.get_checkpoint_archive_url(path).url
+    assert url.endswith("/api/v1/training_runs/model_1/checkpoints/s1/x")
+    assert rest.get_checkpoint_archive_url("tinker://model_1/sampler_weights/s1").url == url
+    assert service.create_sampling_client(path).model_path == path
+    with pytest.raises(NotFoundError, match="does not offer the route"):
+        rest.delete_checkpoint(path)
+    assert foreign.requests[-1][0] == "training_runs/model_1/checkpoints/sampler_weights/s1"
+
+
+@pytest.mark.parametrize("flavour", ["skyrl"])
+def test_the_name_of_a_training_checkpoint_is_not_taken_for_another_ones(
+    service: ServiceClient,
+) -> None:
+    """By the name alone the server would give the weights for sampling of the same name."""
+    rest = service.create_rest_client()
+    with pytest.raises(NotFoundError):
+        rest.get_checkpoint_archive_url("tinker://model_1/weights/s1")
+
+
+@pytest.mark.parametrize("flavour", ["tuft"])
+def test_where_files_stay_with_the_server_the_error_says_where(
+    service: ServiceClient, tmp_path: Path
+) -> None:
+    """A redirect to file:// is no download."""
+    rest = service.create_rest_client()
+    with pytest.raises(CheckpointError, match="in /srv/tuft/r/ck1"):
+        rest.download_checkpoint("tinker://r/weights/ck1", tmp_path)
+
+
+@BOTH
+def test_a_run_goes_on_after_the_server_lost_its_model(
+    service: ServiceClient, foreign: ForeignServer, tmp_path: Path
+) -> None:
+    """The id is still known, and requests are accepted; a pass tells that the model is gone."""
+    losses: dict[int, float] = {}
+    with resumable(tmp_path / "run", service, clock=FakeClock(), **RUN) as run:
+        for number in run.steps(6):
+            with number:
+                if number == 3 and 3 not in losses:
+                    losses[3] = 0.0
+                    foreign.restart()
+                losses[int(number)] = step(run.training)
+                run.record(loss=losses[int(number)])
+    assert list(losses.values()) == pytest.approx([10.0, 9.0, 8.0, 7.0, 6.0, 5.0])
+    assert len(run.checkpoints) == 2
+
+
+@BOTH
+def test_a_lost_model_is_told_from_a_mistake(
+    service: ServiceClient, foreign: ForeignServer
+) -> None:
+    """Both fail a job with a status and no category; a pass over one token tells which it was."""
+    training = service.create_lora_training_client("m", rank=8)
+    with pytest.raises(RequestFailedError, match="no such loss") as mistake:
+        training.forward_backward(data(), "unheard_of").result()
+    assert not is_loss(mistake.value, training)
+    foreign.restart()
+    with pytest.raises(RequestFailedError, match="not loaded") as loss:
+        training.forward_backward(data(), "cross_entropy").result()
+    assert is_loss(loss.value, training)
+
+
+@pytest.mark.parametrize("flavour", ["skyrl"])
+def test_a_custom_loss_is_carried_by_advantages(
+    service: ServiceClient, foreign: ForeignServer
+) -> None:
+    """Where the server does not sum losses, weights of either sign would be divided by their sum."""
+
+    def squares(_: Any, logprobs: Any) -> Any:
+        return sum(float((one**2).sum()) for one in logprobs), {}, [2 * one for one in logprobs]
+
+    training = service.create_lora_training_client("m", rank=8)
+    output = training.forward_backward_custom(data(), squares).result()
+    given = foreign.bodies("forward_backward")[-1]["forward_backward_input"]
+    inputs = given["data"][0]["loss_fn_inputs"]
+    logprobs = np.array(inputs["logprobs"]["data"])
+    assert given["loss_fn"] == "importance_sampling"
+    assert inputs["advantages"]["data"] == pytest.approx(list(-2 * logprobs))
+    assert set(inputs) == {"target_tokens", "logprobs", "advantages"}
+    assert output.loss == pytest.approx(float((logprobs**2).sum()))
+
+
+@BOTH
+def test_the_doctor_leaves_out_a_key_that_cannot_be_tried(
+    served: tuple[ForeignServer, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The layers below it are tried all the same."""
+    shell = Shell(served[1], monkeypatch, tmp_path)
+    done = shell("doctor", "--api-key", "tml-x", "--json")
+    verdicts = {one["layer"]: one["verdict"] for one in done.json["layers"]}
+    assert verdicts["key"] == "skipped"
+    assert {verdicts[name] for name in ("server", "capabilities", "session", "sample")} == {"ok"}
+
+
+@pytest.mark.parametrize("flavour", ["skyrl"])
+def test_the_command_line_names_the_other_way(
+    served: tuple[ForeignServer, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where there is no list of all checkpoints, one of a run can be asked for."""
+    shell = Shell(served[1], monkeypatch, tmp_path)
+    with ServiceClient(base_url=served[1], api_key="tml-x") as service:
+        path = service.create_lora_training_client("m").save_weights_for_sampler("s1").result().path
+    done = shell("checkpoint", "list", "--api-key", "tml-x")
+    assert "--run-id lists those of one run" in " ".join(done.err.split())
+    listed = shell("checkpoint", "list", "--run-id", "model_1", "--api-key", "tml-x", "--json")
+    assert listed.json["shown"] == 1
+    info = shell("checkpoint", "info", str(path), "--api-key", "tml-x", "--json")
+    assert info.json["lora_rank"] == 8
