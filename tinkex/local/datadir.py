@@ -46,6 +46,10 @@ class ForeignFolderError(ValueError):
     """The folder chosen for the server's data holds something else."""
 
 
+class UnusableFolderError(RuntimeError):
+    """The folder chosen for the server's data cannot be made."""
+
+
 def default_data_dir() -> Path:
     """Return TINKEX_LOCAL_DIR, or else the user's data folder for the local server."""
     if chosen := os.environ.get("TINKEX_LOCAL_DIR"):
@@ -63,6 +67,7 @@ class DataDir:
     Raises:
         ForeignFolderError: `root` is neither empty nor a data folder of ours, or one of its folders
             is a symbolic link. Nothing was changed then.
+        UnusableFolderError: It cannot be made.
     """
 
     def __init__(self, root: Path) -> None:
@@ -71,7 +76,13 @@ class DataDir:
         self.archives = root / "archives"
         self._stages = root / "staging"
         self._set_aside = root / "set-aside"
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnusableFolderError(
+                f"the data folder {root} cannot be made ({error.strerror}): choose another one by "
+                "--data-dir, LocalServer(data_dir=...) or TINKEX_LOCAL_DIR"
+            ) from error
         folders = (self.checkpoints, self.archives, self._stages)
         _claim(root, folders)
         for folder in folders:
