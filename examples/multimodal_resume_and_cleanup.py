@@ -164,7 +164,7 @@ def resume(service: ServiceClient, taught: str | None) -> bool:
     if path is None:
         print("Skipping the resumption: there is no training checkpoint yet.")
         return True
-    print(f"Going on from {path}")
+    print(f"Resuming from {path}")
     CACHE.parent.mkdir(parents=True, exist_ok=True)
     CACHE.write_text(path, encoding="utf-8")
     try:

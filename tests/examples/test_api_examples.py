@@ -112,11 +112,11 @@ def test_model_info_and_unload_does_it_by_hand(shared_server: LocalServer, tmp_p
 
 
 def test_multimodal_resume_and_cleanup_runs_whole(tmp_path: Path) -> None:
-    """The embedded server's model looks, is taught, and is gone on from."""
+    """The embedded server's model samples with an image, is trained, and is restored."""
     out = output_of("multimodal_resume_and_cleanup", tmp_path)
     assert "Vision model: tinkex/tiny-vision; image: png, 432 bytes" in out
-    assert re.search(r"Sequences: 1\n  \[.+\] '.+'\nTaught .+: loss \d+.\d+ → \d+.\d+\n", out)
-    assert re.search(r"Going on from (tinker://\S+/weights/taught)\nRestored as ", out)
+    assert re.search(r"Sequences: 1\n  \[.+\] '.+'\nTaught .+: loss per token \d+.\d+ → \d+.\d+\n", out)
+    assert re.search(r"Resuming from (tinker://\S+/weights/taught)\nRestored as ", out)
     assert "Skipping" not in out
 
 
@@ -129,9 +129,9 @@ def test_multimodal_resume_and_cleanup_goes_on_from_what_is_noted(
     out = output_on(
         shared_server, "multimodal_resume_and_cleanup", tmp_path, TINKER_CHECKPOINT_PATH=path
     )
-    assert f"Going on from {path}\nRestored as " in out
+    assert f"Resuming from {path}\nRestored as " in out
     again = output_on(shared_server, "multimodal_resume_and_cleanup", tmp_path)
-    assert f"Noted in tmp/checkpoints/default.path: {path}\nGoing on from {path}" in again
+    assert f"Noted in tmp/checkpoints/default.path: {path}\nResuming from {path}" in again
 
 
 def test_an_image_that_the_model_cannot_see_fails_clearly(

@@ -55,7 +55,7 @@ def test_sampling_basic_prints_each_sample(tmp_path: Path) -> None:
 def test_training_loop_lowers_the_loss(tmp_path: Path) -> None:
     """Each step's loss is below the one before, and the weights are saved and sampled from."""
     out = output_of("training_loop", tmp_path, TINKER_STEPS="4", TINKER_SAMPLE_AFTER_TRAIN="1")
-    losses = [float(value) for value in re.findall(r"  loss ([\d.]+);", out)]
+    losses = [float(value) for value in re.findall(r"  loss per token ([\d.]+);", out)]
     assert len(losses) == 4
     assert losses == sorted(losses, reverse=True)
     assert re.search(r"tinker://.+/sampler_weights/sampler-weights", out)
