@@ -115,7 +115,9 @@ def test_multimodal_resume_and_cleanup_runs_whole(tmp_path: Path) -> None:
     """The embedded server's model samples with an image, is trained, and is restored."""
     out = output_of("multimodal_resume_and_cleanup", tmp_path)
     assert "Vision model: tinkex/tiny-vision; image: png, 432 bytes" in out
-    assert re.search(r"Sequences: 1\n  \[.+\] '.+'\nTaught .+: loss per token \d+.\d+ → \d+.\d+\n", out)
+    assert re.search(
+        r"Sequences: 1\n  \[.+\] '.+'\nTaught .+: loss per token \d+.\d+ → \d+.\d+\n", out
+    )
     assert re.search(r"Resuming from (tinker://\S+/weights/taught)\nRestored as ", out)
     assert "Skipping" not in out
 
