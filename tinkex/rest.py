@@ -206,6 +206,11 @@ class RestClient:
         return download_session_trace(self, session_id, file, force)
 
     @property
+    def transport(self) -> Transport:
+        """Return the connection to the server."""
+        return self._transport
+
+    @property
     def config(self) -> Config:
         """Return the settings of the connection."""
         return self._transport.config
@@ -433,7 +438,7 @@ class RestClient:
         except NotFoundError as error:
             if parts["checkpoint_kind"] != "sampler_weights":
                 raise
-            # Some servers know their one kind of archives by the name alone.
+            # Some servers address their only type of archive without the kind.
             del parts["checkpoint_kind"]
             request = get_sampler_archive_url.build_request(**parts)
             try:
@@ -489,7 +494,7 @@ class RestClient:
         if url is not None:
             return url
         folder = _folder(location)
-        # It may be signed, whatever it is.
+        # The location may be signed.
         del location
         if folder is None:
             raise _no_url(response.status_code)

@@ -390,9 +390,9 @@ class Sample:
 
 
 def with_first_token(prompt: ModelInput) -> Callable[[SampleResponse], SampleResponse]:
-    """Return what gives the first token of a prompt its place in a response: nothing precedes it.
+    """Return a function that adds the prompt's first token, without a log probability, to a response.
 
-    Some servers leave it out of the prompt's log probabilities.
+    Some servers omit it from the prompt's log probabilities.
     """
 
     def read(response: SampleResponse) -> SampleResponse:

@@ -62,7 +62,7 @@ def default_data_dir() -> Path:
 
 
 class DataDir:
-    """The folders of one server, and the lock that says it lives.
+    """The folders of one server, and its lock.
 
     Raises:
         ForeignFolderError: `root` is neither empty nor a data folder of ours, or one of its folders
@@ -125,7 +125,7 @@ class DataDir:
         shutil.rmtree(self._retired(folder_id), ignore_errors=True)
 
     def set_aside(self, path: Path) -> None:
-        """Move what is not the server's out of one of its folders, and log where it went.
+        """Move a foreign file out of one of the server's folders, and log its new place.
 
         What cannot be moved stays where it is.
         """
@@ -144,7 +144,7 @@ class DataDir:
             logger.warning("%s is not the server's: moved to %s", path, target)
 
     def bury_dead(self, bury: Callable[[str], None]) -> None:
-        """Call `bury` with the id of each server that died, then remove what it was writing.
+        """Call `bury` with the id of each dead server, then remove its unfinished files.
 
         What lies in the staging folder without the mark of a server of ours is set aside.
         """
@@ -177,11 +177,11 @@ class DataDir:
         return any(not _is_free(file) for file in self._stages.glob(f"{server_id}*.lock"))
 
     def checkpoint_entries(self) -> list[Path]:
-        """Return what lies in the folder of the checkpoints, except hidden files."""
+        """Return the entries of the checkpoints' folder, except hidden files."""
         return _entries(self.checkpoints)
 
     def archive_entries(self) -> list[Path]:
-        """Return what lies in the folder of the archives, except hidden files."""
+        """Return the entries of the archives' folder, except hidden files."""
         return _entries(self.archives)
 
     def close(self) -> None:
@@ -248,7 +248,7 @@ def _claim(root: Path, folders: tuple[Path, ...]) -> None:
 
 
 def _was_ours(root: Path) -> bool:
-    """Return whether an unmarked folder has a database of ours, or a checkpoint that says so."""
+    """Return whether an unmarked folder has a database or a checkpoint manifest of tinkex."""
     for name in (DATABASE_NAME, RESULTS_NAME):
         with contextlib.suppress(OSError), (root / name).open("rb") as handle:
             if handle.read(len(_SQLITE_MAGIC)) in (b"", _SQLITE_MAGIC):

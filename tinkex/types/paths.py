@@ -40,7 +40,7 @@ class CheckpointPath(checkpoint_path.CheckpointPath):
         is_short: Whether the path is written without its kind.
 
     Raises:
-        ValidationError: The kind or a name is not a valid one.
+        ValidationError: The kind or a name is invalid.
     """
 
     error: ClassVar[type[ValueError]] = ValidationError
