@@ -43,6 +43,7 @@ from tinkex.testing import Fault
 # The network is the tests'.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.chaos import ChaosProxy, Plan, chaos
+from support.ports import lasting_port
 
 MODEL = "tinkex/nano"
 LORA: dict[str, Any] = {"rank": 4, "seed": 11}
@@ -298,7 +299,7 @@ def programs(
 ) -> Iterator[tuple[Program, Program, ChaosProxy]]:
     """Run server, network and training for a block."""
     with (folder / "server.log").open("a") as heard, (folder / "train.log").open("a") as said:
-        port = 0
+        port = lasting_port()
 
         def serving() -> list[str]:
             return [
@@ -312,7 +313,6 @@ def programs(
 
         server = Program(heard, serving, speaks=True)
         try:
-            port = int(server.line.rpartition(":")[2])
             with chaos(server.line, plan) as network:
                 arguments = ["--train", network.url, "--folder", str(folder)]
                 training = Program(said, lambda: arguments, speaks=False)

@@ -8,7 +8,8 @@ How it is put together:
   add them.
 - `invocation` gives a command access to the server and to the terminal.
 - `text` makes strings safe to show; `tables` lays out rows; `progress` draws on stderr;
-  `failures` turns an error into a paragraph and an exit code.
+  `questions` asks before something that cannot be undone; `failures` turns an error into a
+  paragraph and an exit code.
 
 To add a command, write a module::
 

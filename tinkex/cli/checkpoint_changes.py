@@ -10,6 +10,8 @@ import click
 from tinkex.cli.failures import Failed
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
+from tinkex.cli.questions import agrees
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.text import cell
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def _age(ctx: click.Context, option: click.Parameter, value: str | None) -> time
 
 
 @click.command("publish", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @pass_invocation
 def publish(invocation: Invocation, path: str) -> Any:
     """Give everyone access to a checkpoint."""
@@ -40,7 +42,7 @@ def publish(invocation: Invocation, path: str) -> Any:
 
 
 @click.command("unpublish", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @pass_invocation
 def unpublish(invocation: Invocation, path: str) -> Any:
     """Restrict a checkpoint to its owner again."""
@@ -50,7 +52,7 @@ def unpublish(invocation: Invocation, path: str) -> Any:
 
 
 @click.command("set-ttl", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @click.option(
     "--ttl",
     type=click.IntRange(min=1),
@@ -152,16 +154,10 @@ def _agreed(paths: Sequence[str]) -> bool:
     click.echo("To be deleted for good:", err=True)
     for path in paths:
         click.echo(f"  {cell(path)}", err=True)
-    try:
-        return click.confirm(
-            f"Delete {len(paths)} checkpoint{'s' if len(paths) > 1 else ''}?", err=True
-        )
-    except click.Abort as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise
-        # There is no terminal to answer on.
-        click.echo(err=True)
-        return False
+    return agrees(
+        f"Delete {len(paths)} checkpoint{'s' if len(paths) > 1 else ''}?",
+        "Nothing was deleted; give --yes to delete without a question",
+    )
 
 
 def _summary(action: str, paths: Sequence[str], **more: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ The routes, the path and query parameters and the body schemas are read from the
 that is generated beside the client, so the server cannot drift from the spec by a typo.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -114,8 +115,9 @@ def _depth(content: bytes) -> int:
     return int(np.cumsum(steps).max(initial=0))
 
 
-def load_operations() -> dict[str, Operation]:
-    """Return every operation of the generated package's spec by its id."""
+@functools.cache
+def load_operations() -> Mapping[str, Operation]:
+    """Return every operation of the generated package's spec by its id, read once in a process."""
     text = resources.files("tinkex_generated").joinpath("openapi.json").read_bytes()
     root = orjson.loads(text)
     found = {}
@@ -135,8 +137,10 @@ def compile_schema(
 
     With `formats` it looks at `format` too, such as dates; in bodies the generated models do.
     """
+    # To take up all components takes milliseconds, which most parameters have no use for.
+    components = root.get("components", {}) if b'"$ref"' in orjson.dumps(schema) else {}
     return jsonschema_rs.Draft202012Validator(
-        {**schema, "components": root.get("components", {})}, validate_formats=formats
+        {**schema, "components": components}, validate_formats=formats
     )
 
 
@@ -187,7 +191,7 @@ def _parameter(raw: Mapping[str, Any], root: Mapping[str, Any]) -> Parameter:
         required=raw.get("required", False),
         default=resolved.get("default"),
         numeric="integer" in ([kinds] if isinstance(kinds, str) else kinds),
-        validator=compile_schema(schema, root, formats=True),
+        validator=compile_schema(resolved, root, formats=True),
     )
 
 
