@@ -185,7 +185,7 @@ def test_a_template_is_told_what_it_is_to_know(shell: Shell) -> None:
     assert unread.code == 2
     assert "enable_thinking has no effect: the chat template of 'tinkex/tiny-chat'" in unread.err
     taken = shell("chat", *TINY, "--template-variable", "tools=[]", stdin=SKY)
-    assert "tools cannot be given to a chat template" in taken.err
+    assert "tools cannot be a variable of a chat template" in taken.err
     ctx = click.Context(click.Command("chat"))
     found = template_variables(ctx, click.Option(["--v"]), ["a=false", "b=Monday", "c=[1]", "d="])
     assert found == {"a": False, "b": "Monday", "c": [1], "d": ""}
