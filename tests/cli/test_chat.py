@@ -156,7 +156,7 @@ def test_a_slash_can_begin_a_message(shell: Shell) -> None:
     """Two of them stand for one."""
     done = shell("chat", *TINY, "--json", "--max-tokens", "2", stdin="//help me\n")
     assert said(done.out)[0] == {"role": "user", "content": "/help me"}
-    assert "the answer was cut off" in done.err
+    assert "the response was cut off" in done.err
 
 
 def test_a_server_that_cannot_stream_answers_at_once(shell: Shell, server: LocalServer) -> None:
