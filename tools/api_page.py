@@ -56,7 +56,7 @@ SECTIONS = [
         tinkex.retry.__all__,
     ),
     ("Checkpoints: tinkex.checkpoints", tinkex.checkpoints, tinkex.checkpoints.__all__),
-    ("Fine-tuning from files: tinkex.recipes", tinkex.recipes, tinkex.recipes.__all__),
+    ("Training methods: tinkex.recipes", tinkex.recipes, tinkex.recipes.__all__),
     ("Events: tinkex.events", tinkex.events, tinkex.events.__all__),
     ("Metrics: tinkex.metrics", tinkex.metrics, tinkex.metrics.__all__),
     ("Telemetry: tinkex.telemetry", tinkex.telemetry, tinkex.telemetry.__all__),

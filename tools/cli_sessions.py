@@ -68,6 +68,12 @@ SESSIONS: dict[str, list[str]] = {
     "tinkex chat": [
         f'echo "Where is order 21?" | tinkex chat --model-path {TRAINED} --temperature 0'
     ],
+    "tinkex evaluate": [
+        f"tinkex evaluate tinkex/tiny-chat {TRAINED} orders.jsonl --metric exact --max-tokens 16"
+    ],
+    "tinkex sample": [
+        f"tinkex sample {TRAINED} orders.jsonl -o responses.jsonl --temperature 0 --max-tokens 16"
+    ],
     "tinkex session list": ["tinkex session list --limit 2"],
     "tinkex session info": [f"tinkex session info {SESSION}"],
     "tinkex session export-trace": [f"tinkex session export-trace {SESSION} -o trace.json"],

@@ -38,6 +38,7 @@ RUN = {
     "docs/local-server.md sh 1": "test_the_hubs_client_finds_the_server",
     "docs/wire-formats.md sh 0": "test_a_server_is_started_and_found",
     "docs/testing.md toml 0": "test_the_faults_of_the_page_are_played",
+    "docs/recipes.md sh 0": "test_finetuning.test_the_commands_of_the_methods_work",
     "docs/finetuning.md json 0": "test_finetuning.test_the_lines_that_the_guide_shows_can_be_read",
 } | {
     f"docs/finetuning.md sh {number}": "test_finetuning.test_the_commands_of_the_guide_work"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
@@ -314,14 +314,28 @@ def fine_tuning(client: ServiceClient) -> None:
     assert_type(recipes.recommended_learning_rate("tinkex/nano", rank=8), float)
     recipe = recipes.Recipe(base_model="tinkex/nano", schedule_kind="cosine", too_long="skip")
     prepared = recipes.prepare(recipe, file, tinkex.get_tokenizer("tinkex/nano"))
-    assert_type(prepared.batches[0], list[recipes.TokenizedExample])
-    assert_type(prepared.batches[0][0].datum(), Datum)
+    assert_type(prepared.batches[0], list[Any])
     plan = recipes.Plan(recipe=recipe, data=recipes.Source.of(file))
     outcome = recipes.fine_tune(client, plan, prepared, Path("runs/orders"), stop=lambda: False)
     assert_type(outcome.sampler_path, str | None)
     with resumable("runs/orders", client, base_model="tinkex/nano") as run:
-        for report in recipes.train(run, prepared.batches, recipe):
-            assert_type(report.loss, float)
+        for report in recipes.train(run, recipes.Sft(prepared), recipe):
+            assert_type(report.loss, float | None)
+            assert_type(report.metrics, Mapping[str, float])
+
+
+def whole_methods(client: ServiceClient) -> None:
+    def is_short(episode: recipes.Episode) -> float:
+        return float(len(episode.text) < 40)
+
+    assert_type(recipes.sft("orders.jsonl", base_model="tinkex/nano"), recipes.Outcome)
+    recipes.dpo("pairs.jsonl", service=client, base_model="tinkex/nano", beta=0.1)
+    recipes.grpo("prompts.jsonl", is_short, base_model="tinkex/nano")
+    recipes.grpo("prompts.jsonl", {"exact": 1.0, is_short: 0.1}, base_model="tinkex/nano")
+    recipes.distill("prompts.jsonl", "tinkex/tiny-chat", base_model="tinkex/nano")
+    [scores] = recipes.evaluate(client, "tinkex/nano", "orders.jsonl", ["exact", is_short])
+    assert_type(scores["exact"], float)
+    assert_type(recipes.sample_file(client, "tinkex/nano", "prompts.jsonl", "responses.jsonl"), int)
 
 
 def keys_and_breakers(client: ServiceClient) -> None:

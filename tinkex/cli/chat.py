@@ -5,24 +5,28 @@ from typing import Any
 
 import click
 
-from tinkex.cli.drawing import check_source, drawing_options
+from tinkex.cli.drawing import drawing_options, name_source
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.variables import template_option
 
 _EXAMPLE = """\b
 Example:
   tinkex chat --base-url local --base-model tinkex/tiny-chat
+  tinkex chat runs/orders
   echo "What colour is the sky?" | tinkex chat --base-url local --base-model tinkex/tiny-chat
 """
 
 
 @click.command("chat", cls=Command, epilog=_EXAMPLE)
+@click.argument("model", required=False, type=RunOrPath(names=True), metavar="[MODEL]")
 @click.option("--base-model", metavar="NAME", help="Model to talk to; see `tinkex model list`.")
 @click.option(
     "--model-path",
+    type=RunOrPath(),
     metavar="PATH",
-    help="Saved weights to talk to: tinker://<run>/sampler_weights/<name>.",
+    help="Saved weights to talk to: tinker://<run>/sampler_weights/<name>, or a run's folder.",
 )
 @click.option("--system", metavar="TEXT", help="System prompt.")
 @click.option(
@@ -57,11 +61,14 @@ Example:
 def command(invocation: Invocation, /, **options: Any) -> Any:
     """Chat with a model.
 
+    MODEL is a base model, a path of weights, a run's folder, or `latest`, in place of --base-model or
+    --model-path.
+
     Responses are streamed. Ctrl-C stops a response, Ctrl-D leaves; /help lists the commands. If
     the input is not a terminal, each line is a message and only the responses are
     written; with --json the whole conversation is, when it has ended.
     """
-    check_source(options)
+    name_source(options)
     from tinkex.cli.talking import talk
 
     return talk(invocation, **options)

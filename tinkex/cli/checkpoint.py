@@ -13,6 +13,7 @@ from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Group
 from tinkex.cli.paging import collect, heading, list_options
 from tinkex.cli.records import CHECKPOINT_HEADERS, checkpoint_record, checkpoint_row
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.tables import facts, table
 from tinkex.cli.text import ago, iso, size, to_json, yes_no
 
@@ -31,7 +32,12 @@ Example:
 
 @click.group("checkpoint", cls=Group, invoke_without_command=True, epilog=_EXAMPLE)
 @click.option("--base-model", metavar="NAME", help="Base model of a new adapter.")
-@click.option("--model-path", metavar="PATH", help="Load this training checkpoint: tinker://...")
+@click.option(
+    "--model-path",
+    type=RunOrPath("training"),
+    metavar="PATH",
+    help="Load this training checkpoint: tinker://..., or a run's folder.",
+)
 @click.option(
     "-o",
     "--output",

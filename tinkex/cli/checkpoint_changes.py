@@ -11,6 +11,7 @@ from tinkex.cli.failures import Failed
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
 from tinkex.cli.questions import agrees
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.text import cell
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _age(ctx: click.Context, option: click.Parameter, value: str | None) -> time
 
 
 @click.command("publish", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @pass_invocation
 def publish(invocation: Invocation, path: str) -> Any:
     """Give everyone access to a checkpoint."""
@@ -41,7 +42,7 @@ def publish(invocation: Invocation, path: str) -> Any:
 
 
 @click.command("unpublish", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @pass_invocation
 def unpublish(invocation: Invocation, path: str) -> Any:
     """Restrict a checkpoint to its owner again."""
@@ -51,7 +52,7 @@ def unpublish(invocation: Invocation, path: str) -> Any:
 
 
 @click.command("set-ttl", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @click.option(
     "--ttl",
     type=click.IntRange(min=1),

@@ -1,4 +1,4 @@
-"""`tinkex checkpoint download`, `inspect` and `push-hf`."""
+"""`tinkex checkpoint download`, `inspect`, `merge` and `push-hf`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinkex.cli.invocation import Invocation, pass_invocation
-from tinkex.cli.options import Command
+from tinkex.cli.options import Command, OfflineCommand
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.text import size, yes_no
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _TINKER = "tinker://"
 
 
 @click.command("download", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @click.option(
     "-o",
     "--output",
@@ -54,7 +55,7 @@ def download(invocation: Invocation, path: str, output: Path, force: bool) -> An
 
 
 @click.command("inspect", cls=Command)
-@click.argument("target", metavar="FOLDER|PATH")
+@click.argument("target", type=RunOrPath(names=True), metavar="FOLDER|PATH|RUN")
 @pass_invocation
 def inspect(invocation: Invocation, target: str) -> Any:
     """Show the contents of a checkpoint: rank, layers, tensors and their shapes.
@@ -77,8 +78,39 @@ def inspect(invocation: Invocation, target: str) -> Any:
         return _show(invocation, look(got.folder))
 
 
+@click.command("merge", cls=OfflineCommand)
+@click.argument(
+    "adapter", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="ADAPTER"
+)
+@click.argument(
+    "base", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="BASE"
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder to make.",
+)
+@pass_invocation
+def merge(invocation: Invocation, adapter: Path, base: Path, output: Path) -> Any:
+    """Merge a downloaded adapter into its base model.
+
+    ADAPTER is the folder of a checkpoint, BASE that of the model, in the layout of the Hugging Face
+    hub. One tensor is in memory at a time; neither torch nor a GPU is needed. In a model with tied
+    embeddings the unembedding becomes a matrix of its own.
+    """
+    from tinkex.checkpoints import merge as merged
+
+    with invocation.progress("Merging"):
+        folder = merged(adapter, base, output)
+    result = {"command": "checkpoint", "action": "merge", "destination": str(folder)}
+    return invocation.show(result, lambda: [f"The merged model is in {folder}"])
+
+
 @click.command("push-hf", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @click.option(
     "--repo",
     metavar="REPO",
@@ -162,4 +194,4 @@ def _show(invocation: Invocation, found: "Inspection") -> Any:
     return invocation.show(found.to_dict(), lambda: found.table().splitlines())
 
 
-COMMANDS = (download, inspect, push_hf)
+COMMANDS = (download, inspect, merge, push_hf)

@@ -50,6 +50,20 @@ def drawing_options(*, temperature: float) -> Callable[[F], F]:
     return add
 
 
+def name_source(options: dict[str, Any]) -> None:
+    """Take a MODEL that stands without an option as the base model or the path that it is.
+
+    Raises:
+        UsageError: No model is named, or two.
+    """
+    model = options.pop("model", None)
+    if model is not None:
+        if options["base_model"] is not None or options["model_path"] is not None:
+            raise click.UsageError("give one of MODEL, --base-model NAME and --model-path PATH")
+        options["model_path" if model.startswith("tinker://") else "base_model"] = model
+    check_source(options)
+
+
 def check_source(options: Mapping[str, Any]) -> None:
     """Refuse a command line that names no model, or two.
 

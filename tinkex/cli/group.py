@@ -38,6 +38,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "session": ("tinkex.cli.session", "List sessions, close them, and export their traces."),
     "auth": ("tinkex.cli.auth", "Store the API key in a file, and show which key is in use."),
     "chat": ("tinkex.cli.chat", "Chat with a model."),
+    "evaluate": ("tinkex.cli.evaluate", "Score models on the prompts of a file."),
+    "sample": ("tinkex.cli.sample", "Sample a response to every prompt of a file."),
     "train": ("tinkex.cli.train", "Fine-tune a model on the examples of a file or a data set."),
     "serve": ("tinkex.cli.serve", "Run the local server until Ctrl-C."),
     "usage": (

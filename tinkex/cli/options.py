@@ -71,6 +71,14 @@ def conduct_options() -> list[click.Parameter]:
     ]
 
 
+class SectionOption(click.Option):
+    """An option that is listed under a heading of its own."""
+
+    def __init__(self, *names: Any, section: str, **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.section = section
+
+
 def _check_text(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     """Refuse bytes that are not UTF-8, which Python passes on as surrogates."""
     for text in value if isinstance(value, tuple) else (value,):
@@ -131,8 +139,8 @@ class _WithCommonOptions(click.Command):
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options first."""
-        own: list[tuple[str, str]] = []
+        """Write the command's own options first, under the headings that they name."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         common: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
             if isinstance(parameter, click.Argument):
@@ -140,8 +148,9 @@ class _WithCommonOptions(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 shared = isinstance(parameter, CommonOption) or "--help" in parameter.opts
+                own = sections.setdefault(getattr(parameter, "section", "Options"), [])
                 (common if shared else own).append(record)
-        for heading, records in (("Options", own), (_HEADING, common)):
+        for heading, records in (*sections.items(), (_HEADING, common)):
             if records:
                 with formatter.section(heading):
                     formatter.write_dl(records)

@@ -12,14 +12,27 @@ from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Group
 from tinkex.cli.paging import collect, heading, list_options, scope_option
 from tinkex.cli.records import checkpoint_record
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.tables import facts, table
 from tinkex.cli.text import ago, is_terminal, iso, yes_no
 
 if TYPE_CHECKING:
+    from tinkex.recipes.folder import RunSummary
     from tinkex.types import Checkpoint, TrainingRun
 
 PAGE = 100
-_HEADERS = ("Run ID", "Base Model", "Owner", "LoRA", "Status", "Last Update")
+_HEADERS = (
+    "Run ID",
+    "Name",
+    "Method",
+    "Step",
+    "Loss",
+    "Base Model",
+    "Owner",
+    "LoRA",
+    "Status",
+    "Last Update",
+)
 
 
 _EXAMPLE = """\b
@@ -30,7 +43,12 @@ Example:
 
 @click.group("run", cls=Group, invoke_without_command=True, epilog=_EXAMPLE)
 @click.option("--base-model", metavar="NAME", help="Model to sample from; see `tinkex model list`.")
-@click.option("--model-path", metavar="PATH", help="Saved weights to sample from: tinker://...")
+@click.option(
+    "--model-path",
+    type=RunOrPath(),
+    metavar="PATH",
+    help="Saved weights to sample from: tinker://..., or a run's folder.",
+)
 @click.option("--prompt", metavar="TEXT", help="Text to continue.")
 @click.option(
     "--prompt-file",
@@ -111,8 +129,23 @@ def _check(options: dict[str, Any], as_json: bool) -> None:
         options["stream"] = plain and is_terminal(sys.stdout)
 
 
+def summary_of(run: "TrainingRun") -> "RunSummary | None":
+    """Return what the run's folder on this machine says, if it is there and trains this run."""
+    from tinkex.errors import TinkexError
+    from tinkex.recipes.folder import summary
+
+    folder = (run.user_metadata or {}).get("folder")
+    if folder is None:
+        return None
+    try:
+        return summary(Path(folder))
+    except (TinkexError, OSError):
+        return None
+
+
 def run_record(run: "TrainingRun") -> dict[str, Any]:
     """Return a training run as JSON has it."""
+    metadata, known = run.user_metadata or {}, summary_of(run)
     return {
         "training_run_id": run.training_run_id,
         "base_model": run.base_model,
@@ -125,7 +158,12 @@ def run_record(run: "TrainingRun") -> dict[str, Any]:
         "last_sampler_checkpoint": checkpoint_record(run.last_sampler_checkpoint),
         "user_metadata": dict(run.user_metadata or {}),
         "display_name": run.display_name,
-        "status": run.status,
+        "status": _state(run, known),
+        "name": metadata.get("name"),
+        "method": metadata.get("method"),
+        "step": known.step if known else _step(run),
+        "loss": known.loss if known else None,
+        "folder": known.folder if known else None,
     }
 
 
@@ -168,14 +206,26 @@ def show_run(invocation: Invocation, training_run_id: str, access_scope: Any) ->
 
 
 def _row(run: "TrainingRun") -> tuple[str, ...]:
+    record = run_record(run)
     return (
         run.training_run_id,
+        record["name"] or run.display_name or "",
+        record["method"] or "",
+        "" if record["step"] is None else str(record["step"]),
+        "" if record["loss"] is None else f"{record['loss']:.4f}",
         run.base_model,
         run.model_owner,
         _lora(run),
-        _status(run),
+        str(record["status"]).capitalize(),
         ago(run.last_request_time),
     )
+
+
+def _step(run: "TrainingRun") -> int | None:
+    """Return the step of the newest checkpoint that `tinkex train` saved on the way."""
+    path = run.last_checkpoint.tinker_path if run.last_checkpoint else ""
+    _, _, step = path.rpartition("/step-")
+    return int(step) if step.isdigit() else None
 
 
 def _facts(run: "TrainingRun") -> list[tuple[str, Any]]:
@@ -189,7 +239,10 @@ def _facts(run: "TrainingRun") -> list[tuple[str, Any]]:
         pairs.insert(1, ("Name", run.display_name))
     if run.lora_rank is not None:
         pairs.append(("LoRA rank", run.lora_rank))
-    pairs += [("Status", _status(run)), ("Last update", ago(run.last_request_time))]
+    pairs += [
+        ("Status", _state(run, summary_of(run)).capitalize()),
+        ("Last update", ago(run.last_request_time)),
+    ]
     last = (
         ("training", run.last_checkpoint),
         ("sampler", run.last_sampler_checkpoint),
@@ -210,9 +263,12 @@ def _last(name: str, checkpoint: "Checkpoint | None") -> list[tuple[str, Any]]:
     ]
 
 
-def _status(run: "TrainingRun") -> str:
-    # Other servers than the local one only report whether a run is corrupted.
-    return "Failed" if run.corrupted else (run.status or "active").capitalize()
+def _state(run: "TrainingRun", known: "RunSummary | None") -> str:
+    # A run that was resumed is several on the server; of these the last is the folder's.
+    if run.corrupted:
+        return "failed"
+    # Servers other than the local one say only whether a run broke.
+    return known.state if known else (run.status or "active")
 
 
 def _lora(run: "TrainingRun") -> str:
