@@ -143,7 +143,7 @@ def test_a_variable_that_has_no_effect_is_refused() -> None:
         ):
             chat_format(tiny, "template", **{name: True})
     messages = [{"role": "user", "content": "a"}]
-    with pytest.raises(ValidationError, match="continue_final_message cannot be given"):
+    with pytest.raises(ValidationError, match="continue_final_message cannot be a variable"):
         tiny.apply_chat_template(messages, continue_final_message=True)
 
 
