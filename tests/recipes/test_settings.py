@@ -111,7 +111,7 @@ def test_a_start_that_is_refused_leaves_nothing(
     # A run that is there is not changed by a start that is refused.
     before = {one.name: one.read_bytes() for one in (tmp_path / "own").iterdir()}
     other, prepared = plan_of(rank=3)
-    with pytest.raises(ValidationError, match="was begun otherwise"):
+    with pytest.raises(ValidationError, match="has a run with other settings"):
         fine_tune(nano_service, other, prepared, tmp_path / "own")
     assert {one.name: one.read_bytes() for one in (tmp_path / "own").iterdir()} == before
 
