@@ -37,7 +37,7 @@ INSTALL = {
     # For bench/engine.py, which compares with this version of PyTorch.
     ENGINE: ["--constraint", str(ROOT / "constraints.txt"), f"{ROOT}[local]", "torch==2.13.0"],
 }
-# The rest of what the official client is told on the way; both get the same environment.
+# The remaining settings of the official client; both get the same environment.
 ENVIRONMENT = {"TINKER_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": ""}
 # Threads that Python knows; those of the HTTP library's runtime are shown beside them.
 MOST_THREADS = 8
@@ -50,7 +50,7 @@ TIMES = {"cpu": "CPU", "wall": "wall"}
 
 @dataclass
 class Work:
-    """Say what is measured, how much of it, and what the ratios should not exceed."""
+    """A measurement: what is measured, how often, and the targets of the ratios."""
 
     title: str
     name: str
@@ -147,7 +147,7 @@ def python_of(client: str) -> Path:
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
     done = subprocess.run([*pip, *INSTALL[client]], check=False)
     if done.returncode:
-        print(f"pip failed for {client}; going on with what is installed", file=sys.stderr)
+        print(f"pip failed for {client}; continuing with the installed version", file=sys.stderr)
     return python
 
 
@@ -319,7 +319,7 @@ def _shown(work: Work, client: str, quantity: str) -> str:
 
 
 def server_share(chosen: list[Work]) -> str:
-    """Say how busy the stand-in was, which must not be what is measured."""
+    """Return the CPU time of the stand-in server, which must not dominate."""
     parts = []
     for work in chosen:
         if work.name != "import":

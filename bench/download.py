@@ -57,7 +57,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.connection.sendfile(file)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: printing would be measured as well."""
+        """Log nothing: printing would be measured as well."""
 
 
 def _serve(archive: Path, ready: Connection) -> None:
@@ -132,7 +132,7 @@ def measure(size: int, rounds: int) -> tuple[list[float], list[float], float]:
 
 
 def main() -> int:
-    """Measure, print, and tell by the exit status whether the memory stayed below its bound."""
+    """Measure and print; exit with 1 if the memory exceeded its limit."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--mib", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)

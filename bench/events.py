@@ -1,4 +1,4 @@
-"""Measure what it costs that the SDK can be watched: while nobody does, and while somebody does.
+"""Measure the cost of instrumentation, without and with subscribers.
 
     python bench/events.py [--baseline 1c81eac] [--repeat 7] [--samples 1500]
 
@@ -40,7 +40,7 @@ WORKS: dict[str, str | None] = {
 
 @contextmanager
 def checkout(commit: str) -> Iterator[Path]:
-    """Give a folder with the sources of a commit."""
+    """Yield a folder with the sources of a commit."""
     with tempfile.TemporaryDirectory() as folder:
         archive = subprocess.run(
             ["git", "archive", commit, "tinkex", "generated"],
@@ -51,14 +51,14 @@ def checkout(commit: str) -> Iterator[Path]:
 
 
 def reading(root: Path, listener: str, url: str, samples: int) -> float:
-    """Return the CPU seconds of a sample, measured in a process of its own."""
+    """Return the CPU seconds of a sample, measured in a separate process."""
     command = [sys.executable, __file__, "--work", listener, "--root", str(root)]
     command += ["--url", url, "--samples", str(samples)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def work(root: str, listener: str, url: str, samples: int) -> float:
-    """Sample, with somebody listening or nobody."""
+    """Sample, with or without subscribers."""
     sys.path[:0] = [root, str(Path(root) / "generated")]
     import tinkex
 

@@ -1,4 +1,4 @@
-"""Measure reading an answer of log probabilities from JSON beside orjson with numpy, in turn.
+"""Measure reading a response of log probabilities from JSON beside orjson with numpy, in turn.
 
     python bench/json_arrays.py [--datums 128] [--length 2048] [--repeat 9] [--markdown]
 
@@ -64,14 +64,14 @@ def cpu(read: Callable[[bytes], list[np.ndarray]], content: bytes) -> float:
 def peak(name: str, content: bytes) -> float:
     """Return the MiB that one reading adds to the peak of a fresh process."""
     with tempfile.NamedTemporaryFile() as file:
-        # By a file: making the answer takes more memory than reading it, and a peak stays.
+        # By a file: making the response takes more memory than reading it, and a peak stays.
         Path(file.name).write_bytes(content)
         script = [sys.executable, __file__, "--peak-of", name, file.name]
         return float(subprocess.check_output(script, text=True))
 
 
 def print_peak(name: str, file: str) -> None:
-    """Read the answer in a file and print the MiB by which the peak rose."""
+    """Read the response in a file and print the MiB by which the peak rose."""
     for read in READERS.values():  # what either imports is not what reading costs
         read(answer(2, 600))
     content = Path(file).read_bytes()

@@ -1,4 +1,4 @@
-"""What the stand-in server answers, made so that a client can check that it got all of it.
+"""The payloads of the stand-in server, made so that a client can check their completeness.
 
 Uses the standard library alone: the stand-in has no venv, and both clients' venvs import this.
 """

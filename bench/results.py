@@ -26,7 +26,7 @@ ARRAYS_SECONDS = 30
 
 
 def machine() -> str:
-    """Describe the machine, as far as the system tells."""
+    """Describe the machine, as far as the system reports it."""
     model = platform.processor() or platform.machine()
     memory = ""
     cpuinfo = Path("/proc/cpuinfo")
@@ -69,8 +69,8 @@ def output_of(script: str, *options: str, seconds: int, python: str = sys.execut
     except subprocess.TimeoutExpired:
         return f"`bench/{script}` did not end within {seconds} s."
     if done.returncode:
-        said = (done.stderr or "").strip().splitlines()
-        return f"`bench/{script}` did not run:\n\n    " + "\n    ".join(said[-4:] or ["see above"])
+        lines = (done.stderr or "").strip().splitlines()
+        return f"`bench/{script}` did not run:\n\n    " + "\n    ".join(lines[-4:] or ["see above"])
     return done.stdout.strip()
 
 
@@ -82,7 +82,7 @@ def engine_beside_torch() -> str:
 
 
 def main() -> int:
-    """Run, write, and tell by the exit status whether a client could be measured."""
+    """Run and write; exit with 1 if a client could not be measured."""
     client = output_of("client.py", "--repeat", "4", seconds=CLIENT_SECONDS)
     engine = engine_beside_torch()
     tokenizer = output_of("tokenizer.py", "--markdown", seconds=TOKENIZER_SECONDS)

@@ -1,9 +1,9 @@
-"""A server that answers at once with ready-made payloads, in JSON or protobuf by `Accept`.
+"""A server that responds at once with ready-made payloads, in JSON or protobuf by `Accept`.
 
     python bench/standin.py          # prints the port it listens on, and serves until its input ends
 
 It measures clients, so it does as little as an honest server can: HTTP/1.1 with keep-alive over
-asyncio, no validation, results that are ready when they are asked for, unless it is told that they take time. What it sends depends on
+asyncio, no validation, results that are ready at once, unless a duration is set. What it sends depends on
 what it was sent (`payload.py`), so that a client which mixes up requests is found out.
 
 `POST /bench/latency` with a number sets the seconds that pass before each response; `POST /bench/takes`
@@ -40,12 +40,12 @@ Answer = tuple[int, str, bytes]
 
 
 def answer(value: Any, status: int = 200) -> Answer:
-    """Return a JSON answer."""
+    """Return a JSON response."""
     return status, JSON, json.dumps(value, separators=(",", ":")).encode()
 
 
 class Service:
-    """Know the routes, and the results that were promised."""
+    """The routes, and the pending results."""
 
     def __init__(self) -> None:
         self.latency = 0.0
@@ -94,7 +94,7 @@ class Service:
         self._served[name] = self._served.get(name, 0) + 1
         if handler is None:
             return answer({"detail": f"no route {name}"}, 404)
-        # On the request it says how the body is written, on a poll how the answer may be.
+        # For a request the form of its body, for a poll the accepted form of the response.
         field = b"content-type" if route == b"forward_backward" else b"accept"
         return handler(body, b"application/x-protobuf" in _header(headers, field))
 
@@ -261,7 +261,7 @@ class Connection(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
-        """Collect a request; answer when it is whole."""
+        """Collect a request; respond when it is complete."""
         self._parts.append(data)
         self._have += len(data)
         while self._have:

@@ -34,7 +34,7 @@ def samplers(service: ServiceClient, paths: list[str]) -> int:
     for path in paths:
         print(f"  starting {path}")
         jobs[path] = service.submit(service.create_sampling_client, path)
-    made = [told(path, job) for path, job in jobs.items()]
+    made = [report(path, job) for path, job in jobs.items()]
     print(f"{sum(made)} of {len(made)} clients in {time.monotonic() - began:.2f} s")
     return 0 if all(made) else 1
 
@@ -46,7 +46,7 @@ def both_kinds(service: ServiceClient) -> int:
     sampler = service.submit(service.create_sampling_client, base_model=model)
     training = service.submit(service.create_lora_training_client, model, rank=32)
     print(f"  starting a sampling client and a training client of {model}")
-    made = [told("sampling client", sampler), told("training client", training)]
+    made = [report("sampling client", sampler), report("training client", training)]
     print(f"Both after {time.monotonic() - began:.2f} s")
     if not all(made):
         return 1
@@ -56,10 +56,10 @@ def both_kinds(service: ServiceClient) -> int:
     print(f"Saved as {saved.path}")
     # The rank is read from the checkpoint; naming it here makes sure that it is the one we saved.
     restored = service.submit(service.create_training_client_from_state, saved.path, rank=32)
-    return 0 if told("restored client", restored) else 1
+    return 0 if report("restored client", restored) else 1
 
 
-def told(what: str, job: Future[Any]) -> bool:
+def report(what: str, job: Future[Any]) -> bool:
     """Wait for a client, and print it or why there is none."""
     try:
         print(f"  ✓ {what}: {job.result(timeout=120)}")

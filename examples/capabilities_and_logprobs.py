@@ -44,7 +44,7 @@ def show_logprobs(service: ServiceClient, prompt: str) -> None:
 
 
 def main() -> None:
-    """Look at the server, then score the text."""
+    """Show the server's capabilities, then score the text."""
     with connect() as service:
         print(f"Server: {service.base_url}")
         show_capabilities(service)

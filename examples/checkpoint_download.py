@@ -42,7 +42,7 @@ def show_progress(done: int, total: int | None) -> None:
 
 
 def has_archive(rest: RestClient, path: str, tries: int, pause: float) -> bool:
-    """Tell whether a checkpoint has an archive; one that was saved just now may take a moment."""
+    """Return whether a checkpoint has an archive; one that was saved just now may take a moment."""
     for number in range(1, tries + 1):
         try:
             rest.get_checkpoint_archive_url(path, patience=10)

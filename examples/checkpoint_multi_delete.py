@@ -26,7 +26,7 @@ DEFAULT_PATH = Path("tmp/checkpoints/default.path")
 
 
 def main() -> None:
-    """Save, note the first path, delete, and print what became of them."""
+    """Save, note the first path, delete, and print the results."""
     with connect() as service:
         training = service.create_lora_training_client(base_model(service), rank=8)
         stem = f"multi-delete-{int(time.time())}"

@@ -49,7 +49,7 @@ def read_exchanges(path: Path) -> list[Exchange]:
 
 
 class Format:
-    """Write questions and answers as a model's tokens: in ChatML if it knows that, else as plain text.
+    """The token format of questions and answers: ChatML if the model knows it, else plain text.
 
     A program for one family of models would use its own template, with
     `tokenizer.apply_chat_template`.
@@ -83,7 +83,7 @@ class Format:
     def ask(
         self, sampler: SamplingClient, question: str, samples: int = 1, **params: Any
     ) -> Future[SampleResponse]:
-        """Begin to sample answers; greedily and one, unless told otherwise."""
+        """Start sampling responses; by default one, greedily."""
         chosen: dict[str, Any] = {"max_tokens": 24, "temperature": 0.0, "stop": self.stop}
         prompt = ModelInput.from_ints(self.question(question))
         return sampler.sample(prompt, samples, SamplingParams(**{**chosen, **params}))
@@ -101,5 +101,5 @@ def share_right(answers: Sequence[str], exchanges: Sequence[Exchange]) -> float:
 
 
 def batches(items: Sequence[Any], size: int, count: int) -> list[list[Any]]:
-    """Return so many batches in turn, beginning anew where the items end."""
+    """Return that many batches, starting over at the end of the items."""
     return [[items[(b * size + i) % len(items)] for i in range(size)] for b in range(count)]

@@ -1,4 +1,4 @@
-"""Train one step with a loss of your own.
+"""Train one step with a custom loss.
 
     python examples/custom_loss_training.py
 

@@ -57,7 +57,7 @@ def choose_models(service: ServiceClient) -> tuple[str, str]:
 
 
 def write_texts(teacher: SamplingClient, tokenizer: Tokenizer, count: int) -> list[list[int]]:
-    """Let the teacher write texts, and return their tokens."""
+    """Sample texts from the teacher, and return their tokens."""
     params = SamplingParams(max_tokens=setting("TINKER_TOKENS", 64, int), temperature=1.0, seed=0)
     prompts = [tokenizer.encode(opening) for opening in OPENINGS]
     inputs = [ModelInput.from_ints(prompt) for prompt in prompts]
@@ -75,7 +75,7 @@ def soft_targets(tokens: list[int], response: SampleResponse) -> Datum:
     """Return a datum with the teacher's K likeliest tokens at each position, and their probabilities."""
     rows = response.topk_prompt_logprobs
     if rows is None or len(rows) != len(tokens):
-        sys.exit("error: the server does not tell the teacher's likeliest tokens of a prompt")
+        sys.exit("error: the server does not return the teacher's most likely tokens of a prompt")
     candidates = np.zeros((len(tokens), TOP_K), np.int64)
     chances = np.zeros((len(tokens), TOP_K), np.float32)
     for place, row in enumerate(rows):
@@ -86,7 +86,7 @@ def soft_targets(tokens: list[int], response: SampleResponse) -> Datum:
 
 
 def ask_teacher(teacher: SamplingClient, texts: Sequence[list[int]]) -> list[Datum]:
-    """Let the teacher say what it finds likely at each position of each text."""
+    """Get the teacher's most likely tokens at each position of each text."""
     prompts = [ModelInput.from_ints(tokens) for tokens in texts]
     params = SamplingParams(max_tokens=1)
     # They come as they are done; the texts keep their order.

@@ -1,4 +1,4 @@
-"""Train on preferences: direct preference optimization (DPO) as a loss of your own.
+"""Train on preferences: direct preference optimization (DPO) as a custom loss.
 
     python examples/dpo_preferences.py
 
@@ -6,7 +6,7 @@ Of each pair of answers one is preferred: here, the whole sentence over the bare
 loss is -log sigmoid(beta x margin), where the margin is by how much more the model prefers the one than
 it did before training (Rafailov et al. 2023). It is a few lines of numpy; forward_backward_custom does
 the rest. Measured on pairs that are not trained on, and by what the model then says: with four times the
-learning rate the margin grows tenfold and the answers fall apart, so the loss alone tells nothing. The
+learning rate the margin grows tenfold and the answers fall apart, so the loss alone shows nothing. The
 curves are drawn to dpo_preferences.svg. About 6 seconds on the local server.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_STEPS (20), TINKER_PAIRS (12, a

@@ -2,7 +2,7 @@
 
     draw("loss.svg", "Fine-tuning", [Panel("loss per token", "step", curves={"training": [3.0, 2.0]})])
 
-For figures of your own, matplotlib does more.
+For your own figures, matplotlib does more.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def answer_logprob(form: Format, sampler: SamplingClient, held_out: Sequence[Exc
 
 
 def evaluate(sampler: SamplingClient, held_out: Sequence[Exchange]) -> Report:
-    """Let a model answer all questions, and score the wanted answers."""
+    """Sample responses to all questions, and score the expected ones."""
     form = Format(sampler.get_tokenizer())
     answers = form.answers(sampler, [one.question for one in held_out])
     right = [said == one.answer for said, one in zip(answers, held_out, strict=True)]

@@ -20,7 +20,7 @@ SHOWN_IDS = 32
 
 
 def is_advertised(service: ServiceClient, model: str) -> bool:
-    """Tell whether the server lists the model; if it cannot say, sampling shall show it."""
+    """Return whether the server lists the model; if that is unknown, sampling will show it."""
     try:
         models = service.get_server_capabilities().supported_models
     except TinkexError as error:

@@ -21,7 +21,7 @@ SENTENCE = "The tokenizer of Llama 3 writes this sentence as a few ids."
 
 
 def show(service: ServiceClient) -> None:
-    """Show the tokenizer, the ids of a sentence, and how the model goes on from it."""
+    """Show the tokenizer, the ids of a sentence, and the model's continuation."""
     sampler = service.create_sampling_client(base_model=LLAMA)
     tokenizer = sampler.get_tokenizer()
     ids = tokenizer.encode(SENTENCE)

@@ -1,10 +1,10 @@
-"""Let a vision model look at an image, then go on training from a checkpoint, and clean up.
+"""Sample from a vision model with an image, resume training from a checkpoint, and clean up.
 
     python examples/multimodal_resume_and_cleanup.py
 
 The embedded server has tinkex/tiny-vision, which names drawn shapes and their colours; with another
 server each part is skipped with a line if there is nothing for it: no model that sees, no checkpoint to
-go on from. Where the number of an image's tokens is known and there is no checkpoint yet, the example
+resume from. Where the number of an image's tokens is known and there is no checkpoint yet, the example
 makes one: it teaches the model what the image shows. Exit code 1 if a part failed.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL (a vision model), TINKER_IMAGE_PATH (a PNG
@@ -85,7 +85,7 @@ def image_path() -> Path:
 
 
 def image_format(path: Path) -> Literal["png", "jpeg"]:
-    """Return the format that a file's name tells."""
+    """Return the image format of a file, by its name."""
     ending = path.suffix.lower()
     if ending == ".png":
         return "png"
@@ -95,7 +95,7 @@ def image_format(path: Path) -> Literal["png", "jpeg"]:
 
 
 def expected_tokens() -> int | None:
-    """Return how many tokens the image is said to take."""
+    """Return the declared number of tokens of the image."""
     given = os.environ.get("TINKER_IMAGE_EXPECTED_TOKENS")
     if not given:
         return None
@@ -135,9 +135,9 @@ def teach(service: ServiceClient, model: str, image: ImageChunk) -> str:
     losses = []
     for _ in range(10):
         output, step = training.train_step([datum], "cross_entropy", AdamParams(learning_rate=5e-3))
-        losses.append(output.result().loss)
+        losses.append(output.result().mean_loss)
         step.result()
-    print(f"Taught {SHOWN.strip()!r}: loss {losses[0]:.2f} → {losses[-1]:.2f}")
+    print(f"Taught {SHOWN.strip()!r}: loss per token {losses[0]:.2f} → {losses[-1]:.2f}")
     return training.save_state("taught").result().path
 
 

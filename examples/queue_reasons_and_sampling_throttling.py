@@ -1,4 +1,4 @@
-"""Show what is told when the server lets requests wait, and how samplers hold back then.
+"""Show the events of queue pauses, and how samplers reduce their rate then.
 
     python examples/queue_reasons_and_sampling_throttling.py
 
@@ -28,8 +28,8 @@ def show(change: QueueStateChange) -> None:
 
 
 def pause_once(session_id: str) -> None:
-    """Tell of a pause as if the server had, twice; the log has one line for both."""
-    print("\n1. A pause, as the log tells it (once a minute for each sampler or model):")
+    """Emit a pause twice, as the server would; the log has one line for both."""
+    print("\n1. A pause in the log (once a minute for each sampler or model):")
     watch = QueueWatch(SYSTEM_CLOCK)
     for _ in range(2):
         watch.note(

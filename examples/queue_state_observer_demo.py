@@ -1,9 +1,9 @@
-"""Watch the server's queue: by the log, by an observer of your own, or on the event bus.
+"""Watch the server's queue: in the log, with a custom observer, or on the event bus.
 
     OBSERVER_MODE=custom python examples/queue_state_observer_demo.py
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, OBSERVER_MODE (builtin, custom or
-telemetry). The embedded local server never has a queue, so it is told to say that it has one.
+telemetry). The embedded local server never has a queue, so it is made to report one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WORDS = {
 
 
 def observe(change: QueueStateChange) -> None:
-    """Print a change as an observer of one's own would."""
+    """Print a change, like a custom observer."""
     word = WORDS.get(change.state, "unknown")
     why = f": {change.reason}" if change.reason else ""
     print(f"   [observer] {change.subject or '?'} is {word}{why}")
@@ -42,7 +42,7 @@ def print_event(change: QueueStateChange) -> None:
 
 
 def pretend(service: ServiceClient, state: str) -> None:
-    """Let the embedded server's next poll say that it is busy; a real one says so by itself."""
+    """Make the embedded server report that it is busy at the next poll."""
     if service.config.is_local:
         from tinkex.local import shared_server
 

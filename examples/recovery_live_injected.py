@@ -1,8 +1,8 @@
-"""Train, have the server call the run corrupted once, and go on in the client that is made for it.
+"""Train, have the server report the run as corrupted once, and continue with the restored client.
 
     python examples/recovery_live_injected.py
 
-Everything is real but one answer: the first time the monitor asks, the run is said to be corrupted.
+Everything is real except for one response: the first poll of the monitor reports the run as corrupted.
 
 Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL.
 """
@@ -42,7 +42,7 @@ class CorruptedOnce:
 
 
 def main() -> None:
-    """Save, break, go on, save again."""
+    """Save, break, continue, save again."""
     outcome: queue.Queue[tuple[TrainingClient | None, TrainingClient, str] | str] = queue.Queue()
     policy = RecoveryPolicy(
         enabled=True,

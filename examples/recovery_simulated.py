@@ -3,7 +3,7 @@
     python examples/recovery_simulated.py
 
 Needs no key, no server and no network. What is real is `tinkex.recovery`: the policy, the monitor that
-asks how the run is doing, the executor that restores it, and the events that they tell of.
+polls the state of the run, the executor that restores it, and their events.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PATIENCE = 3.0
 
 @define
 class Simulation:
-    """The state of a run that nobody trains."""
+    """The state of a simulated run."""
 
     run_id: str
     last_checkpoint: Checkpoint
@@ -73,7 +73,7 @@ class SimulatedService:
         self.state = state
 
     def renew_session(self) -> None:
-        """Have a session for ever."""
+        """Return the only session."""
 
     def create_training_client_from_state(self, path: str, *_: object) -> TrainingClient:
         """Restore the weights alone."""
@@ -103,7 +103,7 @@ class _Client:
 
 
 def checkpoint(run_id: str, number: str) -> Checkpoint:
-    """Return a checkpoint that nobody saved."""
+    """Return a simulated checkpoint."""
     return Checkpoint(
         checkpoint_id=f"weights/{number}",
         checkpoint_type="training",
@@ -128,29 +128,29 @@ def main() -> None:
         max_attempts=3,
     )
     print(f"1) Seeded checkpoint {state.last_checkpoint.tinker_path}")
-    heard: queue.Queue[Event] = queue.Queue()
+    events: queue.Queue[Event] = queue.Queue()
     with (
-        subscribe(heard.put, RecoveryEvent),
+        subscribe(events.put, RecoveryEvent),
         RecoveryExecutor(max_concurrent=1) as executor,
         RecoveryMonitor(policy, executor, rest) as monitor,
     ):
         monitor.monitor_run(run_id, service, metadata={"example": "recovery_simulated"})
         state.corrupted = True
         print(f"2) Simulated corruption on {run_id}")
-        done = wait_for_the_end(heard)
-    said = done.fields()
-    print(f"3) Recovery succeeded from {said['checkpoint']} -> {said['model_id']}")
+        done = wait_for_the_end(events)
+    fields = done.fields()
+    print(f"3) Recovery succeeded from {fields['checkpoint']} -> {fields['model_id']}")
     print(f"4) Checkpoints processed: {', '.join(state.completed)}")
     print("Final status:")
     for name, value in state.status().items():
         print(f"  {name}: {value}")
 
 
-def wait_for_the_end(heard: queue.Queue[Event]) -> Event:
-    """Show every event up to the one that the run goes on, and return that."""
+def wait_for_the_end(events: queue.Queue[Event]) -> Event:
+    """Print every event up to the one of the completed recovery, and return that."""
     while True:
         try:
-            event = heard.get(timeout=PATIENCE)
+            event = events.get(timeout=PATIENCE)
         except queue.Empty:
             raise TinkexError(f"nothing happened for {PATIENCE:g} s") from None
         print(f"   {event.name}")

@@ -1,4 +1,4 @@
-"""Retry a piece of work of your own, watch each attempt, and report what goes wrong.
+"""Retry your own function, watch each attempt, and report failures.
 
     python examples/retry_and_capture.py
 
@@ -50,7 +50,7 @@ def reporter_of(service: ServiceClient) -> TelemetryReporter | None:
 
 
 def main() -> None:
-    """Fail twice, succeed the third time, with every attempt told."""
+    """Fail twice and succeed the third time, with an event for each attempt."""
     attempts = itertools.count(1)
 
     def work() -> str:

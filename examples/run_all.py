@@ -55,7 +55,7 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Tell whether it neither ended well nor was skipped."""
+        """Return whether it neither ended well nor was skipped."""
         return self.result not in ("ok", "skipped")
 
 
@@ -136,7 +136,7 @@ def run(name: str, env: Mapping[str, str], output_dir: Path, quiet: bool, limit:
 
 
 def judge(code: int, lines: Sequence[str]) -> str:
-    """Say in a word how an example ended."""
+    """Return the outcome of an example in a word."""
     if code != 0:
         return f"failed (exit code {code})"
     return "skipped" if any(line.startswith("Skipped: ") for line in lines) else "ok"

@@ -71,7 +71,7 @@ def base_loss(_data: Any, logprobs: Any) -> tuple[Any, dict[str, Any]]:
 
 
 class Peak(Regularizer):
-    """Penalize the largest log probability: a regularizer with a value and a gradient of its own."""
+    """Penalize the largest log probability: a custom regularizer with value and gradient."""
 
     name = "peak"
 
@@ -179,7 +179,7 @@ def show_events_and_outputs() -> None:
 
 
 def show_errors_and_own() -> None:
-    """Sections 14 to 16: what is refused, a class of one's own, and real training."""
+    """Sections 14 to 16: what is refused, a custom class, and real training."""
     section(14, "What is refused")
     attempts: list[Callable[[], object]] = [
         lambda: Pipeline([RegularizerSpec(L1(), 1.0, "dup"), RegularizerSpec(L2(), 1.0, "dup")]),
@@ -192,7 +192,7 @@ def show_errors_and_own() -> None:
         except TinkexError as error:
             print(f"  {type(error).__name__}: {error}")
 
-    section(15, "A class of one's own")
+    section(15, "A custom class")
     specs = [RegularizerSpec(Peak(), 0.1), RegularizerSpec(L1(), 0.01, "module_l1")]
     show_terms(Pipeline(specs).compute(DATA, LOGPROBS, base_loss, track_grad_norms=True))
 

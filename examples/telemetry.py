@@ -18,7 +18,7 @@ from tinkex.observability.events import attach_logger, detach
 
 
 def main() -> None:
-    """Log events of one's own around a sample, and send them."""
+    """Log custom events around a sample, and send them."""
     prompt = setting("TINKER_PROMPT", "Write a single sentence about telemetry.", str)
     logging.basicConfig(stream=sys.stdout, format="[%(levelname)s] %(message)s")
     logging.getLogger("tinkex.events").setLevel(logging.INFO)
@@ -28,7 +28,7 @@ def main() -> None:
             sys.exit("error: telemetry is disabled (DO_NOT_TRACK is set)")
         reading = attach_logger("info")
         model = base_model(service)
-        # Of a prompt its length is told: the prompt itself is nobody else's business.
+        # Only the length of the prompt is reported, never the prompt itself.
         accepted = reporter.log(
             "example.start", {"base_model": model, "prompt_length": len(prompt)}
         )

@@ -58,7 +58,7 @@ def main() -> None:
                 update = training.optim_step(AdamParams(learning_rate=1e-3))
                 output = gradients.result()
                 metrics = update.result().metrics
-            print(f"  loss {output.loss:.4f}; metrics {dict(output.metrics)}")
+            print(f"  loss per token {output.mean_loss:.4f}; metrics {dict(output.metrics)}")
             print(f"  optimizer metrics: {metrics or 'none'}")
 
         with timed("save weights for sampling"):

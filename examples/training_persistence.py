@@ -1,4 +1,4 @@
-"""Save a training run, load it back with its optimizer, and go on in a client made anew.
+"""Save a training run, restore it with its optimizer, and continue in a new client.
 
     python examples/training_persistence.py
 

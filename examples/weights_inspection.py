@@ -1,4 +1,4 @@
-"""Look at training runs and checkpoints from outside, and at an adapter from inside.
+"""List training runs and checkpoints, and inspect an adapter.
 
     python examples/weights_inspection.py
 

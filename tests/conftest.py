@@ -7,11 +7,24 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+from support.extent import ALL
 
 # A shell lets what it starts with `&` ignore Ctrl-C, and so would every program that the tests start and
 # interrupt: it would run to its end instead.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long an example takes is the machine's affair. In the short form the same examples come each time: what chance
+# finds is found by those who look for it (`make test-all`), not by whoever changes something else.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=not ALL,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +35,14 @@ def _logging_as_it_was() -> Iterator[None]:
     yield
     logger.handlers[:] = handlers
     logger.setLevel(level)
+
+
+# Folders with many programs; with the files that have tests marked slow they begin, so that none runs alone at the end.
+LONG = ("docs", "examples")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow and item.path.parent.name not in LONG)

@@ -207,7 +207,7 @@ class CredentialsFile:
             return {"version": 1, "default": None, "keys": {}}
         try:
             content = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict) or not isinstance(content.setdefault("keys", {}), dict):
             raise ConfigurationError(

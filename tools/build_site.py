@@ -20,6 +20,8 @@ from typing import Any
 import reference
 import yaml
 
+from tinkex._base.version import __version__
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "build" / "site-source"
 PAGES = SOURCE / "docs"
@@ -42,7 +44,7 @@ FENCE = re.compile(r"^(```.*?^```|    .*?$)", re.MULTILINE | re.DOTALL)
 
 
 class SiteError(Exception):
-    """Report what keeps the site from being built."""
+    """A problem that prevents building the site."""
 
 
 def origins() -> dict[str, Path]:
@@ -105,6 +107,27 @@ def with_reference(entries: list[Any], reference_pages: list[dict[str, str]]) ->
     return kept
 
 
+def repository_url() -> str | None:
+    """Return the web address of the repository that this clone is of, None if it has none."""
+    command = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.fullmatch(
+        r"(?:https://(?:[^@/]*@)?|git@)([\w.-]+)[/:](.+?)(?:\.git)?", done.stdout.strip()
+    )
+    return f"https://{found[1]}/{found[2]}" if found else None
+
+
+def write_examples(places: dict[Path, str]) -> set[str]:
+    """Write a page with the source of each example, so that links to it show it; return the pages."""
+    (PAGES / "examples").mkdir(parents=True)
+    for file in sorted((ROOT / "examples").glob("*.py")):
+        place = places[file] = f"examples/{file.stem}.md"
+        source = file.read_text(encoding="utf-8")
+        text = f"# {file.name}\n\n[All examples](../examples.md)\n\n```python\n{source}```\n"
+        (PAGES / place).write_text(text, encoding="utf-8")
+    return {place for place in places.values() if place.startswith("examples/")}
+
+
 def listed(entries: list[Any]) -> set[str]:
     """Return every page that a navigation names."""
     found: set[str] = set()
@@ -121,6 +144,7 @@ def stage() -> None:
     pages = origins()
     places = {origin: place for place, origin in pages.items()}
     texts = {place: origin.read_text(encoding="utf-8") for place, origin in pages.items()}
+    examples = write_examples(places)
     for place, text in texts.items():
         (PAGES / place).parent.mkdir(parents=True, exist_ok=True)
         moved = with_links_that_lead(text, place, pages[place], places)
@@ -133,9 +157,12 @@ def stage() -> None:
     pages_of_it = [{title: f"reference/{file}"} for title, file in titles]
     settings["nav"] = with_reference(settings["nav"], pages_of_it)
     there = {str(page.relative_to(PAGES)) for page in PAGES.rglob("*.md")}
-    named = listed(settings["nav"])
+    named = listed(settings["nav"]) | examples
     if there != named:
         raise SiteError(f"the nav of mkdocs.yml and the pages differ in {sorted(there ^ named)}")
+    settings["copyright"] = f"tinkex {__version__}"
+    if repository := repository_url():
+        settings["repo_url"], settings["repo_name"] = repository, "Source"
     (SOURCE / "mkdocs.yml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 

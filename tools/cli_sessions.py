@@ -68,13 +68,20 @@ SESSIONS: dict[str, list[str]] = {
     "tinkex chat": [
         f'echo "Where is order 21?" | tinkex chat --model-path {TRAINED} --temperature 0'
     ],
+    "tinkex evaluate": [
+        f"tinkex evaluate tinkex/tiny-chat {TRAINED} orders.jsonl --metric exact --max-tokens 16"
+    ],
+    "tinkex sample": [
+        f"tinkex sample {TRAINED} orders.jsonl -o responses.jsonl --temperature 0 --max-tokens 16"
+    ],
     "tinkex session list": ["tinkex session list --limit 2"],
     "tinkex session info": [f"tinkex session info {SESSION}"],
     "tinkex session export-trace": [f"tinkex session export-trace {SESSION} -o trace.json"],
     "tinkex session close": [f"tinkex session close {SESSION}"],
     "tinkex usage": ["tinkex usage"],
     "tinkex checkpoint delete": [f"tinkex checkpoint delete {SAVED}"],
-    "tinkex config show": ["tinkex config show | head -8"],
+    "tinkex config show": ["tinkex config show --changed"],
+    "tinkex help": ["tinkex help session list | head -3"],
     "tinkex report": ["tinkex report | head -6"],
     "tinkex completion": ["tinkex completion bash | head -3"],
     "tinkex serve": ["tinkex serve"],
@@ -86,7 +93,7 @@ _SHOWN = {
     SAVED: f"tinker://session-{1:020d}:train:0/sampler_weights/first",
     TRAINED: f"tinker://session-{9:020d}:train:0/sampler_weights/final",
 }
-# What is answered to a question.
+# The input to a question.
 ANSWERS = {"tinkex checkpoint delete": "y", "tinkex auth login": "tml-0123456789abcdef"}
 
 
@@ -123,7 +130,7 @@ def recorded() -> dict[str, str]:
 
 @contextmanager
 def _environment(folder: Path) -> Iterator[None]:
-    """Be a user with nothing but a local server, and with a stand-in of the hub."""
+    """Set up the environment of a user with a local server and a stand-in of the Hub."""
     sys.path.insert(0, str(ROOT / "tests"))
     from support.hub_repositories import hub_repositories
 
@@ -163,14 +170,14 @@ def _typed(path: str, line: str, names: dict[str, str]) -> str:
     if line.startswith("cat "):
         return Path(line.removeprefix("cat ")).read_text(encoding="utf-8")
     command, _, filtering = line.partition(" | ")
-    said = ""
+    piped = ""
     if command.startswith("echo "):
-        said, command, filtering = shlex.split(command)[1], filtering, ""
+        piped, command, filtering = shlex.split(command)[1], filtering, ""
     command = _named(command, names)
     answer = ANSWERS.get(path, "")
     terminal = _Terminal()
     with redirect_stdout(terminal), redirect_stderr(terminal):
-        stdin = io.TextIOWrapper(io.BytesIO(f"{answer or said}\n".encode()))
+        stdin = io.TextIOWrapper(io.BytesIO(f"{answer or piped}\n".encode()))
         with mock.patch("sys.stdin", stdin):
             try:
                 main(["--no-progress", *shlex.split(command)[1:]])
@@ -202,7 +209,7 @@ def _names(folder: Path) -> dict[str, str]:
 
 
 def _serve(folder: Path) -> str:
-    """Run the server as a program until it has said where it is."""
+    """Run the server as a program until it has printed its address."""
     from support.greeting import greeting_of
 
     code = "from tinkex.cli import main; main()"
@@ -212,11 +219,11 @@ def _serve(folder: Path) -> str:
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        said = greeting_of(process)
+        shown = greeting_of(process)
         process.send_signal(signal.SIGINT)
-        said += "^C" + process.communicate(timeout=60)[0]
-    said = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8420", said)
-    return said.replace(str(folder / "served"), "~/.local/share/tinkex/local")
+        shown += "^C" + process.communicate(timeout=60)[0]
+    shown = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8420", shown)
+    return shown.replace(str(folder / "served"), "~/.local/share/tinkex/local")
 
 
 def _masked(text: str, names: dict[str, str], folder: str) -> str:
@@ -233,6 +240,6 @@ def _masked(text: str, names: dict[str, str], folder: str) -> str:
     text = re.sub(r"\d+ tokens/s( +\d+:\d\d left)?", "… tokens/s", text)
     text = re.sub(r"127\.0\.0\.1:\d+ \(", "127.0.0.1:41234 (", text)
     text = re.sub(r"127\.0\.0\.1:\d+/#\S+", "127.0.0.1:41234/#…", text)
-    text = re.sub(r"port \d+ answers", "port 41234 answers", text)
+    text = re.sub(r"port \d+ is open", "port 41234 is open", text)
     text = re.sub(r"http://127\.0\.0\.1:\d+/(?=\S*commit)", "https://huggingface.co/", text)
     return text.replace(f"{folder}/home", "~").replace(f"{folder}/", "")

@@ -66,7 +66,7 @@ WAYS: list[tuple[str, Way]] = [
 
 
 def measure(way: Way) -> list[Span]:
-    """Run the steps in a session of their own; return what happened when, from zero on."""
+    """Run the steps in a separate session; return the events with their times from zero."""
     slow = Fault(latency=LATENCY / 2, hold=LATENCY / 2, times=None)
     spans: list[Span] = []
     with LocalServer() as server, tinkex.ServiceClient(base_url=server.base_url) as service:

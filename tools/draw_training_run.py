@@ -61,11 +61,16 @@ def axis(picture: Picture, x: float, width: float, bottom: float) -> None:
 def main() -> None:
     """Run and draw."""
     losses, right, examples, line = run()
-    picture = Picture(820, 330, "A training run: loss falls, held-out answers become right")
+    picture = Picture(
+        820, 330, "A training run: the loss falls, validation responses become correct"
+    )
     picture.text(24, 28, "Orders in plain English to JSON: a run of make demo", 15, bold=True)
     picture.text(24, 46, line, 12, FAINT)
     top, bottom, width = 84, 230, 340
-    for x, title in ((48, "loss per token"), (440, f"held-out orders right, of {demo.HELD_OUT}")):
+    for x, title in (
+        (48, "loss per token"),
+        (440, f"validation orders correct, of {demo.HELD_OUT}"),
+    ):
         picture.text(x, top - 12, title, 13)
         axis(picture, x, width, bottom)
     most = max(losses)

@@ -22,7 +22,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 def rows(cases: Iterable[Case], held_by: list[Holder]) -> str:
     """Return the table of some cases, each with links to its tests."""
     lines = [
-        "| # | what goes wrong | what tinkex does | brought about by | held by |",
+        "| # | fault or attack | what tinkex does | reproduced with | tests |",
         "|---|---|---|---|---|",
     ]
     for case in cases:
@@ -38,7 +38,7 @@ def rows(cases: Iterable[Case], held_by: list[Holder]) -> str:
 
 
 def page(current: str) -> str:
-    """Return the page with its tables made anew; what stands around them stays."""
+    """Return the page with regenerated tables and the same text around them."""
     held_by = list(holders())
     for name, cases in (("faults", FAULTS), ("attacks", ATTACKS)):
         begin, end = (

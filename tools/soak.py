@@ -43,6 +43,7 @@ from tinkex.testing import Fault
 # The network is the tests'.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.chaos import ChaosProxy, Plan, chaos
+from support.ports import lasting_port
 
 MODEL = "tinkex/nano"
 LORA: dict[str, Any] = {"rank": 4, "seed": 11}
@@ -243,7 +244,7 @@ def kind_of(fault: Fault) -> str:
 
 
 class Program:
-    """Be a process that is started again whenever it has ended."""
+    """A process that is restarted whenever it has ended."""
 
     def __init__(self, log: IO[str], command: Callable[[], list[str]], *, speaks: bool) -> None:
         self._log = log
@@ -298,7 +299,7 @@ def programs(
 ) -> Iterator[tuple[Program, Program, ChaosProxy]]:
     """Run server, network and training for a block."""
     with (folder / "server.log").open("a") as heard, (folder / "train.log").open("a") as said:
-        port = 0
+        port = lasting_port()
 
         def serving() -> list[str]:
             return [
@@ -312,7 +313,6 @@ def programs(
 
         server = Program(heard, serving, speaks=True)
         try:
-            port = int(server.line.rpartition(":")[2])
             with chaos(server.line, plan) as network:
                 arguments = ["--train", network.url, "--folder", str(folder)]
                 training = Program(said, lambda: arguments, speaks=False)
@@ -360,7 +360,7 @@ def torment(
 
 
 def finish(server: Program, training: Program, folder: Path) -> None:
-    """Let the program train to the end of its step and save, however often it takes."""
+    """Run the program until it has finished its step and saved, however often it takes."""
     folder.joinpath("stop").touch()
     ends = time.monotonic() + PATIENCE
     while training.keep() is None:
@@ -370,7 +370,7 @@ def finish(server: Program, training: Program, folder: Path) -> None:
         threading.Event().wait(0.05)
 
 
-# What came of it.
+# The results.
 
 
 def weights(service: tinkex.ServiceClient, path: str, folder: Path) -> dict[str, np.ndarray]:
@@ -392,7 +392,7 @@ def differing(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> lis
 
 
 def digest(tensors: dict[str, np.ndarray]) -> str:
-    """Return what tells one checkpoint's tensors from another's."""
+    """Return a digest of a checkpoint's tensors."""
     found = hashlib.sha256()
     for name in sorted(tensors):
         found.update(name.encode() + tensors[name].tobytes())

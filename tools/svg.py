@@ -1,4 +1,4 @@
-"""Draw simple pictures as SVG text: on white paper of their own, so that they show on a dark page too."""
+"""Draw simple pictures as SVG text: on a white background, so that they are readable on dark pages too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MONO = "Menlo, Consolas, monospace"
 
 
 class Picture:
-    """Collect shapes and write them as one SVG file. Lengths are pixels, y grows downwards."""
+    """An SVG file under construction. Lengths are pixels, y grows downwards."""
 
     def __init__(self, width: int, height: int, title: str) -> None:
         view = f'viewBox="0 0 {width} {height}" role="img" font-family="{FONT}"'

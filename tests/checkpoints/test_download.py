@@ -22,6 +22,7 @@ from support.archive_host import ArchiveHost, archive_host
 from support.archives import FILES, checkpoint, special, tar
 from support.clock import FakeClock
 from support.nano import NANO
+from support.package import PACKAGE
 from support.scripted import Script, scripted_service
 
 from tinkex import RestClient, ServiceClient, events
@@ -405,7 +406,7 @@ def test_no_frame_of_a_failed_download_holds_a_signature(
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     names = {frame.f_code.co_filename.rpartition("/")[2] for frame in frames}
     assert "fetch.py" in names
-    ours = [frame for frame in frames if "/tinkex/" in frame.f_code.co_filename]
+    ours = [frame for frame in frames if frame.f_code.co_filename.startswith(PACKAGE)]
     assert "secret-" not in "".join(repr(frame.f_locals) for frame in ours)
 
 

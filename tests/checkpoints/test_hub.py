@@ -17,6 +17,7 @@ from support.archives import checkpoint
 from support.clock import FakeClock
 from support.hub_repositories import HubRepositories, HubRepository, hub_repositories
 from support.nano import NANO
+from support.package import PACKAGE
 from support.scripted import Script, scripted_service
 
 from tinkex import RestClient, ServiceClient
@@ -196,7 +197,6 @@ def test_a_name_alone_is_one_of_your_own(rest: RestClient, hub: HubRepositories)
             {"adapter_config.json", "adapter_model.safetensors"},
         ),
     ],
-    ids=str,
 )
 def test_patterns_choose_the_files(
     rest: RestClient,
@@ -395,7 +395,7 @@ def test_a_refusal_of_the_hub_says_what_was_asked_and_hides_the_token(
     assert error.__cause__ is error.__context__ is None
     assert TOKEN not in f"{error!r} {error} {error.__dict__}"
     told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    ours = [frame for frame in told.stack if "/tinkex/" in frame.filename]
+    ours = [frame for frame in told.stack if frame.filename.startswith(PACKAGE)]
     assert ours
     assert TOKEN not in str([frame.locals for frame in ours])
     assert hub.commits == [] or path.endswith("/commit/main")

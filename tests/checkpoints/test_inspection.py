@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from support.nano import NANO
@@ -120,9 +120,7 @@ def test_a_header_longer_than_its_file_is_not_read(tmp_path: Path, length: int) 
 
 
 @pytest.mark.holds("S12")
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_described_or_refused(tmp_path: Path, content: bytes) -> None:
     """S12: nothing but a CheckpointError comes out of a file of noise."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinkex._core.multipart import Form, encode, flatten
@@ -92,7 +92,7 @@ def test_no_name_begins_a_header_of_its_own() -> None:
         ("n", b"", None, {"X": "1\r\nY: 2"}),
         ("n", b"", None, {"Content-Type": "text/csv"}),
         ("n", None),
-        io.StringIO("text"),
+        pytest.param(io.StringIO("text"), id="a stream of text"),
     ],
     ids=str,
 )
@@ -144,7 +144,6 @@ def test_a_file_that_changes_while_it_is_sent_is_an_error_by_its_name(tmp_path: 
         b"".join(form)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.binary(max_size=300)))
 def test_any_content_comes_back(files: dict[str, bytes]) -> None:
     """Whatever the bytes are, they are not taken for the end of a part."""

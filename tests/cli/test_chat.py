@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.command import CLI, Shell
+from support.interrupts import interrupt
 
 from tinkex import SamplingParams, ServiceClient
 from tinkex.cli.conversation import Conversation, _before_stop
@@ -85,10 +86,10 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(shell: Shell, server: LocalSe
         screen.press(f"{SKY}\r")
         while not server.faults.played:  # until it waits for the answer
             threading.Event().wait(0.01)
-        os.kill(screen.process.pid, 2)
+        interrupt(screen.process)
         screen.until("(stopped)")
         screen.until("> ")
-        os.kill(screen.process.pid, 2)
+        interrupt(screen.process)
         screen.until("(Ctrl-D leaves)")
         screen.press("What colour \\\r")
         screen.until("  ")
@@ -130,7 +131,7 @@ def test_commands_stand_between_the_messages(shell: Shell) -> None:
     assert [message["content"] for message in kept[1]][:2] == ["Be brief.", "What colour is grass?"]
     assert said(done.out) == kept[1]
     assert "Be brief.\n" in done.err
-    assert "there is no answer yet" in done.err
+    assert "there is no response yet" in done.err
     assert "there is no command /nonsense" in done.err
     assert done.err.count("name a file: ") == 2
     assert "3 messages loaded" in done.err
@@ -155,7 +156,7 @@ def test_a_slash_can_begin_a_message(shell: Shell) -> None:
     """Two of them stand for one."""
     done = shell("chat", *TINY, "--json", "--max-tokens", "2", stdin="//help me\n")
     assert said(done.out)[0] == {"role": "user", "content": "/help me"}
-    assert "the answer was cut off" in done.err
+    assert "the response was cut off" in done.err
 
 
 def test_a_server_that_cannot_stream_answers_at_once(shell: Shell, server: LocalServer) -> None:
@@ -184,7 +185,7 @@ def test_a_template_is_told_what_it_is_to_know(shell: Shell) -> None:
     assert unread.code == 2
     assert "enable_thinking has no effect: the chat template of 'tinkex/tiny-chat'" in unread.err
     taken = shell("chat", *TINY, "--template-variable", "tools=[]", stdin=SKY)
-    assert "tools cannot be given to a chat template" in taken.err
+    assert "tools cannot be a variable of a chat template" in taken.err
     ctx = click.Context(click.Command("chat"))
     found = template_variables(ctx, click.Option(["--v"]), ["a=false", "b=Monday", "c=[1]", "d="])
     assert found == {"a": False, "b": "Monday", "c": [1], "d": ""}
@@ -240,15 +241,15 @@ def test_the_oldest_turns_go_when_there_is_no_room(service: ServiceClient) -> No
     conversation = talk(service, context=64, max_tokens=16)
     conversation.system = "Be brief."
     for _ in range(4):
-        assert list(conversation.answer(SKY))
+        assert list(conversation.respond(SKY))
     assert conversation.left_out >= 2
     assert conversation.left_out % 2 == 0
     assert len(conversation.messages) == 9
     with pytest.raises(ValidationError, match=r"message: it has more tokens .*\(64\)"):
-        list(conversation.answer("much " * 80))
+        list(conversation.respond("much " * 80))
     assert len(conversation.messages) == 9
     tight = talk(service, context=20, max_tokens=500)
-    assert "".join(tight.answer(SKY)) == "blue"
+    assert "".join(tight.respond(SKY)) == "blue"
 
 
 def interrupted(*_: object) -> Iterator[str]:
@@ -259,7 +260,7 @@ def interrupted(*_: object) -> Iterator[str]:
 def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(service: ServiceClient) -> None:
     """So the model knows what was seen of it."""
     conversation = talk(service, context=None, max_tokens=32)
-    pieces = conversation.answer("Tell me a story.")
+    pieces = conversation.respond("Tell me a story.")
     first = next(pieces)
     pieces.close()
     assert conversation.messages[-1] == {"role": "assistant", "content": first.rstrip()}
@@ -267,7 +268,7 @@ def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(service: ServiceCli
     early = talk(service, context=None, max_tokens=32)
     early._drawn = interrupted
     with pytest.raises(KeyboardInterrupt):
-        next(early.answer("Tell me a story."))
+        next(early.respond("Tell me a story."))
     assert early.messages == []
     conversation.reset()
     assert conversation.messages == []

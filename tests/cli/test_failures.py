@@ -22,6 +22,11 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("serv",), "Did you mean serve?"),
     (("checkpoint", "lst"), "Did you mean list?"),
     (("run", "list", "--nope"), "No such option"),
+    (("train", "x", "--lr", "1"), "Did you mean --learning-rate?"),
+    (("train", "x", "--batch", "1"), "Did you mean --batch-size?"),
+    (("run", *MODEL, "--prompt", "a\udcff"), "'--prompt': is not valid UTF-8"),
+    (("help", "serv"), "Did you mean serve?"),
+    (("help", "serve", "now"), "'tinkex serve' has no commands"),
     (("run", "list", "extra"), "unexpected extra argument"),
     (("run", "list", "--limit", "-1"), "--limit"),
     (("run", "list", "--format", "xml"), "'table', 'json'"),
@@ -35,7 +40,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("run", *MODEL, "--prompt-file", "empty.txt"), "empty.txt: is empty"),
     (("run", *MODEL, "--prompt-file", "binary.txt"), "no UTF-8 text"),
     (("run", *MODEL, "--prompt", "a", "--top-p", "2"), "--top-p"),
-    (("run", *MODEL, "--prompt", "a", "--top-k", "0"), "top_k"),
+    (("run", *MODEL, "--prompt", "a", "--top-k", "0"), "--top-k: "),
     (("run", *MODEL, "--prompt", "a", "--json", "--stream"), "--stream writes one sample"),
     (("run", "--model-path", "weights", "--prompt", "a"), "tinker://"),
     (("checkpoint",), "one of --base-model NAME and --model-path PATH"),
@@ -274,6 +279,79 @@ sys.meta_path.insert(0, Interrupting())
     done = shell.process("model", "list", before=before)
     assert done.code == 130
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("option", ["--batch-size", "--rank", "--seed", "--learning-rate"])
+def test_an_error_about_a_field_names_its_option(option: str, shell: Shell) -> None:
+    """What a Python program knows as batch_size is --batch-size here."""
+    Path("data.jsonl").write_text('{"text": "a b c"}\n' * 3)
+    done = shell("train", "data.jsonl", *MODEL, option, "-1", "--dry-run")
+    assert done.code == 2
+    assert done.err.startswith(f"error: {option}: ")
+
+
+def test_a_misspelt_model_is_named_with_the_one_that_was_meant(shell: Shell) -> None:
+    """If none is close, the error lists all of them."""
+    done = shell("run", "--base-model", "tinkex/nanno", "--prompt", "a")
+    assert "unknown model 'tinkex/nanno'; did you mean 'tinkex/nano'?" in done.err
+    done = shell("run", "--base-model", "gpt", "--prompt", "a")
+    assert "unknown model 'gpt'; available: tinkex/tiny-chat, tinkex/nano" in done.err
+
+
+def test_a_used_port_is_named(shell: Shell, server: LocalServer) -> None:
+    """With the option that chooses another one."""
+    port = server.base_url.rpartition(":")[2]
+    done = shell.process("serve", "--port", port)
+    assert done.code == 1
+    assert f"port {port} of 127.0.0.1 is already in use; choose another with --port" in done.err
+
+
+_DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("config", "show"),
+        ("auth", "status"),
+        ("serve", "--port", "0", "--faults", "deep.json"),
+        ("serve", "--port", "0", "--faults", "odd.json"),
+        ("run", *MODEL, "--max-tokens", "1", "--prompt-file", "deep.json"),
+    ],
+    ids=" ".join,
+)
+def test_deep_json_and_odd_bytes_are_no_bugs(arguments: tuple[str, ...], shell: Shell) -> None:
+    """Wherever a file or a setting is read, it is named."""
+    for name, content in (("deep.json", _DEEP.encode()), ("odd.json", b"\xff\xfe\x00")):
+        Path(name).write_bytes(content)
+    keys = Path("keys/credentials.json")
+    keys.parent.mkdir(mode=0o700)
+    keys.write_text(_DEEP)
+    keys.chmod(0o600)
+    if arguments[0] == "config":
+        shell.set("TINKEX_DEFAULT_HEADERS", _DEEP)
+    if arguments[0] == "auth":
+        shell.set("TINKER_BASE_URL", "https://tinker.example.org")
+    shell.set("TINKEX_CREDENTIALS_FILE", str(keys))
+    # `serve` takes the signals of its process.
+    done = (shell.process if arguments[0] == "serve" else shell)(*arguments)
+    assert "bug in tinkex" not in done.err
+    assert "Traceback" not in done.err
+    assert any(
+        name in done.err
+        for name in ("deep.json", "odd.json", "default_headers", str(keys), "tokens")
+    )
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_closed_stream_is_no_bug(closed: int, shell: Shell) -> None:
+    """As after `<&-` in a shell: reading ends at once, and what is written is lost."""
+    before = (
+        f"import os, sys; os.close({closed}); sys.{('stdin', 'stdout', 'stderr')[closed]} = None"
+    )
+    done = shell.process("chat", *MODEL, before=before)
+    assert "Traceback" not in done.err
+    assert "bug" not in done.err
 
 
 _FULL = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)"

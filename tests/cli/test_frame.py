@@ -145,16 +145,41 @@ def test_wide_characters_take_two_columns(monkeypatch: pytest.MonkeyPatch) -> No
     assert {width(line) for line in lines} == {7}
 
 
+def test_a_narrow_terminal_keeps_one_line_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Optional columns go first, then the elastic one is shortened in its middle."""
+    headers, row = ("ID", "Model", "Owner"), ("r" * 30, "Qwen/Qwen3-235B-A22B", "somebody")
+    shown = {}
+    for columns in (70, 56, 44, 30):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr("sys.stdout", Terminal())
+        shown[columns] = list(table(headers, [row], optional=("Owner",), elastic="Model"))
+    assert shown[70][1] == "  ".join(row)
+    assert shown[56][1] == "  ".join(row[:2])
+    assert shown[44][1] == f"{row[0]}  Qwen/…B-A22B"
+    assert shown[30][0] == f"ID:    {row[0]}"
+
+
+def test_changed_settings_can_be_shown_alone(shell: Shell) -> None:
+    """`config show --changed` leaves out what has its default."""
+    everything, changed = (
+        shell("config", "show", *more, "--json").json["settings"] for more in ((), ("--changed",))
+    )
+    assert [row for row in everything if row["source"] != "default"] == changed
+    assert [row["setting"] for row in changed] == ["base_url"]
+
+
 def test_progress_is_a_line_that_fits_and_goes_away() -> None:
-    """It is cut to the terminal, shows sizes, and leaves an empty line."""
+    """The bar shrinks, then the line is cut; sizes are shown; an empty line is left."""
     stream = io.StringIO()
     with drawn("Downloading", "B", stream) as step:
         step(512, 2048, "a" * 100)
+        step(2048, 2048, "b" * 42)
         step(2048, 2048)
     lines = stream.getvalue().split("\r\x1b[K")
     assert lines[0] == lines[-1] == ""
-    assert lines[2].startswith("Downloading [######..................] 512 B/2.0 KB aaa")
-    assert lines[3] == "Downloading [########################] 2.0 KB/2.0 KB"
+    assert lines[2].startswith("Downloading 512 B/2.0 KB aaa")
+    assert lines[3] == f"Downloading [########] 2.0 KB/2.0 KB {'b' * 42}"
+    assert lines[4] == "Downloading [########################] 2.0 KB/2.0 KB"
     assert max(map(len, lines)) == 79
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from cli.conftest import Made
 from support.command import CLI, Shell, start
+from support.interrupts import interrupt
 
 from tinkex.cli.group import COMMANDS
 
@@ -25,6 +26,7 @@ SAMPLE = ("run", "--base-model", "tinkex/nano", "--prompt", "a b", "--max-tokens
 GOOD: list[tuple[tuple[str, ...], str]] = [
     (("--help",), "Commands:"),
     (("--version",), "tinkex "),
+    (("-V",), "tinkex "),
     (("version",), "tinkex "),
     (SAMPLE, "stop_reason="),
     (("run", "list"), "Training runs (1/1)"),
@@ -46,6 +48,7 @@ GOOD: list[tuple[tuple[str, ...], str]] = [
     (("auth", "status"), "Server: http://127.0.0.1:"),
     (("auth", "whoami"), "Organization: local"),
     (("config", "show"), "base_url\thttp://127.0.0.1:"),
+    (("help", "run", "list"), "Usage: tinkex run list"),
     (("usage",), "Usage from "),
     (("doctor",), "sample       ok"),
     (("report",), '"doctor": {{'),
@@ -67,7 +70,7 @@ def test_a_command_does_its_work(
     arguments: tuple[str, ...], shown: str, shell: Shell, made: Made
 ) -> None:
     """Exit code 0, the result on stdout, and no traceback anywhere."""
-    done = shell.process(*[filled(part, made) for part in arguments])
+    done = shell.process(*[filled(part, made) for part in arguments], stdin="n\n")
     assert done.code == 0, done.err
     assert filled(shown, made) in done.out
     assert "Traceback" not in done.err
@@ -141,10 +144,10 @@ def test_ctrl_c_ends_a_command_with_130(
     monkeypatch.setenv("HF_TOKEN", "hf_0123456789")
     with start(*arguments, "--base-url", url) as process:
         try:
-            # As soon as it has called, it waits. Later calls (the end of a session) are refused.
             connection, _ = silent_server.accept()
+            interrupt(process)
+            # Calls on its way out (the end of a session) are refused.
             silent_server.close()
-            process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=60)
         finally:
             process.kill()
@@ -155,7 +158,7 @@ def test_ctrl_c_ends_a_command_with_130(
 
 
 def test_ctrl_c_at_a_question_deletes_nothing(shell: Shell, made: Made) -> None:
-    """It is not taken for an answer."""
+    """It is not taken for an answer, whether it comes while the question is written or after it."""
     with start("checkpoint", "delete", made.paths[1], stdin=subprocess.PIPE) as process:
         assert process.stderr is not None
         asked = ""
@@ -178,7 +181,7 @@ def test_ctrl_c_while_deleting_tells_what_is_gone(shell: Shell) -> None:
         def do_DELETE(self) -> None:
             asked.append(self.path)
             if len(asked) == 2:
-                process.send_signal(signal.SIGINT)
+                interrupt(process)
                 interrupted.wait(60)
             self.send_response(204)
             self.end_headers()

@@ -341,13 +341,26 @@ def test_samples_go_to_a_file(shell: Shell, tmp_path: Path) -> None:
     assert "deep/er/out.json" in done.err
 
 
+@pytest.mark.parametrize("command", [("delete", "{path}"), ("prune", "--keep-last", "0")])
+def test_an_end_of_the_input_at_a_question_is_no_answer(
+    shell: Shell, made: Made, command: tuple[str, ...]
+) -> None:
+    """Nothing is deleted, and a script does not take that for success."""
+    done = shell("checkpoint", *(part.format(path=made.paths[0]) for part in command), "--json")
+    assert (done.code, done.out) == (1, "")
+    assert "the input ended before the question was answered" in done.err
+    assert "--yes" in done.err
+    assert made.paths[0] in shell("checkpoint", "list", "--run-id", made.run_id).out
+
+
 def test_deleting_asks_and_tells_of_each(shell: Shell, made: Made) -> None:
     """A no deletes nothing; a yes deletes what is there, and what is not is a failure."""
     gone, missing = made.paths[0], made.paths[1] + "-not"
-    for answer in ("n\n", ""):
+    for answer in ("n\n", "\n", "what?\nNO\n"):
         done = shell("checkpoint", "delete", gone, stdin=answer)
         assert (done.code, "Aborted" in done.out) == (0, True)
         assert gone in done.err
+    assert done.err.count("Please answer y or n.") == 1
     cancelled = shell("checkpoint", "delete", gone, "--json", stdin="no\n").json
     assert (cancelled["cancelled"], cancelled["deleted"]) == (True, 0)
     done = shell("checkpoint", "delete", missing, gone, "--json", stdin="yes\n")

@@ -66,10 +66,10 @@ def test_a_file_becomes_a_model(shell: Shell, data: Path, tmp_path: Path) -> Non
     assert f"tinkex chat --model-path {facts['to sample from']}" in done.err
     assert re.search(r"watch it at http://127\.0\.0\.1:\d+/\n", done.err)
     steps = numbers(tmp_path / "runs/words")
-    assert [line["step"] for line in steps] == list(range(1, 21))
-    assert steps[-1]["loss"] < steps[0]["loss"] / 2
-    assert steps[0]["grad_norm"] > 0
-    assert [line["step"] for line in steps if "held_out_loss" in line] == list(range(2, 21, 2))
+    assert [line["step"] for line in steps] == list(range(21))
+    assert steps[-1]["loss"] < steps[1]["loss"] / 2
+    assert steps[1]["grad_norm"] > 0
+    assert [line["step"] for line in steps if "held_out_loss" in line] == list(range(0, 21, 2))
     talk = shell("chat", "--model-path", facts["to sample from"], stdin="Say red.\n")
     assert talk.code == 0, talk.err
     assert (tmp_path / "runs/words/finetune.json").exists()
@@ -133,7 +133,11 @@ def test_a_missing_key_has_its_exit_code(shell: Shell, data: Path) -> None:
     assert "TINKER_API_KEY" in done.err
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+@pytest.mark.parametrize(
+    "how",
+    [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL],
+    ids=["ctrl-c", "terminated", "hung up", "killed"],
+)
 def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
     shell: Shell, server: LocalServer, data: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
@@ -156,7 +160,7 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
             out, err = process.communicate(timeout=60)
     finally:
         server.faults.clear()
-    if how == signal.SIGINT:
+    if how != signal.SIGKILL:
         assert process.returncode == 130, err
         assert "Continue with: tinkex train --resume rough" in err
         assert err.endswith("interrupted\n")
@@ -169,11 +173,11 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
 
     rough = shell("train", "--resume", "rough", "--no-plot", "--json")
     assert rough.code == 0, rough.err
-    if how == signal.SIGINT:
+    if how != signal.SIGKILL:
         assert saved == before[-1]["step"]
     assert f"continuing after step {saved} of 12" in rough.err
-    losses = {line["step"]: line["loss"] for line in numbers(Path("rough"))}
-    assert losses == {line["step"]: line["loss"] for line in numbers(Path("calm"))}
+    losses = {line["step"]: line.get("loss") for line in numbers(Path("rough"))}
+    assert losses == {line["step"]: line.get("loss") for line in numbers(Path("calm"))}
     assert rough.json["held_out_loss"] == calm.json["held_out_loss"]
     ended = [weights(server, one.json["sampler_path"], tmp_path / "got") for one in (calm, rough)]
     assert ended[0] == ended[1]
@@ -192,7 +196,7 @@ def test_a_model_that_is_lost_is_told_of_and_brought_back(
     assert rough.code == 0, rough.err
     assert not server.faults.waiting
     assert "the model was lost; going back to the newest checkpoint\n" in rough.err
-    assert "training goes on from tinker://" in rough.err
+    assert "training continues from tinker://" in rough.err
     assert rough.json["last"] == calm.json["last"]
 
 
@@ -301,8 +305,8 @@ def test_the_losses_are_drawn_where_that_is_possible(
             ("words.jsonl", *NANO, "--steps", "3", "--epochs", "2"),
             "give one of --steps and --epoch",
         ),
-        (("words.jsonl", *NANO, "--rank", "0"), "rank: must be an integer of at least 1"),
-        (("words.jsonl", *NANO, "--held-out", "1"), "held_out: must be at least 0 and below 1"),
+        (("words.jsonl", *NANO, "--rank", "0"), "--rank: must be an integer of at least 1"),
+        (("words.jsonl", *NANO, "--held-out", "1"), "--held-out: must be at least 0 and below 1"),
         (("words.jsonl", *NANO, "--name", "a/b"), "name"),
         (("nowhere.jsonl", *NANO), "does not exist"),
         (("words.jsonl", "--from", "tinker://r/weights/a", "--dry-run"), "--tokenizer"),
@@ -444,7 +448,7 @@ def test_the_first_ctrl_c_asks_and_the_second_one_stops() -> None:
         interrupts.arm()
         signal.raise_signal(signal.SIGINT)
         assert interrupts.asked
-        assert "Ctrl-C again stops at once" in said[0]
+        assert "press Ctrl-C again to stop at once" in said[0]
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

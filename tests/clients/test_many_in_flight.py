@@ -7,12 +7,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.extent import extent
 from support.nano import NANO
 
 from tinkex import ModelInput, SamplingParams, ServiceClient
 from tinkex.local import LocalServer
 
-COUNT = 2000
+COUNT = extent("FUTURES", 600, 2000)
 # The loop, and the one that callbacks run on; the server in this process has others.
 OURS = ("tinkex-loop", "tinkex-callbacks")
 
@@ -28,7 +29,7 @@ def open_files() -> int:
 @pytest.mark.holds("F43", "F46")
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts files by /proc")
-def test_two_thousand_samples_need_few_threads_and_leave_nothing(tmp_path: Path) -> None:
+def test_many_samples_in_flight_need_few_threads_and_leave_nothing(tmp_path: Path) -> None:
     """All are answered in any order; threads, sockets and places are bounded and come back (F43)."""
     with LocalServer(data_dir=tmp_path, latency=0.08) as server:
         before = open_files()

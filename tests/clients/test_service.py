@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from support.clock import FakeClock
+from support.package import PACKAGE
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import Config, ModelInput, ServiceClient, types
@@ -310,7 +311,7 @@ def frames(error: BaseException) -> list[str]:
     found = []
     current = error.__traceback__
     while current is not None:
-        if "/tinkex/" in current.tb_frame.f_code.co_filename.replace("\\", "/"):
+        if current.tb_frame.f_code.co_filename.startswith(PACKAGE):
             found.append(current.tb_frame.f_code.co_name)
         current = current.tb_next
     return found

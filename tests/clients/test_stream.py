@@ -141,7 +141,6 @@ def test_several_sequences_end_each_for_itself() -> None:
         ((500, {"detail": "broken"}), ServerError, "broken"),
         ({"sequences": []}, DecodeError, "not an event stream"),
     ],
-    ids=repr,
 )
 def test_a_stream_that_goes_wrong_raises(events: Any, error: type[Exception], message: str) -> None:
     """Errors in the stream, early ends, garbage, refusals and other formats are typed errors."""

@@ -67,6 +67,18 @@ def test_a_model_that_is_there_at_once_is_not_polled(script: Script) -> None:
     assert script.paths() == ["POST create_model"]
 
 
+def test_the_mean_loss_is_per_weighted_token(script: Script) -> None:
+    """Prompt tokens of weight 0 do not count, and targets without weights count 1 each."""
+    promises(script, "POST forward_backward", output(6.0, -1.0, -1.0), output(6.0, -1.0, -1.0))
+    prompt, targets = ModelInput.from_ints([1]), {"target_tokens": [2]}
+    weighted = [Datum(prompt, {**targets, "weights": [weight]}) for weight in (0.0, 0.5)]
+    sampled = [Datum(prompt, {**targets, "advantages": [1.0]})] * 2
+    with scripted_service(script) as service:
+        client = training(service)
+        assert client.forward_backward(weighted, "cross_entropy").result().mean_loss == 12.0
+        assert client.forward_backward(sampled, "importance_sampling").result().mean_loss == 3.0
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"type": "create_model"}'])
 def test_an_answer_that_names_no_model_is_an_error_of_the_server(
     script: Script, body: bytes
@@ -111,6 +123,7 @@ def test_a_large_batch_goes_in_parts_and_comes_back_whole(script: Script) -> Non
     assert len(result.loss_fn_outputs) == 1025
     assert result.loss_fn_outputs[-1]["logprobs"].tolist() == [-2.0]
     assert result.metrics["loss:sum"] == result.loss == 4.0
+    assert result.mean_loss == pytest.approx(4.0 / 1025)
     assert result.metrics["loss:mean"] == pytest.approx((1024 * 1.0 + 3.0) / 1025)
 
 

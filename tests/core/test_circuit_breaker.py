@@ -252,7 +252,10 @@ class Model(RuleBasedStateMachine):
 
 
 TestAnyOrder = Model.TestCase
-TestAnyOrder.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestAnyOrder.settings = settings(
+    max_examples=40,
+    stateful_step_count=25,
+)
 
 
 # Under the transport

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.calls import held
 from support.clock import FakeClock
@@ -631,7 +631,6 @@ def test_a_parser_that_stumbles_is_a_decode_error(
 
 
 @pytest.mark.holds("F20")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     status=st.sampled_from([200, 400, 404, 408, 410, 429, 500]),
     body=st.dictionaries(

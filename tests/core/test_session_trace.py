@@ -143,7 +143,7 @@ def test_what_cannot_be_had_or_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with scripted_service(script, FakeClock()) as service:
         rest = service.create_rest_client()
-        with pytest.raises(RequestFailedError, match="names no place"):
+        with pytest.raises(RequestFailedError, match="returned no URL"):
             rest.download_session_trace("S", tmp_path / "t")
         with pytest.raises(CheckpointError, match="cannot be written"):
             rest.download_session_trace("S", tmp_path / "file" / "t")

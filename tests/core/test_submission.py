@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from attrs import define, field
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clock import FakeClock
 from support.interrupts import interrupted
@@ -413,9 +413,7 @@ class Server:
 
 
 @pytest.mark.holds("F31")
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
-)
+@settings(max_examples=60)
 @given(
     faults=st.lists(
         st.sampled_from(["", "", "refuse", "lose request", "lose answer"]), max_size=60

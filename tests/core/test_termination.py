@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from support.interrupts import interrupt
 
 PROGRAM = """
 import os, signal, sys, threading
@@ -251,7 +252,7 @@ def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_future_valid() -> None:
         )
         program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         assert server.held.wait(60)  # type: ignore[attr-defined]
-        program.send_signal(signal.SIGINT)
+        interrupt(program)
         assert program.stdout is not None
         assert program.stdout.readline() == "interrupted\n"
         server.release.set()  # type: ignore[attr-defined]

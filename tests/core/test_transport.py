@@ -16,12 +16,13 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import calls
 from support.calls import CAPABILITIES, STEP
 from support.clock import FakeClock
 from support.interrupts import interrupted
+from support.ports import unanswered_port
 from support.raw_server import RawServer
 from support.scripted import BASE_URL, Script
 from tinkex_generated.api.service import get_server_capabilities
@@ -395,27 +396,26 @@ def test_a_read_timeout_is_told_as_such(make_transport, script: Script) -> None:
 @pytest.mark.holds("F41", "S17")
 def test_a_proxy_is_named_without_its_password(clock: FakeClock) -> None:
     """Who looks for the mistake sees the proxy, and nobody sees its password (F41, S17)."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    config = Config.resolve(
-        base_url="http://tinker.example.org",
-        api_key="tml-abcdef123456",
-        environ={},
-        allow_insecure=True,
-        proxy=f"http://user:canary@127.0.0.1:{port}",
-    )
-    with (
-        closing(Transport(config, clock=clock)) as transport,
-        pytest.raises(ProxyError, match=rf"through the proxy http://127\.0\.0\.1:{port}") as caught,
-    ):
-        transport.send(calls.read())
+    with unanswered_port() as port:
+        config = Config.resolve(
+            base_url="http://tinker.example.org",
+            api_key="tml-abcdef123456",
+            environ={},
+            allow_insecure=True,
+            proxy=f"http://user:canary@127.0.0.1:{port}",
+        )
+        with (
+            closing(Transport(config, clock=clock)) as transport,
+            pytest.raises(ProxyError, match="through the proxy http://127") as caught,
+        ):
+            transport.send(calls.read())
+    assert f"through the proxy http://127.0.0.1:{port}" in str(caught.value)
     assert "canary" not in str(caught.value)
     assert len(caught.value.attempts) == 3
 
 
 @pytest.mark.parametrize(
-    ("headers", "sent"),
-    [({}, b"Basic dTpw"), ({"proxy-authorization": "Bearer x"}, b"Bearer x")],
+    ("headers", "sent"), [({}, b"Basic dTpw"), ({"proxy-authorization": "Bearer x"}, b"Bearer x")]
 )
 def test_a_proxy_header_replaces_what_the_proxys_url_says(
     raw: RawServer, headers: dict[str, str], sent: bytes
@@ -511,7 +511,6 @@ def test_a_success_with_the_wrong_body_is_a_decode_error(
 
 
 @pytest.mark.holds("F20")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_no_body_makes_anything_but_an_answer_or_a_decode_error(
     transport, script: Script, body: bytes
@@ -566,7 +565,6 @@ def test_the_message_holds_what_the_server_said(
     assert caught.value.message.startswith(f"publish_checkpoint failed with HTTP 500: {said} — ")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.recursive(
         st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),

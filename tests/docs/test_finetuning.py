@@ -14,11 +14,12 @@ from tinkex.recipes import read_examples
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "finetuning.md"
+METHODS = ROOT / "docs" / "recipes.md"
 
 
 def test_the_commands_of_the_guide_work(tmp_path: Path) -> None:
-    """From the dry run to an order that is read right, as a reader types them."""
-    shutil.copy(ROOT / "examples/data/orders.jsonl", tmp_path)
+    """From copying the data set to an order that is parsed correctly, as typed in a fresh clone."""
+    shutil.copytree(ROOT / "examples/data", tmp_path / "examples/data")
     commands = [block for block in fenced(PAGE, "sh") if not block.startswith("pip ")]
     done = type_in("".join(commands), tmp_path, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -29,6 +30,17 @@ def test_the_commands_of_the_guide_work(tmp_path: Path) -> None:
     asked = json.loads(done.stdout.splitlines()[-1])
     assert asked == {"count": 4, "color": "black", "item": "lamp", "city": "Rome"}
     assert (tmp_path / "runs/orders/training.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_commands_of_the_methods_work(tmp_path: Path) -> None:
+    """Two methods, what they left on the server, and what their weights say."""
+    for name in ("preferences", "questions"):
+        shutil.copy(ROOT / f"examples/data/{name}.jsonl", tmp_path)
+    done = type_in("".join(fenced(METHODS, "sh")), tmp_path, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "validation margin: " in done.stdout
+    assert re.search(r"\tpreferences\tdpo\t4\t", done.stdout)
+    assert len((tmp_path / "responses.jsonl").read_text().splitlines()) == 280
 
 
 def test_the_lines_that_the_guide_shows_can_be_read(tmp_path: Path) -> None:

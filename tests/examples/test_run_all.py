@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from examples.test_examples import EXAMPLES
+from support.interrupts import interrupt
 
 from tinkex.local import LocalServer
 
@@ -107,7 +107,7 @@ def test_ctrl_c_ends_the_example_and_shows_the_table(tmp_path: Path) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("== b_long"):
-                process.send_signal(signal.SIGINT)
+                interrupt(process)
                 break
         rest = process.stdout.read()
     assert process.returncode == 130

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from local.wire import NANO, Wire, loss_input, prompt
+from support.extent import extent
 
 from tinkex.local import LocalServer
 from tinkex.local.app import HANDLERS
@@ -26,7 +27,7 @@ from tinkex.local.app_state import Options
 SPEC = Path(__file__).parents[2] / "openapi.yaml"
 # Another Python that has schemathesis, where this one tests versions that it would not go with.
 TOOL = os.environ.get("TINKEX_SCHEMATHESIS", sys.executable)
-EXAMPLES = int(os.environ.get("TINKEX_CONTRACT_EXAMPLES", "5"))
+EXAMPLES = extent("CONTRACT_EXAMPLES", 1, 60)
 KEY = "tml-contract"
 
 # A request may fit the schema and still make no sense; then it is a 4xx, but never a 422, which
@@ -98,6 +99,7 @@ def things_that_exist(wire: Wire) -> dict[str, list[str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300 + 60 * EXAMPLES)
 def test_server_keeps_the_contract(tmp_path: Path) -> None:
     """No generated request finds a difference between the server and the spec."""
     config = tmp_path / "schemathesis.toml"
@@ -111,7 +113,7 @@ def test_server_keeps_the_contract(tmp_path: Path) -> None:
         command += ["--phases", "examples,coverage,fuzzing", "--continue-on-failure"]
         command += ["--max-examples", str(EXAMPLES), "--request-timeout", "60", "--no-color"]
         command += ["--output-sanitize", "false", "--warnings", "off"]
-        if "TINKEX_CONTRACT_EXAMPLES" not in os.environ:
+        if EXAMPLES < 10:
             command += ["--seed", "1", "--no-shrink", "--generation-database", "none"]
         for name in HANDLERS:
             command += ["--include-operation-id", name]

@@ -5,7 +5,6 @@ TINKEX_KILLS=50 python -m pytest tests/local/test_kill.py    # the long run
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 from pathlib import Path
@@ -14,9 +13,10 @@ import httpx
 import numpy as np
 import pytest
 from local.wire import Model, Wire, datum, serve_process
+from support.extent import extent
 from support.stored_weights import assert_same_weights, stored_weights
 
-KILLS = int(os.environ.get("TINKEX_KILLS", "8"))
+KILLS = extent("KILLS", 4, 50)
 LORA = {"rank": 4, "seed": 11}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from local.wire import Wire
 
@@ -97,7 +97,6 @@ def test_another_media_type_or_no_boundary_is_refused(
 NAMES = st.from_regex(r"[a-zA-Z0-9 _.\u00e9-]{1,20}", fullmatch=True)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(NAMES, st.text(st.characters(codec="utf-8"), max_size=50), max_size=5),
     st.dictionaries(NAMES, st.binary(max_size=200), max_size=5),
@@ -116,7 +115,6 @@ def test_any_form_of_the_client_is_read_by_the_server(
     }
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([b"--B", b"\r\n", b"--", FIELD, b"x", b"\xff", b'"']), max_size=12))
 def test_no_bytes_raise_anything_but_a_problem(tmp_path: Path, pieces: list[bytes]) -> None:
     """Whatever comes is a form or a 400."""

@@ -37,7 +37,7 @@ def rendered(record: dict[str, Any], dialect: str) -> tuple[ExampleFile, Tokeniz
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=COUNT, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=COUNT, suppress_health_check=list(HealthCheck))
 @given(record=conversations())
 def test_every_word_is_trained_on_or_counted_or_the_line_is_refused(
     dialect: str, record: dict[str, Any]
@@ -69,7 +69,7 @@ def test_every_word_is_trained_on_or_counted_or_the_line_is_refused(
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=COUNT, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=COUNT, suppress_health_check=list(HealthCheck))
 @given(record=conversations())
 def test_an_answer_is_learned_after_the_tokens_that_sampling_sends(
     dialect: str, record: dict[str, Any]
@@ -106,7 +106,7 @@ def test_an_answer_is_learned_after_the_tokens_that_sampling_sends(
     assert [one for one in asked if one not in starts] == []
 
 
-@settings(max_examples=COUNT, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=COUNT, suppress_health_check=list(HealthCheck))
 @given(record=conversations())
 def test_a_template_that_writes_everything_refuses_nothing(record: dict[str, Any]) -> None:
     """Only the names of speakers are lost in it, and a conversation needs something to learn."""

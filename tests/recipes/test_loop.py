@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from support.clock import FakeClock
 from support.nano import NANO, nano_service
@@ -17,22 +18,23 @@ from tinkex._base.clock import SYSTEM_CLOCK
 from tinkex.errors import CheckpointError, DivergedError, ValidationError
 from tinkex.local import LocalServer
 from tinkex.recipes import (
-    Batches,
     Completion,
     Conversation,
     ExampleFile,
     Listener,
     Plan,
+    Prepared,
     Recipe,
+    Sft,
     Source,
     StepReport,
     fine_tune,
     prepare,
     read_examples,
-    tokenize,
     train,
 )
-from tinkex.recipes.loop import Evaluation, _report, _Sent
+from tinkex.recipes.loop import Sent, _report
+from tinkex.recipes.sft import mean_loss
 from tinkex.recovery import RecoveryPolicy, ResumableRun, resumable
 from tinkex.testing import Fault
 from tinkex.tokenizer.chat import ChatTemplate
@@ -41,12 +43,16 @@ from tinkex.types import ForwardBackwardOutput, OptimStepResponse
 __all__ = ["nano_service"]
 
 TOKENIZER = get_tokenizer(NANO)
-EXAMPLES = tokenize([Completion(n, f"{n} is", f" {n}") for n in range(1, 7)], TOKENIZER).examples
-RECIPE = Recipe(base_model=NANO, rank=2, steps=6, learning_rate=1e-2)
+ROWS = [{"prompt": f"{n} is", "completion": f" {n}"} for n in range(1, 7)]
+RECIPE = Recipe(base_model=NANO, rank=2, steps=6, batch_size=2, learning_rate=1e-2)
 
 
-def batches() -> Batches[Any]:
-    return Batches(EXAMPLES, batch_size=2, seed=0)
+def prepared(**settings: Any) -> Prepared:
+    return prepare(attrs.evolve(RECIPE, **settings), read_examples(ROWS), TOKENIZER)
+
+
+def sft() -> Sft:
+    return Sft(prepared())
 
 
 def test_the_next_step_is_sent_before_the_last_one_is_answered(
@@ -64,7 +70,7 @@ def test_the_next_step_is_sent_before_the_last_one_is_answered(
             return send(*arguments)
 
         run.training.train_step = counting
-        for report in train(run, batches(), RECIPE):
+        for report in train(run, sft(), RECIPE):
             seen.append((report.step, sent))
     assert seen == [(1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 6)]
 
@@ -93,8 +99,8 @@ def test_steps_are_told_before_a_checkpoint_holds_them(
     file.write_text('{"prompt": "a", "completion": "b"}\n' * 2)
     read = read_examples(file)
     plan = Plan(recipe=RECIPE, data=Source.of(read), checkpoint_every=2)
-    prepared = prepare(RECIPE, read, TOKENIZER)
-    outcome = fine_tune(nano_service, plan, prepared, tmp_path / "run", listener=Told())
+    ready = prepare(RECIPE, read, TOKENIZER)
+    outcome = fine_tune(nano_service, plan, ready, tmp_path / "run", listener=Told())
     assert told == [1, 2, 3, 4, 5, 6]
     assert saved == [(2, 2), (4, 4), (6, 6), (6, 6)]
     assert outcome.finished
@@ -108,12 +114,12 @@ def test_a_loop_that_is_stopped_ends_with_what_was_sent(
     settings = {"base_model": NANO, "rank": 2, "seed": 0}
     steps: list[int] = []
     with resumable(tmp_path, nano_service, **settings) as run:
-        for report in train(run, batches(), RECIPE, stop=lambda: len(steps) >= 2):
+        for report in train(run, sft(), RECIPE, stop=lambda: len(steps) >= 2):
             steps.append(report.step)
     assert steps == [1, 2, 3]
     with resumable(tmp_path, nano_service, **settings) as run:
         assert run.resumed_from == 3
-        assert [report.step for report in train(run, batches(), RECIPE)] == [4, 5, 6]
+        assert [report.step for report in train(run, sft(), RECIPE)] == [4, 5, 6]
 
 
 def test_a_lost_model_is_brought_back_and_its_steps_done_again(tmp_path: Path) -> None:
@@ -136,7 +142,7 @@ def test_a_lost_model_is_brought_back_and_its_steps_done_again(tmp_path: Path) -
                 clock=FakeClock(),
             ) as run,
         ):
-            found.append([(r.step, r.loss) for r in train(run, batches(), RECIPE)])
+            found.append([(r.step, r.loss) for r in train(run, sft(), RECIPE)])
             assert not s.faults.waiting
     calm, rough = found
     assert dict(rough) == dict(calm)
@@ -148,7 +154,7 @@ def test_what_was_measured_before_a_loss_is_not_lost(tmp_path: Path) -> None:
     file = read_examples([{"prompt": f"{n} is", "completion": f" {n}"} for n in range(6)])
     recipe = Recipe(base_model=NANO, rank=2, steps=4, batch_size=2, held_out=0.3)
     plan = Plan(recipe=recipe, data=Source.of(file), samples=("1 is",))
-    prepared = prepare(recipe, file, TOKENIZER)
+    ready = prepare(recipe, file, TOKENIZER)
     found = []
     for fault in (None, Fault(on="forward_backward", nth=2, status=410)):
         folder = tmp_path / str(fault is None)
@@ -158,7 +164,7 @@ def test_what_was_measured_before_a_loss_is_not_lost(tmp_path: Path) -> None:
             pytest.MonkeyPatch.context() as patch,
         ):
             patch.setattr(SYSTEM_CLOCK, "sleep", lambda _seconds: None)
-            outcome = fine_tune(service, plan, prepared, folder / "run")
+            outcome = fine_tune(service, plan, ready, folder / "run")
             assert not s.faults.waiting
         found.append(
             (outcome.samples, outcome.held_out_loss_before, outcome.first_loss, outcome.last_loss)
@@ -180,7 +186,7 @@ def test_samples_are_drawn_at_each_checkpoint(tmp_path: Path) -> None:
     file = read_examples([{"prompt": f"{n} is", "completion": f" {n}"} for n in range(6)])
     recipe = Recipe(base_model=NANO, rank=2, steps=6, batch_size=2, held_out=0)
     plan = Plan(recipe=recipe, data=Source.of(file), samples=("1 is",), checkpoint_every=2)
-    prepared = prepare(recipe, file, TOKENIZER)
+    ready = prepare(recipe, file, TOKENIZER)
     # The first one is that of the untrained model.
     refused = Fault(on="save_weights_for_sampler", nth=2, status=400)
     for faults, steps in (([], [2, 4]), ([refused], [4])):
@@ -190,7 +196,7 @@ def test_samples_are_drawn_at_each_checkpoint(tmp_path: Path) -> None:
             ServiceClient(base_url=server.base_url) as service,
         ):
             outcome = fine_tune(
-                service, plan, prepared, tmp_path / str(len(faults)) / "mine", listener=listener
+                service, plan, ready, tmp_path / str(len(faults)) / "mine", listener=listener
             )
             assert outcome.finished
             assert list(listener.found) == steps
@@ -208,25 +214,44 @@ def test_the_held_out_loss_is_that_of_the_weights_after_the_step(
     nano_service: ServiceClient, tmp_path: Path
 ) -> None:
     """It is measured between two steps, without waiting for either."""
+    method = Sft(attrs.evolve(prepared(), held_out=prepared().batches.examples))
+    examples = prepared().batches.examples
     with resumable(tmp_path, nano_service, base_model=NANO, rank=2, seed=0) as run:
-        at_first = Evaluation(run.training, EXAMPLES).loss()
-        reports = list(
-            train(run, batches(), RECIPE, held_out=EXAMPLES, measured_at=lambda n: n % 3 == 0)
-        )
-        at_last = Evaluation(run.training, EXAMPLES).loss()
+        at_first = mean_loss(run.training, examples)()
+        reports = list(train(run, method, RECIPE, measured_at=lambda n: n % 3 == 0))
+        at_last = mean_loss(run.training, examples)()
     measured = {r.step: r.held_out_loss for r in reports if r.held_out_loss is not None}
     assert list(measured) == [3, 6]
     assert measured[6] == at_last < measured[3] < at_first
     assert at_first == pytest.approx(math.log(TOKENIZER.vocab_size), rel=0.1)
     with pytest.raises(ValidationError, match="examples"):
-        Evaluation(run.training, [])
+        mean_loss(run.training, [])
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """A batch that is sent in three parts takes the same step, up to rounding, and has the same loss."""
+    losses = []
+    for parts in (1, 3):
+        recipe = attrs.evolve(RECIPE, batch_size=6, gradient_accumulation=parts, steps=3)
+        folder = tmp_path / str(parts)
+        with resumable(folder, nano_service, base_model=NANO, rank=2, seed=0) as run:
+            method = Sft(prepare(recipe, read_examples(ROWS), TOKENIZER))
+            sent = method.send(run.training, 1, recipe.adam(0.01))
+            assert len(sent.outputs) == parts
+        with resumable(
+            tmp_path / f"{parts}b", nano_service, base_model=NANO, rank=2, seed=0
+        ) as run:
+            losses.append([report.loss for report in train(run, method, recipe)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_a_loss_is_a_mean_over_what_counts(nano_service: ServiceClient, tmp_path: Path) -> None:
     """Per token, whatever the lengths, so that steps can be compared."""
     with resumable(tmp_path, nano_service, base_model=NANO, rank=2, seed=0) as run:
-        first = next(iter(train(run, batches(), RECIPE)))
-    batch = batches()[0]
+        first = next(iter(train(run, sft(), RECIPE)))
+    batch = prepared().batches[0]
     with resumable(tmp_path / "b", nano_service, base_model=NANO, rank=2, seed=0) as run:
         output = run.training.forward([one.datum() for one in batch], "cross_entropy").result()
     assert first.loss == pytest.approx(output.loss / sum(one.weight for one in batch))
@@ -244,27 +269,19 @@ def test_a_loss_that_is_no_number_ends_the_run(loss: float) -> None:
     )
     update: Any = concurrent.futures.Future()
     update.set_result(OptimStepResponse())
-    sent = _Sent(
-        step=3,
-        learning_rate=0.5,
-        weight=2.0,
-        tokens=4,
-        output=output,
-        update=update,
-        evaluation=None,
-    )
+    sent = Sent([output], update, tokens=4, weight=2.0)
     with pytest.raises(DivergedError, match=r"step 3 is (nan|inf): .* learning rate than 0\.5"):
-        _report(sent, steps_per_epoch=1)
+        _report(3, 0.5, sent, None, steps_per_epoch=1)
 
 
-def test_a_server_without_a_loss_is_no_run_that_diverged() -> None:
-    """The step is reported, with a loss that is not known."""
+def test_a_server_that_gives_no_loss_has_not_diverged() -> None:
+    """The loss of the step is then not known, and the run continues."""
     output: Any = concurrent.futures.Future()
     output.set_result(ForwardBackwardOutput("scalar", [], {}))
     update: Any = concurrent.futures.Future()
     update.set_result(OptimStepResponse())
-    sent = _Sent(3, 0.5, 2.0, 4, output, update, None)
-    assert math.isnan(_report(sent, steps_per_epoch=1).loss)
+    sent = Sent([output], update, tokens=4, weight=2.0)
+    assert _report(3, 0.5, sent, None, steps_per_epoch=1).loss is None
 
 
 def test_whole_lines_are_held_out(tmp_path: Path) -> None:
@@ -272,11 +289,11 @@ def test_whole_lines_are_held_out(tmp_path: Path) -> None:
     file = ExampleFile(tmp_path / "a", [Completion(n, "a", "b") for n in range(1, 11)], {}, "0")
     other = ExampleFile(tmp_path / "b", [Completion(1, "c", "d")], {}, "1")
     recipe = Recipe(base_model=NANO, held_out=0.3, batch_size=2, epochs=2)
-    prepared = prepare(recipe, file, TOKENIZER)
-    held = {one.line for one in prepared.held_out}
+    ready = prepare(recipe, file, TOKENIZER)
+    held = {one.line for one in ready.held_out}
     assert len(held) == 3
-    assert not held & {one.line for one in prepared.batches.examples}
-    assert prepared.steps == 8
+    assert not held & {one.line for one in ready.batches.examples}
+    assert ready.steps == 8
     with pytest.raises(ValidationError, match="not both"):
         prepare(recipe, file, TOKENIZER, held_out_file=other)
     apart = prepare(Recipe(base_model=NANO), file, TOKENIZER, held_out_file=other)
@@ -292,9 +309,9 @@ def test_the_template_knows_what_the_recipe_tells_it(tmp_path: Path) -> None:
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     file = ExampleFile(tmp_path / "a", [Conversation(1, messages, [0.0, 1.0])], {}, "0")
     recipe = Recipe(base_model=NANO, template_variables={"mood": "calm "})
-    prepared = prepare(recipe, file, tokenizer)
-    assert list(prepared.tokenized.examples[0].spans(tokenizer)) == [("calm a", 0.0), ("b", 1.0)]
-    assert prepared.chat.prompt([]) == "calm "
+    ready = prepare(recipe, file, tokenizer)
+    assert list(ready.tokenized.examples[0].spans(tokenizer)) == [("calm a", 0.0), ("b", 1.0)]
+    assert ready.chat.prompt([]) == "calm "
     assert Recipe.from_dict(recipe.to_dict()) == recipe
 
 

@@ -50,7 +50,7 @@ def loaded(call: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=COUNT, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=COUNT, suppress_health_check=list(HealthCheck))
 @given(record=conversations())
 def test_transformers_writes_the_same(
     dialect: str, record: dict[str, Any], peers: dict[str, Any]

@@ -25,6 +25,7 @@ from tinkex.recipes import (
 )
 from tinkex.recipes.folder import _LONGEST_NAME, _NAME, has_run
 from tinkex.recipes.recipe import _LARGEST
+from tinkex.recipes.sft import HELD_OUT_LOSS
 from tinkex.recipes.verdict import loss_failures, validation_failures
 
 __all__ = ["nano_service"]
@@ -137,7 +138,9 @@ def test_a_variable_that_has_no_effect_is_refused() -> None:
     with pytest.raises(ValidationError, match="the plain format has no variables"):
         chat_format(tiny, "plain", enable_thinking=False)
     for name in ("messages", "tools", "tokenize", "padding", "return_tensors", "chat_template"):
-        with pytest.raises(ValidationError, match=f"{name} cannot be given to a chat template"):
+        with pytest.raises(
+            ValidationError, match=f"{name} cannot be a variable of a chat template"
+        ):
             chat_format(tiny, "template", **{name: True})
     messages = [{"role": "user", "content": "a"}]
     with pytest.raises(ValidationError, match="continue_final_message cannot be given"):
@@ -195,15 +198,15 @@ def test_a_verdict_goes_by_the_recommended_rate() -> None:
     low = Recipe(base_model=NANO, learning_rate=1e-6)
     usual = Recipe(base_model=NANO)
     assert not list(loss_failures(usual, 2.0, 1.9))
-    assert not list(validation_failures(usual, 2.0, 1.9, only_rose=False))
+    assert not list(validation_failures(usual, HELD_OUT_LOSS, 2.0, 1.9, only_worse=False))
     (said,) = loss_failures(low, 2.0, 2.0)
     assert said.endswith("Try a higher learning rate than 1e-06, such as 0.01")
-    (said,) = validation_failures(usual, 2.0, 2.5, only_rose=True)
+    (said,) = validation_failures(usual, HELD_OUT_LOSS, 2.0, 2.5, only_worse=True)
     assert said.startswith(
         "the validation loss only rose: 2.0000 before training, 2.5000 at the end."
     )
     assert "fewer epochs" in said
-    (said,) = validation_failures(usual, 2.0, 2.5, only_rose=False)
+    (said,) = validation_failures(usual, HELD_OUT_LOSS, 2.0, 2.5, only_worse=False)
     assert said.startswith("the validation loss is no lower than before training: ")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.nano import nano_service
+from support.ports import lasting_port
 
 from tinkex import ServiceClient
 from tinkex.local import LocalServer
@@ -23,7 +24,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSer
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[LocalServer]:
     """A server of the test's own, which it may break and restart."""
-    with LocalServer(data_dir=tmp_path / "data") as server:
+    with LocalServer(data_dir=tmp_path / "data", port=lasting_port()) as server:
         yield server
 
 

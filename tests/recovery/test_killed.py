@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.extent import extent
 from support.greeting import greeting_of, url_in
+from support.ports import lasting_port
 from support.stored_weights import assert_same_weights, stored_weights
 from support.training import NANO_RUN, train
 
@@ -24,7 +26,7 @@ from tinkex import ServiceClient
 from tinkex.local import LocalServer
 from tinkex.recovery import read_run
 
-KILLS = int(os.environ.get("TINKEX_KILLS", "6"))
+KILLS = extent("KILLS", 5, 40)
 STEPS = 23 + KILLS
 PLACES = ("before", "between", "submitted", "after", "before writing", "after writing")
 PROGRAM = Path(__file__).with_name("killed_program.py")
@@ -34,13 +36,13 @@ SERVE = "from tinkex.cli import main; main()"
 @contextmanager
 def kept_alive(folder: Path) -> Iterator[str]:
     """Run a server that is started again, on its port, whenever it dies; yield its URL."""
-    port = 0
+    port = lasting_port()
     ends = threading.Event()
     answers = threading.Event()
     url = ""
 
     def supervise() -> None:
-        nonlocal port, url
+        nonlocal url
         while not ends.is_set():
             command = [sys.executable, "-c", SERVE, "serve", "--data-dir", str(folder / "data")]
             with subprocess.Popen(
@@ -48,7 +50,6 @@ def kept_alive(folder: Path) -> Iterator[str]:
             ) as process:
                 assert process.stdout is not None
                 url = url_in(greeting_of(process))
-                port = int(url.rpartition(":")[2])
                 (folder / "server.pid").write_text(str(process.pid))
                 answers.set()
                 process.stdout.read()

@@ -396,14 +396,30 @@ def test_a_failure_that_nobody_looked_at_is_not_written_down_as_done(
 
 
 def test_a_loop_that_was_left_in_a_step_goes_back(tmp_path: Path, service: ServiceClient) -> None:
-    """Half a step is in the model, so it is neither saved nor built upon."""
+    """Half a step is in the model, so it is neither saved nor built upon, and what it noted is gone."""
     with run_of(tmp_path, service) as run:
         for step in run.steps(10):
             train(run.training, step)
+            run.state["seen" if step < 4 else "late"] = int(step)
             if step == 5:
                 break
+        assert next(run.steps(10)) == 4
+        assert run.state == {"seen": 3}
         assert go(run, 7) == [4, 5, 6]
     assert read_run(tmp_path / "run").step == 7  # type: ignore[union-attr]
+
+
+def test_a_step_of_a_loop_that_another_one_replaced_is_not_counted(
+    tmp_path: Path, service: ServiceClient
+) -> None:
+    """The second loop goes back to the beginning; what the first one left open then is no step done."""
+    with run_of(tmp_path, service, checkpoint_every=100) as run:
+        first = run.steps(4)
+        for step in (next(first), next(first)):
+            train(run.training, step)
+        assert next(first) == 2
+        assert next(run.steps(4)) == 0
+        assert next(first) == 0
 
 
 def test_a_loop_that_ends_early_between_steps_is_saved(

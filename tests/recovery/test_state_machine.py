@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
-import os
 import re
 import tempfile
 import threading
@@ -30,6 +29,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support.clock import FakeClock
+from support.extent import extent
+from support.ports import lasting_port
 from support.stored_weights import assert_same_weights, stored_weights
 from support.training import ADAM, NANO_RUN, batch
 
@@ -39,8 +40,8 @@ from tinkex.local import LocalServer
 from tinkex.recovery.restore import restore
 from tinkex.testing import Fault
 
-LONG = "TINKEX_MACHINE_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("TINKEX_MACHINE_EXAMPLES", "6"))
+EXAMPLES = extent("MACHINE_EXAMPLES", 3, 100)
+LONG = EXAMPLES > 10
 CANARY = "tml-machine-0123456789abcdef"
 LORA = {key: value for key, value in NANO_RUN.items() if key != "base_model"}
 SUBMITS = ("forward_backward", "forward_backward_binary", "optim_step", "save_weights")
@@ -191,8 +192,8 @@ class Training(RuleBasedStateMachine):
             logging.getLogger(name).setLevel(logging.DEBUG)
         self.folder = tempfile.TemporaryDirectory(prefix="tinkex-machine-")
         self.data = Path(self.folder.name)
-        self.server = LocalServer(data_dir=self.data).start()
-        self.port = int(self.server.base_url.rpartition(":")[2])
+        self.port = lasting_port()
+        self.server = LocalServer(data_dir=self.data, port=self.port).start()
         self.clients = [self.client(), self.client()]
 
     def client(self) -> Client:
@@ -358,7 +359,6 @@ def test_whatever_happens_each_accepted_call_is_applied_once_and_in_order(
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=25,
-            deadline=None,
             derandomize=not LONG,
             # What fails is shrunk in the long run, where there is time for it.
             phases=list(Phase) if LONG else [Phase.generate],

@@ -102,7 +102,7 @@ def total(regularizer: Any, logprobs: list[np.ndarray], data: list[Datum]) -> fl
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(drawn=st.data(), case=cases())
 def test_the_gradient_is_the_slope_of_the_value(family: str, drawn: Any, case: Any) -> None:
     """At points where the value is smooth, central differences agree with the gradient."""
@@ -130,7 +130,7 @@ def test_the_gradient_is_the_slope_of_the_value(family: str, drawn: Any, case: A
 
 
 @given(REGULARIZERS, st.sampled_from([-1e30, -1e4, -300.0, -50.0, 0.0, 1e-30]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_extreme_values_do_not_break_it(regularizer: Any, extreme: float) -> None:
     """However improbable the tokens are, values and gradients are numbers."""
     logprobs = np.array([extreme, -1.0, extreme])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.chaos import FAULTS, Plan, chaos
+from support.extent import extent
 from support.stored_weights import assert_same_weights, stored_weights
 from support.training import ADAM, NANO_RUN, batch, train
 
@@ -22,7 +22,7 @@ from tinkex.local import LocalServer
 THREADS = 4
 STEPS = 50
 # More of them: TINKEX_CHAOS_SEEDS=100
-SEEDS = range(1, 1 + int(os.environ.get("TINKEX_CHAOS_SEEDS", "1")))
+SEEDS = range(1, 1 + extent("CHAOS_SEEDS", 1, 20))
 
 Outcome = tuple[dict[str, np.ndarray], list[Any]]
 

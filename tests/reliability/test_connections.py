@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
 import threading
+from collections.abc import Callable
 
 import pytest
 from reliability.conftest import MakeTransport
 from support import calls
 from support.clock import FakeClock
+from support.ports import unanswered_port
 from support.raw_server import BODY, GOOD, RESET, RawServer
+from tinkex_generated.types import Request
 
+from tinkex._core.pyqwest_engine import IDLE_SECONDS, IDLE_SECONDS_CAREFUL
 from tinkex.errors import ConnectError, ReadTimeoutError, TransportError
 
 CUT = b"HTTP/1.1 200 OK\r\ncontent-length: 4096\r\n\r\n" + BODY
@@ -28,13 +31,13 @@ def test_nothing_at_the_address_is_told_after_three_logged_attempts(
     connect: MakeTransport, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error names host and port and holds the history; it takes seconds, not minutes."""
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
     with (
+        unanswered_port() as port,
         caplog.at_level(logging.WARNING, "tinkex"),
-        pytest.raises(ConnectError, match=f"127.0.0.1:{port}") as caught,
+        pytest.raises(ConnectError, match=r"127\.0\.0\.1:\d+") as caught,
     ):
         connect(f"http://127.0.0.1:{port}").send(calls.read())
+    assert f"127.0.0.1:{port}" in str(caught.value)
     assert len(caught.value.attempts) == 3
     assert len(caplog.records) == 2
     assert sum(clock.slept) <= 30
@@ -134,3 +137,29 @@ def test_a_kept_connection_that_breaks_under_a_call_is_no_failure(
     transport.send(calls.step(1))
     assert transport.send(calls.step(2)).content == BODY
     assert without_count(raw.received[1]) == without_count(raw.received[2])
+
+
+def test_idle_connections_are_left_before_common_servers_close_them() -> None:
+    """After five seconds many do (uvicorn, Node); a request that must not be repeated risks no such end."""
+    assert IDLE_SECONDS_CAREFUL < 5 < IDLE_SECONDS
+
+
+@pytest.mark.holds("F7")
+@pytest.mark.parametrize("carrier", ["pyqwest"], indirect=True)
+@pytest.mark.parametrize(
+    ("request_of", "connections"), [(calls.read, 1), (calls.step, 1), (calls.unkeyed, 3)]
+)
+def test_a_request_that_must_not_be_repeated_takes_no_connection_that_was_idle_long(
+    raw: RawServer,
+    monkeypatch: pytest.MonkeyPatch,
+    connect: MakeTransport,
+    request_of: Callable[[], Request],
+    connections: int,
+) -> None:
+    """Where any time is too long for it, it opens a connection each time; what can be repeated keeps one."""
+    monkeypatch.setattr("tinkex._core.pyqwest_engine.IDLE_SECONDS_CAREFUL", 1e-9)
+    transport = connect(raw.url)
+    for _ in range(3):
+        transport.send(request_of())
+    assert len(raw.received) == 3
+    assert raw.connections == connections

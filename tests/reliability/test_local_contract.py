@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.nano import NANO
 
@@ -79,9 +79,7 @@ def test_the_error_of_a_batch_names_the_part_that_failed(service: ServiceClient,
 
 
 @pytest.mark.holds("F26")
-@settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=6)
 @given(order=st.permutations(range(3)), losses=st.lists(st.sampled_from([0, 1, 2]), max_size=3))
 def test_a_batch_is_put_together_in_order_whatever_is_answered_first(
     server: LocalServer, service: ServiceClient, order: list[int], losses: list[int]

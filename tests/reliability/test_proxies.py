@@ -14,6 +14,7 @@ import pytest
 from support import calls
 from support.certificates import Authority, server_context
 from support.clock import FakeClock
+from support.package import PACKAGE
 from support.proxy_server import ProxyServer
 from support.raw_server import BODY, RawServer
 
@@ -263,7 +264,7 @@ def test_a_download_that_a_proxy_refuses_says_so_at_once(
         fetched(tmp_path, scheme, proxy=f"http://{LOCKED}@127.0.0.1:{proxy.port}")
     assert len(proxy.heads) == 1
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
-    ours = [frame for frame in frames if "/tinkex/" in frame.f_code.co_filename]
+    ours = [frame for frame in frames if frame.f_code.co_filename.startswith(PACKAGE)]
     assert "canary" not in f"{caught.value} {[frame.f_locals for frame in ours]}"
 
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.calls import CAPABILITIES, STEP
 from support.clock import FakeClock
@@ -22,7 +22,7 @@ HOSTILE = st.text(
 )
 CLEAR = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\r\x00"
 RELAXED = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30,
 )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
+from support.extent import extent
 
 # TINKEX_CONVERSATIONS=1000 tries as many with each template.
-COUNT = int(os.environ.get("TINKEX_CONVERSATIONS", "20"))
+COUNT = extent("CONVERSATIONS", 20, 300)
 
 EDGES = st.sampled_from(["", "", " ", "\n", "\n\n", "  \n"])
 INNER = st.sampled_from(["", "", " and ", "\n", '"', "{}", "\\", "<think>", "</think>", "ü", "🙂", "<|im_end|>"])  # fmt: skip

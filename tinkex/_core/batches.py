@@ -21,7 +21,14 @@ from tinkex._core.submission import SubmissionQueue
 from tinkex._core.token_counts import emit_trained_tokens
 from tinkex._core.wire import binary, decode, encode
 from tinkex._core.wire.chunking import binary_bytes, chunk_data, estimate_bytes
-from tinkex._core.wire.combine import Shape, combine, fitted, target_shapes, with_loss
+from tinkex._core.wire.combine import (
+    Shape,
+    combine,
+    fitted,
+    target_shapes,
+    total_weight,
+    with_loss,
+)
 from tinkex._core.wire_negotiation import Form, Operation, server_form
 from tinkex.types import Datum, ForwardBackwardOutput
 
@@ -46,7 +53,7 @@ def submit_batch(
         TransportError: No response came; making the same call again is safe.
     """
     config = encode.check_loss(loss_fn, loss_fn_config)
-    checked_data(data)
+    data = checked_data(data)
     session = queue.session
     batch = _Batch(model_id, operation, data, loss_fn, config, session.limits)
     compress = wants_compression(session)
@@ -81,7 +88,8 @@ def _combined(
     shapes: Sequence[Shape | None],
     results: list[ForwardBackwardOutput],
 ) -> ForwardBackwardOutput:
-    return with_loss(fitted(combine(results), shapes), data, loss_fn)
+    output = with_loss(fitted(combine(results), shapes), data, loss_fn)
+    return attrs.evolve(output, weight=total_weight(data))
 
 
 @attrs.frozen

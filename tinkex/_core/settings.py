@@ -231,7 +231,7 @@ def _headers_text(value: str) -> dict[str, str]:
 def _json(value: str) -> Any:
     try:
         return json.loads(value)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         raise ValueError('must be JSON, such as {"name": "value"}') from None
 
 

@@ -2,15 +2,16 @@
 
 How it is put together:
 
-- `group` is the top: it knows every command by name and imports its module when it is called, so
-  that `tinkex --help` loads click and nothing else.
+- `group` is the root: it imports the module of a command when it is called, so that
+  `tinkex --help` loads only click.
 - `options` holds the options that every command takes, and the `Command` and `Group` classes that
   add them.
-- `invocation` is what a command gets: the way to the server, and the way to the user.
-- `text` makes strings fit to be seen; `tables` lays out rows; `progress` draws on stderr;
-  `failures` turns an error into a paragraph and an exit code.
+- `invocation` gives a command access to the server and to the terminal.
+- `text` makes strings safe to show; `tables` lays out rows; `progress` draws on stderr;
+  `questions` asks before something that cannot be undone; `failures` turns an error into a
+  paragraph and an exit code.
 
-To add a command, write a module of its own::
+To add a command, write a module::
 
     """`tinkex fortune`: what it is for."""
 
@@ -34,10 +35,10 @@ To add a command, write a module of its own::
         result = {"fortune": "...", "at": invocation.iso(moment)}
         return invocation.show(result, lambda: ["a line", "another"])
 
-and name it in `group.COMMANDS` with that first line. A command with commands below it uses
+and add it to `group.COMMANDS` with that first line. A command with subcommands uses
 ``cls=Group``, whose ``@command.command("name")`` makes each of them a `Command`. Raise
-`click.UsageError` for arguments that cannot be right (exit code 2), `failures.Failed` for work that
-did not succeed (1); let every `TinkexError` pass, it is explained by `failures`. Return what
+`click.UsageError` for invalid arguments (exit code 2) and `failures.Failed` for an operation that
+failed (1); let every `TinkexError` pass, `failures` explains it. Return what
 `Invocation.show` returns: it is what `run` gives to programs. Add the command to tests/cli, and let
 `make generate` write docs/cli.md.
 '''
@@ -54,12 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the program with its exit code; the `tinkex` script.
 
     Args:
-        arguments: What stands after the program's name; those of the process if not given.
+        arguments: The command-line arguments; by default those of the process.
     """
     try:
         _main(arguments)
     except KeyboardInterrupt:
-        # While modules load, or a second time while the first is being told of.
+        # While modules load, or a second time while the first one is reported.
         raise SystemExit(130) from None
 
 
@@ -77,6 +78,7 @@ def _main(arguments: Sequence[str] | None) -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         # What a terminal of another encoding cannot show is written as an escape.
         sys.stdout.reconfigure(errors="backslashreplace")
+    _open_closed_streams()
     invocation = Invocation()
     try:
         _invoke(arguments, invocation)
@@ -85,15 +87,24 @@ def _main(arguments: Sequence[str] | None) -> None:
         raise SystemExit(exit_code_of(error, debug=invocation.debug)) from None
 
 
+def _open_closed_streams() -> None:
+    """Replace streams that the shell has closed (`<&-`): reading ends at once, writing is lost."""
+    import os
+
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - until the end
+
+
 def run(arguments: Sequence[str]) -> Any:
-    """Run one command inside of this program and return its result, as its JSON has it.
+    """Run one command in this process and return its result, as in its JSON.
 
     >>> run(["checkpoint", "delete", "tinker://run-1:train:0/weights/a", "--yes"])["deleted"]
     1
 
     Raises:
-        TinkexError: The work failed, or an argument cannot be right.
-        click.ClickException: An option is wrong (`click.UsageError`), or part of the work failed
+        TinkexError: The operation failed, or an argument is invalid.
+        click.ClickException: An option is invalid (`click.UsageError`), or part of the work failed
             (`tinkex.cli.failures.Failed`, whose `result` says which).
     """
     from tinkex.cli.invocation import Invocation

@@ -25,15 +25,15 @@ _VARIABLE = "TINKEX_CREDENTIALS_FILE"
 
 @click.group("auth", cls=Group)
 def command() -> None:
-    """Keep the API key in a file, and see which key is in use."""
+    """Store the API key in a file, and show which key is in use."""
 
 
 @command.command("login")
-@click.option("--name", default="default", show_default=True, help="What the key is called.")
-@click.option("--check/--no-check", default=True, help="Ask the server whether it takes the key.")
+@click.option("--name", default="default", show_default=True, help="Name of the key in the file.")
+@click.option("--check/--no-check", default=True, help="Check that the server accepts the key.")
 @pass_invocation
 def login(invocation: Invocation, name: str, check: bool) -> Any:
-    """Keep an API key in the credentials file, which only you can read.
+    """Store an API key in the credentials file, which only you can read.
 
     The key is asked for without being shown; where the input is no terminal, it is read from there.
     """
@@ -65,10 +65,10 @@ def login(invocation: Invocation, name: str, check: bool) -> Any:
 
 
 @command.command("logout", cls=OfflineCommand)
-@click.option("--name", default="default", show_default=True, help="What the key is called.")
+@click.option("--name", default="default", show_default=True, help="Name of the key in the file.")
 @pass_invocation
 def logout(invocation: Invocation, name: str) -> Any:
-    """Forget an API key that `auth login` has kept; the server goes on taking it."""
+    """Delete an API key that `auth login` stored; the server still accepts it."""
     file = _credentials_file()
     try:
         file.delete(name)
@@ -85,7 +85,7 @@ def logout(invocation: Invocation, name: str) -> Any:
 @command.command("status")
 @pass_invocation
 def status(invocation: Invocation) -> Any:
-    """Show which key is in use and where it comes from; the server is not asked.
+    """Show which key is in use and its source, without contacting the server.
 
     Exit code 3 says that there is none, and that the server needs one.
     """
@@ -117,7 +117,7 @@ def status(invocation: Invocation) -> Any:
 @command.command("whoami")
 @pass_invocation
 def whoami(invocation: Invocation) -> Any:
-    """Show what the server knows of the key in use: its name and its owner."""
+    """Show the name and owner of the key in use, as reported by the server."""
     with invocation.rest() as rest:
         found = rest.whoami()
     details = found.details
@@ -133,7 +133,7 @@ def whoami(invocation: Invocation) -> Any:
 
 
 def key_name(rest: "RestClient") -> str | None:
-    """Return the name of the key in use; None where the server takes it and tells no name.
+    """Return the name of the key in use; None if the server accepts it without naming it.
 
     Raises:
         AuthenticationError: The server does not take the key.
@@ -167,7 +167,7 @@ def _credentials_file() -> "CredentialsFile":
 
 
 def _in_use(config: "Config") -> tuple[str | None, str | None]:
-    """Return the masked key and where it comes from; a command is named and not run."""
+    """Return the masked key and its source; a command is named but not run."""
     if config.api_key is not None:
         source = config.sources["api_key"].replace("argument", "command line")
         return config.api_key.masked(), source

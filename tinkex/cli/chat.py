@@ -5,41 +5,45 @@ from typing import Any
 
 import click
 
-from tinkex.cli.drawing import check_source, drawing_options
+from tinkex.cli.drawing import drawing_options, name_source
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.variables import template_option
 
 _EXAMPLE = """\b
 Example:
   tinkex chat --base-url local --base-model tinkex/tiny-chat
+  tinkex chat runs/orders
   echo "What colour is the sky?" | tinkex chat --base-url local --base-model tinkex/tiny-chat
 """
 
 
 @click.command("chat", cls=Command, epilog=_EXAMPLE)
+@click.argument("model", required=False, type=RunOrPath(names=True), metavar="[MODEL]")
 @click.option("--base-model", metavar="NAME", help="Model to talk to; see `tinkex model list`.")
 @click.option(
     "--model-path",
+    type=RunOrPath(),
     metavar="PATH",
-    help="Saved weights to talk to: tinker://<run>/sampler_weights/<name>.",
+    help="Saved weights to talk to: tinker://<run>/sampler_weights/<name>, or a run's folder.",
 )
-@click.option("--system", metavar="TEXT", help="What the model is told before everything else.")
+@click.option("--system", metavar="TEXT", help="System prompt.")
 @click.option(
     "--max-tokens",
     type=click.IntRange(min=1),
     default=512,
     show_default=True,
-    help="Most tokens of an answer.",
+    help="Maximum number of tokens in a response.",
 )
 @drawing_options(temperature=0.7)
-@click.option("--seed", type=click.IntRange(min=0), help="Makes the answers repeatable.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed for reproducible responses.")
 @click.option(
     "--chat-format",
     type=click.Choice(["auto", "template", "plain"]),
     default="auto",
     show_default=True,
-    help="How the conversation is written: by the model's chat template, or as 'User: ...'.",
+    help="Format of the conversation: the model's chat template, or 'User: ...'.",
 )
 @template_option
 @click.option(
@@ -51,17 +55,20 @@ Example:
     "--load",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.jsonl",
-    help="Go on with the last conversation of a file that /save wrote.",
+    help="Continue the last conversation of a file that /save wrote.",
 )
 @pass_invocation
 def command(invocation: Invocation, /, **options: Any) -> Any:
-    """Talk to a model.
+    """Chat with a model.
 
-    Answers are written as they come. Ctrl-C stops an answer, Ctrl-D leaves; /help lists what else
-    there is. Where the input is no terminal, each line is a message and only the answers are
+    MODEL is a base model, a path of weights, a run's folder, or `latest`, in place of --base-model or
+    --model-path.
+
+    Responses are streamed. Ctrl-C stops a response, Ctrl-D leaves; /help lists the commands. If
+    the input is not a terminal, each line is a message and only the responses are
     written; with --json the whole conversation is, when it has ended.
     """
-    check_source(options)
+    name_source(options)
     from tinkex.cli.talking import talk
 
     return talk(invocation, **options)

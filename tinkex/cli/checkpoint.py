@@ -13,6 +13,7 @@ from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Group
 from tinkex.cli.paging import collect, heading, list_options
 from tinkex.cli.records import CHECKPOINT_HEADERS, checkpoint_record, checkpoint_row
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.tables import facts, table
 from tinkex.cli.text import ago, iso, size, to_json, yes_no
 
@@ -30,14 +31,19 @@ Example:
 
 
 @click.group("checkpoint", cls=Group, invoke_without_command=True, epilog=_EXAMPLE)
-@click.option("--base-model", metavar="NAME", help="Make a new adapter on this model.")
-@click.option("--model-path", metavar="PATH", help="Load this training checkpoint: tinker://...")
+@click.option("--base-model", metavar="NAME", help="Base model of a new adapter.")
+@click.option(
+    "--model-path",
+    type=RunOrPath("training"),
+    metavar="PATH",
+    help="Load this training checkpoint: tinker://..., or a run's folder.",
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write what was saved to this JSON file. Required.",
+    help="JSON file for the paths of the saved checkpoint. Required.",
 )
 @click.option(
     "--name", metavar="NAME", help="Name of the checkpoint.  [default: checkpoint-<model>]"
@@ -51,12 +57,17 @@ Example:
     help="LoRA rank.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="Fixes the adapter's initial matrices."
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the adapter's initial values."
 )
 @click.option("--train-mlp/--no-train-mlp", default=True, help="Adapt the MLP layers.")
 @click.option("--train-attn/--no-train-attn", default=True, help="Adapt the attention layers.")
 @click.option("--train-unembed/--no-train-unembed", default=True, help="Adapt the unembedding.")
-@click.option("--ttl", type=click.IntRange(min=1), metavar="SECONDS", help="Delete it after that.")
+@click.option(
+    "--ttl",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="Time to live: delete the checkpoint after that many seconds.",
+)
 @pass_invocation
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> Any:
@@ -114,7 +125,7 @@ def _training(
 
 
 @command.command("list")
-@click.option("--run-id", metavar="RUN_ID", help="Only those of this training run; all of them.")
+@click.option("--run-id", metavar="RUN_ID", help="List all checkpoints of this training run.")
 @list_options
 @pass_invocation
 def list_checkpoints(invocation: Invocation, run_id: str | None, limit: int, offset: int) -> Any:
@@ -177,7 +188,7 @@ def show_checkpoint(invocation: Invocation, path: str) -> Any:
 
 
 def _listed(rest: "RestClient", path: "CheckpointPath") -> "Checkpoint | None":
-    """Return a checkpoint as its run's list has it; the server tells of one in no other way."""
+    """Return a checkpoint as its run's list has it; the API has no other way to get one."""
     from tinkex.errors import NotFoundError
     from tinkex.types import CheckpointPath
 

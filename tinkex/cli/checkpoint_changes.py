@@ -10,6 +10,8 @@ import click
 from tinkex.cli.failures import Failed
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
+from tinkex.cli.questions import agrees
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.text import cell
 
 if TYPE_CHECKING:
@@ -30,45 +32,48 @@ def _age(ctx: click.Context, option: click.Parameter, value: str | None) -> time
 
 
 @click.command("publish", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @pass_invocation
 def publish(invocation: Invocation, path: str) -> Any:
-    """Let everybody read a checkpoint."""
+    """Give everyone access to a checkpoint."""
     with invocation.rest() as rest:
         rest.publish_checkpoint(path)
     return _done(invocation, "publish", path, f"Published {path}")
 
 
 @click.command("unpublish", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @pass_invocation
 def unpublish(invocation: Invocation, path: str) -> Any:
-    """Let only its owner read a checkpoint again."""
+    """Restrict a checkpoint to its owner again."""
     with invocation.rest() as rest:
         rest.unpublish_checkpoint(path)
     return _done(invocation, "unpublish", path, f"Unpublished {path}")
 
 
 @click.command("set-ttl", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @click.option(
-    "--ttl", type=click.IntRange(min=1), metavar="SECONDS", help="Delete it in so many seconds."
+    "--ttl",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="Time to live: delete the checkpoint in that many seconds.",
 )
-@click.option("--remove", is_flag=True, help="Keep it for ever.")
+@click.option("--remove", is_flag=True, help="Remove the expiry.")
 @pass_invocation
 def set_ttl(invocation: Invocation, path: str, ttl: int | None, remove: bool) -> Any:
-    """Set in how many seconds a checkpoint is deleted, or keep it for ever."""
+    """Set the time to live of a checkpoint in seconds, or remove it."""
     if (ttl is None) != remove:
         raise click.UsageError("give one of --ttl SECONDS and --remove")
     with invocation.rest() as rest:
         rest.set_checkpoint_ttl(path, ttl)
-    said = f"{path} is kept for ever" if remove else f"{path} is deleted in {ttl} seconds"
-    return _done(invocation, "set_ttl", path, said, ttl_seconds=ttl, remove=remove)
+    line = f"{path} never expires" if remove else f"{path} expires in {ttl} seconds"
+    return _done(invocation, "set_ttl", path, line, ttl_seconds=ttl, remove=remove)
 
 
 @click.command("delete", cls=Command)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_invocation
 def delete(invocation: Invocation, paths: tuple[str, ...], yes: bool) -> Any:
     """Delete checkpoints for good.
@@ -86,17 +91,22 @@ def delete(invocation: Invocation, paths: tuple[str, ...], yes: bool) -> Any:
 
 
 @click.command("prune", cls=Command)
-@click.option("--older-than", callback=_age, metavar="AGE", help="Only those older: 14d, 12h, 30m.")
+@click.option(
+    "--older-than",
+    callback=_age,
+    metavar="AGE",
+    help="Delete only checkpoints older than this: 14d, 12h, 30m.",
+)
 @click.option(
     "--keep-last",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Keep the newest N of each run and kind.",
+    help="Keep the newest N checkpoints per run and kind.",
 )
-@click.option("--run-id", metavar="RUN_ID", help="Only those of this training run.")
-@click.option("--include-public", is_flag=True, help="Published ones may go as well.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--run-id", metavar="RUN_ID", help="Delete only checkpoints of this training run.")
+@click.option("--include-public", is_flag=True, help="Also delete published checkpoints.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_invocation
 def prune(
     invocation: Invocation,
@@ -107,9 +117,9 @@ def prune(
     dry_run: bool,
     yes: bool,
 ) -> Any:
-    """Delete the checkpoints that nobody needs any more.
+    """Delete old checkpoints.
 
-    With both conditions a checkpoint goes only if it is older and not among the last.
+    With both --older-than and --keep-last, only checkpoints that meet both conditions are deleted.
     """
     if older_than is None and keep_last is None:
         raise click.UsageError(
@@ -134,9 +144,9 @@ def prune(
         return _delete(invocation, rest, "prune", going)
 
 
-def _done(invocation: Invocation, action: str, path: str, said: str, **more: Any) -> Any:
+def _done(invocation: Invocation, action: str, path: str, line: str, **more: Any) -> Any:
     result = {"command": "checkpoint", "action": action, "path": path, **more}
-    return invocation.show(result, lambda: [said])
+    return invocation.show(result, lambda: [line])
 
 
 def _agreed(paths: Sequence[str]) -> bool:
@@ -144,16 +154,10 @@ def _agreed(paths: Sequence[str]) -> bool:
     click.echo("To be deleted for good:", err=True)
     for path in paths:
         click.echo(f"  {cell(path)}", err=True)
-    try:
-        return click.confirm(
-            f"Delete {len(paths)} checkpoint{'s' if len(paths) > 1 else ''}?", err=True
-        )
-    except click.Abort as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise
-        # Nobody is there to answer.
-        click.echo(err=True)
-        return False
+    return agrees(
+        f"Delete {len(paths)} checkpoint{'s' if len(paths) > 1 else ''}?",
+        "Nothing was deleted; give --yes to delete without a question",
+    )
 
 
 def _summary(action: str, paths: Sequence[str], **more: Any) -> dict[str, Any]:
@@ -184,7 +188,7 @@ def _would_go(invocation: Invocation, paths: Sequence[str]) -> Any:
 
 
 def _delete(invocation: Invocation, rest: "RestClient", action: str, paths: Sequence[str]) -> Any:
-    """Delete one after the other, and tell of each."""
+    """Delete one after the other, and report each."""
     from tinkex.errors import TinkexError
 
     deleted: list[str] = []

@@ -1,4 +1,4 @@
-"""`tinkex checkpoint download`, `inspect` and `push-hf`."""
+"""`tinkex checkpoint download`, `inspect`, `merge` and `push-hf`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinkex.cli.invocation import Invocation, pass_invocation
-from tinkex.cli.options import Command
+from tinkex.cli.options import Command, OfflineCommand
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.text import size, yes_no
 
 if TYPE_CHECKING:
@@ -16,21 +17,21 @@ _TINKER = "tinker://"
 
 
 @click.command("download", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Make the checkpoint's folder in this one.  [default: the current folder]",
+    help="Parent of the checkpoint's folder.  [default: the current folder]",
 )
 @click.option("--force", is_flag=True, help="Replace the folder of an earlier download.")
 @pass_invocation
 def download(invocation: Invocation, path: str, output: Path, force: bool) -> Any:
-    """Download a checkpoint into a folder of its own.
+    """Download a checkpoint into a new folder.
 
-    One that was interrupted goes on where it stopped when it is called again.
+    An interrupted download resumes when the command is called again.
     """
     with (
         invocation.rest() as rest,
@@ -54,10 +55,10 @@ def download(invocation: Invocation, path: str, output: Path, force: bool) -> An
 
 
 @click.command("inspect", cls=Command)
-@click.argument("target", metavar="FOLDER|PATH")
+@click.argument("target", type=RunOrPath(names=True), metavar="FOLDER|PATH|RUN")
 @pass_invocation
 def inspect(invocation: Invocation, target: str) -> Any:
-    """Show what is in a checkpoint: rank, layers, tensors and their shapes.
+    """Show the contents of a checkpoint: rank, layers, tensors and their shapes.
 
     A folder that was downloaded, or a tinker:// path, which is downloaded to look at it and not
     kept. Only headers are read, and nothing in the files is executed.
@@ -77,36 +78,67 @@ def inspect(invocation: Invocation, target: str) -> Any:
         return _show(invocation, look(got.folder))
 
 
+@click.command("merge", cls=OfflineCommand)
+@click.argument(
+    "adapter", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="ADAPTER"
+)
+@click.argument(
+    "base", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="BASE"
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder to make.",
+)
+@pass_invocation
+def merge(invocation: Invocation, adapter: Path, base: Path, output: Path) -> Any:
+    """Merge a downloaded adapter into its base model.
+
+    ADAPTER is the folder of a checkpoint, BASE that of the model, in the layout of the Hugging Face
+    hub. One tensor is in memory at a time; neither torch nor a GPU is needed. In a model with tied
+    embeddings the unembedding becomes a matrix of its own.
+    """
+    from tinkex.checkpoints import merge as merged
+
+    with invocation.progress("Merging"):
+        folder = merged(adapter, base, output)
+    result = {"command": "checkpoint", "action": "merge", "destination": str(folder)}
+    return invocation.show(result, lambda: [f"The merged model is in {folder}"])
+
+
 @click.command("push-hf", cls=Command)
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @click.option(
     "--repo",
     metavar="REPO",
-    help="<owner>/<name>, or a name below your own.  [default: tinker-<base model>-<run>]",
+    help="Repository: <owner>/<name>, or a name in your account.  [default: tinker-<base model>-<run>]",
 )
 @click.option("--public", is_flag=True, help="Make the repository public.  [default: private]")
 @click.option("--revision", metavar="BRANCH", help="Branch to commit to.  [default: main]")
-@click.option("--commit-message", metavar="TEXT", help="What the commit is called.")
+@click.option("--commit-message", metavar="TEXT", help="Commit message.")
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing.")
 @click.option(
     "--allow-pattern",
     multiple=True,
     metavar="GLOB",
-    help="Push only files that match. May be repeated.",
+    help="Glob of files to push. May be repeated.",
 )
 @click.option(
     "--ignore-pattern",
     multiple=True,
     metavar="GLOB",
-    help="Do not push files that match. May be repeated.",
+    help="Glob of files to leave out. May be repeated.",
 )
 @click.option(
     "--hf-token",
     metavar="TOKEN",
-    help="Your token. Better in the environment, or stored by `hf auth login`.  [env: HF_TOKEN]",
+    help="Hugging Face token. Prefer the variable or `hf auth login`.  [env: HF_TOKEN]",
 )
-@click.option("--no-model-card", is_flag=True, help="Write no README.")
-@click.option("--force", is_flag=True, help="Replace the files of another checkpoint, too.")
+@click.option("--no-model-card", is_flag=True, help="Do not write a README.")
+@click.option("--force", is_flag=True, help="Replace the files of another checkpoint.")
 @pass_invocation
 def push_hf(invocation: Invocation, /, path: str, **options: Any) -> Any:
     """Push a checkpoint's adapter to the Hugging Face Hub.
@@ -162,4 +194,4 @@ def _show(invocation: Invocation, found: "Inspection") -> Any:
     return invocation.show(found.to_dict(), lambda: found.table().splitlines())
 
 
-COMMANDS = (download, inspect, push_hf)
+COMMANDS = (download, inspect, merge, push_hf)

@@ -15,17 +15,21 @@ _HEADERS = ("Setting", "Value", "Source", "Variable")
 
 @click.group("config", cls=Group)
 def command() -> None:
-    """Look at the settings in use."""
+    """Show the settings in use."""
 
 
 @command.command("show")
+@click.option("--changed", is_flag=True, help="Show only settings that differ from the default.")
 @pass_invocation
-def show(invocation: Invocation) -> Any:
-    """Show every setting and where it came from, secrets masked.
+def show(invocation: Invocation, changed: bool) -> Any:
+    """Show every setting with its source; secrets are masked.
 
-    A setting that cannot be right is among the problems; every other one is shown all the same.
+    Invalid settings are listed as problems; all others are shown anyway.
     """
     result = described(invocation.settings)
+    if changed:
+        kept = [row for row in result["settings"] if row["source"] != "default"]
+        result = {**result, "settings": kept}
 
     def lines() -> Iterator[str]:
         rows = [tuple(row.values()) for row in result["settings"]]
@@ -41,10 +45,10 @@ Row = tuple[str, str, str, str | None]
 
 
 def described(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return every setting with its source, secrets masked, and what is wrong with some.
+    """Return every setting with its source, secrets masked, and the problems found.
 
     Args:
-        arguments: What was given on the command line, by the settings' names.
+        arguments: Settings from the command line, by name.
     """
     rows, problems = _settings(arguments)
     return {
@@ -57,7 +61,7 @@ def described(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:
-    """Return each setting with its value, source and variable, and what is wrong with some."""
+    """Return each setting with its value, source and variable, and the problems found."""
     from tinkex._core.config import Config
     from tinkex._core.settings import SETTINGS
     from tinkex.errors import ConfigurationError
@@ -66,7 +70,7 @@ def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:
         return _rows(Config.resolve(**arguments)), []
     except ConfigurationError as error:
         problems = [str(error)]
-    # One by one, so that a wrong one does not hide the others.
+    # One by one, so that an invalid one does not hide the others.
     values, sources, wrong = {}, {}, []
     for name, setting in SETTINGS.items():
         try:
@@ -80,7 +84,7 @@ def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:
             values[name] = value
     shown = {row[0]: row for row in _rows(Config.unchecked(**values, sources=sources))}
     unusable = {name for name in sources if name not in values and sources[name] != "default"}
-    # What stands before an @ is a password as a rule.
+    # The part before an @ is usually a password.
     unusable |= {"base_url"} if "@" in str(values.get("base_url", "")) else set()
     for name in unusable:
         shown[name] = (name, "not usable", *shown[name][2:])

@@ -1,4 +1,4 @@
-"""A conversation with a model: what was said, and how the next answer is drawn."""
+"""A conversation with a model: its messages, and sampling of the next response."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Conversation:
-    """Hold a conversation, and let a model answer.
+    """A conversation with a model.
 
     Attributes:
-        messages: What was said, the system's message first if there is one.
+        messages: The messages, starting with the system message if there is one.
         left_out: How many of them the last prompt had no room for.
-        stop_reason: Why the last answer ended: "stop", "length", or "interrupted".
+        stop_reason: Why the last response ended: "stop", "length", or "interrupted".
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Conversation:
 
     @property
     def system(self) -> str | None:
-        """Return what the model is told before everything else."""
+        """The system message."""
         has_one = self.messages and self.messages[0]["role"] == "system"
         return str(self.messages[0]["content"]) if has_one else None
 
@@ -60,7 +60,7 @@ class Conversation:
             self.messages.insert(0, {"role": "system", "content": text})
 
     def reset(self) -> None:
-        """Forget what was said, but not the system's message."""
+        """Delete all messages but the system message."""
         self.messages = self.messages[:1] if self.system is not None else []
 
     def save(self, file: Path) -> None:
@@ -70,7 +70,7 @@ class Conversation:
             stream.write(json.dumps({"messages": self.messages}, ensure_ascii=False) + "\n")
 
     def load(self, file: Path) -> None:
-        """Take up the last conversation of a file.
+        """Load the last conversation of a file.
 
         Raises:
             ValidationError: Its last line is none.
@@ -83,37 +83,37 @@ class Conversation:
         if system is not None:
             self.system = system
 
-    def answer(self, text: str) -> Generator[str, None, None]:
-        """Say something to the model, and yield its answer in pieces as they come.
+    def respond(self, text: str) -> Generator[str, None, None]:
+        """Send a message to the model, and yield its response in pieces as they are sampled.
 
-        Both are part of the conversation when the answer has ended; one that is interrupted (the
+        Both are part of the conversation when the response has ended; one that is interrupted (the
         iterator is closed, or `KeyboardInterrupt` is raised in it) is so far as it came. After an
         error, or if it was interrupted before its first word, nothing was said.
         """
         self.messages.append({"role": "user", "content": text})
-        said: list[str] = []
+        pieces: list[str] = []
         try:
             prompt, room = self._prompt()
             for piece in _before_stop(self._drawn(prompt, room), self._texts()):
-                # The plain format leaves the space before an answer to the model.
-                shown = piece if said else piece.lstrip()
+                # The plain format leaves the space before a response to the model.
+                shown = piece if pieces else piece.lstrip()
                 if shown:
-                    said.append(shown)
+                    pieces.append(shown)
                     yield shown
         except (KeyboardInterrupt, GeneratorExit):
             self.stop_reason = "interrupted"
-            if said:
-                self._heard("".join(said))
+            if pieces:
+                self._record("".join(pieces))
             else:
                 del self.messages[-1]
             raise
         except BaseException:
             del self.messages[-1]
             raise
-        self._heard("".join(said))
+        self._record("".join(pieces))
 
-    def _heard(self, answer: str) -> None:
-        self.messages.append({"role": "assistant", "content": answer.rstrip()})
+    def _record(self, response: str) -> None:
+        self.messages.append({"role": "assistant", "content": response.rstrip()})
 
     def _texts(self) -> list[str]:
         return [one for one in self._chat.stops() if isinstance(one, str)]
@@ -138,7 +138,7 @@ class Conversation:
         return ids, room
 
     def _drawn(self, prompt: Sequence[int], room: int | None) -> Iterator[str]:
-        """Yield the text of an answer as its tokens come; at once where the server cannot stream."""
+        """Yield the text of a response as it is sampled; at once if the server cannot stream."""
         params = evolve(self._params, max_tokens=room)
         model_input = ModelInput.from_ints(prompt)
         decoder = self._tokenizer.incremental_decoder(skip_special_tokens=True)

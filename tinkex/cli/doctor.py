@@ -20,10 +20,10 @@ Exit codes: 2 settings, 3 key, 10 dns, 11 tcp, 12 tls, 13 server, 14 capabilitie
 
 @click.command("doctor", cls=Command, epilog=_EPILOG)
 @click.option("--base-model", metavar="NAME", help="Model to sample from.  [default: the first]")
-@click.option("--sample/--no-sample", default=True, help="Draw one token at the end.")
+@click.option("--sample/--no-sample", default=True, help="Sample one token at the end.")
 @pass_invocation
 def command(invocation: Invocation, base_model: str | None, sample: bool) -> Any:
-    """Find out what works between here and a sample, and what does not.
+    """Check every layer between this machine and a sample.
 
     Each layer is tried by itself, in order, until one fails: the name, the connection, its
     encryption, the server, the key, the models, a session, a sample of one token.
@@ -39,7 +39,7 @@ def command(invocation: Invocation, base_model: str | None, sample: bool) -> Any
 def examine(
     invocation: Invocation, base_model: str | None, sample: bool, *, says: bool
 ) -> "tuple[dict[str, Any], Finding | None]":
-    """Try each layer until one fails; return what was found, and which failed.
+    """Check each layer until one fails; return the findings and the failed layer.
 
     Args:
         invocation: The way to server and user; its settings become impatient.

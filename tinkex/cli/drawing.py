@@ -1,4 +1,4 @@
-"""What the commands share that draw from a model: which one, and how."""
+"""Options and checks shared by the commands that sample from a model."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ def drawing_options(*, temperature: float) -> Callable[[F], F]:
             metavar="T",
             default=temperature,
             show_default=True,
-            help="0 takes the likeliest token each time.",
+            help="Sampling temperature; 0 always takes the most likely token.",
         ),
         click.option(
             "--top-k",
@@ -29,7 +29,7 @@ def drawing_options(*, temperature: float) -> Callable[[F], F]:
             metavar="K",
             default=-1,
             show_default=True,
-            help="-1 for all tokens.",
+            help="Sample only from the K most likely tokens; -1 for all.",
         ),
         click.option(
             "--top-p",
@@ -37,7 +37,7 @@ def drawing_options(*, temperature: float) -> Callable[[F], F]:
             metavar="P",
             default=1.0,
             show_default=True,
-            help="Draw among the likeliest tokens that together have this probability.",
+            help="Sample only from the most likely tokens with this total probability.",
         ),
     )
 
@@ -48,6 +48,20 @@ def drawing_options(*, temperature: float) -> Callable[[F], F]:
         return command
 
     return add
+
+
+def name_source(options: dict[str, Any]) -> None:
+    """Take a MODEL that stands without an option as the base model or the path that it is.
+
+    Raises:
+        UsageError: No model is named, or two.
+    """
+    model = options.pop("model", None)
+    if model is not None:
+        if options["base_model"] is not None or options["model_path"] is not None:
+            raise click.UsageError("give one of MODEL, --base-model NAME and --model-path PATH")
+        options["model_path" if model.startswith("tinker://") else "base_model"] = model
+    check_source(options)
 
 
 def check_source(options: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What an error looks like to the user: one paragraph with what to do, and an exit code."""
+"""Errors as the user sees them: one paragraph with what to do, and an exit code."""
 
 import contextlib
 import sys
@@ -19,16 +19,16 @@ TERMINATED = 143
 
 EXIT_CODES = {
     OK: "success",
-    REMOTE: "the work failed: the server, the network or a file refused",
-    USAGE: "an option or argument cannot be right; nothing was sent",
+    REMOTE: "the operation failed: an error of the server, the network or a file",
+    USAGE: "an option or argument is invalid; nothing was sent",
     CREDENTIALS: "there is no API key, or the server does not accept it",
     INTERRUPTED: "interrupted (Ctrl-C)",
-    BROKEN_PIPE: "whoever read the output has gone (as in `tinkex run list | head -1`)",
+    BROKEN_PIPE: "the reader of the output has exited (as in `tinkex run list | head -1`)",
     TERMINATED: "terminated (SIGTERM)",
 }
-"""Every exit code and what it says; `tinkex doctor` has more of its own."""
+"""Every exit code and its meaning; `tinkex doctor` has additional ones."""
 
-# What errors advise to programs, and how the same is done here.
+# The advice of errors to programs, and its counterpart on the command line.
 _HERE = (
     (" (or pass api_key=...)", " (or give --api-key)"),
     ("(or pass base_url='local')", "(or give --base-url local)"),
@@ -38,11 +38,11 @@ _HERE = (
     ("(from argument)", "(from the command line)"),
     ("list_checkpoints(run_id) lists those of one run", "--run-id lists those of one run"),
 )
-_DOCTOR = "`tinkex doctor` looks at each layer between here and the server."
+_DOCTOR = "`tinkex doctor` checks each layer between this machine and the server."
 
 
 class Failed(click.ClickException):
-    """Report work that failed, or part of it, after its result was shown.
+    """An operation of which at least a part failed, after its result was shown.
 
     Attributes:
         result: What was done and what was not, as `Invocation.show` wrote it.
@@ -56,7 +56,7 @@ class Failed(click.ClickException):
 
 
 def exit_code_of(error: BaseException, *, debug: bool = False) -> int:
-    """Write what went wrong to stderr, and return the exit code that says the same."""
+    """Write an error to stderr and return its exit code."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, click.exceptions.Exit):
@@ -72,18 +72,18 @@ def exit_code_of(error: BaseException, *, debug: bool = False) -> int:
     if isinstance(error, click.UsageError):
         return _usage(error)
     if isinstance(error, Failed):
-        _say(error.format_message())
+        _write(error.format_message())
         return error.code
     if isinstance(error, click.ClickException):
-        _say(error.format_message())
+        _write(error.format_message())
         return error.exit_code
     message, code = explained(error)
     if message is not None:
-        _say(message)
+        _write(message)
         return code
     if not debug:
         _write_traceback(error)
-    _say("this is a bug in tinkex; please report it with the lines above and `tinkex report`")
+    _write("this is a bug in tinkex; please report it with the lines above and `tinkex report`")
     return REMOTE
 
 
@@ -96,37 +96,41 @@ def explained(error: BaseException) -> tuple[str | None, int]:
     if isinstance(error, OSError):
         named = f"{error.filename}: " if error.filename else ""
         return f"{named}{error.strerror or error}", REMOTE
+    if isinstance(error, RecursionError):
+        return "an input is nested too deeply to be read", REMOTE
+    if isinstance(error, UnicodeError):
+        return f"an input is not valid UTF-8: {error}", REMOTE
     return None, REMOTE
 
 
 def _explained(error: Any, errors: ModuleType) -> tuple[str, int]:
-    said = str(error)
-    for to_programs, here in _HERE:
-        said = said.replace(to_programs, here)
+    message = str(error)
+    for for_programs, here in _HERE:
+        message = message.replace(for_programs, here)
     if isinstance(error, errors.MissingCredentialsError):
-        return said, CREDENTIALS
+        return message, CREDENTIALS
     if isinstance(error, errors.AuthenticationError):
-        return f"{said}. `tinkex config show` tells where the key came from.", CREDENTIALS
+        return f"{message}. `tinkex config show` shows the source of the key.", CREDENTIALS
     if isinstance(error, errors.ConfigurationError):
-        return f"{said}. `tinkex config show` lists every setting and where it came from.", USAGE
+        return f"{message}. `tinkex config show` lists every setting with its source.", USAGE
     if isinstance(error, errors.ValidationError):
-        return said, USAGE
+        return message, USAGE
     if isinstance(error, errors.MissingDependencyError):
-        return said, REMOTE
+        return message, REMOTE
     if isinstance(error, errors.TransportError):
-        return f"{said}. {_DOCTOR}", REMOTE
+        return f"{message}. {_DOCTOR}", REMOTE
     if error.retryable and error.category == "server":
-        return f"{said}. The trouble is on the server's side: try again later.", REMOTE
-    return said, REMOTE
+        return f"{message}. The fault is on the server: try again later.", REMOTE
+    return message, REMOTE
 
 
 def _interrupted(error: BaseException) -> int:
-    # click wraps Ctrl-C and an end of input in the same class.
+    # click raises the same class for Ctrl-C and for the end of the input.
     cause = error.__cause__ or error.__context__
     if isinstance(cause, EOFError):
-        _say("the input ended before the question was answered")
+        _write("the input ended before the prompt was answered")
         return REMOTE
-    _say("interrupted", head="")
+    _write("interrupted", head="")
     return INTERRUPTED
 
 
@@ -134,26 +138,26 @@ def _usage(error: click.UsageError) -> int:
     message = error.format_message()
     if error.ctx is not None:
         message += f"\n\n{error.ctx.get_usage()}\nTry `{error.ctx.command_path} --help`."
-    _say(message)
+    _write(message)
     return USAGE
 
 
-def _say(message: str, head: str = "error: ") -> None:
-    # stderr may be closed, or a disk that is full: the exit code still says it.
+def _write(message: str, head: str = "error: ") -> None:
+    # stderr may be closed or on a full disk; the exit code still reports the failure.
     with contextlib.suppress(OSError, ValueError):
-        said = for_terminal(message)
+        text = for_terminal(message)
         if is_terminal(sys.stderr):
-            said = fitted(said, head)
+            text = fitted(text, head)
             head = click.style(head, fg="red", bold=True) if wants_color() and head else head
-        click.echo(head + said, err=True, color=True)
+        click.echo(head + text, err=True, color=True)
 
 
 def fitted(text: str, head: str = "") -> str:
-    """Break a text between words where a line of the terminal ends; a path or URL stays whole.
+    """Wrap a text to the width of the terminal, between words only.
 
     Args:
-        text: Some lines.
-        head: What stands before the first of them.
+        text: One or more lines.
+        head: A prefix of the first line.
     """
     import shutil
     import textwrap
@@ -176,7 +180,7 @@ def _write_traceback(error: BaseException) -> None:
 
 
 def _settle_stdout() -> None:
-    """Write what is left of the output; where that cannot be (a full disk), let it go."""
+    """Flush stdout; discard the output if that fails, as on a full disk."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -184,7 +188,7 @@ def _settle_stdout() -> None:
 
 
 def _silence_stdout() -> None:
-    """Keep the interpreter's own last flush from failing, too."""
+    """Prevent the interpreter's final flush from failing."""
     import os
 
     with contextlib.suppress(OSError, ValueError):

@@ -24,24 +24,27 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "tinkex.cli.completion",
         "Print a script that lets your shell complete tinkex.",
     ),
-    "config": ("tinkex.cli.config", "Look at the settings in use."),
+    "config": ("tinkex.cli.config", "Show the settings in use."),
+    "help": ("tinkex.cli.help", "Show the help of a command, like --help after it."),
     "doctor": (
         "tinkex.cli.doctor",
-        "Find out what works between here and a sample, and what does not.",
+        "Check every layer between this machine and a sample.",
     ),
-    "model": ("tinkex.cli.model", "Look at the models that the server has."),
+    "model": ("tinkex.cli.model", "List the models of the server."),
     "report": (
         "tinkex.cli.report",
-        "Gather what a maintainer needs to help you; no secret is in it.",
+        "Collect what a maintainer needs to help you, without secrets.",
     ),
-    "session": ("tinkex.cli.session", "Look at sessions, close them, and export their traces."),
-    "auth": ("tinkex.cli.auth", "Keep the API key in a file, and see which key is in use."),
-    "chat": ("tinkex.cli.chat", "Talk to a model."),
+    "session": ("tinkex.cli.session", "List sessions, close them, and export their traces."),
+    "auth": ("tinkex.cli.auth", "Store the API key in a file, and show which key is in use."),
+    "chat": ("tinkex.cli.chat", "Chat with a model."),
+    "evaluate": ("tinkex.cli.evaluate", "Score models on the prompts of a file."),
+    "sample": ("tinkex.cli.sample", "Sample a response to every prompt of a file."),
     "train": ("tinkex.cli.train", "Fine-tune a model on the examples of a file or a data set."),
     "serve": ("tinkex.cli.serve", "Run the local server until Ctrl-C."),
     "usage": (
         "tinkex.cli.usage",
-        "Show what was used: tokens by kind and model, and storage.",
+        "Show token usage by type and model, and storage.",
     ),
     "version": ("tinkex.cli.version", "Show the version of tinkex."),
 }
@@ -70,21 +73,25 @@ class LazyGroup(Group):
 
 
 _EPILOG = """\b
-Exit codes: 0 success, 1 the work failed, 2 wrong usage, 3 no accepted key, 130 Ctrl-C.
+Exit codes:
+  0 success, 1 operation failed, 2 usage error, 3 no valid key, 130 Ctrl-C
 """
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, epilog=_EPILOG)
 @click.option(
-    "--version", is_flag=True, help="Show the version of tinkex, as `tinkex version` does."
+    "-V",
+    "--version",
+    is_flag=True,
+    help="Show the version of tinkex, like `tinkex version`.",
 )
 @pass_invocation
 @click.pass_context
 def tinkex(ctx: click.Context, invocation: Invocation, version: bool) -> None:
     """Fine-tune and sample language models through the Tinker API.
 
-    Everything works against the hosted service (with TINKER_API_KEY) and, offline and free, with
-    --base-url local. Common options may stand before or after the command's name.
+    Everything works with the hosted service (TINKER_API_KEY) and with --base-url local, offline and
+    free of charge. Common options may come before or after the command's name.
     """
     if not wants_color():
         ctx.color = False

@@ -1,5 +1,6 @@
-"""Ctrl-C in two steps: first finish what is under way, then stop at once."""
+"""Ctrl-C, and signals that end a process, in two steps: first finish what is under way, then stop."""
 
+import contextlib
 import signal
 import sys
 import threading
@@ -9,11 +10,16 @@ from typing import Any, Self
 
 from tinkex.cli.text import is_terminal
 
+# What ends a process: schedulers send SIGTERM, a terminal that is closed sends SIGHUP.
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
 
 class Interrupts:
-    """Take the first Ctrl-C as a request to stop, once it is armed.
+    """A handler that takes the first Ctrl-C, SIGTERM or SIGHUP as a request to stop, once it is armed.
 
-    Until `arm` is called, and from the second one on, Ctrl-C is a `KeyboardInterrupt` as ever.
+    Until `arm` is called, and from the second one on, they do what they did before.
 
     Attributes:
         asked: Whether the user asked to stop.
@@ -22,32 +28,35 @@ class Interrupts:
     def __init__(self, note: Callable[[str], object]) -> None:
         self.asked = False
         self._note = note
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
 
     def arm(self) -> None:
-        """Take the next Ctrl-C as a request."""
-        # Python allows no handlers elsewhere; whoever runs a command in a thread has no Ctrl-C.
-        if threading.current_thread() is threading.main_thread() and self._before is None:
-            self._before = signal.signal(signal.SIGINT, self._ask)
+        """Take the next signal as a request."""
+        # Python allows no handlers in other threads.
+        if threading.current_thread() is threading.main_thread() and not self._before:
+            self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
 
-    def strip_requests(self) -> None:
-        """Let Ctrl-C be what it was."""
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+    def disarm(self) -> None:
+        """Restore the handlers of before."""
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.strip_requests()
+        self.disarm()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.asked = True
-        self.strip_requests()
-        # The terminal has echoed ^C, perhaps in the midst of a line that is drawn.
+        self.disarm()
+        # The terminal has echoed ^C, perhaps within a progress line.
         head = "\n" if is_terminal(sys.stderr) else ""
-        self._note(
-            f"{head}finishing the steps under way and saving a checkpoint; Ctrl-C again stops at once"
-        )
+        with contextlib.suppress(OSError, ValueError):
+            # After SIGHUP there may be nothing left to write to.
+            self._note(
+                f"{head}finishing the steps in progress and saving a checkpoint; press Ctrl-C again to "
+                "stop at once"
+            )

@@ -1,4 +1,4 @@
-"""What a command gets: the way to the server, and the way to the user."""
+"""The context of a command: access to the server and to the terminal."""
 
 import contextlib
 import sys
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Invocation:
-    """Hold the common options of one run of the program, and do what they say.
+    """The common options of one invocation, with access to the server and the terminal.
 
     Attributes:
-        settings: What was given of `Config`: base_url, api_key, timeout.
+        settings: Settings of `Config` from the command line: base_url, api_key, timeout.
         as_json: Whether results are written as JSON.
         debug: Whether log lines and tracebacks are shown.
         no_progress: Whether nothing is drawn on stderr.
@@ -37,7 +37,7 @@ class Invocation:
         self._draws = False
 
     def remember(self, name: str, value: Any) -> None:
-        """Take up a common option that stood on the command line."""
+        """Store a common option from the command line."""
         if name in {"format", "json"}:
             self.as_json = value in ("json", True)
         elif name in {"debug", "no_progress"}:
@@ -103,16 +103,16 @@ class Invocation:
             click.echo(end, nl=False)
 
     def note(self, line: str) -> None:
-        """Write a line about what is going on to stderr; never data."""
+        """Write a line about the progress to stderr; never data."""
         if self._draws:
-            # In place of the progress that stands in this line, which is drawn anew below it.
+            # In place of the progress line, which is redrawn below it.
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.write(ERASE)
         click.echo(for_terminal(line), err=True)
 
     @contextlib.contextmanager
     def progress(self, label: str, unit: str = "") -> Iterator[Step]:
-        """Draw how far something is while the block runs, if stderr is a terminal.
+        """Show progress during the block, if stderr is a terminal.
 
         Yields:
             A function to call with (done, total or None); ``unit="B"`` writes bytes as sizes. It

@@ -19,7 +19,7 @@ _HEADERS = ("Model", "Context", "Trainable", "Sampleable")
 
 @click.group("model", cls=Group)
 def command() -> None:
-    """Look at the models that the server has."""
+    """List the models of the server."""
 
 
 @command.command("list")

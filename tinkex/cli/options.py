@@ -19,7 +19,8 @@ class CommonOption(click.Option):
 
 
 def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
-    """Keep a value that was given; the one that stands last on the line wins."""
+    """Store a value from the command line; the last one takes precedence."""
+    _check_text(ctx, option, value)
     invocation = ctx.ensure_object(Invocation)
     given = ctx.get_parameter_source(option.name or "")
     if given is click.core.ParameterSource.COMMANDLINE and option.name is not None:
@@ -27,55 +28,119 @@ def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
 
 
 def connection_options() -> list[click.Parameter]:
-    """Return the options that say which server is meant."""
+    """Return the options that select the server."""
     return [
         CommonOption(
             "--base-url",
             metavar="URL",
-            help="Server to talk to, or 'local' for the embedded one.  [env: TINKER_BASE_URL]",
+            help="URL of the server, or 'local' for the embedded one.  [env: TINKER_BASE_URL]",
         ),
         CommonOption(
             "--api-key",
             metavar="KEY",
-            help="Credential. Better in the environment, where your shell keeps no history of it."
+            help="API key. Prefer the variable, which your shell does not store in its history."
             "  [env: TINKER_API_KEY]",
         ),
         CommonOption(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
-            help="Seconds that one HTTP attempt may take.  [env: TINKEX_TIMEOUT]",
+            help="Time limit per HTTP attempt, in seconds.  [env: TINKEX_TIMEOUT]",
         ),
     ]
 
 
 def output_options() -> list[click.Parameter]:
-    """Return the options that say how a result is written."""
+    """Return the options for the format of the result."""
     return [
         CommonOption(
             "-f",
             "--format",
             type=click.Choice(["table", "json"]),
-            help="How the result is written.  [default: table]",
+            help="Format of the result.  [default: table]",
         ),
         CommonOption("--json", is_flag=True, help="Short for --format json."),
     ]
 
 
 def conduct_options() -> list[click.Parameter]:
-    """Return the options about what is said besides the result."""
+    """Return the options for output besides the result."""
     return [
-        CommonOption("--no-progress", is_flag=True, help="Draw no progress on stderr."),
-        CommonOption("--debug", is_flag=True, help="Log what is done; show tracebacks of errors."),
+        CommonOption("--no-progress", is_flag=True, help="Show no progress on stderr."),
+        CommonOption("--debug", is_flag=True, help="Show log lines, and tracebacks of errors."),
     ]
 
 
+class SectionOption(click.Option):
+    """An option that is listed under a heading of its own."""
+
+    def __init__(self, *names: Any, section: str, **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.section = section
+
+
+def _check_text(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Refuse bytes that are not UTF-8, which Python passes on as surrogates."""
+    for text in value if isinstance(value, tuple) else (value,):
+        if isinstance(text, str) and not isinstance(parameter.type, click.Path):
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise click.BadParameter("is not valid UTF-8", ctx, parameter) from None
+
+
+def _suggestions(name: str, options: Sequence[str]) -> list[str]:
+    """Return the options closest to one that does not exist.
+
+    >>> _suggestions("--lr", ["--help", "--rank", "--learning-rate"])
+    ['--learning-rate']
+    """
+    from difflib import get_close_matches
+
+    letters = name.lstrip("-").replace("_", "-")
+    abbreviated = [
+        option
+        for option in options
+        if letters == "".join(word[0] for word in option.lstrip("-").split("-"))
+        or option.lstrip("-").startswith(letters)
+        or letters in option.lstrip("-").split("-")
+    ]
+    return abbreviated or get_close_matches(f"--{letters}", options, 3, 0.7)
+
+
 class _WithCommonOptions(click.Command):
-    """Lists the common options under a heading of their own."""
+    """A command that explains its options and lists the common ones separately."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, suggest options for those that do not exist, and check that texts are UTF-8."""
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            known = [name for one in self.get_params(ctx) for name in one.opts]
+            near = _suggestions(error.option_name, known)
+            if not near:
+                raise
+            hint = f"{error.message} Did you mean {' or '.join(near)}?"
+            raise click.UsageError(hint, ctx) from None
+        for parameter in self.get_params(ctx):
+            _check_text(ctx, parameter, ctx.params.get(parameter.name or ""))
+        return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error about a field names the option that sets it."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            path, message = getattr(error, "path", None), getattr(error, "message", None)
+            if isinstance(path, str) and str(message).startswith(f"{path}: "):
+                for parameter in self.get_params(ctx):
+                    if parameter.name == path and isinstance(parameter, click.Option):
+                        error.message = parameter.opts[-1] + str(message)[len(path) :]  # type: ignore[attr-defined]
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options first."""
-        own: list[tuple[str, str]] = []
+        """Write the command's own options first, under the headings that they name."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         common: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
             if isinstance(parameter, click.Argument):
@@ -83,8 +148,9 @@ class _WithCommonOptions(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 shared = isinstance(parameter, CommonOption) or "--help" in parameter.opts
+                own = sections.setdefault(getattr(parameter, "section", "Options"), [])
                 (common if shared else own).append(record)
-        for heading, records in (("Options", own), (_HEADING, common)):
+        for heading, records in (*sections.items(), (_HEADING, common)):
             if records:
                 with formatter.section(heading):
                     formatter.write_dl(records)
@@ -119,7 +185,7 @@ class Group(Command, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is meant, or say which one was perhaps meant."""
+        """Find a command; if there is none, suggest similar ones."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -128,8 +194,8 @@ class Group(Command, click.Group):
             near = get_close_matches(args[0], self.list_commands(ctx), 3)
             if not near or "Did you mean" in error.message:
                 raise
-            said = f"{error.message} Did you mean {' or '.join(near)}?"
-            raise click.UsageError(said, ctx) from None
+            message = f"{error.message} Did you mean {' or '.join(near)}?"
+            raise click.UsageError(message, ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, then the commands."""

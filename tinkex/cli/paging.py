@@ -20,7 +20,7 @@ def list_options(command: Decorated) -> Decorated:
         default=20,
         show_default=True,
         metavar="N",
-        help="Most entries to list; 0 for all.",
+        help="Maximum number of entries; 0 for all.",
     )
     offset = click.option(
         "--offset",
@@ -28,7 +28,7 @@ def list_options(command: Decorated) -> Decorated:
         default=0,
         show_default=True,
         metavar="N",
-        help="Entries to leave out first.",
+        help="Number of entries to skip.",
     )
     return limit(offset(command))
 
@@ -40,7 +40,7 @@ def scope_option(command: Decorated) -> Decorated:
         type=click.Choice(["owned", "accessible"]),
         default="owned",
         show_default=True,
-        help="Only yours, or those of others that you may see as well.",
+        help="Your own objects, or all that you can access.",
     )(command)
 
 
@@ -52,7 +52,7 @@ def collect(
     offset: int,
     page_size: int,
 ) -> Page[T]:
-    """Return entries from an offset on, and how many there are in all if the server says.
+    """Return entries from an offset on, and the total number if the server reports it.
 
     Args:
         invocation: Draws how far it is.
@@ -71,8 +71,8 @@ def collect(
                 wanted = min(wanted, total - offset - len(found))
             if wanted <= 0:
                 break
-            batch, told = fetch(wanted, offset + len(found))
-            total = told if told is not None else total
+            batch, reported = fetch(wanted, offset + len(found))
+            total = reported if reported is not None else total
             found += batch
             step(len(found), None if total is None else max(total - offset, 0))
             # A page that is not full is the last one, whatever the total says.

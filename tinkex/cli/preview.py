@@ -4,14 +4,20 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import numpy as np
 
 from tinkex.cli.tables import facts
+from tinkex.recipes.estimate import Estimate, estimate
 from tinkex.recipes.examples import ExampleFile, count_forms
 from tinkex.recipes.prepare import Prepared
 
 
-def record(prepared: Prepared, file: ExampleFile) -> dict[str, Any]:
+def record(
+    prepared: Prepared,
+    file: ExampleFile,
+    prices: tuple[float | None, float | None] = (None, None),
+) -> dict[str, Any]:
     """Return what would be trained, as JSON has it."""
     examples = prepared.tokenized.examples
     lengths = np.array([len(one.tokens) for one in examples])
@@ -44,6 +50,7 @@ def record(prepared: Prepared, file: ExampleFile) -> dict[str, Any]:
         "learning_rate": prepared.recipe.learning_rate,
         "steps_per_epoch": prepared.batches.steps_per_epoch,
         "steps": prepared.steps,
+        "estimate": attrs.asdict(estimate(prepared, *prices)),
         "example": [
             {"text": text, "weight": weight}
             for text, weight in examples[0].spans(prepared.tokenizer)
@@ -82,6 +89,7 @@ def lines(prepared: Prepared, file: ExampleFile, result: dict[str, Any]) -> Iter
                 f"{result['steps_per_epoch']:,} are an epoch"
             ),
         ),
+        *_estimated(Estimate(**result["estimate"])),
     ]
     yield from facts([(name, value) for name, value in pairs if value])
     for notice in result["notices"]:
@@ -93,7 +101,7 @@ def lines(prepared: Prepared, file: ExampleFile, result: dict[str, Any]) -> Iter
 
 
 def marked(spans: Any) -> str:
-    """Return text in which what counts stands in brackets, with its weight if that is not 1.
+    """Return text with the learned parts in brackets, with their weight if it is not 1.
 
     >>> marked([("2+2=", 0.0), ("4", 1.0)])
     '2+2=⟦4⟧'
@@ -103,6 +111,20 @@ def marked(spans: Any) -> str:
         head = "" if weight == 1 else f"{weight:g}: "
         parts.append(f"⟦{head}{text}⟧" if weight else text)
     return "".join(parts)
+
+
+def _estimated(found: Estimate) -> Iterator[tuple[str, str | None]]:
+    most = "at most " if found.sampled_tokens else ""
+    sampled = f", {most}{found.sampled_tokens:,} sampled" if found.sampled_tokens else ""
+    yield "to be trained on", f"{most}{found.trained_tokens:,} tokens{sampled}"
+    if found.seconds is not None:
+        minutes, seconds = divmod(round(found.seconds), 60)
+        yield (
+            "time",
+            f"about {minutes}:{seconds:02} at the {found.tokens_per_second:,.0f} tokens/s of {found.measured_in}",
+        )
+    if found.cost is not None:
+        yield "cost", f"{most}{found.cost:,.2f}"
 
 
 def _counted(fields: dict[str, int], unit: str) -> str:

@@ -18,18 +18,18 @@ from tinkex.errors import AuthenticationError, NotFoundError, TinkexError, Token
 from tinkex.service import ServiceClient
 from tinkex.types import ModelInput, SamplingParams
 
-# Seconds for a layer that has no time limit of its own.
+# Seconds for a layer without its own time limit.
 PATIENCE = 10.0
 SAMPLE_PATIENCE = 120.0
 
 
 class Skip(Exception):  # noqa: N818 - no error: the layer is not there
-    """Say why a layer has nothing to try."""
+    """The reason why a layer was skipped."""
 
 
 @frozen
 class Finding:
-    """Say how a layer did.
+    """The result of a layer.
 
     Attributes:
         layer: Its name.
@@ -104,7 +104,7 @@ class Probes:
     def _tcp(self) -> str:
         self._skip_behind_proxy()
         with self._connected():
-            return f"port {self._port} answers"
+            return f"port {self._port} is open"
 
     def _tls(self) -> str:
         if not self._is_https:
@@ -165,7 +165,7 @@ class Probes:
             return socket.create_connection((self._host, self._port), timeout=PATIENCE)
         except OSError as error:
             raise OSError(
-                f"port {self._port} of {self._host} does not answer ({error}): is the server "
+                f"port {self._port} of {self._host} does not respond ({error}): is the server "
                 "running, does a firewall stand between?"
             ) from None
 

@@ -1,4 +1,4 @@
-"""How far something is, in one line of a terminal that is written anew."""
+"""Progress in one line of a terminal, which is redrawn."""
 
 import contextlib
 import os
@@ -8,15 +8,16 @@ from typing import IO, Protocol
 
 from tinkex.cli.text import cell, size
 
-# Faster than that nobody reads, and a terminal over a slow line keeps up.
+# No one reads faster, and a terminal on a slow connection keeps up.
 _INTERVAL = 0.1
 _BAR = 24
+_SHORTEST = 4
 ERASE = "\r\x1b[K"
 """What empties the line of a terminal that the cursor stands in."""
 
 
 class Step(Protocol):
-    """What is called when work has got further."""
+    """A callback for progress."""
 
     def __call__(self, done: int, total: int | None = None, remark: str = "", /) -> None:
         """Take how much is done, of how much if it is known, and a remark that follows."""
@@ -51,12 +52,16 @@ class _Line:
         if now - self._last < _INTERVAL and done != total:
             return
         self._last = now
-        bar = ""
-        if total:
-            full = min(_BAR, _BAR * done // total)
-            bar = f" [{'#' * full}{'.' * (_BAR - full)}]"
         numbers = self._shown(done) + (f"/{self._shown(total)}" if total is not None else "")
-        self.write(f"{self._label}{bar} {numbers} {cell(remark)}".rstrip())
+        rest = f"{numbers} {cell(remark)}".rstrip()
+        # The bar is what a narrow terminal shows less of, down to nothing.
+        room = _columns(self._stream) - 1 - len(f"{self._label} [] {rest}")
+        length = min(_BAR, room if room >= _SHORTEST else 0)
+        bar = ""
+        if total and length:
+            full = min(length, length * done // total)
+            bar = f" [{'#' * full}{'.' * (length - full)}]"
+        self.write(f"{self._label}{bar} {rest}")
 
     def write(self, text: str) -> None:
         """Put a text in place of the line, cut where it would wrap."""

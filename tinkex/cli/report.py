@@ -11,18 +11,18 @@ from tinkex.cli.options import Command
 
 @click.command("report", cls=Command)
 @click.option("--base-model", metavar="NAME", help="Model to sample from.  [default: the first]")
-@click.option("--sample/--no-sample", default=True, help="Draw one token at the end.")
+@click.option("--sample/--no-sample", default=True, help="Sample one token at the end.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write it to.  [default: stdout]",
+    help="File for the report.  [default: stdout]",
 )
 @pass_invocation
 def command(
     invocation: Invocation, base_model: str | None, sample: bool, output: Path | None
 ) -> Any:
-    """Gather what a maintainer needs to help you; no secret is in it.
+    """Collect what a maintainer needs to help you, without secrets.
 
     Versions, every setting with its source (secrets masked), and what `tinkex doctor` finds, as JSON.
     Read it before you send it: URLs and names of models and sessions are in it.

@@ -1,4 +1,4 @@
-"""`tinkex run`: sample from a model; below it look at training runs."""
+"""`tinkex run`: sample from a model; its subcommands list training runs."""
 
 import sys
 from collections.abc import Iterator
@@ -12,14 +12,27 @@ from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Group
 from tinkex.cli.paging import collect, heading, list_options, scope_option
 from tinkex.cli.records import checkpoint_record
+from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.tables import facts, table
 from tinkex.cli.text import ago, is_terminal, iso, yes_no
 
 if TYPE_CHECKING:
+    from tinkex.recipes.folder import RunSummary
     from tinkex.types import Checkpoint, TrainingRun
 
 PAGE = 100
-_HEADERS = ("Run ID", "Base Model", "Owner", "LoRA", "Status", "Last Update")
+_HEADERS = (
+    "Run ID",
+    "Name",
+    "Method",
+    "Step",
+    "Loss",
+    "Base Model",
+    "Owner",
+    "LoRA",
+    "Status",
+    "Last Update",
+)
 
 
 _EXAMPLE = """\b
@@ -30,39 +43,55 @@ Example:
 
 @click.group("run", cls=Group, invoke_without_command=True, epilog=_EXAMPLE)
 @click.option("--base-model", metavar="NAME", help="Model to sample from; see `tinkex model list`.")
-@click.option("--model-path", metavar="PATH", help="Saved weights to sample from: tinker://...")
-@click.option("--prompt", metavar="TEXT", help="What the model reads first.")
+@click.option(
+    "--model-path",
+    type=RunOrPath(),
+    metavar="PATH",
+    help="Saved weights to sample from: tinker://..., or a run's folder.",
+)
+@click.option("--prompt", metavar="TEXT", help="Text to continue.")
 @click.option(
     "--prompt-file",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="A file with the prompt: text, a JSON list of token ids, or"
-    ' {"tokens": [...]}. - reads stdin.',
+    help="File with the prompt: text, a JSON list of token ids, or"
+    ' {"tokens": [...]}; - reads stdin.',
 )
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens to draw.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Maximum number of tokens to sample.",
+)
 @drawing_options(temperature=1.0)
-@click.option("--stop", multiple=True, metavar="TEXT", help="Ends a sample. May be repeated.")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Makes the draw repeatable.")
+@click.option(
+    "--stop", multiple=True, metavar="TEXT", help="Text that ends a sample. May be repeated."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Seed for reproducible samples."
+)
 @click.option(
     "--num-samples",
     type=click.IntRange(min=1),
     metavar="N",
     default=1,
     show_default=True,
-    help="How many continuations.",
+    help="Number of samples.",
 )
-@click.option("--prompt-logprobs", is_flag=True, help="Ask for the prompt's log probabilities.")
+@click.option(
+    "--prompt-logprobs", is_flag=True, help="Compute the log probabilities of the prompt."
+)
 @click.option(
     "--stream/--no-stream",
     default=None,
-    help="Write tokens as they come.  [default: for one sample on a terminal]",
+    help="Write tokens as they are sampled.  [default: for one sample on a terminal]",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the samples to this file instead of stdout.",
+    help="File for the samples, in place of stdout.",
 )
 @click.option(
     "--http-pool",
@@ -83,25 +112,40 @@ def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> An
 
 
 def _check(options: dict[str, Any], as_json: bool) -> None:
-    """Refuse what contradicts itself, before anything is loaded or sent."""
+    """Refuse contradictory options, before anything is loaded or sent."""
     check_source(options)
     if (options["prompt"] is None) == (options["prompt_file"] is None):
         raise click.UsageError("give one of --prompt TEXT and --prompt-file FILE")
     if options["prompt"] == "":
-        raise click.UsageError("--prompt is empty; a model has to read something first")
+        raise click.UsageError("--prompt is empty; give at least one character")
     plain = not as_json and options["output"] is None and options["num_samples"] == 1
     plain = plain and not options["prompt_logprobs"]
     if options["stream"] and not plain:
         raise click.UsageError(
-            "--stream writes one sample as text: it does not go with --json, --output, "
-            "--num-samples or --prompt-logprobs"
+            "--stream writes one sample as text: it cannot be combined with --json, "
+            "--output, --num-samples or --prompt-logprobs"
         )
     if options["stream"] is None:
         options["stream"] = plain and is_terminal(sys.stdout)
 
 
+def summary_of(run: "TrainingRun") -> "RunSummary | None":
+    """Return what the run's folder on this machine says, if it is there and trains this run."""
+    from tinkex.errors import TinkexError
+    from tinkex.recipes.folder import summary
+
+    folder = (run.user_metadata or {}).get("folder")
+    if folder is None:
+        return None
+    try:
+        return summary(Path(folder))
+    except (TinkexError, OSError):
+        return None
+
+
 def run_record(run: "TrainingRun") -> dict[str, Any]:
     """Return a training run as JSON has it."""
+    metadata, known = run.user_metadata or {}, summary_of(run)
     return {
         "training_run_id": run.training_run_id,
         "base_model": run.base_model,
@@ -114,7 +158,12 @@ def run_record(run: "TrainingRun") -> dict[str, Any]:
         "last_sampler_checkpoint": checkpoint_record(run.last_sampler_checkpoint),
         "user_metadata": dict(run.user_metadata or {}),
         "display_name": run.display_name,
-        "status": run.status,
+        "status": _state(run, known),
+        "name": metadata.get("name"),
+        "method": metadata.get("method"),
+        "step": known.step if known else _step(run),
+        "loss": known.loss if known else None,
+        "folder": known.folder if known else None,
     }
 
 
@@ -135,7 +184,12 @@ def list_runs(invocation: Invocation, limit: int, offset: int, access_scope: Any
 
     def lines() -> Iterator[str]:
         yield heading("Training runs", len(runs), total)
-        yield from table(_HEADERS, [_row(run) for run in runs])
+        yield from table(
+            _HEADERS,
+            [_row(run) for run in runs],
+            optional=("Owner", "LoRA", "Status"),
+            elastic="Base Model",
+        )
 
     return invocation.show(result, lines)
 
@@ -152,14 +206,26 @@ def show_run(invocation: Invocation, training_run_id: str, access_scope: Any) ->
 
 
 def _row(run: "TrainingRun") -> tuple[str, ...]:
+    record = run_record(run)
     return (
         run.training_run_id,
+        record["name"] or run.display_name or "",
+        record["method"] or "",
+        "" if record["step"] is None else str(record["step"]),
+        "" if record["loss"] is None else f"{record['loss']:.4f}",
         run.base_model,
         run.model_owner,
         _lora(run),
-        _status(run),
+        str(record["status"]).capitalize(),
         ago(run.last_request_time),
     )
+
+
+def _step(run: "TrainingRun") -> int | None:
+    """Return the step of the newest checkpoint that `tinkex train` saved on the way."""
+    path = run.last_checkpoint.tinker_path if run.last_checkpoint else ""
+    _, _, step = path.rpartition("/step-")
+    return int(step) if step.isdigit() else None
 
 
 def _facts(run: "TrainingRun") -> list[tuple[str, Any]]:
@@ -173,7 +239,10 @@ def _facts(run: "TrainingRun") -> list[tuple[str, Any]]:
         pairs.insert(1, ("Name", run.display_name))
     if run.lora_rank is not None:
         pairs.append(("LoRA rank", run.lora_rank))
-    pairs += [("Status", _status(run)), ("Last update", ago(run.last_request_time))]
+    pairs += [
+        ("Status", _state(run, summary_of(run)).capitalize()),
+        ("Last update", ago(run.last_request_time)),
+    ]
     last = (
         ("training", run.last_checkpoint),
         ("sampler", run.last_sampler_checkpoint),
@@ -194,9 +263,12 @@ def _last(name: str, checkpoint: "Checkpoint | None") -> list[tuple[str, Any]]:
     ]
 
 
-def _status(run: "TrainingRun") -> str:
+def _state(run: "TrainingRun", known: "RunSummary | None") -> str:
+    # A run that was resumed is several on the server; of these the last is the folder's.
+    if run.corrupted:
+        return "failed"
     # Servers other than the local one say only whether a run broke.
-    return "Failed" if run.corrupted else (run.status or "active").capitalize()
+    return known.state if known else (run.status or "active")
 
 
 def _lora(run: "TrainingRun") -> str:

@@ -75,7 +75,7 @@ def _tokens_in(text: str) -> list[int] | None:
 
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(value, dict):
         value = value.get("tokens")
@@ -113,7 +113,7 @@ def _streamed(
     prompt: ModelInput,
     params: SamplingParams,
 ) -> SampleResponse:
-    """Write a sample while it is drawn; at once where the server cannot stream."""
+    """Write a sample while it is generated; all at once if the server cannot stream."""
     decoder = tokenizer.incremental_decoder(skip_special_tokens=True)
     tokens: list[int] = []
     logprobs: list[float | None] = []
@@ -133,7 +133,7 @@ def _streamed(
         tokens, stop_reason = one.tokens, one.stop_reason
         logprobs = list(one.logprobs or [])
     except BaseException:
-        # What comes after it begins on a line of its own.
+        # The following output starts on a new line.
         _write_piece("\n" if tokens else "")
         raise
     finally:
@@ -181,10 +181,10 @@ def _lines(response: SampleResponse, texts: list[str | None]) -> Iterator[str]:
 
 
 def _verdict(sequence: SampledSequence) -> str:
-    said = f"stop_reason={sequence.stop_reason}"
+    facts = f"stop_reason={sequence.stop_reason}"
     if sequence.logprobs:
-        said += f" | avg_logprob={sum(sequence.logprobs) / len(sequence.logprobs):.3f}"
-    return said
+        facts += f" | avg_logprob={sum(sequence.logprobs) / len(sequence.logprobs):.3f}"
+    return facts
 
 
 def _record(response: SampleResponse, texts: list[str | None]) -> dict[str, Any]:

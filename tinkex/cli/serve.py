@@ -24,48 +24,47 @@ if TYPE_CHECKING:
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where runs and checkpoints are kept.  [default: TINKEX_LOCAL_DIR or the user's data folder]",
+    help="Folder for runs and checkpoints.  [default: TINKEX_LOCAL_DIR or the user's data folder]",
 )
 @click.option(
     "--model",
     "models",
     multiple=True,
     metavar="[NAME=]FOLDER",
-    help="A Hugging Face folder to serve beside the shipped models, as NAME or by the folder's own"
+    help="Hugging Face folder to serve next to the shipped models, as NAME or under the folder's"
     " name. May be repeated.",
 )
 @click.option(
     "--faults",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Faults to play, in JSON or TOML; see docs/testing.md.",
+    help="Faults to inject, in JSON or TOML; see docs/testing.md.",
 )
 @click.option(
     "--latency",
     type=click.FloatRange(min=0, max=600_000),
     default=0.0,
     metavar="MS",
-    help="Milliseconds that pass before any request is looked at.  [default: 0]",
+    help="Delay of every request, in milliseconds.  [default: 0]",
 )
 @click.option(
     "--api-key",
     envvar="TINKEX_SERVE_API_KEY",
     show_envvar=True,
     callback=lambda _context, _option, value: Secret.of(value),
-    help="Let in only this key.  [default: any, on the loopback interface]",
+    help="Accept only this API key.  [default: any, on the loopback interface]",
 )
 @click.option(
     "--without-key",
     is_flag=True,
-    help="Let in everybody who reaches an address beyond the loopback interface.",
+    help="Accept everyone who can reach the server, on interfaces other than loopback too.",
 )
 @click.option(
     "--allow-host",
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    help="A further name that the server answers to, as clients write it in the URL. May be"
-    " repeated.",
+    help="Additional host name in the URLs of clients, such as that of a proxy. May be repeated.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log every request.")
 def command(
@@ -82,10 +81,10 @@ def command(
 ) -> None:
     """Run the local server until Ctrl-C.
 
-    It speaks the Tinker API and really trains: small models, on this machine, offline and free.
+    It serves the Tinker API and trains small models on this machine, offline and free of charge.
     """
     configure(logging.DEBUG if verbose else logging.INFO)
-    # uvicorn's own lines say nothing that is not said here.
+    # uvicorn's own lines repeat what is printed here.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     stopped = threading.Event()
 
@@ -115,7 +114,11 @@ def command(
             latency=latency / 1e3,
         )
         server.start()
-    except (OSError, ValueError, RuntimeError) as error:
+    except OSError as error:
+        reason = str(error.strerror or error).replace("another port", "another with --port")
+        file = f"{error.filename}: " if error.filename else ""
+        raise click.ClickException(f"the local server cannot start: {file}{reason}") from error
+    except (ValueError, RuntimeError) as error:
         raise click.ClickException(f"the local server cannot start: {error}") from error
     try:
         click.echo(f"base URL   {server.base_url}")

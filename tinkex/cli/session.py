@@ -17,7 +17,7 @@ PAGE = 500
 
 @click.group("session", cls=Group)
 def command() -> None:
-    """Look at sessions, close them, and export their traces."""
+    """List sessions, close them, and export their traces."""
 
 
 @command.command("list")
@@ -84,7 +84,7 @@ def close_session(invocation: Invocation, session_id: str) -> Any:
 
     checked = checked_id(session_id, "session_id")
     with invocation.rest() as rest:
-        # First, since a server may answer the end of a session it never had with success.
+        # First, because a server may report success for the end of an unknown session.
         rest.get_session(checked)
         body = {"reason": {"type": "success"}, "detail": "closed by `tinkex session close`"}
         rest.request("POST", f"/api/v1/sessions/{checked}/finish", body)
@@ -99,9 +99,9 @@ def close_session(invocation: Invocation, session_id: str) -> Any:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the trace to this file.  [default: SESSION_ID.trace.json in the current folder]",
+    help="File for the trace.  [default: SESSION_ID.trace.json in the current folder]",
 )
-@click.option("--force", is_flag=True, help="Replace a file of that name.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @pass_invocation
 def export_trace(invocation: Invocation, session_id: str, output: Path | None, force: bool) -> Any:
     """Save when each request of a session waited, ran and ended.

@@ -1,4 +1,4 @@
-"""Rows laid out: columns that line up on a terminal, tab-separated where a program reads."""
+"""Tables: aligned columns on a terminal, tab-separated cells in a pipe."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -7,17 +7,35 @@ from typing import Any
 from tinkex._base.columns import columns, width
 from tinkex.cli.text import cell, is_terminal
 
+# A cell is not shortened to fewer columns than this.
+_SHORTEST = 8
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+
+def table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    optional: Sequence[str] = (),
+    elastic: str | None = None,
+) -> Iterator[str]:
     """Yield the lines of a table.
 
-    On a terminal columns line up; where they would be wider than it is, each row becomes a block
-    with a line for each field, so that nothing is cut off. Elsewhere cells are tab-separated.
+    In a pipe cells are tab-separated. On a terminal columns are aligned. If they are wider than the
+    terminal, optional columns are left out and the elastic one is shortened; if that is not enough,
+    each row becomes a block with a line per field.
+
+    Args:
+        headers: The names of the columns.
+        rows: The cells, by column.
+        optional: Columns to leave out on a narrow terminal, the first one first.
+        elastic: The column whose cells may be shortened.
     """
     cells = [[cell(value) for value in row] for row in rows]
     if not is_terminal(sys.stdout):
         yield from ("\t".join(row) for row in [list(headers), *cells])
         return
+    if optional or elastic:
+        headers, cells = _narrowed(list(headers), cells, optional, elastic)
     lines = columns([headers, *cells])
     if max(map(width, lines)) <= _columns():
         yield from lines
@@ -28,8 +46,45 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str
         yield from facts(list(zip(headers, row, strict=True)))
 
 
+def _narrowed(
+    headers: list[str], cells: list[list[str]], optional: Sequence[str], elastic: str | None
+) -> tuple[list[str], list[list[str]]]:
+    """Return a table that fits the terminal, if leaving out and shortening can achieve that."""
+
+    def excess() -> int:
+        return max(map(width, columns([headers, *cells]))) - _columns()
+
+    for name in optional:
+        if excess() <= 0:
+            break
+        index = headers.index(name)
+        headers, *cells = [row[:index] + row[index + 1 :] for row in [headers, *cells]]
+    too_wide = excess()
+    if elastic is not None and too_wide > 0:
+        index = headers.index(elastic)
+        most = max(width(row[index]) for row in cells) - too_wide
+        if most >= _SHORTEST:
+            cells = [
+                [*row[:index], _shortened(row[index], most), *row[index + 1 :]] for row in cells
+            ]
+    return headers, cells
+
+
+def _shortened(text: str, most: int) -> str:
+    """Return a text without its middle, of at most that many columns.
+
+    >>> _shortened("Qwen/Qwen3-8B", 9)
+    'Qwen…3-8B'
+    """
+    while width(text) > most:
+        middle = len(text) // 2
+        head, tail = text[:middle].removesuffix("…"), text[middle:].removeprefix("…")
+        text = f"{head[:-1]}…{tail}" if width(head) >= width(tail) else f"{head}…{tail[1:]}"
+    return text
+
+
 def facts(pairs: Sequence[tuple[str, Any]]) -> Iterator[str]:
-    """Yield a line "name: value" for each pair, the values below each other on a terminal."""
+    """Yield a line "name: value" per pair, with aligned values on a terminal."""
     if is_terminal(sys.stdout):
         yield from columns([(f"{name}:", cell(value)) for name, value in pairs], gap=" ")
     else:

@@ -1,4 +1,4 @@
-"""What `tinkex chat` does: lines in, answers out, and the commands between them."""
+"""The loop of `tinkex chat`: messages, responses and commands."""
 
 import contextlib
 import sys
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 _PROMPT = "> "
 _COMMANDS = {
     "/help": "show this",
-    "/system [TEXT]": "tell the model something before everything else, or show what it is told",
-    "/reset": "forget what was said",
-    "/retry": "let the model answer the last message anew",
+    "/system [TEXT]": "set or show the system prompt",
+    "/reset": "start a new conversation",
+    "/retry": "sample the last response again",
     "/save FILE.jsonl": "append the conversation to a file, as a line that `tinkex train` reads",
-    "/load FILE.jsonl": "go on with the last conversation of such a file",
+    "/load FILE.jsonl": "continue the last conversation of such a file",
     "/quit": "leave; so does Ctrl-D",
 }
 
@@ -86,7 +86,7 @@ def _conversation(
 
 
 class _Talk:
-    """Read lines, and answer each of them."""
+    """A conversation of lines and responses."""
 
     def __init__(self, invocation: Invocation, conversation: Conversation) -> None:
         self._invocation = invocation
@@ -120,7 +120,7 @@ class _Talk:
                 self._invocation.note("\n(Ctrl-D leaves)")
 
     def _read(self) -> str:
-        """Read a message; a line that ends in a backslash goes on in the next one."""
+        """Read a message; a backslash at the end of a line continues it."""
         lines = [_input(_PROMPT)]
         while lines[-1].endswith("\\"):
             lines[-1] = lines[-1][:-1]
@@ -128,7 +128,7 @@ class _Talk:
         return "\n".join(lines)
 
     def _answer(self, text: str) -> None:
-        pieces = self._conversation.answer(text)
+        pieces = self._conversation.respond(text)
         try:
             for piece in pieces:
                 self._write(piece)
@@ -157,14 +157,16 @@ class _Talk:
     def _tell_limits(self) -> None:
         talk = self._conversation
         if talk.stop_reason == "length":
-            self._invocation.note("(the answer was cut off; --max-tokens sets how long it may be)")
+            self._invocation.note(
+                "(the response was cut off; --max-tokens sets its maximum length)"
+            )
         if talk.left_out:
             self._invocation.note(
-                f"(the {talk.left_out} oldest messages have no room any more; /reset begins anew)"
+                f"(the {talk.left_out} oldest messages no longer fit into the context; /reset starts a new conversation)"
             )
 
     def _command(self, line: str) -> bool:
-        """Do a command; return whether the talk goes on."""
+        """Run a command; return whether the conversation continues."""
         name, _, rest = line.strip().partition(" ")
         rest = rest.strip()
         if name in ("/quit", "/exit"):
@@ -193,7 +195,7 @@ class _Talk:
     def _help(self, _: str) -> None:
         for name, what in _COMMANDS.items():
             self._invocation.note(f"{name:18} {what}")
-        self._invocation.note("A line that ends in \\ goes on in the next one.")
+        self._invocation.note("A \\ at the end of a line continues it on the next one.")
 
     def _system(self, text: str) -> None:
         if text:
@@ -207,7 +209,7 @@ class _Talk:
     def _retry(self, _: str) -> None:
         messages = self._conversation.messages
         if not messages or messages[-1]["role"] != "assistant":
-            self._invocation.note("there is no answer yet")
+            self._invocation.note("there is no response yet")
             return
         text = messages[-2]["content"]
         del messages[-2:]
@@ -229,7 +231,7 @@ class _Talk:
 
 
 def _input(prompt: str) -> str:
-    """Read a line from the terminal, and keep stdout for the answers if it is none."""
+    """Read a line; if stdout is not a terminal, it is kept for the responses."""
     if is_terminal(sys.stdout):
         return input(prompt)
     sys.stderr.write(prompt)

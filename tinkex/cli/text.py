@@ -20,7 +20,7 @@ _DAY = 86_400
 
 
 def is_terminal(stream: IO[str]) -> bool:
-    """Tell whether a stream is a terminal; one that is closed is none."""
+    """Return whether a stream is a terminal; a closed one is not."""
     try:
         return stream.isatty()
     except (AttributeError, ValueError):
@@ -28,7 +28,7 @@ def is_terminal(stream: IO[str]) -> bool:
 
 
 def wants_color() -> bool:
-    """Tell whether the user wants colour on terminals: NO_COLOR and TERM=dumb say no."""
+    """Return whether the user wants colour on terminals: NO_COLOR and TERM=dumb disable it."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -42,7 +42,7 @@ def for_terminal(text: str) -> str:
 
 
 def cell(value: Any) -> str:
-    """Return a value as one line without tabs, so that it can stand in a table."""
+    """Return a value as one line without tabs, for a cell of a table."""
     return " ".join(for_terminal("N/A" if value is None else str(value)).split())
 
 
@@ -134,5 +134,5 @@ def size(count: int | None) -> str:
 
 
 def yes_no(value: bool | None) -> str:
-    """Return Yes, No, or N/A where it is not known."""
+    """Return Yes, No, or N/A if unknown."""
     return "N/A" if value is None else "Yes" if value else "No"

@@ -1,17 +1,20 @@
 """`tinkex train`: fine-tune on the examples of a file or a data set."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tinkex.cli.configfile import read_config
 from tinkex.cli.invocation import Invocation, pass_invocation
-from tinkex.cli.options import Command, CommonOption
+from tinkex.cli.options import Command, CommonOption, SectionOption
+from tinkex.cli.runfolder import RunFolder, RunOrPath
 from tinkex.cli.variables import template_option
 
 _DEFAULT = "  [default: {}]"
 # What may stand beside --resume: all else was fixed when the run began.
-_WITH_RESUME = {"resume", "file", "plot"}
+_WITH_RESUME = {"resume", "file", "plot", "log_to"}
 _COLUMNS = {
     "prompt": "what the model reads; goes with --completion-column",
     "completion": "what it is to write after it",
@@ -40,10 +43,20 @@ class DataSource(click.Path):
 def column_options(command: Any) -> Any:
     """Add the options that say which column of a table is what."""
     for role, what in reversed(_COLUMNS.items()):
-        command = click.option(
-            f"--{role}-column", f"{role}_column", metavar="COLUMN", help=f"Column with {what}."
+        command = _in(
+            _DATA,
+            f"--{role}-column",
+            f"{role}_column",
+            metavar="COLUMN",
+            help=f"Column with {what}.",
         )(command)
     return command
+
+
+def columns_of(options: dict[str, Any]) -> dict[str, str] | None:
+    """Take the columns out of options, and return them by role; None if none were named."""
+    named = {role: options.pop(f"{role}_column", None) for role in _COLUMNS}
+    return {role: name for role, name in named.items() if name is not None} or None
 
 
 def separated(
@@ -53,12 +66,44 @@ def separated(
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 
+METHODS = ("sft", "dpo", "grpo", "distill")
+_DATA, _MODEL, _STEPS, _SAMPLING = "Data", "Model", "Optimization", "Sampling (grpo, distill)"
+_BY_METHOD, _WATCH, _RUN = "Method", "Validation and logging", "Run"
+
+
+# Options that only some methods have.
+_ONLY = {
+    **dict.fromkeys(["beta"], ("dpo",)),
+    **dict.fromkeys(["rewards", "kl", "respond", "max_turns"], ("grpo",)),
+    **dict.fromkeys(["teacher", "on_policy"], ("distill",)),
+    **dict.fromkeys(
+        [
+            "loss_fn",
+            "loss_config",
+            "group_size",
+            "max_tokens",
+            "temperature",
+            "off_policy_steps",
+            "sample_price",
+        ],
+        ("grpo", "distill"),
+    ),
+}
+
+
+def _in(section: str, *names: str, **settings: Any) -> Callable[[Any], Any]:
+    return click.option(*names, cls=SectionOption, section=section, **settings)
+
+
 _EXAMPLE = """\b
 Example:
   export TINKER_BASE_URL=local
   tinkex train orders.jsonl --base-model tinkex/tiny-chat --dry-run
   tinkex train orders.jsonl --base-model tinkex/tiny-chat --epochs 4
   tinkex train faq.csv --user-column question --assistant-column answer --base-model Qwen/Qwen3-8B
+  tinkex train --method dpo preferences.jsonl --base-model Qwen/Qwen3-8B
+  tinkex train --method grpo questions.jsonl --reward exact --base-model Qwen/Qwen3-8B
+  tinkex train --config runs/orders/finetune.json --learning-rate 5e-3
   tinkex train --resume runs/orders
 """
 
@@ -70,141 +115,353 @@ Example:
     type=DataSource(),
     metavar="[FILE]",
 )
-@click.option("--base-model", metavar="NAME", help="Model to train; see `tinkex model list`.")
 @click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=read_config,
+    help="Options from a file: TOML, YAML, JSON, or the finetune.json of a run. The command line "
+    "takes precedence.",
+)
+@_in(
+    _MODEL,
+    "--method",
+    type=click.Choice(METHODS),
+    default="sft",
+    show_default=True,
+    help="Imitate responses (sft), learn preferences (dpo), raise a reward (grpo), or learn from "
+    "another model (distill).",
+)
+@_in(_MODEL, "--base-model", metavar="NAME", help="Model to train; see `tinkex model list`.")
+@_in(
+    _MODEL,
     "--from",
     "from_checkpoint",
+    type=RunOrPath("training"),
     metavar="PATH",
-    help="Checkpoint to train on from, with a fresh optimizer: tinker://<run>/weights/<name>.",
+    help="Checkpoint to start from, with a fresh optimizer: tinker://<run>/weights/<name>, or a "
+    "run's folder.",
 )
-@click.option(
-    "--resume",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Continue the run in this folder where it stopped. Everything else is as it was.",
+@_in(_MODEL, "--rank", type=int, help="Rank of the LoRA adapter." + _DEFAULT.format(32))
+@_in(
+    _MODEL,
+    "--train-mlp/--no-train-mlp",
+    default=None,
+    help="Adapt the MLP layers." + _DEFAULT.format("--train-mlp"),
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Folder of the run's file, metrics and plot.  [default: runs/<FILE>]",
+@_in(
+    _MODEL,
+    "--train-attn/--no-train-attn",
+    default=None,
+    help="Adapt the attention layers." + _DEFAULT.format("--train-attn"),
 )
-@click.option(
-    "--name", metavar="NAME", help="Name of what is saved at the end." + _DEFAULT.format("final")
+@_in(
+    _MODEL,
+    "--train-unembed/--no-train-unembed",
+    default=None,
+    help="Adapt the unembedding." + _DEFAULT.format("--train-unembed"),
 )
-@click.option("--rank", type=int, help="Rank of the LoRA adapter." + _DEFAULT.format(32))
-@click.option(
+@_in(
+    _MODEL,
     "--seed",
     type=int,
-    help="Fixes the adapter's first values, the order of the lines and what is held out."
-    + _DEFAULT.format(0),
+    help="Seed of the adapter's initial values, the order of the examples, the validation split and "
+    "sampling." + _DEFAULT.format(0),
 )
-@click.option(
-    "--epochs", type=int, help="Times that each example is trained on." + _DEFAULT.format(1)
+@_in(
+    _STEPS,
+    "--epochs",
+    type=float,
+    help="Number of passes over the examples; may be a fraction." + _DEFAULT.format(1),
 )
-@click.option("--steps", type=int, help="Number of optimizer steps, in place of --epochs.")
-@click.option("--batch-size", type=int, help="Examples per optimizer step." + _DEFAULT.format(32))
-@click.option(
+@_in(_STEPS, "--steps", type=int, help="Number of optimizer steps, in place of --epochs.")
+@_in(
+    _STEPS,
+    "--batch-size",
+    type=int,
+    help="Examples (or prompts) per optimizer step.  [default: 32; 16 prompts]",
+)
+@_in(
+    _STEPS,
+    "--gradient-accumulation",
+    type=int,
+    metavar="N",
+    help="Send each batch in N parts whose gradients add up." + _DEFAULT.format(1),
+)
+@_in(
+    _STEPS,
     "--learning-rate",
     type=float,
     metavar="RATE",
-    help="Peak learning rate, reached after the warm-up.  [default: one that suits the model]",
+    help="Peak learning rate, reached after warm-up.  [default: depends on the model and the method]",
 )
-@click.option(
+@_in(
+    _STEPS,
     "--schedule",
+    "schedule_kind",
     type=click.Choice(["linear", "cosine", "constant"]),
-    help="Decay of the learning rate after the warm-up." + _DEFAULT.format("linear"),
+    help="Decay of the learning rate after warm-up.  [default: linear; constant for grpo and "
+    "distill]",
 )
-@click.option(
-    "--warmup-steps", type=int, help="Steps in which the rate rises." + _DEFAULT.format(0)
+@_in(
+    _STEPS,
+    "--warmup-steps",
+    type=int,
+    help="Number of steps in which the learning rate rises to its peak." + _DEFAULT.format(0),
 )
-@click.option("--weight-decay", type=float, help="Decoupled decay of AdamW." + _DEFAULT.format(0))
-@click.option(
+@_in(
+    _STEPS,
+    "--weight-decay",
+    type=float,
+    help="Decoupled weight decay of AdamW." + _DEFAULT.format(0),
+)
+@_in(
+    _STEPS,
     "--grad-clip-norm",
     type=float,
     metavar="NORM",
-    help="Largest norm of the gradient, a sum over tokens; 0 does not clip." + _DEFAULT.format(0),
+    help="Maximum norm of the gradient, which is a sum over tokens; 0 disables clipping."
+    + _DEFAULT.format(0),
 )
-@click.option(
+@_in(
+    _BY_METHOD,
     "--loss-on",
     type=click.Choice(["answers", "all"]),
-    help="What is learned: completions and what the assistant says, or every token."
+    help="sft: tokens to learn: completions and assistant turns, or all."
     + _DEFAULT.format("answers"),
 )
-@click.option(
+@_in(
+    _BY_METHOD,
+    "--beta",
+    type=float,
+    help="dpo: how strongly the weights are held to the ones at the start." + _DEFAULT.format(0.1),
+)
+@_in(
+    _BY_METHOD,
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar="NAME[=WEIGHT]",
+    help="grpo: exact, contains, regex or json, which compare with the reference answer, or "
+    "module:function. May be repeated.",
+)
+@_in(
+    _BY_METHOD,
+    "--kl",
+    type=float,
+    help="grpo: penalty for each nat of divergence from the start." + _DEFAULT.format(0),
+)
+@_in(
+    _BY_METHOD,
+    "--respond",
+    metavar="NAME",
+    help="grpo: module:function that continues an episode of several turns.",
+)
+@_in(
+    _BY_METHOD,
+    "--max-turns",
+    type=int,
+    help="grpo: maximum number of responses in an episode." + _DEFAULT.format(1),
+)
+@_in(
+    _BY_METHOD,
+    "--teacher",
+    type=RunOrPath(names=True),
+    metavar="MODEL",
+    help="distill: base model, path of weights or run's folder to learn from.",
+)
+@_in(
+    _BY_METHOD,
+    "--on-policy/--teacher-samples",
+    "on_policy",
+    default=None,
+    help="distill: score the student's samples, or imitate the teacher's."
+    + _DEFAULT.format("--on-policy"),
+)
+@_in(
+    _SAMPLING,
+    "--loss",
+    "loss_fn",
+    type=click.Choice(["importance_sampling", "ppo", "cispo", "stable_reinforce"]),
+    help="Policy-gradient loss." + _DEFAULT.format("importance_sampling"),
+)
+@_in(
+    _SAMPLING,
+    "--loss-config",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="A number for the loss, such as clip_low_threshold=0.8. May be repeated.",
+)
+@_in(
+    _SAMPLING,
+    "--group-size",
+    type=int,
+    metavar="N",
+    help="Samples of each prompt.  [default: 8; 4 for distill]",
+)
+@_in(
+    _SAMPLING,
+    "--max-tokens",
+    type=int,
+    metavar="N",
+    help="Maximum number of tokens in a sample." + _DEFAULT.format(256),
+)
+@_in(
+    _SAMPLING,
+    "--temperature",
+    type=float,
+    metavar="T",
+    help="Temperature of sampling." + _DEFAULT.format(1),
+)
+@_in(
+    _SAMPLING,
+    "--off-policy-steps",
+    type=int,
+    metavar="N",
+    help="1 samples the next batch while the last one trains; 0 samples with the newest weights."
+    + _DEFAULT.format(1),
+)
+@_in(
+    _DATA,
     "--chat-format",
     type=click.Choice(["auto", "template", "plain"]),
-    help="How messages are written: by the model's chat template, or as 'User: ...'."
-    + _DEFAULT.format("auto"),
+    help="Format of messages: the model's chat template, or 'User: ...'." + _DEFAULT.format("auto"),
 )
-@click.option(
+@_in(
+    _DATA,
     "--max-length",
     type=int,
     metavar="TOKENS",
-    help="Most tokens of an example.  [default: what the model can read]",
+    help="Maximum number of tokens in an example.  [default: the model's context]",
 )
-@click.option(
+@_in(
+    _DATA,
     "--too-long",
     type=click.Choice(["error", "skip", "truncate"]),
-    help="What becomes of a longer example." + _DEFAULT.format("error"),
+    help="What to do with a longer example." + _DEFAULT.format("error"),
 )
-@click.option(
+@_in(
+    _WATCH,
     "--held-out",
     type=float,
     metavar="SHARE",
-    help="Share of the examples kept for the validation loss; 0 trains on all.  [default: 0.1 of 20 or "
-    "more, 200 examples at most]",
+    help="Share of the examples held out for validation; 0 trains on all.  [default: 0.1 of 20 or more, 200 "
+    "examples at most]",
 )
-@click.option(
+@_in(
+    _WATCH,
     "--held-out-file",
     type=DataSource(),
     metavar="FILE",
-    help="Examples for the validation loss, in place of --held-out.",
+    help="Examples for validation, in place of --held-out.",
 )
-@click.option(
+@_in(
+    _WATCH,
     "--measure-every",
     type=click.IntRange(min=1),
     metavar="STEPS",
-    help="Compute the validation loss every N steps.  [default: once per epoch]",
+    help="Validate every N steps.  [default: once per epoch]",
 )
-@click.option(
-    "--checkpoint-every",
+@_in(
+    _WATCH,
+    "--keep-best/--no-keep-best",
+    default=None,
+    help="Keep the weights with the best validation." + _DEFAULT.format("--keep-best"),
+)
+@_in(
+    _WATCH,
+    "--patience",
     type=click.IntRange(min=1),
-    metavar="STEPS",
-    help="Save the run every N steps; a crash costs as many at most." + _DEFAULT.format(50),
+    metavar="N",
+    help="Stop after N validations without improvement.  [default: never]",
 )
-@click.option(
+@_in(
+    _WATCH,
     "--sample",
     "samples",
     multiple=True,
     metavar="PROMPT",
-    help="Show what the model answers before, at each checkpoint, and after. May be repeated.",
+    help="Sample this prompt before training, at each checkpoint, and after. May be repeated.",
 )
-@click.option(
+@_in(
+    _WATCH,
+    "--log-to",
+    multiple=True,
+    type=click.Choice(["wandb", "tensorboard", "trackio"]),
+    help="Also log metrics there. May be repeated.",
+)
+@_in(_WATCH, "--plot/--no-plot", default=None, help="Plot the losses.  [default: --plot]")
+@_in(
+    _RUN,
+    "--resume",
+    type=RunFolder(),
+    metavar="FOLDER",
+    help="Resume the run in this folder, or the latest one, with its original settings.",
+)
+@_in(
+    _RUN,
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Folder for the run's settings, metrics and plot.  [default: runs/<FILE>]",
+)
+@_in(
+    _RUN,
+    "--name",
+    metavar="NAME",
+    help="Name of the final checkpoints." + _DEFAULT.format("final"),
+)
+@_in(
+    _RUN,
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    metavar="STEPS",
+    help="Save a checkpoint every N steps." + _DEFAULT.format(50),
+)
+@_in(
+    _RUN,
+    "--dry-run",
+    is_flag=True,
+    help="Check every example and estimate tokens, time and cost; none of the data is sent.",
+)
+@_in(
+    _RUN,
+    "--price",
+    type=click.FloatRange(min=0),
+    metavar="AMOUNT",
+    help="Price of a million tokens trained on, for the estimate of --dry-run.",
+)
+@_in(
+    _RUN,
+    "--sample-price",
+    type=click.FloatRange(min=0),
+    metavar="AMOUNT",
+    help="Price of a million sampled tokens, likewise.",
+)
+@_in(
+    _DATA,
     "--ignore-fields",
     multiple=True,
     callback=separated,
     metavar="NAME",
-    help="Train although the chat template leaves this field of messages out. May be repeated.",
+    help="Message field that the chat template may drop. May be repeated.",
 )
 @column_options
-@click.option(
+@_in(
+    _DATA,
     "--split",
     metavar="NAME",
-    help="Split of a data set (a folder, or on the hub).  [default: train]",
+    help="Split of a Hugging Face data set.  [default: train]",
 )
 @template_option
-@click.option(
+@_in(
+    _DATA,
     "--tokenizer",
     metavar="NAME",
     help="Name or path of the tokenizer.  [default: the model's own]",
-)
-@click.option("--plot/--no-plot", default=None, help="Draw the losses.  [default: --plot]")
-@click.option(
-    "--dry-run",
-    is_flag=True,
-    help="Check every example and show what would be trained; none of the data is sent.",
 )
 @pass_invocation
 @click.pass_context
@@ -213,10 +470,11 @@ def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> An
 
     FILE is JSON lines, a JSON array, CSV, TSV, Parquet or lines of text, each also as .gz or .zst; a
     folder that Hugging Face's datasets saved; the name of a data set on its hub; or - for standard
-    input. An example is {"messages": [{"role": "user", "content": "..."}, {"role": "assistant",
-    "content": "..."}]}, or {"prompt": "...", "completion": "..."}, or {"text": "..."}; other usual
-    shapes are known, and the options --...-column name the columns of any. Ctrl-C stops after the
-    steps under way; --resume continues there.
+    input. For sft an example is {"messages": [{"role": "user", "content": "..."}, {"role":
+    "assistant", "content": "..."}]}, or {"prompt": "...", "completion": "..."}, or {"text": "..."};
+    for dpo {"prompt": ..., "chosen": ..., "rejected": ...}; for grpo and distill a prompt, perhaps
+    with a reference answer. Other usual shapes are known, and the options --...-column name the
+    columns of any. Ctrl-C stops after the steps under way; --resume continues there.
     """
     _check(ctx, options)
     from tinkex.cli.training import begin, resume
@@ -224,12 +482,13 @@ def command(ctx: click.Context, invocation: Invocation, /, **options: Any) -> An
     given = {name: value for name, value in options.items() if value is not None and value != ()}
     if options["resume"] is not None:
         return resume(
-            invocation, options["resume"], options["file"], plot=options["plot"] is not False
+            invocation,
+            options["resume"],
+            options["file"],
+            plot=options["plot"] is not False,
+            log_to=options["log_to"],
         )
-    columns = {
-        role: name for role in _COLUMNS if (name := given.pop(f"{role}_column", None)) is not None
-    }
-    return begin(invocation, given.pop("file"), columns=columns or None, **given)
+    return begin(invocation, given.pop("file"), columns=columns_of(given), **given)
 
 
 def _check(ctx: click.Context, options: dict[str, Any]) -> None:
@@ -249,3 +508,14 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> None:
         raise click.UsageError("give one of --base-model NAME and --from PATH")
     if options["steps"] is not None and options["epochs"] is not None:
         raise click.UsageError("give one of --steps and --epochs")
+    method = options["method"]
+    if method == "grpo" and not options["rewards"]:
+        raise click.UsageError("--method grpo needs a --reward, such as exact or module:function")
+    if method == "distill" and options["teacher"] is None:
+        raise click.UsageError("--method distill needs a --teacher MODEL")
+    for option in ctx.command.params:
+        methods = _ONLY.get(option.name or "", METHODS)
+        if method not in methods and options.get(option.name or "") not in (None, ()):
+            raise click.UsageError(
+                f"{option.opts[0]} goes with --method {' or '.join(methods)}, not with {method}"
+            )

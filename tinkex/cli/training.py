@@ -2,64 +2,64 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import click
 
 from tinkex import recipes
 from tinkex.cli import preview
-from tinkex.cli.context import context_length, known_context_length
+from tinkex.cli.context import known_context_length
 from tinkex.cli.interrupts import Interrupts
 from tinkex.cli.invocation import Invocation
-from tinkex.cli.reporting import Reporter
+from tinkex.cli.reporting import Reporter, shown
 from tinkex.cli.tables import facts
-from tinkex.errors import (
-    ApiError,
-    DivergedError,
-    MissingDependencyError,
-    TinkexError,
-    TokenizerError,
-)
+from tinkex.errors import DivergedError, MissingDependencyError, TinkexError
 from tinkex.recipes.folder import METRICS, PLOT, Plan, Source, has_run
+from tinkex.recipes.methods import free_folder, prepared_for
 from tinkex.recipes.prepare import Prepared
-from tinkex.recipes.recipe import Recipe
+from tinkex.recipes.recipe import RECIPES, GrpoRecipe
+from tinkex.recipes.rewards import weighted
 from tinkex.recipes.run import fine_tune
-from tinkex.tokenizer import Tokenizer, get_tokenizer
+from tinkex.tokenizer import get_tokenizer
 
-if TYPE_CHECKING:
-    from tinkex.service import ServiceClient
-
-_RECIPE = {one.name for one in attrs.fields(Recipe)}
-_PLAN = {"checkpoint_every", "measure_every", "name", "samples", "tokenizer"}
+_PLAN = {one.name for one in attrs.fields(Plan)} - {"recipe", "data", "held_out", "result"}
 
 
 def begin(
     invocation: Invocation,
     file: str,
     *,
+    method: str = "sft",
     output: Path | None = None,
     held_out_file: str | None = None,
     columns: dict[str, str] | None = None,
     split: str | None = None,
-    schedule: str | None = None,
     dry_run: bool = False,
+    price: float | None = None,
+    sample_price: float | None = None,
     plot: bool = True,
+    log_to: tuple[str, ...] = (),
     **given: Any,
 ) -> Any:
     """Begin a run as the options say, or show what it would train on."""
-    if schedule is not None:
-        given["schedule_kind"] = schedule
-    recipe = Recipe(**{name: value for name, value in given.items() if name in _RECIPE})
+    kind = RECIPES[method]
+    for name in ("rewards", "loss_config"):
+        if name in given:
+            given[name] = _numbers(given[name])
+    fields = {one.name for one in attrs.fields(kind)}
+    recipe = kind(**{name: value for name, value in given.items() if name in fields})
     # What can be refused without the file is refused before a large one is read.
     settings = {name: value for name, value in given.items() if name in _PLAN}
     Plan(recipe=recipe, data=Source(path=None, sha256=""), **settings)
-    data = recipes.read_examples(file, columns=columns, split=split)
+    if isinstance(recipe, GrpoRecipe):
+        weighted(recipe.rewards)
+    data = recipes.read_examples(file, columns=columns, split=split, form=recipe.form)
     held_out = None
     if held_out_file is not None:
-        held_out = recipes.read_examples(held_out_file, columns=columns)
+        held_out = recipes.read_examples(held_out_file, columns=columns, form=recipe.form)
     plan = Plan(
         recipe=recipe,
         data=Source.of(data),
@@ -67,21 +67,43 @@ def begin(
         **settings,
     )
     if dry_run:
-        return _show_preview(invocation, plan, data, held_out)
+        return _show_preview(invocation, plan, data, held_out, (price, sample_price))
     folder = _free_folder(invocation, data.name, output)
     chosen = "learning_rate" in given
-    return _train(invocation, plan, folder, data, held_out, plot, chooses_rate=not chosen)
+    return _train(
+        invocation, plan, folder, data, held_out, plot, chooses_rate=not chosen, log_to=log_to
+    )
 
 
-def resume(invocation: Invocation, folder: Path, file: str | None, *, plot: bool = True) -> Any:
+def _numbers(texts: Sequence[str]) -> dict[str, float]:
+    """Return numbers by name, from NAME=NUMBER; a name alone counts 1."""
+    found = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            found[name] = float(number) if number else 1.0
+        except ValueError:
+            raise click.UsageError(f"{text!r} is not NAME=NUMBER") from None
+    return found
+
+
+def resume(
+    invocation: Invocation,
+    folder: Path,
+    file: str | None,
+    *,
+    plot: bool = True,
+    log_to: tuple[str, ...] = (),
+) -> Any:
     """Continue the run in a folder."""
     plan = Plan.read(folder)
     if plan.result is not None:
         invocation.note(f"the run in {folder} has ended already; this is its result")
         return _show(invocation, plan.result, folder)
-    data = plan.data.read(file)
-    held_out = plan.held_out.read() if plan.held_out is not None else None
-    return _train(invocation, plan, folder, data, held_out, plot)
+    form = plan.recipe.form
+    data = plan.data.read(file, form)
+    held_out = plan.held_out.read(form=form) if plan.held_out is not None else None
+    return _train(invocation, plan, folder, data, held_out, plot, log_to=log_to)
 
 
 def _free_folder(invocation: Invocation, data: str, output: Path | None) -> Path:
@@ -93,19 +115,15 @@ def _free_folder(invocation: Invocation, data: str, output: Path | None) -> Path
                 "another folder"
             )
         return output
-    base = Path("runs")
-    stem = Path(data).name.partition(".")[0].replace(" ", "-") or "data"
-    names = [stem, *(f"{stem}-{number}" for number in range(2, 10_000))]
-    for name in names:
-        if not has_run(base / name):
-            return base / name
+    folder = free_folder(data)
+    for other in sorted(folder.parent.glob(f"{folder.name.partition('-')[0]}*")):
         with contextlib.suppress(TinkexError):
-            if Plan.read(base / name).result is None:
+            if Plan.read(other).result is None:
                 invocation.note(
-                    f"{base / name} holds a run that has not ended; --resume {base / name} continues "
-                    "it. This is a new one"
+                    f"{other} holds a run that has not ended; --resume {other} continues it. This is "
+                    "a new one"
                 )
-    raise click.UsageError(f"{base} is full of runs; name a folder with --output")
+    return folder
 
 
 def _train(
@@ -117,27 +135,19 @@ def _train(
     plot: bool,
     *,
     chooses_rate: bool = False,
+    log_to: tuple[str, ...] = (),
 ) -> Any:
     with invocation.service() as service:
-        model = plan.recipe.base_model or _model_of(service, str(plan.recipe.from_checkpoint))
-        if chooses_rate:
-            rate = recipes.recommended_learning_rate(model, plan.recipe.rank)
-            plan = attrs.evolve(plan, recipe=attrs.evolve(plan.recipe, learning_rate=rate))
         with invocation.progress(f"Reading {data.name}"):
-            prepared = recipes.prepare(
-                plan.recipe,
-                data,
-                _tokenizer(service, plan, model),
-                held_out_file=held_out,
-                context_length=context_length(service, model),
-            )
+            plan, prepared = prepared_for(service, plan, data, held_out, chooses_rate=chooses_rate)
+        model = plan.recipe.base_model or str(plan.recipe.from_checkpoint)
         _say_plan(invocation, prepared, data, folder, model)
         if (page := service.console_url) is not None:
             invocation.note(f"watch it at {page}")
         with (
             _how_to_resume(invocation, folder),
             Interrupts(invocation.note) as interrupts,
-            Reporter(invocation, folder / METRICS, prepared, interrupts) as reporter,
+            Reporter(invocation, folder, prepared, interrupts, log_to) as reporter,
         ):
             outcome = fine_tune(
                 service,
@@ -176,29 +186,12 @@ def _how_to_resume(invocation: Invocation, folder: Path) -> Iterator[None]:
         raise
 
 
-def _model_of(service: "ServiceClient", checkpoint: str) -> str:
-    return service.create_rest_client().get_weights_info_by_tinker_path(checkpoint).base_model
-
-
-def _tokenizer(service: "ServiceClient", plan: Plan, model: str) -> Tokenizer:
-    if plan.tokenizer is not None:
-        return get_tokenizer(plan.tokenizer)
-    try:
-        # A server may have models whose tokenizer only it knows.
-        return service.create_sampling_client(base_model=model).get_tokenizer()
-    except ApiError as error:
-        try:
-            return get_tokenizer(model)
-        except TokenizerError:
-            # Most likely there is no such model, which the server has said better.
-            raise error from None
-
-
 def _show_preview(
     invocation: Invocation,
     plan: Plan,
     data: recipes.ExampleFile,
     held_out: recipes.ExampleFile | None,
+    prices: tuple[float | None, float | None],
 ) -> Any:
     model = plan.recipe.base_model
     if model is None and plan.tokenizer is None:
@@ -211,7 +204,7 @@ def _show_preview(
     prepared = recipes.prepare(
         plan.recipe, data, tokenizer, held_out_file=held_out, context_length=length
     )
-    result = preview.record(prepared, data)
+    result = preview.record(prepared, data, prices)
     return invocation.show(result, lambda: preview.lines(prepared, data, result))
 
 
@@ -268,15 +261,24 @@ def _show(invocation: Invocation, outcome: dict[str, Any], folder: Path) -> Any:
 
 
 def _lines(result: dict[str, Any]) -> Iterator[str]:
-    last, held = result["last"], result["held_out_loss"]
-    before = result.get("held_out_loss_before")
+    last, before = result["last"] or {}, result.get("measured_before", {})
+    best = result.get("best")
+    loss = last.get("loss")
     pairs = [
         ("folder", result["folder"]),
-        ("steps", result["steps"]),
-        ("loss", f"{last['loss']:.4f}" if last else None),
-        ("validation loss", None if held is None else f"{held:.4f}{_before(before)}"),
+        (
+            "steps",
+            f"{result['steps']}, stopped early" if result.get("stopped_early") else result["steps"],
+        ),
+        ("loss", None if loss is None else f"{loss:.4f}"),
+        *((shown(name), f"{value:.4f}") for name, value in last.get("metrics", {}).items()),
+        *(
+            (shown(name), f"{value:.4f}{_before(before.get(name))}")
+            for name, value in result.get("measured", {}).items()
+        ),
         ("to train on", result["state_path"]),
         ("to sample from", result["sampler_path"]),
+        ("best", f"{best['sampler_path']} (step {best['step']})" if best else None),
         ("metrics", result["metrics"]),
         ("plot", result["plot"]),
     ]

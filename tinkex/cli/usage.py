@@ -28,13 +28,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
     default=7,
     show_default=True,
     metavar="N",
-    help="The last N days, at most 14.",
+    help="Number of days to include, at most 14.",
 )
-@click.option("--session", metavar="SESSION_ID", help="Only this session.")
-@click.option("--csv", "as_csv", is_flag=True, help="Write each hour as a line of CSV.")
+@click.option("--session", metavar="SESSION_ID", help="Limit to this session.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write CSV, one line per hour.")
 @pass_invocation
 def command(invocation: Invocation, days: int, session: str | None, as_csv: bool) -> Any:
-    """Show what was used: tokens by kind and model, and storage.
+    """Show token usage by type and model, and storage.
 
     Costs are the server's own estimates; where it gives none, there is none here.
     """
@@ -78,13 +78,13 @@ def _totals(events: "Sequence[BillingUsageEvent]") -> list[dict[str, Any]]:
 
 
 def _kind(event: "BillingUsageEvent") -> str:
-    """Return what was used; a cached prompt has a price of its own."""
+    """Return the usage by kind; cached prompts have a separate price."""
     cached = getattr(event.event_info, "cached", False)
     return f"{event.event_info.type_}{' (cached)' if cached else ''}"
 
 
 def _count(event: "BillingUsageEvent") -> int | float:
-    """Return tokens, checkpoints or gigabyte hours, whatever the kind counts."""
+    """Return the count of an event: tokens, checkpoints or gigabyte hours."""
     said = event.event_info.to_dict()
     names = ("token_count", "count", "gigabyte_hours")
     return cast("int | float", next((said[name] for name in names if name in said), 0))

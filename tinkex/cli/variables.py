@@ -9,7 +9,7 @@ import click
 def template_variables(
     ctx: click.Context, option: click.Parameter, values: Sequence[str]
 ) -> dict[str, Any]:
-    """Return variables by name; a value that is JSON is what it says, any other is a text.
+    """Return variables by name; values are JSON or, if they are not, text.
 
     >>> template_variables(ctx, option, ["enable_thinking=false", "today=Monday"])
     {'enable_thinking': False, 'today': 'Monday'}
@@ -23,18 +23,18 @@ def template_variables(
             raise click.BadParameter(f"{text!r} is not NAME=VALUE", ctx, option)
         try:
             found[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             found[name] = value
     return found
 
 
 def template_option(command: Any) -> Any:
-    """Give a command the option ``--template-variable``."""
+    """Add the option ``--template-variable`` to a command."""
     return click.option(
         "--template-variable",
         "template_variables",
         multiple=True,
         metavar="NAME=VALUE",
         callback=template_variables,
-        help="What the chat template is to know, such as enable_thinking=false. May be repeated.",
+        help="Variable for the chat template, such as enable_thinking=false. May be repeated.",
     )(command)

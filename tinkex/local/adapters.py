@@ -27,13 +27,13 @@ class AdapterShelf:
     _ephemeral: set[str] = field(init=False, factory=set)
 
     def put(self, key: str, adapter: Adapter) -> None:
-        """Keep an ephemeral adapter until it is forgotten."""
+        """Store an ephemeral adapter until it is dropped."""
         with self._lock:
             self._ephemeral.add(key)
         self._enter(key, adapter)
 
     def get(self, key: str, folder: Path | None, base: Base) -> Adapter:
-        """Return an adapter, reading it from `folder`, or where it was put aside, if need be."""
+        """Return an adapter, from memory, from `folder`, or from where it was spilled."""
         with self._lock:
             if key in self._loaded:
                 self._loaded.move_to_end(key)

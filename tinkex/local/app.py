@@ -73,7 +73,7 @@ _SMALL_BODY = 32 * 1024
 
 
 def build_app(site: AppState) -> Starlette:
-    """Return the application; operations of the spec without a handler answer 404."""
+    """Return the application; operations of the spec without a handler return 404."""
     operations = load_operations()
     endpoints: dict[str, dict[str, Endpoint]] = {}
     for name, handler in HANDLERS.items():
@@ -91,15 +91,15 @@ def build_app(site: AppState) -> Starlette:
     return Starlette(
         routes=routes,
         exception_handlers={
-            Problem: _answer_problem,
-            HTTPException: partial(_answer_http_exception, site),
+            Problem: _problem,
+            HTTPException: partial(_http_exception, site),
         },
     )
 
 
 def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        # Starlette answers HEAD wherever it answers GET.
+        # Starlette serves HEAD for every GET route.
         method = "GET" if request.method == "HEAD" else request.method
         return await endpoints[method](request)
 
@@ -111,7 +111,7 @@ def _endpoint(site: AppState, operation: Operation, handler: Handler) -> Endpoin
 
     async def endpoint(request: Request) -> Response:
         try:
-            return await answer_to(request)
+            return await respond(request)
         except (Problem, HTTPException, ClientDisconnect):
             raise
         except Exception as error:
@@ -123,7 +123,7 @@ def _endpoint(site: AppState, operation: Operation, handler: Handler) -> Endpoin
                 500, f"internal error of the local server: {type(error).__name__}"
             )
 
-    async def answer_to(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         with noting_refusal(site, operation.operation_id) as refusal:
             parameters = {
                 entry.name: entry.read(
@@ -134,13 +134,13 @@ def _endpoint(site: AppState, operation: Operation, handler: Handler) -> Endpoin
                 for entry in operation.parameters
             }
             body = await _read_body(site, operation, request, refusal)
-            answer = await run(Call(operation.operation_id, request, parameters, body))
-        if isinstance(answer, Response):
-            return answer
-        if answer is None:
+            result = await run(Call(operation.operation_id, request, parameters, body))
+        if isinstance(result, Response):
+            return result
+        if result is None:
             return Response(status_code=operation.success)
         return Response(
-            encode(answer), status_code=operation.success, media_type="application/json"
+            encode(result), status_code=operation.success, media_type="application/json"
         )
 
     return endpoint
@@ -218,7 +218,7 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
     code: str | None = None,
 ) -> Response:
-    """Return an error answer in the shape FastAPI gives it."""
+    """Return an error response in the form of FastAPI."""
     body = {"detail": detail} if code is None else {"detail": detail, "code": code}
     return Response(
         encode(body),
@@ -228,14 +228,14 @@ def problem_response(
     )
 
 
-async def _answer_problem(request: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     del request
     if not isinstance(error, Problem):
         raise error
     return problem_response(error.status, error.detail, error.headers, error.code)
 
 
-async def _answer_http_exception(site: AppState, request: Request, error: Exception) -> Response:
+async def _http_exception(site: AppState, request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if request.url.path.startswith("/api/"):

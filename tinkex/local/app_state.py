@@ -60,7 +60,7 @@ def _secret(value: Secret | str | None) -> Secret | None:
 class Options:
     """The finer settings of a server.
 
-    `long_poll_s` is how long `retrieve_future` and `retrieve_futures` wait before they answer that
+    `long_poll_s` is how long `retrieve_future` and `retrieve_futures` wait before they report that
     there is nothing yet; results
     larger than `inline_bytes` are announced before they are sent, to clients that ask for it;
     larger request bodies than `max_body_bytes` are refused. A client has `header_timeout_s` for the
@@ -159,7 +159,7 @@ class AppState:
         self._opened.close()
 
     def upkeep(self) -> None:
-        """Do what is due from time to time: expiry of checkpoints, results and silent sessions."""
+        """Expire checkpoints, results and inactive sessions that are due."""
         for step in (self._write_behind, self.checkpoints.remove_expired, self.promises.evict):
             try:
                 step()
@@ -245,16 +245,16 @@ class AppState:
         self.troubles.add(f"refused at the door ({status})", reason, by_reason=False)
 
     def succeed(self, promise: Promise, value: Any) -> None:
-        """Give a promise a result that needs no computing."""
+        """Set a result that needs no computation."""
         self._begin(promise)
         self._settle(promise, value, None)
 
     def fail(self, promise: Promise, error: Exception) -> None:
-        """Let a promise end in failure."""
+        """Set a failure as the result of a promise."""
         self._settle(promise, None, error)
 
     def _write_behind(self) -> None:
-        """Write what is gathered in memory."""
+        """Write buffered data."""
         self.runs.flush()
         self.usage.flush()
         self.journal.flush()
@@ -311,9 +311,9 @@ class AppState:
         loaded.sampler.sample(jobs, done)
 
 
-def encode(answer: Any) -> bytes:
+def encode(value: Any) -> bytes:
     """Return the JSON bytes of a generated model, or of plain data."""
-    tree = answer.to_dict() if hasattr(answer, "to_dict") else answer
+    tree = value.to_dict() if hasattr(value, "to_dict") else value
     return orjson.dumps(tree, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

@@ -62,10 +62,16 @@ class BaseShelf:
     def check(self, name: str) -> str:
         """Return the name if there is such a model, or raise a 404 problem that lists them."""
         if name not in self.folders:
-            raise Problem(
-                404, f"base model {name!r} is not served here; there are: {', '.join(self.names)}"
-            )
+            raise Problem(404, self.unknown(name))
         return name
+
+    def unknown(self, name: str) -> str:
+        """Return the error message for an unknown model, with the closest names."""
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, self.names, 1, 0.8)
+        hint = f"did you mean {near[0]!r}?" if near else f"available: {', '.join(self.names)}"
+        return f"unknown model {name!r}; {hint}"
 
     def get(self, name: str) -> LoadedBase:
         """Return a model, loading it if this is its first use."""

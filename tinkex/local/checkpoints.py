@@ -61,7 +61,7 @@ class CheckpointTable:
         overwrite: bool = False,
         user_metadata: Mapping[str, str] | None = None,
     ) -> CheckpointRecord:
-        """Let `write` fill a folder and make it the checkpoint at `path`, all or nothing."""
+        """Create the checkpoint at `path` atomically from a folder that `write` fills."""
         staged = self._data.stage()
         try:
             write(staged)
@@ -120,7 +120,7 @@ class CheckpointTable:
         return _record(row)
 
     def exists(self, path: CheckpointPath) -> bool:
-        """Say whether there is a checkpoint at `path` that has not expired."""
+        """Return whether there is a checkpoint at `path` that has not expired."""
         row = self._row(path)
         return row is not None and (row["expires_at"] is None or row["expires_at"] > self._now())
 
@@ -185,7 +185,7 @@ class CheckpointTable:
         )
 
     def set_public(self, path: CheckpointPath, public: bool) -> None:
-        """Publish or unpublish a checkpoint; a conflict if it already is what was asked for."""
+        """Publish or unpublish a checkpoint; a conflict if it already is in that state."""
         record = self.get(path)
         changed = self._change(
             record,
@@ -197,7 +197,7 @@ class CheckpointTable:
             raise conflict(f"checkpoint {path} is already {'public' if public else 'private'}")
 
     def set_ttl(self, path: CheckpointPath, ttl_seconds: int | None) -> None:
-        """Let a checkpoint expire `ttl_seconds` from now, or never."""
+        """Set a checkpoint to expire `ttl_seconds` from now, or never."""
         record = self.get(path)
         expires_at = None if ttl_seconds is None else self._now() + ttl_seconds
         self._change(
@@ -301,7 +301,7 @@ class FolderChange:
             self._retired.append(folder_id)
 
     def undo(self) -> None:
-        """Put back what was retired, and remove what was published."""
+        """Restore the retired folder, and remove the published one."""
         for folder_id in self._retired:
             self._data.reinstate(folder_id)
         for folder_id in self._published:
@@ -309,7 +309,7 @@ class FolderChange:
             self._data.discard(folder_id)
 
     def finish(self) -> None:
-        """Delete what was retired."""
+        """Delete the retired folder."""
         for folder_id in self._retired:
             self._data.discard(folder_id)
 

@@ -33,7 +33,7 @@ class Connections:
     """The open connections by the client's address, so that one can be cut or reset.
 
     A client that has not sent a whole header within `header_timeout_s` is disconnected. When the
-    process is about to have no file descriptors left, further connections are answered with 503.
+    process is about to have no file descriptors left, further connections get a 503.
     """
 
     def __init__(self, header_timeout_s: float) -> None:
@@ -95,7 +95,7 @@ class Connections:
         return Entered
 
     def close(self, scope: Scope) -> None:
-        """Close a request's connection once what was written to it is sent."""
+        """Close a request's connection after its output has been sent."""
         if (transport := self._of(scope)) is not None:
             transport.close()
 
@@ -129,7 +129,7 @@ class Shortage:
     _logged_at: float = field(init=False, default=-_SAY_AGAIN_S)
 
     def is_near(self, transport: asyncio.Transport) -> bool:
-        """Say whether a connection has one of the last descriptors of this process."""
+        """Return whether a connection has one of the last descriptors of this process."""
         limit = _descriptor_limit()
         if limit is None:
             return False
@@ -157,7 +157,7 @@ SHORTAGE = Shortage()
 
 
 def is_shortage(error: BaseException | None) -> bool:
-    """Say whether an error means that the system has no descriptors or buffers left."""
+    """Return whether an error means that the system has no descriptors or buffers left."""
     return isinstance(error, OSError) and error.errno in _SHORTAGE
 
 

@@ -1,8 +1,8 @@
 """The SQLite file behind sessions, runs, checkpoints, samplers, audit log and usage.
 
 One connection per server, used under a lock; write-ahead logging lets several servers share the
-file. What a caller was told is kept even if the process is killed in the next moment: a
-transaction is committed before the answer is sent. `durable=True` also waits for the disk, so that
+file. What was reported to a caller is kept even if the process is killed at the next moment: a
+transaction is committed before the response is sent. `durable=True` also waits for the disk, so that
 a saved checkpoint survives a power cut.
 """
 
@@ -136,7 +136,7 @@ class Database:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """Hold the write lock of the file for the block; commit at its end, or roll back."""
+        """Run the block in a write transaction: commit at its end, or roll back."""
         with self._lock:
             if durable:
                 self._connection.execute("PRAGMA synchronous = FULL")
@@ -155,7 +155,7 @@ class Database:
                     self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Run one statement in a transaction of its own; return the number of rows changed."""
+        """Run one statement in a separate transaction; return the number of changed rows."""
         with self.transaction() as connection:
             return connection.execute(sql, values).rowcount
 
@@ -187,7 +187,7 @@ def insert_row(
     row: Mapping[str, Any],
     conflict: Literal["IGNORE", "REPLACE"],
 ) -> None:
-    """Insert a row by the names of its columns; those that the table does not have are left out."""
+    """Insert a row by the names of its columns; columns that the table does not have are left out."""
     known = {column["name"] for column in connection.execute(f"PRAGMA table_info({table})")}
     names = [name for name in row if name in known]
     connection.execute(

@@ -41,7 +41,7 @@ NO_LIMIT = 2**31
 
 @define(eq=False)
 class Job:
-    """One piece of training work: `run` computes the answer of the promise."""
+    """One piece of training work: `run` computes the result of the promise."""
 
     promise: Promise
     run: Callable[[], Any]
@@ -69,7 +69,7 @@ Deliver = Callable[[int, SampleResult], None]
 
 @define(eq=False)
 class _Strand:
-    """Work that has begun. `work` runs in a thread of its own while `running` is true."""
+    """Started work. `work` runs in a separate thread while `running` is true."""
 
     work: Callable[[], None]
     owner: "_Owner"
@@ -84,7 +84,7 @@ class _Strand:
 
 @define(eq=False)
 class _Owner:
-    """What one session has in the queue, and what of it has begun."""
+    """The queued and the running work of one session."""
 
     key: str | None
     lanes: OrderedDict[str, deque[Job]] = field(factory=OrderedDict)
@@ -132,7 +132,7 @@ class EngineThread:
         self._thread.start()
 
     def close(self) -> None:
-        """Drop what is queued, cut short what has begun and end the threads."""
+        """Drop queued work, interrupt running work and end the threads."""
         with self._wake:
             self._closing = True
             for strand in self._strands:
@@ -197,7 +197,7 @@ class EngineThread:
             del strand
 
     def _sides(self, owner: _Owner) -> list[str]:
-        """Return what a session could do with a turn, what is due first."""
+        """Return the work that a session could do in a time slice, the most urgent first."""
         sides = []
         if owner.sampling is not None or (owner.samples and self._may_begin(owner)):
             sides.append("sampling")
@@ -206,7 +206,7 @@ class EngineThread:
         return sides if owner.samples_turn else sides[::-1]
 
     def _may_begin(self, owner: _Owner) -> bool:
-        """Say whether the session's next batch can be begun beside those that have begun."""
+        """Return whether the session's next batch can start next to the running ones."""
         if len(self._strands) >= MOST_STRANDS:
             return False
         if sum(strand.long for strand in self._strands) < MOST_LONG_BATCHES:
@@ -235,7 +235,7 @@ class EngineThread:
             )
 
     def _next_strand(self) -> _Strand | None:
-        """Return whose turn it is, beginning new work if that is what the session has."""
+        """Return the strand whose turn it is; start new work if the session has only that."""
         for owner in list(self._owners.values()):
             for side in self._sides(owner):
                 self._owners.move_to_end(owner.key)
@@ -288,7 +288,7 @@ class EngineThread:
         return batch
 
     def _give_turn(self, strand: _Strand) -> None:
-        """Let a strand compute for a slice, and wait until it has stopped; called under the lock."""
+        """Run a strand for one time slice, and wait until it has stopped; called under the lock."""
         strand.until = time.monotonic() + self._slice_s
         strand.running = True
         if strand in self._strands:
@@ -380,13 +380,13 @@ class EngineThread:
                 if open_tickets:
                     self._settle(batch[0].promise, None, error)
                 return
-            # One bad request must not fail its neighbours: each gets a batch of its own.
+            # One bad request must not fail the others: each gets a separate batch.
             for ticket in list(open_tickets.values()):
                 self._run_batch(base, [ticket])
 
 
 def _are_long(tickets: Iterable[SampleTicket]) -> bool:
-    """Say whether a batch may take many slices, and keep its caches as long."""
+    """Return whether a batch may take many slices, and keep its caches as long."""
     return sum(ticket.sequences * ticket.longest for ticket in tickets) > _LONG_TOKENS
 
 
@@ -395,4 +395,4 @@ def _pause_of(engine: EngineThread, strand: _Strand) -> Callable[[], None]:
 
 
 def _nothing() -> None:
-    """Stand in for work that is done."""
+    """Do nothing, in place of completed work."""

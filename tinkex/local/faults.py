@@ -13,7 +13,7 @@ from tinkex.testing.faults import ANY_OPERATION, Fault, FaultPlan
 
 
 class FaultGate:
-    """Let requests pass, unless a fault of the plan is due; add the latency that was asked for."""
+    """Middleware that injects the faults and the latency of a plan."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class FaultGate:
         if fault.cut_after is not None:
             await self._cut(fault, scope, receive, send)
             return
-        answer: list[Message] = []
+        response: list[Message] = []
         body = await _whole(receive)
         for _ in range(2 if fault.duplicate else 1 if fault.takes_effect else 0):
-            answer = await self._ask(scope, body)
+            response = await self._ask(scope, body)
         if fault.hold:
             await asyncio.sleep(fault.hold)
         if fault.reset:
@@ -69,14 +69,14 @@ class FaultGate:
             await _until_closed(receive)
             return
         if fault.status is not None:
-            answer = _made_up(fault)
+            response = _made_up(fault)
         elif fault.truncate is not None:
-            answer = _truncated(answer, fault.truncate)
-        for message in answer:
+            response = _truncated(response, fault.truncate)
+        for message in response:
             await send(message)
 
     async def _ask(self, scope: Scope, body: bytes) -> list[Message]:
-        """Let the server take the request, and return its answer."""
+        """Pass the request to the server, and return its response."""
         given = False
 
         async def receive() -> Message:
@@ -86,13 +86,13 @@ class FaultGate:
                 return {"type": "http.request", "body": body, "more_body": False}
             return await asyncio.Future()
 
-        answer: list[Message] = []
+        response: list[Message] = []
 
         async def keep(message: Message) -> None:
-            answer.append(message)
+            response.append(message)
 
         await self._app(dict(scope), receive, keep)
-        return answer
+        return response
 
     async def _cut(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         left = fault.cut_after or 0
@@ -129,7 +129,7 @@ async def _whole(receive: Receive) -> bytes:
 
 
 async def _until_closed(receive: Receive) -> None:
-    """Wait until uvicorn knows that the connection is gone: it then asks for no answer."""
+    """Wait until uvicorn knows that the connection is gone: it then needs no response."""
     while (await receive())["type"] != "http.disconnect":
         continue
 
@@ -140,8 +140,8 @@ def _made_up(fault: Fault) -> list[Message]:
         body = fault.body.encode()
         headers.setdefault("content-type", "text/plain; charset=utf-8")
     else:
-        said = {"detail": "a fault of tinkex.testing"} if fault.body is None else fault.body
-        body = orjson.dumps(said)
+        content = {"detail": "a fault of tinkex.testing"} if fault.body is None else fault.body
+        body = orjson.dumps(content)
         headers.setdefault("content-type", "application/json")
     if fault.status in (204, 304):
         body = b""
@@ -157,9 +157,9 @@ def _made_up(fault: Fault) -> list[Message]:
     ]
 
 
-def _truncated(answer: list[Message], length: int) -> list[Message]:
-    body = b"".join(message.get("body", b"") for message in answer[1:])[:length]
-    start = dict(answer[0])
+def _truncated(response: list[Message], length: int) -> list[Message]:
+    body = b"".join(message.get("body", b"") for message in response[1:])[:length]
+    start = dict(response[0])
     kept = [(name, value) for name, value in start["headers"] if name != b"content-length"]
     start["headers"] = [*kept, (b"content-length", str(len(body)).encode())]
     return [start, {"type": "http.response.body", "body": body}]

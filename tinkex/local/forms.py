@@ -1,4 +1,4 @@
-"""Read a form with files (multipart/form-data, RFC 7578) that lies in a file, without loading it."""
+"""Read a form with files (multipart/form-data, RFC 7578) from a file, without loading it."""
 
 import hashlib
 import mmap
@@ -12,7 +12,7 @@ from tinkex.local.problem import Problem
 
 MOST_PARTS = 1000
 LONGEST_HEAD = 16 * 1024
-# Fields are answered as they came.
+# Fields are returned as they came.
 MOST_TEXT = 1024 * 1024
 _BLOCK = 1024 * 1024
 _BOUNDARY = re.compile(r";\s*boundary=(?:\"([^\"\r\n]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE)
@@ -21,7 +21,7 @@ _AFTER_BOUNDARY = re.compile(rb"--|[ \t]*\r\n")
 
 
 def boundary_of(content_type: str) -> bytes:
-    """Return what stands between the parts of a form, or raise a 400 problem."""
+    """Return the boundary of a form, or raise a 400 problem."""
     found = _BOUNDARY.search(content_type)
     if found is None:
         raise Problem(400, "the form's content-type names no boundary of 1 to 70 characters")

@@ -1,6 +1,6 @@
-"""Promises: what a request id stands for until, and after, its result is there.
+"""Promises: accepted requests by id, before and after their result is available.
 
-Results are kept as the bytes of the answer, on disk from the moment that they are there, and the
+Results are stored as the bytes of the response, on disk as soon as they exist, and the
 newest in memory as well. They stay retrievable until they are evicted (410), also after their
 session has ended and by another server process on the same folder.
 """
@@ -25,11 +25,11 @@ _SERVER_ID_LENGTH = 12
 
 @define(eq=False)
 class Promise:
-    """One request that was accepted, and what became of it."""
+    """An accepted request and its result."""
 
     request_id: str
     session_id: str | None
-    # Whether the result is for later, and not only for whoever is waiting for it now.
+    # Whether the result is stored, and not only passed to the current waiters.
     kept: bool = True
     done: bool = False
     failed: bool = False
@@ -41,7 +41,7 @@ class Promise:
     # When the engine took it up; None if it never did.
     began_at: float | None = None
     finished_at: float = 0.0
-    # Why nothing happens yet, for the pending answer; None: it is in the engine's queue.
+    # Why nothing happens yet, for the pending response; None: it is in the engine's queue.
     waits_for: Callable[[], str | None] = field(default=lambda: None)
     on_done: Callable[["Promise"], None] | None = None
     cancel: Callable[[], None] | None = None
@@ -119,7 +119,7 @@ class PromiseBook:
         )
 
     def read(self, promise: Promise) -> bytes:
-        """Return the answer's bytes, from memory or from disk."""
+        """Return the bytes of the response, from memory or from disk."""
         payload = promise.payload
         if payload is None:
             payload = self.get(promise.request_id).payload
@@ -131,7 +131,7 @@ class PromiseBook:
         return payload
 
     def settle(self, promise: Promise, payload: bytes, *, failed: bool = False) -> bool:
-        """Give a promise its result; return whether it was still without one."""
+        """Set the result of a promise; return whether it had none yet."""
         # What only says that the server stops is no result, and those who wait are to hear it now.
         on_disk = (
             promise.kept
@@ -177,7 +177,7 @@ class PromiseBook:
         return promise.done
 
     def forget(self, promise: Promise) -> None:
-        """Forget one promise: nobody will ask for it."""
+        """Drop a promise that no client will poll."""
         with self._lock:
             if promise.request_id in self._promises:
                 self._of_session.get(promise.session_id, set()).discard(promise.request_id)
@@ -189,7 +189,7 @@ class PromiseBook:
             return self._forget(list(self._of_session.pop(session_id, ())))
 
     def evict(self) -> None:
-        """Let go of results that are too old or too many."""
+        """Evict results that are too old or too many."""
         gone = self._results.evict()
         with self._lock:
             for request_id in gone:
@@ -204,7 +204,7 @@ class PromiseBook:
             return [promise for promise in self._promises.values() if not promise.done]
 
     def close(self) -> list[Promise]:
-        """Let nobody wait any more: the server stops. Return the pending promises."""
+        """Wake all waiters because the server stops; return the pending promises."""
         self.closing = True
         return self.pending()
 

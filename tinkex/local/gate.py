@@ -31,7 +31,7 @@ _PAGE = re.compile(r"/|/live|/run/[^/]+(/live)?|/compare(/live)?")
 
 
 class Gate:
-    """Refuse what should not come in, and number what does."""
+    """Middleware that refuses unauthorized requests and numbers the others."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Gate:
 
 
 def _is_open(scope: Scope) -> bool:
-    """Say whether a request needs no key: a look at the health, a download with a signed URL, a login."""
+    """Return whether a request needs no key: the health, a download with a signed URL, a login."""
     if (scope["method"], scope["path"]) == ("POST", "/login"):
         return True
     return scope["method"] in ("GET", "HEAD") and _OPEN.fullmatch(scope["path"]) is not None

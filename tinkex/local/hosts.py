@@ -1,7 +1,7 @@
-"""The names and addresses that a server answers to.
+"""The host names and addresses that a server accepts.
 
 A page in a browser can make requests to this machine: by a name that it lets point here (DNS
-rebinding), or across origins. So the Host header must be one that the server was told of, and an
+rebinding), or across origins. So the Host header must be one that the server knows, and an
 Origin as well, wherever the server listens.
 """
 
@@ -22,7 +22,7 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 class HostNames:
     """What a Host header may name.
 
-    A server on all interfaces answers to every IP address, since a name is what a page can point
+    A server on all interfaces accepts every IP address, since a name is what a page can point
     elsewhere, and an address is not.
     """
 
@@ -56,21 +56,21 @@ class HostNames:
             source = _host_of(origin)
             # An address is good as an origin only where the page came from this very server.
             if source is None or (source not in self.names and source != name):
-                raise Problem(403, f"requests from {origin!r} are not answered")
+                raise Problem(403, f"requests from the origin {origin!r} are refused")
 
     def _is_known(self, name: str | None) -> bool:
         return name is not None and (name in self.names or (self.any_address and _is_address(name)))
 
 
 def is_loopback(bound: str) -> bool:
-    """Say whether only this machine reaches a server that is bound so."""
+    """Return whether only this machine reaches a server that is bound so."""
     if bound.lower() == "localhost":
         return True
     return _is_address(bound) and ip_address(bound).is_loopback
 
 
 def is_every_interface(bound: str) -> bool:
-    """Say whether a server that is bound so listens on all interfaces."""
+    """Return whether a server that is bound so listens on all interfaces."""
     return not bound or (_is_address(bound) and ip_address(bound).is_unspecified)
 
 

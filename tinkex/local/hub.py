@@ -67,22 +67,21 @@ def routes(site: AppState) -> list[Route]:
 
 
 def _endpoint(
-    site: AppState, answer: Callable[[str, list[HubFile], Request], Response]
+    site: AppState, respond: Callable[[str, list[HubFile], Request], Response]
 ) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         model = request.path_params["model"]
         folder = _folder_of(site, model)
         if folder is None:
-            detail = f"base model {model!r} is not served here"
-            return _refusal("RepoNotFound", f"{detail}; there are: {', '.join(site.bases.names)}")
+            return _refusal("RepoNotFound", site.bases.unknown(model))
         files = await site.pool.run(partial(_files, folder))
-        return answer(model, files, request)
+        return respond(model, files, request)
 
     return endpoint
 
 
 def _folder_of(site: AppState, name: str) -> Path | None:
-    """Return the folder of the base model that a repository stands for, or None.
+    """Return the folder of the base model of a repository, or None.
 
     The official client asks for the tokenizer of ``owner/model/variant`` as ``owner/model``, and for
     those of Llama 3 under a repository without a licence to sign.
@@ -137,7 +136,7 @@ def _file(model: str, files: list[HubFile], request: Request) -> Response:
 
 
 def _refusal(code: str, detail: str, files: list[HubFile] | None = None) -> Response:
-    """Return a 404 as the Hub gives it: its clients tell the reasons apart by a header."""
+    """Return a 404 like the Hub's, with the header that its clients read."""
     headers = {"x-error-code": code, "x-error-message": detail.encode("ascii", "replace").decode()}
     if files is not None:
         headers["x-repo-commit"] = _commit(files)

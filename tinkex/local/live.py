@@ -64,7 +64,7 @@ class LiveSampler:
     _lock: threading.Lock = field(init=False, factory=threading.Lock)
 
     def once(self, seq_id: int | None, digest: bytes, make: Callable[[], T]) -> T:
-        """Return the answer of this sample number, making it if the number is new."""
+        """Return the response of this sample number; create it if the number is new."""
         if seq_id is None:
             return make()
         with self._lock:
@@ -102,7 +102,7 @@ class LiveSampler:
                 self._watchers.remove(watcher)
 
     def close(self) -> None:
-        """Let nobody wait for completions any more."""
+        """Wake all waiters, and let no more wait for completions."""
         with self._lock:
             self.closed = True
             watchers = list(self._watchers)
@@ -110,7 +110,7 @@ class LiveSampler:
             wake(loop, event)
 
     def completions(self, clone: int, after: int) -> tuple[list[Promise], int]:
-        """Return what was completed for one client after a cursor, and the new cursor."""
+        """Return the samples completed for one client after a cursor, and the new cursor."""
         with self._lock:
             new = [promise for owner, promise in self._completions[after:] if owner == clone]
             return new, len(self._completions)
@@ -147,7 +147,7 @@ class Directory(Generic[T]):
         return None if found is None else found[1]
 
     def remove(self, item_id: str) -> None:
-        """Take an object out, if it is there."""
+        """Remove an object if it exists."""
         with self._lock:
             self._items.pop(item_id, None)
 
@@ -170,23 +170,23 @@ class Directory(Generic[T]):
 class Keyed:
     """Requests that a client numbers itself, outside of a model's order.
 
-    The same key with the same payload gives the first answer again; with another payload it is a
+    The same key with the same payload returns the first response again; with another payload it is a
     409 problem.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._answers: dict[tuple[str, str, int], tuple[bytes, Any]] = {}
+        self._responses: dict[tuple[str, str, int], tuple[bytes, Any]] = {}
 
     def once(self, space: str, owner: str, number: int, digest: bytes, make: Callable[[], T]) -> T:
-        """Return the answer of this key, making it if the key is new."""
+        """Return the response of this key; create it if the key is new."""
         key = (space, owner, number)
         with self._lock:
-            known = self._answers.get(key)
+            known = self._responses.get(key)
             if known is None:
-                answer = make()
-                self._answers[key] = (digest, answer)
-                return answer
+                response = make()
+                self._responses[key] = (digest, response)
+                return response
         if known[0] != digest:
             raise Problem(409, f"{space} {number} was already used for a different request")
         result: T = known[1]
@@ -195,5 +195,5 @@ class Keyed:
     def forget(self, owner: str) -> None:
         """Forget a session's keys."""
         with self._lock:
-            for key in [key for key in self._answers if key[1] == owner]:
-                del self._answers[key]
+            for key in [key for key in self._responses if key[1] == owner]:
+                del self._responses[key]

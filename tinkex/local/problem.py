@@ -1,4 +1,4 @@
-"""The one exception of the local server that becomes an HTTP error answer."""
+"""The one exception of the local server that becomes an HTTP error response."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 class Problem(Exception):  # noqa: N818 - a refusal with a status, not always an error of ours
     """A request that is refused, with the status and the body's `detail`.
 
-    Raised while a request is being read, it becomes an HTTP answer `{"detail": …}`; raised inside
+    Raised while a request is being read, it becomes an HTTP response `{"detail": …}`; raised inside
     a job of the engine thread, it becomes the failed result of that job's future. `code` is a short
     name of the problem for programs; it becomes the field `code` of the body.
     """

@@ -1,8 +1,8 @@
 """Results on disk: what a promise came to, for as long as results are kept.
 
-They live in a database file of their own, so that large results neither swell nor hold up the one
+They are stored in a separate database file, so that large results neither swell nor hold up the one
 with the records. A result that is let go leaves its id behind, so that asking for it later is
-answered with 410 (it was here) and not with 404 (it never was).
+returned as 410 (it existed) and not as 404 (it never did).
 """
 
 import sqlite3
@@ -133,7 +133,7 @@ class ResultTable:
         )
 
     def knows_server(self, server_id: str) -> bool:
-        """Say whether a server of this id ever gave out request ids here."""
+        """Return whether a server of this id ever gave out request ids here."""
         return (
             self._database.row("SELECT 1 FROM servers WHERE server_id = ?", (server_id,))
             is not None
@@ -144,7 +144,7 @@ class ResultTable:
         self._database.execute("DELETE FROM results WHERE request_id = ?", (request_id,))
 
     def evict(self) -> list[str]:
-        """Let go of results that are too old or too many; return their ids."""
+        """Evict results that are too old or too many; return their ids."""
         now = self._now()
         rows = self._database.rows(
             "SELECT request_id, size, finished_at FROM results WHERE payload IS NOT NULL"

@@ -14,7 +14,7 @@ FIRST_SEQ_ID = 1
 
 
 class SequenceQueue:
-    """Hold back what came early, recognise what was sent twice, refuse a reused number.
+    """A queue of a model's requests by number: it delays early ones, recognises repeats, and refuses reused numbers.
 
     Clients differ in what follows a request that the server refused: some send the next request
     under the same number, others (the official one) under the next. Both run: a refused number is

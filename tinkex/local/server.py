@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import errno
 import logging
 import os
 import secrets
@@ -49,12 +50,12 @@ class LocalServer:
     with the server. `port=0` takes a free one. `models` names Hugging Face folders beside the
     shipped models. With `api_key` only that key is let in, otherwise any. `host` is the loopback
     interface unless the server shall be reachable from elsewhere; then it needs a key, or
-    `without_key=True` to let everybody in, and answers to the address it listens on and to
+    `without_key=True` to accept everyone, and serves the address it listens on and to
     `allowed_hosts`. `faults` are played at the
     requests they are for, and `latency` seconds pass before any request is looked at; see
     `tinkex.testing`. `options` has the finer settings.
 
-    `start` returns when requests are answered; `stop` ends every thread, closes every file and may
+    `start` returns when the server accepts requests; `stop` ends every thread, closes every file and may
     be called twice. A stopped server cannot be started again: make another one.
 
     Raises:
@@ -116,7 +117,7 @@ class LocalServer:
 
     @property
     def api_key(self) -> Secret | None:
-        """The key that the server asks for; None if it lets everybody in."""
+        """The key that the server requires; None if it accepts everyone."""
         return self._options.api_key
 
     @property
@@ -143,7 +144,7 @@ class LocalServer:
         return [] if self._site is None else self._site.bases.names
 
     def start(self) -> Self:
-        """Start the server and return when it answers."""
+        """Start the server and return when it accepts requests."""
         with self._lock:
             if self._state == "running":
                 return self
@@ -235,7 +236,7 @@ class LocalServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, run in a thread: it says when it is ready, and does the site's upkeep."""
+    """uvicorn in a thread, which signals when it is ready and runs the periodic work."""
 
     def __init__(self, config: uvicorn.Config, site: AppState, connections: Connections) -> None:
         super().__init__(config)
@@ -323,7 +324,7 @@ def _check_key(key: Secret | None, host: str, without_key: bool) -> None:
     elif not (without_key or is_loopback(host)):
         raise ValueError(
             f"a server at {host!r} is open to other machines and needs an API key (api_key=..., or"
-            " TINKEX_SERVE_API_KEY for tinkex serve); to let in everybody who reaches it, say so"
+            " TINKEX_SERVE_API_KEY for tinkex serve); to accept everyone who can reach it, say so"
             " (without_key=True, or --without-key)"
         )
 
@@ -331,13 +332,17 @@ def _check_key(key: Secret | None, host: str, without_key: bool) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns off Nagle's algorithm only on sockets that say they are TCP; with it, every
-    # answer would wait 40 ms for the acknowledgement of its first packet.
+    # response would wait 40 ms for the acknowledgement of its first packet.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        reason = "is already in use" if error.errno == errno.EADDRINUSE else error.strerror
+        raise OSError(error.errno, f"port {port} of {host} {reason}; choose another port") from None
     except BaseException:
         listening.close()
         raise

@@ -1,4 +1,4 @@
-"""Sessions: who is connected, kept in the database for later look-up."""
+"""Sessions of clients, stored in the database."""
 
 import sqlite3
 import uuid
@@ -169,7 +169,7 @@ class SessionTable:
         return rows, self._database.count(f"SELECT COUNT(*) {found}", values)
 
     def keep_telemetry(self, session_id: str, batch: Mapping[str, Any], keep: int = 10_000) -> None:
-        """Keep a telemetry batch; only the newest `keep` batches stay."""
+        """Store a telemetry batch, and delete all but the newest `keep` batches."""
         with self._database.transaction() as connection:
             cursor = connection.execute(
                 "INSERT INTO telemetry (session_id, received_at, batch) VALUES (?, ?, ?)",

@@ -1,4 +1,4 @@
-"""URLs that let in whoever has them, for a time: the signature stands in for the key."""
+"""Signed URLs, which replace the key for a limited time."""
 
 import hashlib
 import hmac

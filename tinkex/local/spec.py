@@ -4,6 +4,7 @@ The routes, the path and query parameters and the body schemas are read from the
 that is generated beside the client, so the server cannot drift from the spec by a typo.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ _LEAST = b"-922337203685477"
 _METHODS = ("get", "put", "post", "delete", "patch")
 _MOST_ERRORS = 10
 _MOST_TEXT = 300
-# What writes a body again (for its fingerprint, the database, an answer) goes no deeper than 254.
+# What writes a body again (for its fingerprint, the database, a response) goes no deeper than 254.
 MOST_NESTING = 100
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
@@ -114,14 +115,15 @@ def _depth(content: bytes) -> int:
     return int(np.cumsum(steps).max(initial=0))
 
 
-def load_operations() -> dict[str, Operation]:
-    """Return every operation of the generated package's spec by its id."""
+@functools.cache
+def load_operations() -> Mapping[str, Operation]:
+    """Return every operation of the generated package's spec by its id, read once in a process."""
     text = resources.files("tinkex_generated").joinpath("openapi.json").read_bytes()
     root = orjson.loads(text)
     found = {}
     for path, item in root["paths"].items():
         for method in _METHODS:
-            # The binary forms of two operations stand in the spec under paths of their own.
+            # The binary forms of two operations have separate paths in the spec.
             if method in item and "x-tinkex-wire-path" not in item[method]:
                 operation = _operation(path, method, item, root)
                 found[operation.operation_id] = operation
@@ -135,8 +137,10 @@ def compile_schema(
 
     With `formats` it looks at `format` too, such as dates; in bodies the generated models do.
     """
+    # To take up all components takes milliseconds, which most parameters have no use for.
+    components = root.get("components", {}) if b'"$ref"' in orjson.dumps(schema) else {}
     return jsonschema_rs.Draft202012Validator(
-        {**schema, "components": root.get("components", {})}, validate_formats=formats
+        {**schema, "components": components}, validate_formats=formats
     )
 
 
@@ -173,7 +177,7 @@ def _operation(
 
 
 def _success(responses: Mapping[str, Any]) -> int:
-    """Return the status of a good answer: 200, or 204 where the answer has no body."""
+    """Return the status of a success: 200, or 204 for a response without a body."""
     return 200 if responses.get("200", {}).get("content") else 204
 
 
@@ -187,7 +191,7 @@ def _parameter(raw: Mapping[str, Any], root: Mapping[str, Any]) -> Parameter:
         required=raw.get("required", False),
         default=resolved.get("default"),
         numeric="integer" in ([kinds] if isinstance(kinds, str) else kinds),
-        validator=compile_schema(schema, root, formats=True),
+        validator=compile_schema(resolved, root, formats=True),
     )
 
 

@@ -47,11 +47,11 @@ class TokenFeed:
             yield SampleStreamChunk(
                 token=text.add(token), token_id=token, index=sample, logprob=logprob
             )
-        answer = orjson.loads(item.payload or b"{}")
+        result = orjson.loads(item.payload or b"{}")
         if item.failed:
-            yield SampleStreamChunk(error=answer["error"])
+            yield SampleStreamChunk(error=result["error"])
             return
-        for sample, sequence in enumerate(answer["sequences"]):
+        for sample, sequence in enumerate(result["sequences"]):
             yield SampleStreamChunk(
                 index=sample,
                 finish_reason=sequence["stop_reason"],

@@ -54,7 +54,7 @@ class WorkerPool:
             try:
                 loop.call_soon_threadsafe(_settle, future, value, error)
             except RuntimeError:
-                # The loop is closed: the server stopped and nobody waits for this any more.
+                # The loop is closed: the server stopped, and no caller waits for this.
                 continue
             finally:
                 del task, call, future, value, error

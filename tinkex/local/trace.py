@@ -1,7 +1,7 @@
 """A session's requests as a trace that chrome://tracing and ui.perfetto.dev show.
 
 Format: the JSON object form of the Trace Event Format (Google, "Trace Event Format", 2016). A model
-computes one request at a time, so its requests are complete events ("X") on a track of its own.
+computes one request at a time, so its requests are complete events ("X") on a separate track.
 Samples overlap; they, and every wait in the queue, are asynchronous events ("b" and "e").
 """
 

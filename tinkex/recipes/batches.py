@@ -57,7 +57,7 @@ def split(examples: Sequence[T], share: float, seed: int) -> tuple[list[T], list
 
 
 class Batches(Generic[T]):
-    """Be the batch of each step, by its number, over as many epochs as are asked for.
+    """Batches indexed by step; reshuffled every epoch.
 
     >>> batches = Batches(list("abcde"), batch_size=2, seed=0)
     >>> batches.steps_per_epoch, sorted(batches[0] + batches[1] + batches[2])

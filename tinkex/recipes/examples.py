@@ -1,4 +1,4 @@
-"""The examples that a model is fine-tuned on: conversations, completions and documents."""
+"""What a model is trained on: conversations, completions, documents, preferences and prompts."""
 
 from __future__ import annotations
 
@@ -59,12 +59,58 @@ Example = Conversation | Completion | Document
 
 
 @frozen
+class Preference:
+    """Two responses to one prompt, one of which is preferred.
+
+    Attributes:
+        line: Its number in the file, from 1.
+        chosen: The prompt with the preferred response.
+        rejected: The prompt with the other one.
+    """
+
+    line: int
+    chosen: Example
+    rejected: Example
+
+
+@frozen
+class Prompt:
+    """What a model is to respond to, and what is known of a right response.
+
+    Attributes:
+        line: Its number in the file, from 1.
+        messages: The conversation so far; None for a prompt that is a text.
+        text: The text; None for a conversation.
+        answer: The reference response, if the row has one: the assistant's last message, a
+            ``completion`` or an ``answer``.
+        row: The whole row, as it was read.
+        tools: Descriptions of functions that the model may call.
+    """
+
+    line: int
+    messages: Sequence[Mapping[str, Any]] | None
+    text: str | None
+    answer: str | None
+    row: Mapping[str, Any]
+    tools: Sequence[Mapping[str, Any]] | None = None
+
+    def answered(self, answer: str) -> Example:
+        """Return the example that a response makes of the prompt."""
+        if self.messages is None:
+            return Completion(self.line, str(self.text), answer)
+        messages = [*self.messages, {"role": "assistant", "content": answer}]
+        weights = [0.0] * len(self.messages) + [1.0]
+        return Conversation(self.line, messages, weights, self.tools)
+
+
+@frozen
 class ExampleFile:
     """The examples of a file, a data set or a list.
 
     Attributes:
         name: What messages call it.
-        examples: One for each line that is not blank.
+        examples: One for each line that is not blank: each an `Example`, a `Preference` or a
+            `Prompt`, as was asked for.
         ignored: How many lines have each field that means nothing here, such as an ``id``.
         sha256: The digest of the file's bytes (of the rows, where there is no file), in hex.
         unit: What an example's number counts: "line", "row" or "item".
@@ -76,7 +122,7 @@ class ExampleFile:
     """
 
     name: str = field(converter=str)
-    examples: Sequence[Example]
+    examples: Sequence[Any]
     ignored: Mapping[str, int]
     sha256: str
     unit: str = "line"
@@ -86,6 +132,6 @@ class ExampleFile:
     split: str | None = None
 
 
-def count_forms(examples: Sequence[Example]) -> dict[str, int]:
+def count_forms(examples: Sequence[Any]) -> dict[str, int]:
     """Return how many examples there are of each form, by the name of the form's class."""
     return dict(Counter(type(one).__name__.lower() for one in examples))

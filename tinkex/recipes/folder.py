@@ -13,15 +13,17 @@ from attrs import asdict, frozen
 
 from tinkex._base.atomic_file import atomic_write
 from tinkex._core.checks import checked_count, checked_name
-from tinkex.errors import CheckpointError, ValidationError
+from tinkex.errors import CheckpointError, TinkexError, ValidationError
 from tinkex.recipes.examples import ExampleFile
-from tinkex.recipes.reading import read_examples
+from tinkex.recipes.reading import Form, read_examples
 from tinkex.recipes.recipe import Recipe
 from tinkex.recipes.sources import STANDARD_INPUT, Data
 
 PLAN = "finetune.json"
 METRICS = "metrics.jsonl"
 PLOT = "training.png"
+REFERENCE = "reference.json"
+ROLLOUTS = "rollouts.jsonl"
 _FORMAT = 1
 # As the contract has it for the names of checkpoints.
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -51,10 +53,11 @@ class Source:
         """Return the source of examples."""
         return cls(path=file.origin, sha256=file.sha256, columns=file.columns, split=file.split)
 
-    def read(self, elsewhere: Data | None = None) -> ExampleFile:
+    def read(self, elsewhere: Data | None = None, form: Form = "examples") -> ExampleFile:
         """Return the examples, unchanged since the run began.
 
         Args:
+            form: What each row is read as; see `read_examples`.
             elsewhere: Where they are now, if they were moved.
 
         Raises:
@@ -67,7 +70,7 @@ class Source:
                 "standard input)",
                 path="source",
             )
-        file = read_examples(place, columns=self.columns, split=self.split)
+        file = read_examples(place, columns=self.columns, split=self.split, form=form)
         self.check(file)
         return file
 
@@ -97,8 +100,11 @@ class Plan:
         measure_every: Steps from one measurement of the validation loss to the next.
         name: The name of what is saved at the end.
         samples: Prompts to answer before and after.
+        keep_best: Whether the weights with the best validation are kept, as the checkpoint "best".
+        patience: Measurements without improvement after which the run stops early; None never.
         tokenizer: Name or path of the tokenizer, if it is not the model's own.
         result: The result; None until it has ended.
+        failure: The error that ended it; None if none did.
     """
 
     recipe: Recipe
@@ -109,7 +115,10 @@ class Plan:
     name: str = "final"
     samples: tuple[str, ...] = ()
     tokenizer: str | None = None
+    keep_best: bool = True
+    patience: int | None = None
     result: dict[str, Any] | None = None
+    failure: str | None = None
 
     def __attrs_post_init__(self) -> None:
         # Training takes hours, and its end must not fail for what its beginning could have refused.
@@ -128,6 +137,8 @@ class Plan:
         checked_count(self.checkpoint_every, "checkpoint_every", 1)
         if self.measure_every is not None:
             checked_count(self.measure_every, "measure_every", 1)
+        if self.patience is not None:
+            checked_count(self.patience, "patience", 1)
         for index, prompt in enumerate(self.samples):
             _check_sample(prompt, f"samples[{index}]")
 
@@ -139,7 +150,8 @@ class Plan:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            written = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1)
+            record = {"format": _FORMAT, **asdict(self), "recipe": self.recipe.to_dict()}
+            written = json.dumps(record, indent=1)
             atomic_write(folder / PLAN, written.encode())
         except OSError as error:
             raise CheckpointError(
@@ -190,7 +202,7 @@ def begun_in(folder: Path) -> Iterator[Callable[[], None]]:
     from tinkex.recovery.runfile import FILE_NAME, LOCK_NAME
 
     was_there = folder.exists()
-    names = (PLAN, FILE_NAME, LOCK_NAME)
+    names = (PLAN, FILE_NAME, LOCK_NAME, REFERENCE, ROLLOUTS)
     old = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
     kept: list[bool] = []
     try:
@@ -211,3 +223,107 @@ def begun_in(folder: Path) -> Iterator[Callable[[], None]]:
 def has_run(folder: Path) -> bool:
     """Return whether a run was begun in a folder."""
     return (folder / PLAN).exists()
+
+
+def latest_run(base: Path) -> Path | None:
+    """Return the folder below `base` whose run was begun last; None if there is none."""
+    runs = [one.parent for one in base.glob(f"*/{PLAN}")]
+    return max(runs, key=_begun_at, default=None)
+
+
+def _begun_at(folder: Path) -> float:
+    # The plan is written again when the run ends, the lock only when it begins or continues.
+    from tinkex.recovery.runfile import LOCK_NAME
+
+    marks = [folder / LOCK_NAME, folder / PLAN]
+    return next(mark.stat().st_mtime for mark in marks if mark.exists())
+
+
+def checkpoint_of(folder: Path, kind: str, *, best: bool = False) -> str:
+    """Return the path of a run's checkpoint: the one that was saved at its end, or the newest.
+
+    Args:
+        folder: The run's folder.
+        kind: "sampler" for weights to sample from, "training" for those to train on from.
+        best: Take the one with the best validation.
+
+    Raises:
+        CheckpointError: There is no run, or it has no such checkpoint yet.
+    """
+    from tinkex.recovery.runfile import read_run
+
+    plan, record = Plan.read(folder), read_run(folder)
+    name = "sampler_path" if kind == "sampler" else "state_path"
+    newest = record.checkpoints[-1] if record is not None and record.checkpoints else None
+    known: Mapping[str, Any] = plan.result or {}
+    if best:
+        known = known.get("best") or (newest.state.get("best") if newest else None) or {}
+    if known.get(name):
+        return str(known[name])
+    if kind == "training" and newest is not None and not best:
+        return newest.path
+    what = "best checkpoint" if best else "weights to sample from"
+    raise CheckpointError(
+        f"the run in {folder} has no {what}"
+        + ("" if plan.result else f" yet; continue it: tinkex train --resume {folder}")
+    )
+
+
+@frozen(kw_only=True)
+class RunSummary:
+    """A run at a glance, by what stands in its folder.
+
+    Attributes:
+        folder: The run's folder.
+        name: The folder's name.
+        method: "sft", "dpo", "grpo" or "distill".
+        state: "running", "finished", "stopped" (it can be resumed) or "failed".
+        step: Steps that were reported.
+        loss: The last loss, if there is one.
+        updated: When the last of them was, in seconds since 1970.
+    """
+
+    folder: str
+    name: str
+    method: str
+    state: str
+    step: int
+    loss: float | None
+    updated: float | None
+
+
+def summary(folder: Path) -> RunSummary:
+    """Return a run at a glance.
+
+    Raises:
+        CheckpointError: There is no run in the folder.
+    """
+    from tinkex.observability import training_log
+
+    plan = Plan.read(folder)
+    records: list[dict[str, Any]] = []
+    with contextlib.suppress(TinkexError):
+        records = training_log.read(folder / METRICS)
+    losses = [one["loss"] for one in records if one.get("loss") is not None]
+    state = "finished" if plan.result is not None else "failed" if plan.failure else "stopped"
+    return RunSummary(
+        folder=str(folder),
+        name=folder.resolve().name,
+        method=plan.recipe.method,
+        state="running" if _is_locked(folder) else state,
+        step=int(records[-1]["step"]) if records else 0,
+        loss=losses[-1] if losses else None,
+        updated=records[-1].get("time") if records else None,
+    )
+
+
+def _is_locked(folder: Path) -> bool:
+    """Return whether a process trains in a folder."""
+    from tinkex._base.file_lock import lock_file
+    from tinkex.recovery.runfile import LOCK_NAME
+
+    try:
+        with (folder / LOCK_NAME).open("ab") as lock:
+            return not lock_file(lock)
+    except OSError:
+        return False

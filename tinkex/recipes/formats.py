@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Messages = Sequence[Mapping[str, Any]]
 Tools = Sequence[Mapping[str, Any]] | None
+ChatKind = Literal["auto", "template", "plain"]
 
 
 class ChatFormat(Protocol):
@@ -37,9 +38,7 @@ class ChatFormat(Protocol):
         """Return what ends an answer, as `SamplingParams.stop` takes it: token ids, or texts."""
 
 
-def chat_format(
-    tokenizer: Tokenizer, kind: Literal["auto", "template", "plain"] = "auto", /, **variables: Any
-) -> ChatFormat:
+def chat_format(tokenizer: Tokenizer, kind: ChatKind = "auto", /, **variables: Any) -> ChatFormat:
     """Return the way to write conversations for a tokenizer's model.
 
     >>> chat_format(get_tokenizer("tinkex/tiny-chat")).name

@@ -45,7 +45,12 @@ _MEASURED = {
 _USUAL = 3e-4
 
 
-def recommended_learning_rate(model: str | None, rank: int = 32) -> float:
+# By method: for the models that ship, and for others. The latter are those of tinker-cookbook's
+# recipes; the former were measured on examples/data/ (see docs/recipes.md).
+_BY_METHOD = {"dpo": (1e-3, 1e-5), "grpo": (2e-3, 4e-5), "distill": (2e-3, 1e-4)}
+
+
+def recommended_learning_rate(model: str | None, rank: int = 32, *, method: str = "sft") -> float:
     """Return the peak learning rate to begin with for a LoRA adapter, trained with Adam.
 
     >>> recommended_learning_rate("tinkex/tiny-chat"), recommended_learning_rate("openai/gpt-oss-20b")
@@ -61,6 +66,7 @@ def recommended_learning_rate(model: str | None, rank: int = 32) -> float:
     Args:
         model: Name of the base model; None if it is not known.
         rank: Rank of the adapter.
+        method: "sft", "dpo", "grpo" or "distill". The others take smaller steps than `sft`.
 
     Raises:
         ValidationError: The rank is none.
@@ -68,4 +74,6 @@ def recommended_learning_rate(model: str | None, rank: int = 32) -> float:
     checked_count(rank, "rank", 1)
     if model is not None and not isinstance(model, str):
         raise ValidationError(f"must be a name, not a {type(model).__name__}", path="model")
+    if method in _BY_METHOD:
+        return _BY_METHOD[method][0 if model in _SHIPPED else 1]
     return {**_MEASURED, **_SHIPPED}.get(model or "", _USUAL)

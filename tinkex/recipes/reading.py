@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Literal
 
 from tinkex.errors import ValidationError
-from tinkex.recipes.examples import Example, ExampleFile
+from tinkex.recipes.examples import ExampleFile
 from tinkex.recipes.mistakes import Mistake, WrongFieldError, error_of
 from tinkex.recipes.shapes import Shaper
 from tinkex.recipes.sources import Data, rows_of
 
+Form = Literal["examples", "pairs", "prompts"]
+
+
+_SUCH_AS = {
+    "examples": '{"prompt": "2+2=", "completion": "4"}',
+    "pairs": '{"prompt": "2+2=", "chosen": "4", "rejected": "5"}',
+    "prompts": '{"prompt": "2+2=", "answer": "4"}',
+}
+
 
 def read_examples(
-    source: Data, *, columns: Mapping[str, str] | None = None, split: str | None = None
+    source: Data,
+    *,
+    columns: Mapping[str, str] | None = None,
+    split: str | None = None,
+    form: Form = "examples",
 ) -> ExampleFile:
     """Read examples and check every one of them.
 
@@ -32,6 +46,8 @@ def read_examples(
         columns: Which column is what, by role: "prompt" and "completion"; "text"; "messages";
             "user", "assistant" and "system". Columns that are not named are ignored.
         split: The split of a data set on disk or on the hub; None is "train".
+        form: What each row is to be: "examples" to imitate, "pairs" of a preferred and a rejected
+            response, or "prompts", whose response, if there is one, is the reference answer.
 
     Raises:
         ValidationError: There are mistakes; each is named with file, line and field, or there is
@@ -41,21 +57,21 @@ def read_examples(
     """
     rows = rows_of(source, columns=columns, split=split)
     shaper = Shaper(columns)
-    examples: list[Example] = []
+    make = {"examples": shaper.example, "pairs": shaper.pair, "prompts": shaper.prompt}[form]
+    examples: list[Any] = []
     mistakes: list[Mistake] = []
     for number, record in rows.records:
         try:
             if isinstance(record, WrongFieldError):
                 raise record
-            examples.append(shaper.example(number, record))
+            examples.append(make(number, record))
         except WrongFieldError as error:
             mistakes.append(Mistake(number, str(error)))
     if mistakes:
         raise error_of(mistakes, rows.name, rows.unit)
     if not examples:
         raise ValidationError(
-            'holds no example; write one JSON object a line, such as {"prompt": "2+2=", '
-            '"completion": "4"}',
+            f"holds no example; write one JSON object a line, such as {_SUCH_AS[form]}",
             path=rows.name,
         )
     return ExampleFile(

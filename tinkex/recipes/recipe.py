@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import attrs
 from attrs import field, frozen
@@ -12,10 +13,13 @@ from attrs import field, frozen
 from tinkex._core.checks import check_training_path
 from tinkex.errors import ValidationError
 from tinkex.recipes.rates import recommended_learning_rate
+from tinkex.recipes.reading import Form
 from tinkex.recipes.schedule import KINDS, Kind, Schedule
 from tinkex.recipes.tokenizing import LossOn, TooLong
 from tinkex.tokenizer.chat import check_variables
 from tinkex.types import AdamParams
+
+T = TypeVar("T")
 
 # Services report the norm of the gradient only where it is clipped. A bound that no gradient
 # reaches makes them report it and changes nothing.
@@ -27,7 +31,8 @@ _LARGEST = 2**63 - 1
 def _recommended(recipe: Recipe) -> float:
     # A model that is no name is refused later, as all settings are.
     model = recipe.base_model
-    return recommended_learning_rate(model if isinstance(model, str) else None)
+    known = model if isinstance(model, str) else None
+    return recommended_learning_rate(known, method=recipe.method)
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -50,9 +55,11 @@ class Recipe:
         train_mlp: Whether the MLP layers (and experts) are adapted.
         train_attn: Whether the attention layers are adapted.
         train_unembed: Whether the unembedding is adapted.
-        epochs: How often each example is trained on.
+        epochs: How often each example is trained on; may be a fraction.
         steps: How many steps there are, in place of epochs.
-        batch_size: Examples of a step.
+        batch_size: Examples per optimizer step.
+        gradient_accumulation: Number of forward_backward calls that a step's batch is sent in, for
+            servers whose memory a whole one does not fit. It changes nothing else.
         learning_rate: Peak learning rate, reached after the warm-up; `recommended_learning_rate` if
             it is not given.
         schedule_kind: "constant", "linear" or "cosine"; see `Schedule`.
@@ -71,6 +78,9 @@ class Recipe:
         ignore_fields: Fields of messages that the chat template may leave out, such as ``name``.
     """
 
+    method: ClassVar[str] = "sft"
+    form: ClassVar[Form] = "examples"
+
     base_model: str | None = None
     from_checkpoint: str | None = None
     rank: int = 32
@@ -78,9 +88,10 @@ class Recipe:
     train_mlp: bool = True
     train_attn: bool = True
     train_unembed: bool = True
-    epochs: int = 1
+    epochs: float = 1
     steps: int | None = None
     batch_size: int = 32
+    gradient_accumulation: int = 1
     learning_rate: float = field(default=attrs.Factory(_recommended, takes_self=True))
     schedule_kind: Kind = "linear"
     warmup_steps: int = 0
@@ -101,9 +112,9 @@ class Recipe:
         for name, least in (
             ("rank", 1),
             ("seed", 0),
-            ("epochs", 1),
             ("steps", 1),
             ("batch_size", 1),
+            ("gradient_accumulation", 1),
             ("warmup_steps", 0),
             ("max_length", 2),
         ):
@@ -119,6 +130,7 @@ class Recipe:
                 raise ValidationError(
                     f"must be one of {', '.join(allowed)}, not {getattr(self, name)!r}", path=name
                 )
+        check_number("epochs", self.epochs, above=0)
         if self.held_out is not None and not 0 <= self.held_out < 1:
             raise ValidationError(
                 f"must be at least 0 and below 1, not {self.held_out!r}", path="held_out"
@@ -160,7 +172,14 @@ class Recipe:
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Return how many steps the run has."""
-        return self.steps if self.steps is not None else self.epochs * steps_per_epoch
+        if self.steps is not None:
+            return self.steps
+        return max(1, round(self.epochs * steps_per_epoch))
+
+    def parts(self, batch: Sequence[T]) -> list[Sequence[T]]:
+        """Return a batch in the parts that it is sent in."""
+        size = -(-len(batch) // self.gradient_accumulation)
+        return [batch[at : at + size] for at in range(0, len(batch), size)]
 
     def schedule(self, steps: int) -> Schedule:
         """Return the learning rates of a run of so many steps."""
@@ -168,7 +187,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON has it."""
-        return attrs.asdict(self)
+        return {"method": self.method, **attrs.asdict(self)}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
@@ -177,10 +196,148 @@ class Recipe:
         Raises:
             ValidationError: It holds fields that there are not, or values that cannot be right.
         """
-        strange = set(value) - {one.name for one in attrs.fields(cls)}
+        settings = dict(value)
+        method = settings.pop("method", Recipe.method)
+        if method not in RECIPES:
+            raise ValidationError(
+                f"must be one of {', '.join(RECIPES)}, not {method!r:.40}", path="method"
+            )
+        kind = RECIPES[method]
+        strange = set(settings) - {one.name for one in attrs.fields(kind)}
         if strange:
             raise ValidationError(f"has no field {min(strange)!r}", path="recipe")
-        return cls(**value)
+        return kind(**settings)
+
+
+@frozen(kw_only=True)
+class DpoRecipe(Recipe):
+    """What `dpo` trains, and how.
+
+    Attributes (besides those of `Recipe`):
+        beta: How strongly the weights are held to the ones at the start.
+    """
+
+    method: ClassVar[str] = "dpo"
+    form: ClassVar[Form] = "pairs"
+
+    beta: float = 0.1
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        check_number("beta", self.beta, above=0)
+
+
+@frozen(kw_only=True)
+class RolloutRecipe(Recipe):
+    """What methods share that sample what they train on.
+
+    Attributes (besides those of `Recipe`):
+        batch_size: Prompts per optimizer step.
+        group_size: Samples of each prompt.
+        max_tokens: Most tokens of a sample.
+        temperature: Temperature of sampling.
+        off_policy_steps: 1 samples the next batch while the last one trains, so with weights that
+            are one step old; 0 waits, and samples every batch with the newest weights.
+        loss_fn: "importance_sampling", "ppo" or "cispo"; for `grpo` also "stable_reinforce".
+        loss_config: Numbers for the loss, such as ``{"clip_low_threshold": 0.8}``.
+    """
+
+    form: ClassVar[Form] = "prompts"
+    losses: ClassVar[tuple[str, ...]] = ("importance_sampling", "ppo", "cispo")
+
+    batch_size: int = 16
+    group_size: int = 8
+    max_tokens: int = 256
+    temperature: float = 1.0
+    off_policy_steps: int = 1
+    loss_fn: str = "importance_sampling"
+    loss_config: Mapping[str, float] = field(factory=dict)
+    schedule_kind: Kind = "constant"
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        _check_integer("group_size", self.group_size, 1)
+        _check_integer("max_tokens", self.max_tokens, 1)
+        check_number("temperature", self.temperature, above=0)
+        if self.off_policy_steps not in (0, 1):
+            raise ValidationError(
+                f"must be 0 or 1, not {self.off_policy_steps!r}", path="off_policy_steps"
+            )
+        if self.loss_fn not in self.losses:
+            raise ValidationError(
+                f"must be one of {', '.join(self.losses)}, not {self.loss_fn!r}", path="loss_fn"
+            )
+
+
+@frozen(kw_only=True)
+class GrpoRecipe(RolloutRecipe):
+    """What `grpo` trains, and how.
+
+    Attributes (besides those of `RolloutRecipe`):
+        kl: Penalty for each nat by which a sampled token is likelier than under the weights at the
+            start; 0 asks nothing of them.
+        rewards: Names of the rewards, with their weights; see `tinkex.recipes.rewards`. A function
+            of the program has a name only for the record.
+        max_turns: Most responses of the model in an episode.
+        respond: Name of the function that continues an episode of several turns, "module:function".
+    """
+
+    method: ClassVar[str] = "grpo"
+    losses: ClassVar[tuple[str, ...]] = (*RolloutRecipe.losses, "stable_reinforce")
+
+    kl: float = 0.0
+    rewards: Mapping[str, float] = field(factory=dict)
+    max_turns: int = 1
+    respond: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        _check_integer("group_size", self.group_size, 2)
+        _check_integer("max_turns", self.max_turns, 1)
+        check_number("kl", self.kl)
+
+
+@frozen(kw_only=True)
+class DistillRecipe(RolloutRecipe):
+    """What `distill` trains, and how.
+
+    Attributes (besides those of `RolloutRecipe`):
+        teacher: The model to learn from: a base model, or ``tinker://<run>/sampler_weights/<name>``.
+        on_policy: Whether the student samples and the teacher scores it (reverse KL divergence); else the
+            teacher samples, and the student imitates it.
+    """
+
+    method: ClassVar[str] = "distill"
+
+    teacher: str
+    on_policy: bool = True
+    group_size: int = 4
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if not isinstance(self.teacher, str) or not self.teacher.strip():
+            raise ValidationError(
+                f"must be the name of a model or the path of weights, not {self.teacher!r}",
+                path="teacher",
+            )
+
+
+RECIPES: Mapping[str, type[Recipe]] = {
+    one.method: one for one in (Recipe, DpoRecipe, GrpoRecipe, DistillRecipe)
+}
+
+
+def check_number(name: str, value: Any, *, above: float | None = None) -> None:
+    """Refuse what is no finite number, or too small.
+
+    Raises:
+        ValidationError: It is none, not above `above`, or below 0.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    least = 0 if above is None else above
+    if not is_number or not math.isfinite(value) or value < least or value == above:
+        bound = f"above {above:g}" if above is not None else "at least 0"
+        raise ValidationError(f"must be a number {bound}, not {value!r:.40}", path=name)
 
 
 def _check_integer(name: str, value: Any, least: int) -> None:

@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tinkex.errors import ValidationError
-from tinkex.recipes.examples import Completion, Conversation, Document, Example
+from tinkex.recipes.examples import (
+    Completion,
+    Conversation,
+    Document,
+    Example,
+    Preference,
+    Prompt,
+)
 from tinkex.recipes.messages import conversation_of, listed, text_of
 from tinkex.recipes.mistakes import WrongFieldError
 
@@ -31,6 +38,9 @@ _SHAPES: Mapping[str, tuple[set[str], set[str]]] = {
     "text": ({"text"}, {"text"}),
     "columns": ({"user", "assistant"}, {"user", "assistant", "system"}),
 }
+
+
+_PAIR = ("prompt", "chosen", "rejected", "system", "tools", "functions")
 
 
 class Shaper:
@@ -82,6 +92,54 @@ class Shaper:
         self.ignored.update(ignored)
         self._preferences += shape == "preference"
         return example
+
+    def pair(self, number: int, record: Record) -> Preference:
+        """Return the preference that a row is.
+
+        Raises:
+            WrongFieldError: The row is none.
+        """
+        for name in ("chosen", "rejected"):
+            if record.get(name) is None:
+                known = ", ".join(list(record)[:5]) or "nothing"
+                raise WrongFieldError(
+                    name,
+                    f"is missing (the row has {known}); a preference has prompt, chosen and rejected",
+                )
+        swapped = {**record, "chosen": record["rejected"], "rejected": record["chosen"]}
+        only = {name: record[name] for name in _PAIR if name in record}
+        self.ignored.update(name for name in record if name not in _PAIR)
+        return Preference(
+            number,
+            self._preference(number, only),
+            self._preference(number, {**only, **{k: swapped[k] for k in ("chosen", "rejected")}}),
+        )
+
+    def prompt(self, number: int, record: Record) -> Prompt:
+        """Return the prompt that a row is; what is its response there is the reference answer.
+
+        Raises:
+            WrongFieldError: The row is none.
+        """
+        row = self._renamed(record) if self._columns else record
+        unanswered = _unanswered(row)
+        filled = row if unanswered is None else {**row, **unanswered}
+        filled = {name: value for name, value in filled.items() if name != "answer"}
+        shape, _ = _shape_of(filled)
+        if shape == "preference":
+            example: Example = self._preference(number, filled)
+        else:
+            example = self._makers[shape](number, filled)
+        if isinstance(example, Document):
+            return Prompt(number, None, example.text, _answer_in(record), record)
+        if isinstance(example, Completion):
+            answer = _answer_in(record) if unanswered is not None else example.completion
+            return Prompt(number, None, example.prompt, answer, record)
+        *messages, last = example.messages
+        if last["role"] != "assistant" or not messages:
+            raise WrongFieldError("messages", "must hold something to respond to")
+        answer = _answer_in(record) if unanswered is not None else str(last["content"])
+        return Prompt(number, messages, None, answer, record, example.tools)
 
     def _renamed(self, record: Record) -> Record:
         row = {}
@@ -254,6 +312,33 @@ def _is_messages(value: Any) -> bool:
 def _is_json_list(text: str) -> bool:
     """Return whether a text is a list of messages, as tables have them."""
     return text.lstrip().startswith("[{") and text.rstrip().endswith("}]") and '"role"' in text
+
+
+def _unanswered(row: Record) -> Record | None:
+    """Return the fields that complete a row which has nothing but a prompt; None if it has more."""
+    for name in ("messages", _TURNS, "conversation"):
+        turns = row.get(name)
+        if isinstance(turns, str) and _is_json_list(turns):
+            turns = listed(turns, name)
+        if isinstance(turns, list) and turns and isinstance(turns[-1], dict):
+            role = turns[-1].get("role", turns[-1].get("from"))
+            if role in ("assistant", "gpt", "model", "bot"):
+                return None
+            key, content = ("from", "value") if "from" in turns[-1] else ("role", "content")
+            return {name: [*turns, {key: "assistant" if key == "role" else "gpt", content: "?"}]}
+    if "prompt" in row and not {"completion", "chosen"} & row.keys():
+        return {"completion": "?"}
+    if "user" in row and "assistant" not in row:
+        return {"assistant": "?"}
+    if "instruction" in row and "output" not in row:
+        return {"output": "?"}
+    return None
+
+
+def _answer_in(row: Record) -> str | None:
+    """Return the reference answer of a row whose prompt has none in its shape."""
+    answer = row.get("answer")
+    return None if answer is None else str(answer)
 
 
 def _common(one: Sequence[Any], other: Sequence[Any]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tinkex.recipes.loop import Objective
 from tinkex.recipes.rates import recommended_learning_rate
 from tinkex.recipes.recipe import Recipe
 
@@ -27,26 +28,30 @@ def loss_failures(recipe: Recipe, first: float, last: float) -> Iterator[str]:
 
 
 def validation_failures(
-    recipe: Recipe, before: float, after: float, *, only_rose: bool
+    recipe: Recipe, objective: Objective, before: float, after: float, *, only_worse: bool
 ) -> Iterator[str]:
-    """Yield what is wrong with the validation losses of a run; nothing if they fell.
+    """Yield what is wrong with what was measured on held-out data; nothing if it improved.
 
     Args:
         recipe: How it was trained.
-        before: The validation loss before the first step.
+        objective: What was measured.
+        before: Its value before the first step.
         after: The last one.
-        only_rose: Whether none of them was lower than the one before it.
+        only_worse: Whether none of them was better than the one before it.
     """
-    if after >= before:
-        how = "only rose" if only_rose else "is no lower than before training"
-        yield (
-            f"the validation loss {how}: {before:,.4f} before training, {after:,.4f} at the end. "
-            f"{_advice(recipe)}"
-        )
+    if objective.is_better(after, before):
+        return
+    lower = objective.goal == "lower"
+    only = "only rose" if lower else "only fell"
+    no = "is no lower than before training" if lower else "is no higher than before training"
+    yield (
+        f"the {objective.label} {only if only_worse and after != before else no}: {before:,.4f} before training, "
+        f"{after:,.4f} at the end. {_advice(recipe)}"
+    )
 
 
 def _advice(recipe: Recipe) -> str:
-    usual = recommended_learning_rate(recipe.base_model, recipe.rank)
+    usual = recommended_learning_rate(recipe.base_model, recipe.rank, method=recipe.method)
     rate = recipe.learning_rate
     if rate > usual:
         return f"Try a lower learning rate than {rate:g}, such as {usual:g}"

@@ -21,6 +21,7 @@ from attrs import frozen
 
 from tinkex._core.checks import checked_data
 from tinkex._core.polling import Promise, Work
+from tinkex._core.wire.combine import total_weight
 from tinkex.errors import DecodeError, ValidationError
 from tinkex.losses.gradients import backend_function
 from tinkex.losses.loss_function import Backend, FloatArray, LossFunction
@@ -62,7 +63,7 @@ class CustomStep:
             ValidationError: A datum has no targets, or weights of the wrong shape; the loss is not a
                 function; or a regularizer is invalid.
         """
-        checked_data(data)
+        data = checked_data(data)
         if not callable(loss_fn):
             raise ValidationError(
                 f"must be a function of (data, logprobs), not {type(loss_fn).__name__}",
@@ -109,6 +110,7 @@ class CustomStep:
         assert output.base_loss is not None  # noqa: S101 - a pipeline always has one
         carried = [-gradient.astype(np.float32) for gradient in gradients]
         metrics |= output.base_loss.custom
+        weight = total_weight(self.data)
         if forward.computes_loss and all(
             one.ndim == 1 and np.isfinite(one).all() for one in logprobs
         ):
@@ -118,11 +120,13 @@ class CustomStep:
                     for datum, lps, one in zip(self.data, logprobs, carried, strict=True)
                 ],
                 metrics,
+                weight,
                 "importance_sampling",
             )
         return Surrogate(
             [_with_weights(datum, one) for datum, one in zip(self.data, carried, strict=True)],
             metrics,
+            weight,
         )
 
 
@@ -133,11 +137,13 @@ class Surrogate:
     Attributes:
         data: The data to send, with weights or advantages −∂loss/∂logprob.
         metrics: Replaces the server's metrics.
+        weight: The sum of the weights of the user's data.
         loss_fn: The loss of the backward pass.
     """
 
     data: list[Datum]
     metrics: Mapping[str, float]
+    weight: float
     loss_fn: str = "cross_entropy"
 
     def merged(self, output: ForwardBackwardOutput) -> ForwardBackwardOutput:
@@ -145,7 +151,12 @@ class Surrogate:
         metrics = dict(output.metrics)
         if "loss:sum" in metrics:
             metrics["surrogate_loss:sum"] = metrics.pop("loss:sum")
-        return attrs.evolve(output, metrics={**metrics, **self.metrics}, computes_loss=False)
+        return attrs.evolve(
+            output,
+            metrics={**metrics, **self.metrics},
+            weight=self.weight,
+            computes_loss=False,
+        )
 
 
 class SurrogateWork:

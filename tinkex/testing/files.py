@@ -24,10 +24,10 @@ def load_faults(path: str | Path) -> list[Fault]:
         OSError: The file cannot be read.
     """
     file = Path(path)
-    text = file.read_text(encoding="utf-8")
     try:
+        text = file.read_text(encoding="utf-8")
         data: Any = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FaultError(f"{file}: {error}") from error
     if isinstance(data, dict):
         unknown = sorted(set(data) - {"faults"})

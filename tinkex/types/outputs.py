@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 from tinkex_generated.record import table
 
+from tinkex.types.json_form import JsonForm, Readers, by_name, listed
 from tinkex.types.tensor import TensorData
 
 
 @frozen
-class ForwardBackwardOutput:
+class ForwardBackwardOutput(JsonForm):
     """The result of a forward or forward_backward call.
+
+    >>> gradients.result().mean_loss < gradients.result().loss
+    True
 
     Attributes:
         loss_fn_output_type: The server's name for the type of outputs.
         loss_fn_outputs: The tensors of each datum by name, in the order of the data. ``logprobs``, float32
             with the shape of `target_tokens`, is always present: the log probability of each target.
         metrics: Numbers by ``name:reduction``; ``loss:sum`` is the loss summed over all tokens.
+        weight: The sum of the `weights` of all data; a target without a weight counts 1. NaN if
+            the output was not made by a client.
         computes_loss: Whether the server left the computing of ``loss:sum`` to its clients: it is
             then the sum of its ``elementwise_loss``, or computed from its log probabilities.
     """
@@ -26,12 +33,24 @@ class ForwardBackwardOutput:
     loss_fn_output_type: str
     loss_fn_outputs: list[dict[str, TensorData]] = field(repr=lambda outputs: f"<{len(outputs)}>")
     metrics: Mapping[str, float]
+    weight: float = field(default=float("nan"), repr=False, kw_only=True)
     computes_loss: bool = field(default=False, repr=False)
 
     @property
     def has_loss(self) -> bool:
         """Return whether the loss is known."""
         return "loss:sum" in self.metrics or "loss" in self.metrics
+
+    @property
+    def mean_loss(self) -> float:
+        """Return the loss per token: `loss` divided by `weight`; NaN if either is not known.
+
+        It does not depend on the batch's size or the examples' length, so it can be compared
+        between steps. The server's gradient is that of the sum, `loss`.
+        """
+        return self.loss / self.weight if self.weight else float("nan")
+
+    _readers: ClassVar[Readers] = {"loss_fn_outputs": listed(by_name(TensorData.from_dict))}
 
     @property
     def loss(self) -> float:
@@ -47,8 +66,12 @@ class ForwardBackwardOutput:
 TopTokens = list[list[tuple[int, float]] | None]
 
 
+def _pairs(rows: list[Any]) -> TopTokens:
+    return [None if row is None else [(token, logprob) for token, logprob in row] for row in rows]
+
+
 @frozen
-class PromptAltTokens:
+class PromptAltTokens(JsonForm):
     """Alternative tokens of a prompt, sampled from the model.
 
     Attributes:
@@ -59,9 +82,11 @@ class PromptAltTokens:
     tokens: TensorData
     logprobs: TensorData
 
+    _readers: ClassVar[Readers] = {"tokens": TensorData.from_dict, "logprobs": TensorData.from_dict}
+
 
 @frozen
-class SampledSequence:
+class SampledSequence(JsonForm):
     """A sampled continuation.
 
     Attributes:
@@ -80,9 +105,11 @@ class SampledSequence:
     sequence_id: str | None = field(default=None, repr=False)
     topk_logprobs: TopTokens | None = field(default=None, repr=False)
 
+    _readers: ClassVar[Readers] = {"topk_logprobs": _pairs}
+
 
 @frozen
-class SampleResponse:
+class SampleResponse(JsonForm):
     """The result of a sample call.
 
     Attributes:
@@ -105,6 +132,13 @@ class SampleResponse:
     prompt_cache_hit_tokens: int = field(default=0, repr=False)
     target_prompt_logprobs: TensorData | None = field(default=None, repr=False)
     prompt_alt_tokens: PromptAltTokens | None = field(default=None, repr=False)
+
+    _readers: ClassVar[Readers] = {
+        "sequences": listed(SampledSequence.from_dict),
+        "topk_prompt_logprobs": _pairs,
+        "target_prompt_logprobs": TensorData.from_dict,
+        "prompt_alt_tokens": PromptAltTokens.from_dict,
+    }
 
     def _repr_html_(self) -> str:
         rows = [

@@ -255,7 +255,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model_folder", type=Path)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="a checkpoint to go on from")
+    parser.add_argument("--start", type=Path, help="a checkpoint to resume from")
     parser.add_argument(
         "--first-document", type=int, default=0, help="where in the corpus to begin"
     )

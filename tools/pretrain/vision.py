@@ -120,7 +120,7 @@ def accuracy(
 
 
 def main() -> None:
-    """Train, tell how it goes, and write the folder."""
+    """Train, report progress, and write the folder."""
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=900)

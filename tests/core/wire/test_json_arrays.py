@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import dumps, loads
@@ -16,8 +16,6 @@ from tinkex._core.wire.json_arrays import load_with_arrays
 
 SLOW_TO_MAKE = settings(
     max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

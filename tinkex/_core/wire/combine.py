@@ -28,6 +28,22 @@ def target_shapes(data: Sequence[Datum]) -> list[Shape | None]:
     return [None if one is None else one.shape for one in targets]
 
 
+def total_weight(data: Sequence[Datum]) -> float:
+    """Return the sum of the weights of all data; a target without a weight counts 1.
+
+    >>> total_weight([])
+    0.0
+    """
+    total = 0.0
+    for datum in data:
+        inputs = datum.loss_fn_inputs
+        if "weights" in inputs:
+            total += float(inputs["weights"].numpy().sum(dtype="float64"))
+        elif "target_tokens" in inputs:
+            total += math.prod(inputs["target_tokens"].shape)
+    return total
+
+
 def fitted(output: ForwardBackwardOutput, shapes: Sequence[Shape | None]) -> ForwardBackwardOutput:
     """Return a batch's result with each datum's log probabilities in the shape of its targets.
 
@@ -68,7 +84,7 @@ def fitted(output: ForwardBackwardOutput, shapes: Sequence[Shape | None]) -> For
 def with_loss(
     output: ForwardBackwardOutput, data: Sequence[Datum], loss_fn: str
 ) -> ForwardBackwardOutput:
-    """Return a batch's result with its loss, where the server gave only what it is made of.
+    """Return a batch's result with its loss, computed here if the server returned only its terms.
 
     Args:
         output: The result of the whole batch.
@@ -87,7 +103,7 @@ def with_loss(
 
 
 def _loss_of(output: Mapping[str, TensorData], datum: Datum, loss_fn: str) -> float | None:
-    """Return the loss of one datum, None if it cannot be known.
+    """Return the loss of one datum, or None if it is unknown.
 
     The formulas are those of the Tinker API's documentation of its losses.
     """

@@ -21,7 +21,7 @@ _PAUSE: ContextVar[Pause] = ContextVar("pause", default=_go_on)
 
 
 def pause() -> None:
-    """Let others compute, if it is their turn; returns when this computation has its turn again."""
+    """Yield to other computations if it is their turn; return when this one may continue."""
     _PAUSE.get()()
 
 
@@ -32,7 +32,7 @@ def current_pause() -> Pause:
 
 @contextmanager
 def pausing(how: Pause) -> Iterator[None]:
-    """Let `pause` call `how` in this thread while the block runs."""
+    """Make `pause` call `how` in this thread during the block."""
     token = _PAUSE.set(how)
     try:
         yield

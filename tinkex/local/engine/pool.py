@@ -102,7 +102,7 @@ _LIMITS = _Limits()
 
 @contextmanager
 def blas_threads(threads: int) -> Iterator[None]:
-    """Hold BLAS to so many threads while the block runs, in the whole process."""
+    """Limit BLAS to that many threads during the block, in the whole process."""
     _LIMITS.enter(threads)
     try:
         yield
@@ -111,7 +111,7 @@ def blas_threads(threads: int) -> Iterator[None]:
 
 
 def single_threaded_blas() -> AbstractContextManager[None]:
-    """Hold BLAS to one thread while the block runs, in the whole process."""
+    """Limit BLAS to one thread during the block, in the whole process."""
     return blas_threads(1)
 
 

@@ -1,4 +1,4 @@
-"""Running prompts through the model once: caches, last hidden rows, and what is said of the prompt."""
+"""Running prompts through the model once: caches, last hidden rows, and the log probabilities of the prompt."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PromptQuery:
 
 @frozen(eq=False)
 class PromptScores:
-    """The answer to a query; lists have an entry per prompt token, the first None."""
+    """The result of a query; lists have an entry per prompt token, the first None."""
 
     logprobs: list[float | None] | None = None
     topk: TopTokens | None = None
@@ -58,7 +58,7 @@ class PromptScores:
 
 @frozen(eq=False)
 class PrefillResult:
-    """A prompt's cache and what was asked of it."""
+    """A prompt's cache and the requested scores."""
 
     prefix: Prefix
     scores: PromptScores
@@ -67,7 +67,7 @@ class PrefillResult:
 def prefill(
     network: Network, prompts: Sequence[Array], queries: Sequence[PromptQuery], workers: int
 ) -> list[PrefillResult]:
-    """Run each distinct prompt once, and answer the query of each job."""
+    """Run each distinct prompt once, and return the result of each query."""
     keys = [prompt.tobytes() for prompt in prompts]
     sharing: dict[bytes, list[int]] = {}
     for i, key in enumerate(keys):
@@ -121,27 +121,27 @@ def _run(
         if all(query.is_empty for query in asked):
             results += [PrefillResult(prefix, PromptScores()) for _ in asked]
             continue
-        answers = [_Answer.to(query, prompt) for query in asked]
-        _score(network, trace, row, prompt, answers, arena)
-        results += [PrefillResult(prefix, answer.scores()) for answer in answers]
+        scored = [_Result.to(query, prompt) for query in asked]
+        _score(network, trace, row, prompt, scored, arena)
+        results += [PrefillResult(prefix, one.scores()) for one in scored]
     return results
 
 
 def _score(
-    network: Network, trace: Trace, row: int, prompt: Array, answers: list[_Answer], arena: Arena
+    network: Network, trace: Trace, row: int, prompt: Array, scored: list[_Result], arena: Arena
 ) -> None:
-    """Compute the log-softmax at every position but the last, and fill the answers from it."""
+    """Compute the log-softmax at every position but the last, and fill the results from it."""
     begin = row * trace.shape[1]
     normed, _ = final_norm(network, trace.out[begin : begin + len(prompt) - 1], arena)
-    widest = max(answer.query.topk for answer in answers)
+    widest = max(one.query.topk for one in scored)
     k = min(widest, network.head.width)
     for some in chunks(len(normed), network.head.width):
         z = arena.take("prefill.z", (some.stop - some.start, network.head.width), normed.dtype)
         shifted_logits(network, normed[some], z)
         z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
         best = top_tokens(z, k) if k > 0 else []
-        for answer in answers:
-            answer.take(some, z, best)
+        for one in scored:
+            one.take(some, z, best)
 
 
 def top_tokens(logprobs: Array, k: int) -> list[list[tuple[int, float]]]:
@@ -155,8 +155,8 @@ def top_tokens(logprobs: Array, k: int) -> list[list[tuple[int, float]]]:
 
 
 @define(eq=False)
-class _Answer:
-    """The answer to a query while it is gathered, chunk by chunk."""
+class _Result:
+    """The result of a query while it is computed, chunk by chunk."""
 
     query: PromptQuery
     prompt: Array
@@ -166,7 +166,7 @@ class _Answer:
     alternatives: tuple[Array, Array] | None
 
     @classmethod
-    def to(cls, query: PromptQuery, prompt: Array) -> _Answer:
+    def to(cls, query: PromptQuery, prompt: Array) -> _Result:
         count = len(prompt) - 1
         shape = (count, query.alternatives)
         return cls(
@@ -181,7 +181,7 @@ class _Answer:
         )
 
     def take(self, some: slice, z: Array, best: list[list[tuple[int, float]]]) -> None:
-        """Take what is wanted of the logprobs z of some positions."""
+        """Store the requested values of the logprobs z of some positions."""
         query, rows = self.query, np.arange(len(z))
         if query.logprobs:
             tokens = self.prompt[1 + some.start : 1 + some.stop]
@@ -203,7 +203,7 @@ class _Answer:
             self.alternatives[1][some] = z[rows[:, None], tokens]
 
     def scores(self) -> PromptScores:
-        """Return the whole answer."""
+        """Return the complete result."""
         query = self.query
         unscored = 0 if query.last_n is None else len(self.prompt) - query.last_n
         for row in range(unscored):

@@ -91,7 +91,7 @@ class SampledTokens:
 
 @frozen(eq=False)
 class SampleResult:
-    """The answer to a job."""
+    """The result of a job."""
 
     sequences: list[SampledTokens]
     prompt: PromptScores = field(factory=PromptScores)
@@ -395,7 +395,7 @@ def _query(job: SampleJob, seed: int) -> PromptQuery:
         targets=job.target_prompt_logprobs,
         alternatives=job.prompt_alt_tokens_k,
         temperature=job.temperature,
-        # A stream of its own, so that asking for alternatives changes no sample.
+        # A separate stream, so that requesting alternatives changes no sample.
         random=np.random.default_rng([seed, _ALTERNATIVES]),
     )
 

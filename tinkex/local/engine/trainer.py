@@ -37,7 +37,7 @@ def saved_optimizer(folder: Path) -> str | None:
 
 @frozen(eq=False)
 class LossOutput:
-    """The answer to `forward` and `forward_backward`.
+    """The result of `forward` and `forward_backward`.
 
     logprobs: per example, in the order given, the logprob of every target (float32, the shape of
     `target_tokens`). metrics: `loss:sum` and more; each name ends in how chunks combine it.
@@ -127,7 +127,7 @@ class Trainer:
     def forward_backward(
         self, examples: Sequence[Example], loss_fn: str, config: Mapping[str, Any] | None = None
     ) -> LossOutput:
-        """Compute logprobs and loss, and add the gradient to what is accumulated.
+        """Compute logprobs and loss, and accumulate the gradient.
 
         Losses and gradients are plain sums, over tokens, examples and calls.
 
@@ -195,7 +195,7 @@ class Trainer:
     def load(self, folder: Path | str, optimizer: bool) -> None:
         """Replace the weights by saved ones; pending gradients are dropped.
 
-        With `optimizer` training goes on exactly where it stood; without, moments and step count
+        With `optimizer` training resumes exactly where it stopped; without, moments and step count
         start at zero.
 
         Raises:

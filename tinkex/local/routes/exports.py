@@ -1,4 +1,4 @@
-"""Exported weights: an adapter as files, each with a URL of its own."""
+"""Exported weights: an adapter as files, each with a separate URL."""
 
 from typing import Any
 

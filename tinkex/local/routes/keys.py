@@ -1,4 +1,4 @@
-"""The key in use: what it is, exchanging it for a token, and giving it up."""
+"""The key in use: its data, its exchange for a token, and its revocation."""
 
 from tinkex_generated.models import (
     ApiKeyDetails,
@@ -19,12 +19,12 @@ def auth_token(site: AppState, call: Call) -> AuthTokenResponse:
 
 
 def get_own_api_key(site: AppState, call: Call) -> SelfApiKeyResponse:
-    """Say which key was presented: its number; here keys have no names and owners of their own."""
+    """Return the number of the key in use; keys have no names or owners here."""
     number = site.keys.number(call.credential)
     return SelfApiKeyResponse(
         key_id=number,
         name="none" if number == NO_KEY else f"key {number}",
-        note="this local server lets in whoever reaches it" if number == NO_KEY else "",
+        note="this local server accepts every client that can reach it" if number == NO_KEY else "",
         details=ApiKeyDetails(
             org_details=ApiKeyOrganization(name="local"),
             user_details=ApiKeyUser(email="nobody@localhost"),

@@ -79,7 +79,7 @@ def unpublish_checkpoint(site: AppState, call: Call) -> None:
 
 
 def set_checkpoint_ttl(site: AppState, call: Call) -> None:
-    """Let a checkpoint expire, or never."""
+    """Set or remove the expiry of a checkpoint."""
     site.checkpoints.set_ttl(call.checkpoint_path(), call.body.ttl_seconds)
 
 

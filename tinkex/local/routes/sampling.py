@@ -95,7 +95,7 @@ async def stream_sample(site: AppState, call: Call) -> StreamingResponse:
             async for chunk in feed.chunks(decode):
                 yield _event(chunk)
         finally:
-            # Reached early when the reader has gone: nobody needs the rest.
+            # Reached early if the reader has disconnected: the rest is not needed.
             ticket.cancelled = True
             site.promises.forget(promise)
 
@@ -143,7 +143,7 @@ def ticket_for(
         make=lambda adapter: make_job(
             adapter=adapter, cancelled=lambda: ticket.cancelled or promise.done
         ),
-        finish=partial(sample_answer, body.target_prompt_logprobs),
+        finish=partial(sample_response, body.target_prompt_logprobs),
         longest=NO_LIMIT if max_tokens is None else max_tokens,
     )
     return ticket
@@ -238,8 +238,8 @@ def read_stop(stop: Any) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
     return tuple(stop), ()
 
 
-def sample_answer(asked: Any, result: SampleResult) -> SampleResponse:
-    """Return the wire's form of what the engine sampled; `asked` is `target_prompt_logprobs`."""
+def sample_response(asked: Any, result: SampleResult) -> SampleResponse:
+    """Return the API's form of the engine's samples; `asked` is `target_prompt_logprobs`."""
     prompt = result.prompt
     return SampleResponse(
         sequences=[

@@ -69,7 +69,7 @@ def _has(record: SessionRecord, query: Any) -> bool:
 
 
 def _after(record: SessionRecord, last: tuple[float, str]) -> bool:
-    """Say whether a session comes after a cursor: older, or as old with a greater id."""
+    """Return whether a session comes after a cursor: older, or as old with a greater id."""
     # Times travel with microseconds; what is nearer than that counts as equal.
     difference = record.created_at - last[0]
     return difference < -1e-6 or (abs(difference) <= 1e-6 and record.session_id > last[1])

@@ -22,7 +22,7 @@ from tinkex.local.routes.runs import as_time
 
 @light
 def healthz(site: AppState, call: Call) -> HealthResponse:
-    """Say that the server is up."""
+    """Report that the server is up."""
     del site, call
     return HealthResponse(status="ok")
 
@@ -62,7 +62,7 @@ def client_dynamic_config(site: AppState, call: Call) -> ClientDynamicConfigResp
 
 
 def send_telemetry(site: AppState, call: Call) -> TelemetryResponse:
-    """Keep the events; nothing is sent anywhere."""
+    """Store the events; nothing is sent anywhere."""
     site.sessions.keep_telemetry(call.body.session_id, call.body.to_dict())
     return TelemetryResponse(status="accepted")
 

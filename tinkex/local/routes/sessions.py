@@ -33,13 +33,13 @@ def create_session(site: AppState, call: Call) -> CreateSessionResponse:
 
 
 def session_heartbeat(site: AppState, call: Call) -> SessionHeartbeatResponse:
-    """Keep a session alive; 410 once it has ended."""
+    """Extend a session; 410 once it has ended."""
     site.active_session(call.body.session_id)
     return SessionHeartbeatResponse()
 
 
 def finish_session(site: AppState, call: Call) -> None:
-    """End a session as its client says it ended; ending it again changes nothing."""
+    """End a session with the status given by its client; idempotent."""
     session_id = call.parameters["session_id"]
     site.sessions.get(session_id)
     site.end_session(session_id, "client_finished", call.body.reason.type_, call.body.detail)
@@ -107,14 +107,14 @@ def make_sampler(site: AppState, body: Any) -> LiveSampler:
 
 @light
 def join_sampling_session(site: AppState, call: Call) -> JoinSamplingSessionResponse:
-    """Give a copy of a sampling client a number of its own."""
+    """Assign a new number to a copy of a sampling client."""
     return JoinSamplingSessionResponse(
         client_counter=site.samplers.get(call.body.sampling_session_id).join()
     )
 
 
 def get_sampler(site: AppState, call: Call) -> GetSamplerResponse:
-    """Say what a sampling session samples from."""
+    """Return the model that a sampling session samples from."""
     row = site.sessions.sampler(call.parameters["sampler_id"])
     return GetSamplerResponse(
         sampler_id=row["sampler_id"], base_model=row["base_model"], model_path=row["model_path"]

@@ -59,11 +59,11 @@ def forward(site: AppState, call: Call) -> UntypedAPIFuture:
     """Compute the loss and the logprobs of the targets."""
     model = site.models.get(call.body.model_id)
     one_pass = _read_pass(site, model, call.body.forward_input, "forward_input")
-    return submit(site, call, lambda trainer: loss_answer(one_pass.forward(trainer)))
+    return submit(site, call, lambda trainer: loss_output(one_pass.forward(trainer)))
 
 
 def forward_backward(site: AppState, call: Call) -> UntypedAPIFuture:
-    """Compute the loss and add its gradient to what is accumulated.
+    """Compute the loss and accumulate its gradient.
 
     In the binary form a forward pass comes this way too.
     """
@@ -71,7 +71,7 @@ def forward_backward(site: AppState, call: Call) -> UntypedAPIFuture:
         return forward(site, evolve(call, operation_id="forward"))
     model = site.models.get(call.body.model_id)
     one_pass = _read_pass(site, model, call.body.forward_backward_input, "forward_backward_input")
-    return submit(site, call, lambda trainer: loss_answer(one_pass.forward_backward(trainer)))
+    return submit(site, call, lambda trainer: loss_output(one_pass.forward_backward(trainer)))
 
 
 def optim_step(site: AppState, call: Call) -> UntypedAPIFuture:
@@ -116,8 +116,8 @@ def _read_pass(site: AppState, model: LiveModel, source: Any, key: str) -> LossP
     return LossPass(site, model, examples, source.loss_fn, source.loss_fn_config)
 
 
-def loss_answer(output: LossOutput) -> ForwardBackwardOutput:
-    """Return the wire's form of what the engine computed."""
+def loss_output(output: LossOutput) -> ForwardBackwardOutput:
+    """Return the API's form of the engine's result."""
     return ForwardBackwardOutput(
         loss_fn_output_type=OUTPUT_TYPE,
         loss_fn_outputs=[
@@ -151,7 +151,7 @@ def _dimuon(params: DimuonParams) -> DimuonSpec:
 
 
 def _adam(params: AdamParams) -> AdamSpec:
-    """Return the engine's settings; what is null has its default."""
+    """Return the engine's settings; null means the default."""
     defaults = AdamSpec()
     names = ("learning_rate", "beta1", "beta2", "eps", "weight_decay", "grad_clip_norm")
     given = {name: getattr(params, name) for name in names}

@@ -1,4 +1,4 @@
-"""Forms with files, read to their end and answered with what came."""
+"""Forms with files, read completely and returned as they came."""
 
 import uuid
 from functools import partial

@@ -93,7 +93,7 @@ def load_weights(site: AppState, call: Call) -> UntypedAPIFuture:
 
 
 def weights_info(site: AppState, call: Call) -> WeightsInfoResponse:
-    """Say what a checkpoint was trained from, and how."""
+    """Return the base model and the settings of a checkpoint."""
     record, run = site.weights_at(call.body.tinker_path)
     optimizer = saved_optimizer(site.checkpoints.folder(record)) or OPTIMIZERS[0]
     return WeightsInfoResponse(
@@ -108,7 +108,7 @@ def weights_info(site: AppState, call: Call) -> WeightsInfoResponse:
 
 
 def copy_weights(site: AppState, call: Call) -> CopyWeightsResponse:
-    """Copy a checkpoint into a run of its own, which cannot be trained."""
+    """Copy a checkpoint into a new run, which cannot be trained."""
     body = call.body
     record, run = site.weights_at(body.source_path)
     by_session = body.session_id is not None and body.model_seq_id is not None
@@ -160,7 +160,7 @@ def promised_path(body: Any, kind: CheckpointKind) -> CheckpointPath:
 def submit_save(
     site: AppState, call: Call, path: CheckpointPath, work: Any, *, overwrite: bool
 ) -> UntypedAPIFuture:
-    """Queue a save whose name nobody else gets meanwhile."""
+    """Queue a save, and reserve its name meanwhile."""
     model = site.models.get(call.body.model_id)
 
     def admit() -> None:
@@ -171,7 +171,7 @@ def submit_save(
 
     def run(trainer: Trainer) -> Any:
         try:
-            answer = work(trainer)
+            result = work(trainer)
         finally:
             model.promised_names.discard(str(path))
         site.usage.add("checkpoint", model.base_model, model.session_id, 1)
@@ -180,7 +180,7 @@ def submit_save(
         site.run_log.add(
             model.model_id, f"saved {path.kind}/{path.name} at step {model.meter.step}"
         )
-        return answer
+        return result
 
     return submit(site, call, run, admit=admit)
 

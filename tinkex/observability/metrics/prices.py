@@ -82,7 +82,7 @@ def load_prices(path: str | os.PathLike[str]) -> dict[str, Price]:
         found = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise ValidationError(f"cannot be read: {error.strerror}", path=str(path)) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValidationError("is not JSON", path=str(path)) from None
     if not isinstance(found, Mapping):
         raise ValidationError("must be an object from models to prices", path=str(path))

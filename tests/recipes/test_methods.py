@@ -1,0 +1,429 @@
+"""What each training method does to a model, and that an interrupted run ends like any other."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.methods import PAIRS, ROWS, begins_even, train_by
+from support.nano import NANO, nano_service
+from support.stored_weights import assert_same_weights, stored_weights
+
+from tinkex import ModelInput, SamplingParams, ServiceClient, recipes
+from tinkex.errors import ValidationError
+from tinkex.local import LocalServer
+from tinkex.recipes.folder import Plan
+from tinkex.recipes.on_policy import Journal, Scored
+from tinkex.recipes.rewards import weighted
+from tinkex.recovery import read_run
+
+__all__ = ["nano_service"]
+
+DATA = Path(__file__).resolve().parents[2] / "examples/data"
+METHODS = ["sft", "dpo", "grpo", "distill on-policy", "distill from samples"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_that_is_killed_after_any_step_ends_in_the_same_weights(
+    method: str, tmp_path: Path
+) -> None:
+    """To the last bit: as an undisturbed run on the same samples, where the method samples."""
+    killed_after = random.Random(method).randrange(1, 8)
+    with (
+        LocalServer(data_dir=tmp_path / "data") as server,
+        ServiceClient(base_url=server.base_url) as service,
+    ):
+        rough = tmp_path / "rough"
+        program = Path(__file__).with_name("killed_run.py")
+        tests = str(program.parents[1])
+        ended = subprocess.run(
+            [sys.executable, str(program), server.base_url, method, str(rough), str(killed_after)],
+            env={**os.environ, "PYTHONPATH": tests},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == -9, ended.stderr
+        resumed = train_by(method, service, rough)
+        calm = tmp_path / "calm"
+        if (rough / "rollouts.jsonl").exists():
+            # Servers do not sample the same twice to the last bit.
+            calm.mkdir()
+            shutil.copy(rough / "rollouts.jsonl", calm)
+        undisturbed = train_by(method, service, calm)
+    assert (resumed.steps, undisturbed.steps) == (8, 8)
+    records = [read_run(folder) for folder in (rough, calm)]
+    found = [stored_weights(tmp_path / "data", one.checkpoints[-1].path) for one in records if one]
+    assert_same_weights(*found)
+
+
+def test_dpo_raises_the_margin_of_held_out_pairs(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """From nothing: the weights at the start prefer neither more than they themselves do."""
+    outcome = train_by("dpo", nano_service, tmp_path, learning_rate=1e-2)
+    before, after = outcome.measured_before, outcome.measured
+    assert before["held_out_loss"] == pytest.approx(math.log(2), abs=1e-3)
+    assert before["held_out_margin"] == pytest.approx(0, abs=1e-2)
+    assert after["held_out_margin"] > 0.5
+    assert after["held_out_accuracy"] == 1
+    assert not outcome.failures
+
+
+def test_the_gradient_of_dpo_is_that_of_its_loss(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """By finite differences of the log probabilities."""
+    file = recipes.read_examples(PAIRS, form="pairs")
+    recipe = recipes.DpoRecipe(base_model=NANO, held_out=0.0, batch_size=3, beta=0.3)
+    training = nano_service.create_lora_training_client(NANO, rank=2, seed=0)
+    prepared = recipes.prepare(recipe, file, training.get_tokenizer())
+    method = recipes.Dpo(prepared, recipe, tmp_path, lambda: training)
+    pairs = prepared.batches[0]
+    loss = method._loss(pairs, len(pairs))
+    chance = random.Random(0)
+    logprobs = [
+        [chance.uniform(-3, 0) for _ in side.tokens[1:]]
+        for pair in pairs
+        for side in (pair.chosen, pair.rejected)
+    ]
+    _, _, gradients = loss([], logprobs)
+    for place in range(len(logprobs)):
+        for sign in (1, -1):
+            moved = [list(row) for row in logprobs]
+            moved[place][-1] += sign * 1e-4
+            if sign == 1:
+                above = loss([], moved)[0]
+            else:
+                below = loss([], moved)[0]
+        assert gradients[place][-1] == pytest.approx((above - below) / 2e-4, rel=1e-3)
+
+
+def test_grpo_raises_the_reward_on_held_out_prompts(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """What half of the responses do at first nearly all do in the end."""
+    rows = [{"prompt": f"{n} is"} for n in range(40)]
+    outcome = recipes.grpo(
+        rows,
+        begins_even,
+        base_model=NANO,
+        rank=8,
+        steps=10,
+        batch_size=8,
+        learning_rate=2e-2,
+        held_out=0.5,
+        max_tokens=1,
+        folder=tmp_path,
+        service=nano_service,
+    )
+    assert outcome.measured_before["held_out_reward"] < 0.8
+    assert outcome.measured["held_out_reward"] > 0.9
+    samples = [json.loads(line) for line in (tmp_path / "rollouts.jsonl").read_text().splitlines()]
+    assert [one["step"] for one in samples] == list(range(1, 11))
+    assert {"line", "text", "reward", "rewards"} == samples[0]["samples"][0].keys()
+    assert outcome.best is not None
+
+
+@pytest.mark.parametrize("loss_fn", ["ppo", "cispo", "stable_reinforce"])
+def test_grpo_has_other_losses(loss_fn: str, nano_service: ServiceClient, tmp_path: Path) -> None:
+    """Each of which the server takes; with the newest weights as with those of one step before."""
+    for steps in (0, 1):
+        outcome = train_by(
+            "grpo", nano_service, tmp_path / str(steps), loss_fn=loss_fn, off_policy_steps=steps
+        )
+        assert outcome.finished
+
+
+def test_an_episode_of_several_turns_uses_a_tool(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """What the environment says after a response is read before the next one, and not learned."""
+    seen: list[int] = []
+
+    def respond(episode: recipes.Episode) -> list[dict[str, Any]] | None:
+        return None if len(episode.turns) == 2 else [{"role": "user", "content": "Again."}]
+
+    def turns(episode: recipes.Episode) -> float:
+        seen.append(len(episode.turns))
+        assert [one["role"] for one in episode.messages[:3]] == ["user", "assistant", "user"]
+        first, second = episode.turns[:2]
+        assert list(second.prompt[: len(first.prompt)]) == list(first.prompt)
+        return random.Random(len(seen)).random()
+
+    rows = [{"messages": [{"role": "user", "content": f"Say {n}."}]} for n in range(4)]
+    outcome = recipes.grpo(
+        rows,
+        turns,
+        respond=respond,
+        max_turns=3,
+        base_model=NANO,
+        rank=2,
+        steps=1,
+        batch_size=2,
+        group_size=2,
+        max_tokens=3,
+        folder=tmp_path,
+        service=nano_service,
+    )
+    assert outcome.finished
+    assert seen == [2] * 4
+
+
+def test_distillation_lowers_the_divergence_from_the_teacher(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """On the teacher's samples, and on the student's own."""
+    rows = [{"prompt": f"{n} is"} for n in range(40)]
+    settings: dict[str, Any] = {
+        "base_model": NANO,
+        "rank": 8,
+        "batch_size": 8,
+        "max_tokens": 1,
+        "service": nano_service,
+    }
+    teacher = recipes.grpo(
+        rows, begins_even, steps=6, learning_rate=1e-2, folder=tmp_path / "teacher", **settings
+    )
+    for on_policy in (False, True):
+        outcome = recipes.distill(
+            rows,
+            str(teacher.sampler_path),
+            on_policy=on_policy,
+            held_out=0.5,
+            group_size=16,
+            steps=12,
+            learning_rate=5e-3,
+            folder=tmp_path / str(on_policy),
+            **settings,
+        )
+        before, after = outcome.measured_before["held_out_kl"], outcome.measured["held_out_kl"]
+        assert after < 0.6 * before, (on_policy, before, after)
+
+
+def test_evaluation_agrees_with_a_plain_loop(nano_service: ServiceClient) -> None:
+    """Shares of right answers, and the mean log probability of a token of the reference answers."""
+    rows = [{"prompt": f"{n} is", "completion": f" {n}"} for n in range(5)]
+    sampler = nano_service.create_sampling_client(base_model=NANO)
+    tokenizer = sampler.get_tokenizer()
+    even, likelihoods = [], []
+    for row in rows:
+        prompt = tokenizer.encode(row["prompt"])
+        params = SamplingParams(max_tokens=4, temperature=0)
+        [sequence] = sampler.sample(ModelInput.from_ints(prompt), 1, params).result().sequences
+        even.append(float(sequence.tokens[0] % 2 == 0))
+        answer = [
+            *tokenizer.encode(row["completion"], add_special_tokens=False),
+            tokenizer.eos_token_id,
+        ]
+        whole = ModelInput.from_ints([*prompt, *answer])
+        values = sampler.compute_logprobs(whole).result()[len(prompt) :]
+        likelihoods.append(sum(float(value or 0) for value in values) / len(answer))
+    [found] = recipes.evaluate(
+        nano_service, NANO, rows, ["exact", begins_even, "loglikelihood"], max_tokens=4
+    )
+    assert found["begins_even"] == sum(even) / 5
+    assert found["exact"] == 0
+    assert found["loglikelihood"] == pytest.approx(sum(likelihoods) / 5, rel=1e-5)
+    assert found.count == 5
+
+
+def test_responses_are_sampled_once(nano_service: ServiceClient, tmp_path: Path) -> None:
+    """What an interrupted call wrote is kept, but for a line that was cut short."""
+    output = tmp_path / "responses.jsonl"
+
+    def sample() -> int:
+        return recipes.sample_file(nano_service, NANO, ROWS, output, max_tokens=3, num_samples=2)
+
+    assert sample() == 16
+    lines = output.read_bytes().splitlines(keepends=True)
+    output.write_bytes(b"".join(lines[:5]) + lines[5][:10])
+    assert sample() == 12
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    assert sorted((one["line"], one["sample"]) for one in found) == [
+        (line, sample) for line in range(1, 9) for sample in range(2)
+    ]
+    assert found[0]["answer"] == "red"
+    assert sample() == 0
+    output.write_text('{"a": 1}\n')
+    with pytest.raises(ValidationError, match="holds something else"):
+        sample()
+
+
+def test_the_best_weights_are_kept_and_a_run_stops_early(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """After as many validations without improvement as were asked for; others are deleted."""
+    outcome = train_by(
+        "sft", nano_service, tmp_path, steps=40, measure_every=1, patience=2, learning_rate=0.1
+    )
+    assert outcome.stopped_early
+    assert outcome.finished
+    assert outcome.best is not None
+    assert outcome.steps == outcome.best["step"] + 2
+    checkpoints = nano_service.create_rest_client().list_checkpoints(outcome.model_id).checkpoints
+    names = {one.checkpoint_id for one in checkpoints}
+    best = {name for name in names if "/best-" in name}
+    assert best == {
+        f"{kind}/best-{outcome.best['step']:07d}" for kind in ("weights", "sampler_weights")
+    }
+    again = train_by(
+        "sft", nano_service, tmp_path, steps=40, measure_every=1, patience=2, learning_rate=0.1
+    )
+    assert again == outcome
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"beta": 0}, "beta: must be a number above 0"),
+        ({"epochs": 0}, "epochs: must be a number above 0"),
+        ({"colour": 1}, "there is no setting 'colour' of dpo"),
+        ({"patience": 0}, "patience: must be an integer"),
+    ],
+)
+def test_a_setting_that_cannot_be_right_is_refused(wrong: dict[str, Any], said: str) -> None:
+    """Before anything is sent; there is no server here."""
+    with pytest.raises(ValidationError, match=said):
+        recipes.dpo(PAIRS, base_model=NANO, **wrong)
+
+
+def test_rewards_have_names_and_weights() -> None:
+    """They come by name, as functions, or as both with weights."""
+    prompt = recipes.Prompt(1, None, "2+2=", "4", {})
+    episode = recipes.Episode(prompt, [], [], text='{"a": 1.0}')
+    assert [one.name for one in weighted(["exact", begins_even])] == ["exact", "begins_even"]
+    [named] = weighted("support.methods:begins_even")
+    assert named.function is begins_even
+    for answer, name, value in (
+        ('{"a": 1}', "json", 1),
+        ('{"a": 1}', "exact", 0),
+        ("1", "contains", 1),
+        (r"\d\.\d", "regex", 1),
+    ):
+        asked = recipes.Episode(recipes.Prompt(1, None, "", answer, {}), [], [], episode.text)
+        assert weighted(name)[0].function(asked) == value
+    for wrong in ("none", "support.methods:none", [], ["exact", "exact"], {"exact": math.nan}):
+        with pytest.raises(ValidationError):
+            weighted(wrong)
+
+
+def test_a_journal_drops_what_a_crash_cut_short(tmp_path: Path) -> None:
+    """The batches before it are whole; the step is sampled again."""
+    file = tmp_path / "rollouts.jsonl"
+    journal = Journal(file)
+    journal.write(1, Scored([], [], [{"text": "a"}], {"reward": 0.1}))
+    journal.write(2, Scored([], [], [], {}))
+    file.write_bytes(file.read_bytes()[:-5])
+    again = Journal(file)
+    assert (1 in again, 2 in again) == (True, False)
+    assert again.read(1).metrics == {"reward": 0.1}
+    again.write(2, Scored([], [], [], {"reward": 0.5}))
+    assert Journal(file).read(2).metrics == {"reward": 0.5}
+
+
+def test_a_plan_of_each_method_can_be_read_again(tmp_path: Path) -> None:
+    """With the settings that only this method has."""
+    for recipe in (
+        recipes.DpoRecipe(base_model=NANO, beta=0.2),
+        recipes.GrpoRecipe(base_model=NANO, rewards={"exact": 1.0}, epochs=0.5),
+        recipes.DistillRecipe(base_model=NANO, teacher=NANO),
+    ):
+        plan = Plan(recipe=recipe, data=recipes.Source(path="a", sha256=""))
+        plan.write(tmp_path)
+        assert Plan.read(tmp_path) == plan
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_reward_that_can_be_checked_is_raised_without_hacking_it(tmp_path: Path) -> None:
+    """From below 0.3 to above 0.8 on questions that were not trained on, which are then answered."""
+    with (
+        LocalServer(data_dir=tmp_path / "data") as server,
+        ServiceClient(base_url=server.base_url) as service,
+    ):
+        outcome = recipes.grpo(
+            DATA / "questions.jsonl",
+            "exact",
+            base_model="tinkex/tiny-chat",
+            rank=16,
+            steps=24,
+            batch_size=12,
+            learning_rate=3e-3,
+            held_out=0.15,
+            measure_every=24,
+            max_tokens=24,
+            folder=tmp_path / "run",
+            service=service,
+        )
+        rows = [json.loads(line) for line in (DATA / "questions.jsonl").read_text().splitlines()]
+        [greedy] = recipes.evaluate(service, str(outcome.sampler_path), rows[-40:], "exact")
+    assert outcome.measured_before["held_out_reward"] < 0.3
+    assert outcome.measured["held_out_reward"] > 0.8
+    # Only the right word, alone, has a reward: a response cannot have it in another way.
+    assert greedy["exact"] > 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_fresh_adapter_comes_within_a_tenth_of_a_nat_of_its_teacher(tmp_path: Path) -> None:
+    """On prompts that it was not trained on."""
+    with (
+        LocalServer(data_dir=tmp_path / "data") as server,
+        ServiceClient(base_url=server.base_url) as service,
+    ):
+        settings: dict[str, Any] = {
+            "base_model": "tinkex/tiny-chat",
+            "rank": 8,
+            "batch_size": 16,
+            "service": service,
+        }
+        teacher = recipes.sft(
+            DATA / "tickets.jsonl", steps=16, folder=tmp_path / "teacher", **settings
+        )
+        outcome = recipes.distill(
+            DATA / "tickets.jsonl",
+            str(teacher.sampler_path),
+            on_policy=False,
+            steps=20,
+            learning_rate=4e-3,
+            held_out=0.15,
+            max_tokens=16,
+            folder=tmp_path / "student",
+            **settings,
+        )
+    assert outcome.measured_before["held_out_kl"] > 1
+    assert outcome.measured["held_out_kl"] < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_preferences_of_a_file_are_learned(tmp_path: Path) -> None:
+    """The preferred form becomes what the model says, also of what it was not trained on."""
+    with (
+        LocalServer(data_dir=tmp_path / "data") as server,
+        ServiceClient(base_url=server.base_url) as service,
+    ):
+        outcome = recipes.dpo(
+            DATA / "preferences.jsonl",
+            base_model="tinkex/tiny-chat",
+            rank=16,
+            steps=20,
+            batch_size=12,
+            learning_rate=5e-4,
+            held_out=0.4,
+            samples=("What is the opposite of hot?",),
+            folder=tmp_path / "run",
+            service=service,
+        )
+    assert outcome.measured["held_out_margin"] > 2
+    assert outcome.measured["held_out_accuracy"] > 0.9
+    assert outcome.samples[0].after == "The opposite of hot is cold."
