@@ -153,6 +153,8 @@ def training(client: TrainingClient) -> None:
     assert_type(forward, Future[types.ForwardBackwardOutput])
     gradients = client.forward_backward(data, "ppo", {"clip_low_threshold": 0.8})
     assert_type(gradients.result(timeout=60).loss, float)
+    assert_type(gradients.result().mean_loss, float)
+    assert_type(gradients.result().weight, float)
     assert_type(gradients.result().has_loss, bool)
     assert_type(gradients.result().computes_loss, bool)
     assert_type(types.CheckpointPath.parse("tinker://run/name").long, str)

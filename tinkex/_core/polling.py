@@ -338,8 +338,8 @@ class Promise(Generic[T]):
             response = await self.transport.attempt(request, timeout=PROBE_TIMEOUT)
         except TransportError:
             return None
-        is_answer = response.status_code < 500 and response.status_code not in _SAYS_NOTHING
-        return response if is_answer else None
+        is_informative = response.status_code < 500 and response.status_code not in _SAYS_NOTHING
+        return response if is_informative else None
 
     def _refused_job(self, response: Response) -> RequestFailedError:
         """Return the error of a job whose failure was reported by an error status."""
