@@ -36,8 +36,8 @@ PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 ANYWHERE := $(addprefix tests/,core/wire engine losses observability recipes regularizers types)
 
 .PHONY: actionlint audit check-generated checks clean coverage demo dist docs examples flaky format generate \
-	help interop interop-servers lint lint-workflows mutants pyright regenerate-check serve soak bench test test-all test-lowest \
-	test-newest tests tests-anywhere types
+	help interop interop-cookbook interop-servers interop-surface lint lint-workflows mutants pyright regenerate-check \
+	serve soak bench test test-all test-lowest test-newest tests tests-anywhere types
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,7 @@ check-generated: $(DEV)  ## fail if a generated file is not what it is made from
 	$(PY) tools/api_page.py --check
 	$(PY) tools/cli_page.py --check
 	$(PY) tools/reliability_page.py --check
+	$(PY) tools/tinker_page.py --check
 
 tests: $(DEV)  ## the tests alone, in several processes (TESTS=tests/losses WORKERS=0)
 	@echo "Tests: about 8,000, in $(WORKERS) processes; the long ones come first ..."
@@ -105,6 +106,7 @@ generate: $(DEV)  ## make generated/ anew from openapi.yaml, docs/api.md, cli.md
 	$(PY) tools/api_page.py
 	$(PY) tools/cli_page.py
 	$(PY) tools/reliability_page.py
+	$(PY) tools/tinker_page.py
 
 regenerate-check: $(DEV)  ## try in a temporary folder what changes of openapi.yaml bring: generate, mypy, a call
 	@$(PY) tools/regenerate_check.py
@@ -114,6 +116,12 @@ examples: $(RUNTIME)  ## run all examples on a local server (or, with TINKER_API
 
 interop: $(RUNTIME)  ## let the official client work against the local server (TINKER="tinker==0.24.1" for another one)
 	@$(PY) tests/interop/run.py $(TINKER)
+
+interop-cookbook: $(RUNTIME)  ## run tinker-cookbook's recipes on tinkex.tinker, and compare them with the official client
+	@$(PY) tests/interop/cookbook.py $(RECIPES)
+
+interop-surface: $(RUNTIME)  ## compare the names of the official package with those of tinkex.tinker
+	@$(PY) tests/interop/surface.py --install
 
 interop-servers: $(RUNTIME)  ## drive tinkex against SkyRL and TuFT, and write the table of docs/many-gpus.md (SERVERS=tuft for one)
 	@$(PY) tests/interop/servers/run.py $(SERVERS)

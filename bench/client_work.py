@@ -2,7 +2,7 @@
 
     python bench/client_work.py tinkex sample_at_once http://127.0.0.1:1234 2000
 
-Both clients are called by the same code, because both offer the same names. Prints one line of
+All clients are called by the same code, because they offer the same names. Prints one line of
 JSON; fails if a client returned anything but what the stand-in server sent.
 """
 
@@ -127,7 +127,7 @@ def _rollouts(datums: int, length: int, *, as_lists: bool) -> list[tuple[Any, ..
 
 def _maker(client: str, sdk: Any, *, as_lists: bool) -> Callable[..., Any]:
     # The official ModelInput refuses arrays, so its users call tolist.
-    convert = client == "tinker" and not as_lists
+    convert = client != "tinkex" and not as_lists
 
     def make(tokens: Any, targets: Any, logprobs: Any, advantages: Any) -> Any:
         return sdk.types.Datum(
@@ -225,10 +225,9 @@ def _ready(client: Any) -> Any:
 
 
 def _finish(service: Any) -> None:
-    if type(service).__module__.startswith("tinkex"):
-        service.close()
-    else:
-        service.close("success").result()
+    closed = service.close("success")
+    if closed is not None:
+        closed.result()
 
 
 if __name__ == "__main__":

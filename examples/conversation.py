@@ -49,7 +49,7 @@ def read_exchanges(path: Path) -> list[Exchange]:
 
 
 class Format:
-    """Write questions and answers as a model's tokens: in ChatML if it knows that, else as plain text.
+    """The token format of questions and answers: ChatML if the model knows it, else plain text.
 
     A program for one family of models would use its own template, with
     `tokenizer.apply_chat_template`.

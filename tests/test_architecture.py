@@ -85,8 +85,8 @@ def test_the_package_has_about_twenty_entries() -> None:
 
 
 def test_the_embedded_server_is_imported_lazily_and_once() -> None:
-    """service.py alone opens the door to tinkex.local, inside of a function."""
-    path = PACKAGE / "service.py"
+    """One module opens the door to tinkex.local, inside of a function."""
+    path = PACKAGE / "_core" / "embedded_server.py"
     found = {node.lineno: node for name, node in imports(path) if is_below(name, "tinkex.local")}
     assert len(found) == 1
     assert all(node.col_offset > 0 for node in found.values())

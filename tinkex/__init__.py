@@ -30,7 +30,42 @@ if TYPE_CHECKING:
     from tinkex._core.futures import Future as Future
     from tinkex._core.futures import as_completed as as_completed
     from tinkex._core.futures import wait as wait
+    from tinkex.errors import ApiError as ApiError
+    from tinkex.errors import AuthenticationError as AuthenticationError
+    from tinkex.errors import BadRequestError as BadRequestError
+    from tinkex.errors import BillingError as BillingError
+    from tinkex.errors import CheckpointError as CheckpointError
+    from tinkex.errors import CircuitOpenError as CircuitOpenError
+    from tinkex.errors import ClientClosedError as ClientClosedError
+    from tinkex.errors import ConfigurationError as ConfigurationError
+    from tinkex.errors import ConflictError as ConflictError
+    from tinkex.errors import ConnectError as ConnectError
+    from tinkex.errors import DecodeError as DecodeError
+    from tinkex.errors import DivergedError as DivergedError
+    from tinkex.errors import DownloadIncompleteError as DownloadIncompleteError
+    from tinkex.errors import FutureLostError as FutureLostError
+    from tinkex.errors import FutureTimeoutError as FutureTimeoutError
+    from tinkex.errors import GoneError as GoneError
+    from tinkex.errors import MissingCredentialsError as MissingCredentialsError
+    from tinkex.errors import MissingDependencyError as MissingDependencyError
+    from tinkex.errors import NotFoundError as NotFoundError
+    from tinkex.errors import PayloadTooLargeError as PayloadTooLargeError
+    from tinkex.errors import PermissionDeniedError as PermissionDeniedError
+    from tinkex.errors import ProxyError as ProxyError
+    from tinkex.errors import RateLimitError as RateLimitError
+    from tinkex.errors import ReadTimeoutError as ReadTimeoutError
+    from tinkex.errors import RegularizerTimeoutError as RegularizerTimeoutError
+    from tinkex.errors import RequestFailedError as RequestFailedError
+    from tinkex.errors import ServerError as ServerError
+    from tinkex.errors import SessionLostError as SessionLostError
     from tinkex.errors import TinkexError as TinkexError
+    from tinkex.errors import TLSError as TLSError
+    from tinkex.errors import TokenizerError as TokenizerError
+    from tinkex.errors import TransportError as TransportError
+    from tinkex.errors import UnprocessableError as UnprocessableError
+    from tinkex.errors import UnsafeArchiveError as UnsafeArchiveError
+    from tinkex.errors import ValidationError as ValidationError
+    from tinkex.errors import VersionNotSupportedError as VersionNotSupportedError
     from tinkex.observability import events as events
     from tinkex.observability import metrics as metrics
     from tinkex.observability import telemetry as telemetry
@@ -60,7 +95,42 @@ _HOMES = {
     "Future": "tinkex._core.futures",
     "as_completed": "tinkex._core.futures",
     "wait": "tinkex._core.futures",
+    "ApiError": "tinkex.errors",
+    "AuthenticationError": "tinkex.errors",
+    "BadRequestError": "tinkex.errors",
+    "BillingError": "tinkex.errors",
+    "CheckpointError": "tinkex.errors",
+    "CircuitOpenError": "tinkex.errors",
+    "ClientClosedError": "tinkex.errors",
+    "ConfigurationError": "tinkex.errors",
+    "ConflictError": "tinkex.errors",
+    "ConnectError": "tinkex.errors",
+    "DecodeError": "tinkex.errors",
+    "DivergedError": "tinkex.errors",
+    "DownloadIncompleteError": "tinkex.errors",
+    "FutureLostError": "tinkex.errors",
+    "FutureTimeoutError": "tinkex.errors",
+    "GoneError": "tinkex.errors",
+    "MissingCredentialsError": "tinkex.errors",
+    "MissingDependencyError": "tinkex.errors",
+    "NotFoundError": "tinkex.errors",
+    "PayloadTooLargeError": "tinkex.errors",
+    "PermissionDeniedError": "tinkex.errors",
+    "ProxyError": "tinkex.errors",
+    "RateLimitError": "tinkex.errors",
+    "ReadTimeoutError": "tinkex.errors",
+    "RegularizerTimeoutError": "tinkex.errors",
+    "RequestFailedError": "tinkex.errors",
+    "ServerError": "tinkex.errors",
+    "SessionLostError": "tinkex.errors",
+    "TLSError": "tinkex.errors",
     "TinkexError": "tinkex.errors",
+    "TokenizerError": "tinkex.errors",
+    "TransportError": "tinkex.errors",
+    "UnprocessableError": "tinkex.errors",
+    "UnsafeArchiveError": "tinkex.errors",
+    "ValidationError": "tinkex.errors",
+    "VersionNotSupportedError": "tinkex.errors",
     "enable_logging": "tinkex.observability.logging",
     "RestClient": "tinkex.rest",
     "RetryConfig": "tinkex.sampling",
@@ -100,13 +170,39 @@ _MODULES = {
 
 __all__ = [
     "AdamParams",
+    "ApiError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BillingError",
+    "CheckpointError",
+    "CircuitOpenError",
+    "ClientClosedError",
     "Config",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectError",
     "Datum",
+    "DecodeError",
+    "DivergedError",
+    "DownloadIncompleteError",
     "EncodedTextChunk",
     "ForwardBackwardOutput",
     "Future",
+    "FutureLostError",
+    "FutureTimeoutError",
+    "GoneError",
     "LoraConfig",
+    "MissingCredentialsError",
+    "MissingDependencyError",
     "ModelInput",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "ProxyError",
+    "RateLimitError",
+    "ReadTimeoutError",
+    "RegularizerTimeoutError",
+    "RequestFailedError",
     "RestClient",
     "RetryConfig",
     "SampleResponse",
@@ -114,11 +210,20 @@ __all__ = [
     "SamplingClient",
     "SamplingParams",
     "Secret",
+    "ServerError",
     "ServiceClient",
+    "SessionLostError",
+    "TLSError",
     "TensorData",
     "TinkexError",
     "Tokenizer",
+    "TokenizerError",
     "TrainingClient",
+    "TransportError",
+    "UnprocessableError",
+    "UnsafeArchiveError",
+    "ValidationError",
+    "VersionNotSupportedError",
     "__version__",
     "as_completed",
     "checkpoints",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 from urllib.parse import unquote, urljoin, urlsplit
 
 from attrs import evolve
@@ -62,8 +62,10 @@ from tinkex_generated.types import Request
 from tinkex._base.clock import Clock
 from tinkex._base.secret import Secret
 from tinkex._core.checks import checked_id, checked_ttl
-from tinkex._core.config import Config
+from tinkex._core.config import Config, settle
+from tinkex._core.embedded_server import with_embedded_server
 from tinkex._core.failures import is_missing_route
+from tinkex._core.lenient import lenient, read_capabilities, with_run_id
 from tinkex._core.multipart import Files
 from tinkex._core.pagination import PAGE, all_pages
 from tinkex._core.raw_request import RawResponse, send_raw
@@ -114,14 +116,51 @@ AUDIT_EVENTS = ("all", "checkpoints", "projects", "teams", "organizations")
 class RestClient:
     """Access to training runs, checkpoints and sessions.
 
-    Created by `ServiceClient.create_rest_client`; it needs no session.
+    Created by `ServiceClient.create_rest_client`, or directly; it needs no session.
 
     >>> for checkpoint in rest.iter_user_checkpoints():
     ...     print(checkpoint.tinker_path, checkpoint.size_bytes)
+
+    Args:
+        transport: The way to the server that another client has.
+        base_url: The server's URL, or "local".
+        api_key: The credential, or a function that returns it.
+        config: All settings at once; arguments beside it take precedence over it.
+        settings: Any other field of `Config`.
+
+    Raises:
+        ConfigurationError: A setting cannot be right.
+        MissingCredentialsError: There is no API key and no local server.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(
+        self,
+        transport: Transport | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | Secret | Callable[[], str | Secret] | None = None,
+        config: Config | None = None,
+        **settings: Any,
+    ) -> None:
+        arguments = {**settings, "base_url": base_url, "api_key": api_key}
+        # No frame of a traceback through here may hold a key.
+        settings.clear()
+        del base_url, api_key
+        self._owned: Transport | None = None
+        if transport is None:
+            transport = self._owned = Transport(with_embedded_server(settle(arguments, config)))
         self._transport = transport
+
+    def close(self) -> None:
+        """Close the connections, unless they are those of a `ServiceClient`."""
+        if self._owned is not None:
+            self._owned.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def base_url(self) -> str:
@@ -167,6 +206,11 @@ class RestClient:
         return download_session_trace(self, session_id, file, force)
 
     @property
+    def transport(self) -> Transport:
+        """Return the connection to the server."""
+        return self._transport
+
+    @property
     def config(self) -> Config:
         """Return the settings of the connection."""
         return self._transport.config
@@ -185,7 +229,7 @@ class RestClient:
                 training_run_id=checked_id(training_run_id, "training_run_id"),
                 access_scope=_scope(access_scope),
             ),
-            get_training_run.parse_response,
+            lenient(get_training_run.parse_response, TrainingRun.from_dict),
         )
 
     def get_training_run_by_tinker_path(
@@ -218,7 +262,7 @@ class RestClient:
                 access_scope=_scope(access_scope),
                 project_id=project_id,
             ),
-            list_training_runs.parse_response,
+            lenient(list_training_runs.parse_response, TrainingRunsResponse.from_dict),
         )
 
     def iter_training_runs(
@@ -272,9 +316,7 @@ class RestClient:
 
     def get_server_capabilities(self) -> GetServerCapabilitiesResponse:
         """Return the server's models."""
-        return self._transport.call(
-            get_server_capabilities.build_request(), get_server_capabilities.parse_response
-        )
+        return self._transport.call(get_server_capabilities.build_request(), read_capabilities)
 
     def request(
         self,
@@ -318,7 +360,7 @@ class RestClient:
             list_checkpoints.build_request(
                 training_run_id=checked_id(training_run_id, "training_run_id")
             ),
-            list_checkpoints.parse_response,
+            _read_checkpoints,
         )
 
     def iter_checkpoints(self, training_run_id: str) -> Iterator[Checkpoint]:
@@ -329,7 +371,7 @@ class RestClient:
         """Return a page of all your checkpoints, newest first."""
         return self._transport.call(
             list_user_checkpoints.build_request(limit=limit, offset=offset),
-            list_user_checkpoints.parse_response,
+            _read_checkpoints,
         )
 
     def iter_user_checkpoints(self) -> Iterator[Checkpoint]:
@@ -396,7 +438,7 @@ class RestClient:
         except NotFoundError as error:
             if parts["checkpoint_kind"] != "sampler_weights":
                 raise
-            # Some servers know their one kind of archives by the name alone.
+            # Some servers address their only type of archive without the kind.
             del parts["checkpoint_kind"]
             request = get_sampler_archive_url.build_request(**parts)
             try:
@@ -452,7 +494,7 @@ class RestClient:
         if url is not None:
             return url
         folder = _folder(location)
-        # It may be signed, whatever it is.
+        # The location may be signed.
         del location
         if folder is None:
             raise _no_url(response.status_code)
@@ -465,6 +507,14 @@ class RestClient:
     def whoami(self) -> SelfApiKeyResponse:
         """Return the name and owner of the API key in use."""
         return self._optional(get_own_api_key.build_request(), get_own_api_key.parse_response)
+
+    def token_claims(self) -> dict[str, Any]:
+        """Return what the token in use says of its owner, without asking the server.
+
+        Empty if a plain key is in use; `whoami` asks the server about that.
+        """
+        self._transport.run(self._transport.credentials.prepare())
+        return self._transport.credentials.claims
 
     def delete_own_api_key(self) -> None:
         """Delete the API key in use permanently; later calls with it are refused."""
@@ -606,21 +656,21 @@ class RestClient:
         )
 
     def get_billing_usage(
-        self, starting_on: datetime, ending_before: datetime
+        self, starting_on: datetime | str, ending_before: datetime | str
     ) -> BillingUsageResponse:
         """Return the usage in a period, by hour and type.
 
         Args:
-            starting_on: The first hour, time-zone aware and on the hour in UTC.
+            starting_on: The first hour, time-zone aware and on the hour in UTC; a datetime, or text such
+                as "2026-07-13T00:00:00Z".
             ending_before: The hour after the last one, at most 14 days later.
         """
-        for name, moment in (("starting_on", starting_on), ("ending_before", ending_before)):
-            if moment.tzinfo is None:
-                raise ValidationError("must have a time zone, such as datetime.UTC", path=name)
-        if ending_before <= starting_on:
+        first = _moment(starting_on, "starting_on")
+        end = _moment(ending_before, "ending_before")
+        if end <= first:
             raise ValidationError("must be later than starting_on", path="ending_before")
         return self._optional(
-            get_billing_usage.build_request(starting_on=starting_on, ending_before=ending_before),
+            get_billing_usage.build_request(starting_on=first, ending_before=end),
             get_billing_usage.parse_response,
         )
 
@@ -633,16 +683,18 @@ class RestClient:
             get_checkpoint_storage_usage.parse_response,
         )
 
-    def get_audit_log(self, event_type: str = "all", day: date | None = None) -> AuditLogResponse:
+    def get_audit_log(
+        self, event_type: str = "all", day: date | str | None = None
+    ) -> AuditLogResponse:
         """Return the events of a day.
 
         Args:
             event_type: "all", "checkpoints", "projects", "teams" or "organizations".
-            day: The day in UTC; today by default.
+            day: The day in UTC, a date or text such as "2026-07-13"; today by default.
         """
         _one_of(event_type, AUDIT_EVENTS, "event_type")
         return self._optional(
-            get_audit_log.build_request(event_type=event_type, day=day),  # type: ignore[arg-type]
+            get_audit_log.build_request(event_type=event_type, day=_day(day)),  # type: ignore[arg-type]
             get_audit_log.parse_response,
         )
 
@@ -661,6 +713,12 @@ class RestClient:
 
     def __repr__(self) -> str:
         return f"<RestClient {self._transport.where}>"
+
+
+def _read_checkpoints(content: bytes) -> CheckpointsListResponse:
+    read = lenient(list_user_checkpoints.parse_response, CheckpointsListResponse.from_dict)
+    page = read(content)
+    return evolve(page, checkpoints=[with_run_id(checkpoint) for checkpoint in page.checkpoints])
 
 
 def _has_route(error: ApiError) -> bool:
@@ -724,6 +782,42 @@ def _expiry(http_date: str | None) -> datetime:
     except ValueError:
         return datetime.now(UTC) + ARCHIVE_LIFETIME
     return expiry if expiry.tzinfo else expiry.replace(tzinfo=UTC)
+
+
+def _moment(value: datetime | str, path: str) -> datetime:
+    """Return a moment with its time zone."""
+    moment: object = value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+    if not isinstance(moment, datetime):
+        raise ValidationError(
+            f"must be a datetime, or text such as '2026-07-13T00:00:00Z', not {value!r:.50}",
+            path=path,
+        )
+    if moment.tzinfo is None:
+        raise ValidationError("must have a time zone, such as datetime.UTC", path=path)
+    return moment
+
+
+def _day(value: date | str | None) -> date | None:
+    if value is None:
+        return None
+    day: object = value
+    if isinstance(value, str):
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            day = None
+    if isinstance(day, datetime):
+        return day.date()
+    if not isinstance(day, date):
+        raise ValidationError(
+            f"must be a date, or text such as '2026-07-13', not {value!r:.50}", path="day"
+        )
+    return day
 
 
 def _one_of(value: str, allowed: Sequence[str], path: str) -> None:

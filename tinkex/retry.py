@@ -31,14 +31,16 @@ def with_retry(
     deadline: float = 300.0,
     jitter: Callable[[float], float] = full_jitter,
     clock: Clock = SYSTEM_CLOCK,
+    retry_on: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> T:
     """Call a function until it succeeds, and return its result.
 
     >>> response = with_retry(lambda: sampler.sample(prompt).result(), max_retries=3)
 
     tinkex's own calls retry by themselves; this function is for work that consists of several calls.
-    Only a `TinkexError` that is `retryable` is retried, after the wait that the server asks for. Other
-    exceptions are raised at once. Each attempt emits events (`tinkex.events.RetryAttempt`).
+    A `TinkexError` is retried if it is `retryable`, after the wait that the server asks for. Of other
+    exceptions, only those in `retry_on` are retried. Each attempt emits events
+    (`tinkex.events.RetryAttempt`).
 
     Args:
         function: Called without arguments.
@@ -49,6 +51,7 @@ def with_retry(
         deadline: Seconds from the first attempt after which no attempt starts.
         jitter: Returns a random wait up to its argument.
         clock: The source of time.
+        retry_on: Further exceptions to retry, such as ``(OSError, KeyError)``.
 
     Raises:
         TinkexError: The error of the last attempt, with the history in `attempts`.
@@ -66,6 +69,11 @@ def with_retry(
             result = function()
         except TinkexError as error:
             clock.sleep(retries.wait_after(error, repeatable=error.retryable))
+        except retry_on:
+            wait = retries.next_wait()
+            if wait is None:
+                raise
+            clock.sleep(wait)
         else:
             retries.succeeded()
             return result

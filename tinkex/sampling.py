@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Literal, overload
+from weakref import WeakValueDictionary
 
-from attrs import evolve
+from attrs import evolve, frozen
 from tinkex_generated.api.sampling import get_sampler
 from tinkex_generated.api.sessions import create_sampling_session
 from tinkex_generated.models import CreateSamplingSessionRequest, SampleRequest
 
+from tinkex._base.secret import Secret
 from tinkex._core.checks import check_sampling_path, checked_count, checked_prompt, checked_settings
+from tinkex._core.config import settle
 from tinkex._core.futures import Future
 from tinkex._core.sample_many import sample_each
 from tinkex._core.sample_stream import stream
@@ -23,6 +28,7 @@ from tinkex._core.sampling import (
 )
 from tinkex._core.session import Session
 from tinkex._core.submission import future
+from tinkex._core.transport import Transport
 from tinkex._core.wire import encode
 from tinkex.errors import ValidationError
 from tinkex.types import (
@@ -36,7 +42,28 @@ from tinkex.types import (
 if TYPE_CHECKING:
     from tinkex.tokenizer import Tokenizer
 
-__all__ = ["RetryConfig", "SamplingClient"]
+__all__ = ["RetryConfig", "SamplerHandle", "SamplingClient"]
+
+
+@frozen(kw_only=True)
+class SamplerHandle:
+    """Name a sampler to other processes, without the key.
+
+    Attributes:
+        base_url: The server's URL.
+        session_id: The session that the sampler belongs to.
+        sampling_session_id: The server's name of the weights in this session.
+        base_model: The base model, if it is known.
+        model_path: The checkpoint, if it is one.
+        retry_config: How patient samples are.
+    """
+
+    base_url: str
+    session_id: str
+    sampling_session_id: str
+    base_model: str | None = None
+    model_path: str | None = None
+    retry_config: RetryConfig | None = None
 
 
 class SamplingClient:
@@ -62,12 +89,14 @@ class SamplingClient:
         base_model: str | None = None,
         model_path: str | None = None,
         retry_config: RetryConfig | None = None,
+        is_copy: bool = False,
     ) -> None:
         self._session = session
         self._state = SamplerState(
             session,
             sampling_session_id,
             checked_settings(retry_config, RetryConfig, "retry_config"),
+            is_copy=is_copy,
         )
         self._base_model = base_model
         self.sampling_session_id = sampling_session_id
@@ -155,6 +184,7 @@ class SamplingClient:
                 raise ValidationError(
                     "needs include_prompt_logprobs=True", path="prompt_logprobs_last_n"
                 )
+        prompt = checked_prompt(prompt)
         body = self._body(
             prompt,
             sampling_params,
@@ -266,21 +296,38 @@ class SamplingClient:
             RequestFailedError: Sampling failed during the stream.
             TransportError: The connection broke before the last token.
         """
+        prompt = checked_prompt(prompt)
         body = evolve(
             self._body(prompt, sampling_params, num_samples), seq_id=self._state.next_number()
         )
         model = self._base_model or self.model_path
         return stream(self._session, body, prompt.known_length() or 0, model)
 
-    def compute_logprobs(self, prompt: ModelInput) -> Future[list[float | None]]:
+    def compute_logprobs(
+        self, prompt: ModelInput, prompt_logprobs_last_n: int | None = None
+    ) -> Future[list[float | None]]:
         """Compute the log probability of each token of a text under these weights.
 
         >>> sampler.compute_logprobs(ModelInput.from_ints([1, 2, 3])).result()
         [None, -2.25, -0.5]
 
         The first is None: it has no context.
+
+        Args:
+            prompt: The text.
+            prompt_logprobs_last_n: Compute those of the last tokens only; the others are None.
         """
-        body = self._body(prompt, SamplingParams(max_tokens=1), 1, prompt_logprobs=True)
+        last_n = prompt_logprobs_last_n
+        if last_n is not None:
+            last_n = checked_count(last_n, "prompt_logprobs_last_n", 1)
+        prompt = checked_prompt(prompt)
+        body = self._body(
+            prompt,
+            SamplingParams(max_tokens=1),
+            1,
+            prompt_logprobs=True,
+            prompt_logprobs_last_n=last_n,
+        )
         return self._begin("compute_logprobs", body, prompt, prompt_logprobs(prompt))
 
     def _body(
@@ -293,7 +340,7 @@ class SamplingClient:
         """Return the request without its number, after validation."""
         settings = checked_settings(sampling_params, SamplingParams, "sampling_params")
         body = SampleRequest(
-            prompt=encode.model_input(checked_prompt(prompt)),
+            prompt=encode.model_input(prompt),
             sampling_params=encode.sampling_params(settings),
             num_samples=checked_count(num_samples, "num_samples", 1),
             sampling_session_id=self.sampling_session_id,
@@ -328,10 +375,67 @@ class SamplingClient:
     def __repr__(self) -> str:
         return f"<SamplingClient {self.model_path or self._base_model or self.sampling_session_id}>"
 
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            "a SamplingClient cannot be pickled; create one from its model_path instead"
+    def handle(self) -> SamplerHandle:
+        """Return what another process needs to sample from the same weights: all but the key."""
+        return SamplerHandle(
+            base_url=self._session.transport.config.base_url,
+            session_id=self._session.id,
+            sampling_session_id=self.sampling_session_id,
+            base_model=self._base_model,
+            model_path=self.model_path,
+            retry_config=self._state.retry_config,
         )
+
+    @classmethod
+    def from_handle(
+        cls,
+        handle: SamplerHandle,
+        *,
+        api_key: str | Secret | Callable[[], str | Secret] | None = None,
+    ) -> SamplingClient:
+        """Return a client for the sampler of another process.
+
+        >>> copy = SamplingClient.from_handle(sampler.handle(), api_key="tml-local")
+
+        That process keeps the session alive, and ends it; settings come from this process's
+        environment.
+
+        Args:
+            handle: From `handle`. A client that was pickled is restored the same way.
+            api_key: The credential; None takes that of the environment.
+
+        Raises:
+            MissingCredentialsError: There is no API key.
+        """
+        return cls(
+            _joined_session(handle.base_url, handle.session_id, api_key),
+            handle.sampling_session_id,
+            base_model=handle.base_model,
+            model_path=handle.model_path,
+            retry_config=handle.retry_config,
+            is_copy=True,
+        )
+
+    def __reduce__(self) -> Any:
+        return SamplingClient.from_handle, (self.handle(),)
+
+
+# One for all samplers of a session that come to this process.
+_joined: WeakValueDictionary[tuple[int, str, str], Session] = WeakValueDictionary()
+_joining = threading.Lock()
+
+
+def _joined_session(base_url: str, session_id: str, api_key: Any) -> Session:
+    """Return a session that another process began, over connections of this one."""
+    key = (os.getpid(), base_url, session_id)
+    with _joining:
+        session = _joined.get(key) if api_key is None else None
+        if session is None:
+            config = settle({"base_url": base_url, "api_key": api_key})
+            session = Session(Transport(config), joined=session_id)
+            if api_key is None:
+                _joined[key] = session
+        return session
 
 
 def _unchanged(response: SampleResponse) -> SampleResponse:
@@ -344,7 +448,7 @@ def _targets(prompt: ModelInput, value: Any) -> Any:
         return None
     path = "target_prompt_logprobs"
     tensor = value if isinstance(value, TensorData) else TensorData.convert(value, "int64", path)
-    length = checked_prompt(prompt).known_length()
+    length = prompt.known_length()
     if len(tensor.shape) != 2 or (length is not None and tensor.shape[0] != length - 1):
         raise ValidationError(
             f"must have the shape [len(prompt) - 1, K], not {list(tensor.shape)}", path=path

@@ -12,16 +12,13 @@ from tinkex_generated.api.service import get_server_capabilities, healthz
 from tinkex._base.secret import Secret
 from tinkex._core.checks import check_training_path
 from tinkex._core.config import Config, settle
+from tinkex._core.embedded_server import embedded_server, with_embedded_server
+from tinkex._core.lenient import read_capabilities
 from tinkex._core.model_creation import ExpectedAdapter, check_restorable, lora_of, optimizer_of
 from tinkex._core.queue_state import QueueObserver
 from tinkex._core.session import Session
 from tinkex._core.transport import Transport
-from tinkex.errors import (
-    ClientClosedError,
-    ConfigurationError,
-    MissingDependencyError,
-    ValidationError,
-)
+from tinkex.errors import ClientClosedError, ValidationError
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.training import TrainingClient
 from tinkex.types import GetServerCapabilitiesResponse, HealthResponse, LoraConfig
@@ -107,7 +104,7 @@ class ServiceClient:
         settings.clear()
         del user_metadata, project_id, base_url, api_key
         self.config = settle(arguments, config)
-        self._transport = transport or Transport(_with_running_server(self.config))
+        self._transport = transport or Transport(with_embedded_server(self.config))
         self._observers = [on_queue_state] if on_queue_state else []
         self._side_by_side = threading.BoundedSemaphore(SIDE_BY_SIDE)
         # Held while a session is created, which may take long: `close` does not wait for it.
@@ -126,7 +123,7 @@ class ServiceClient:
         one. Other servers are asked when the session begins.
         """
         if self.config.is_local:
-            return str(_embedded_server().console_url)
+            return str(embedded_server().console_url)
         return self.session.server_config.console_url
 
     @property
@@ -143,6 +140,11 @@ class ServiceClient:
                     self._check_open()
                 self._session = session
             return self._session
+
+    @property
+    def session_id(self) -> str | None:
+        """Return the session's id, or None before one has begun."""
+        return None if self._session is None else self._session.id
 
     def renew_session(self) -> Session:
         """Create a new session if the server has ended this one; its models and samplers are lost.
@@ -252,6 +254,7 @@ class ServiceClient:
         path: str,
         user_metadata: Mapping[str, str] | None = None,
         weights_access_token: Secret | str | None = None,
+        optimizer: str | None = None,
         **expected: Unpack[ExpectedAdapter],
     ) -> TrainingClient:
         """Create a training client with the weights of a checkpoint and a fresh optimizer.
@@ -266,6 +269,7 @@ class ServiceClient:
             user_metadata: Key-value pairs stored with the new training run.
             weights_access_token: The API key of the account that owns the checkpoint, if it is another
                 one.
+            optimizer: "adamw" or "dimuon"; the checkpoint's by default.
             expected: The required properties of the checkpoint: `base_model`, `rank`, `train_mlp`,
                 `train_attn` or `train_unembed`.
 
@@ -275,7 +279,9 @@ class ServiceClient:
             NotFoundError: The server does not have the checkpoint.
         """
         weights_access_token = Secret.of(weights_access_token)
-        return self._from_state(path, False, user_metadata, weights_access_token, expected)
+        return self._from_state(
+            path, False, user_metadata, weights_access_token, expected, optimizer
+        )
 
     def create_training_client_from_state_with_optimizer(
         self,
@@ -321,9 +327,7 @@ class ServiceClient:
 
     def get_server_capabilities(self) -> GetServerCapabilitiesResponse:
         """Return the server's models."""
-        return self._transport.call(
-            get_server_capabilities.build_request(), get_server_capabilities.parse_response
-        )
+        return self._transport.call(get_server_capabilities.build_request(), read_capabilities)
 
     def health_check(self) -> HealthResponse:
         """Return the server's health."""
@@ -376,12 +380,17 @@ class ServiceClient:
         user_metadata: Mapping[str, str] | None,
         token: Secret | None,
         expected: Mapping[str, Any],
+        optimizer_type: str | None = None,
     ) -> TrainingClient:
         check_training_path(path)
         info = self.create_rest_client().get_weights_info_by_tinker_path(path)
         check_restorable(path, info, expected)
         training = TrainingClient.create(
-            self.session, info.base_model, lora_of(info), user_metadata, optimizer_of(info)
+            self.session,
+            info.base_model,
+            lora_of(info),
+            user_metadata,
+            optimizer_type or optimizer_of(info),
         )
         try:
             load = training.load_state_with_optimizer if optimizer else training.load_state
@@ -420,25 +429,3 @@ def _report(config: Config) -> Callable[[Transport, str], TelemetryReporter] | N
     from tinkex.observability.telemetry import TelemetryReporter
 
     return TelemetryReporter
-
-
-def _with_running_server(config: Config) -> Config:
-    """Start the embedded server if the settings ask for it."""
-    if not config.is_local:
-        return config
-    server = _embedded_server()
-    # A real key must not be sent to the embedded server, which accepts only its own.
-    return config.without_key().with_base_url(server.base_url, server.api_key)
-
-
-def _embedded_server() -> Any:
-    """Return the embedded server, started if it was not; the only use of `tinkex.local`."""
-    try:
-        from tinkex.local import shared_server
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError("the embedded local server", "local") from error
-
-    try:
-        return shared_server()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigurationError(f"the embedded local server cannot start: {error}") from error

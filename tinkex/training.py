@@ -209,8 +209,9 @@ class TrainingClient:
             adam_params: The step's settings; None uses AdamW's defaults. Use `DimuonParams` for a
                 model that was created with ``optimizer="dimuon"``.
         """
-        if isinstance(adam_params, DimuonParams):
-            settings: dict[str, Any] = {"optimizer_params": encode.dimuon_params(adam_params)}
+        if _is_dimuon(adam_params):
+            dimuon = checked_settings(adam_params, DimuonParams, "adam_params")
+            settings: dict[str, Any] = {"optimizer_params": encode.dimuon_params(dimuon)}
         else:
             checked = checked_settings(adam_params, AdamParams, "adam_params")
             settings = {"adam_params": encode.adam_params(checked)}
@@ -242,7 +243,7 @@ class TrainingClient:
             TinkexError: As for `forward_backward`. If only the optim_step fails, its error says so: the
                 gradients are accumulated, so call `optim_step` again.
         """
-        if not isinstance(adam_params, DimuonParams):
+        if not _is_dimuon(adam_params):
             checked_settings(adam_params, AdamParams, "adam_params")
         with self._queue.turn():
             output = self.forward_backward(data, loss_fn, loss_fn_config)
@@ -615,6 +616,11 @@ class TrainingClient:
 
     def __reduce__(self) -> Any:
         raise TypeError("a TrainingClient cannot be pickled: its requests are numbered in order")
+
+
+def _is_dimuon(params: object) -> bool:
+    """Return whether a step's settings are Dimuon's, of ours or of another package's class."""
+    return isinstance(params, DimuonParams) or getattr(params, "type", None) == "dimuon"
 
 
 async def _unknown(seconds: float) -> NameLookup:

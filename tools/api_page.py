@@ -16,6 +16,7 @@ from typing import Any
 
 import tinkex
 import tinkex.checkpoints
+import tinkex.cli
 import tinkex.credentials
 import tinkex.errors
 import tinkex.local
@@ -28,6 +29,7 @@ import tinkex.recipes
 import tinkex.recovery
 import tinkex.regularizers
 import tinkex.testing
+import tinkex.tinker.installation
 import tinkex.tokenizer
 import tinkex.types
 
@@ -60,6 +62,9 @@ SECTIONS = [
     ("Telemetry: tinkex.telemetry", tinkex.telemetry, tinkex.telemetry.__all__),
     ("The training log: tinkex.training_log", tinkex.training_log, tinkex.training_log.__all__),
     ("Recovery: tinkex.recovery", tinkex.recovery, tinkex.recovery.__all__),
+    ("Forms with files: tinkex.multipart", tinkex.multipart, tinkex.multipart.__all__),
+    ("Programs for the official package: tinkex.tinker", tinkex.tinker.installation, ["install"]),
+    ("The command line: tinkex.cli", tinkex.cli, ["run", "main"]),
     ("The local server: tinkex.local", tinkex.local, tinkex.local.__all__),
     ("Faults: tinkex.testing", tinkex.testing, tinkex.testing.__all__),
 ]

@@ -44,7 +44,7 @@ FENCE = re.compile(r"^(```.*?^```|    .*?$)", re.MULTILINE | re.DOTALL)
 
 
 class SiteError(Exception):
-    """Report what keeps the site from being built."""
+    """A problem that prevents building the site."""
 
 
 def origins() -> dict[str, Path]:

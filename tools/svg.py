@@ -13,7 +13,7 @@ MONO = "Menlo, Consolas, monospace"
 
 
 class Picture:
-    """Collect shapes and write them as one SVG file. Lengths are pixels, y grows downwards."""
+    """An SVG file under construction. Lengths are pixels, y grows downwards."""
 
     def __init__(self, width: int, height: int, title: str) -> None:
         view = f'viewBox="0 0 {width} {height}" role="img" font-family="{FONT}"'

@@ -29,7 +29,7 @@ class ParseError(ValueError):
 
 
 class UnexpectedStatus(Exception):
-    """The server answered with a status that is no documented success of the operation.
+    """The status of a response is not a documented success of the operation.
 
     Attributes:
         status_code: The HTTP status.

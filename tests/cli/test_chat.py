@@ -156,7 +156,7 @@ def test_a_slash_can_begin_a_message(shell: Shell) -> None:
     """Two of them stand for one."""
     done = shell("chat", *TINY, "--json", "--max-tokens", "2", stdin="//help me\n")
     assert said(done.out)[0] == {"role": "user", "content": "/help me"}
-    assert "the answer was cut off" in done.err
+    assert "the response was cut off" in done.err
 
 
 def test_a_server_that_cannot_stream_answers_at_once(shell: Shell, server: LocalServer) -> None:
@@ -185,7 +185,7 @@ def test_a_template_is_told_what_it_is_to_know(shell: Shell) -> None:
     assert unread.code == 2
     assert "enable_thinking has no effect: the chat template of 'tinkex/tiny-chat'" in unread.err
     taken = shell("chat", *TINY, "--template-variable", "tools=[]", stdin=SKY)
-    assert "tools cannot be given to a chat template" in taken.err
+    assert "tools cannot be a variable of a chat template" in taken.err
     ctx = click.Context(click.Command("chat"))
     found = template_variables(ctx, click.Option(["--v"]), ["a=false", "b=Monday", "c=[1]", "d="])
     assert found == {"a": False, "b": "Monday", "c": [1], "d": ""}

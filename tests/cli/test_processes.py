@@ -144,10 +144,10 @@ def test_ctrl_c_ends_a_command_with_130(
     monkeypatch.setenv("HF_TOKEN", "hf_0123456789")
     with start(*arguments, "--base-url", url) as process:
         try:
-            # As soon as it has called, it waits. Later calls (the end of a session) are refused.
             connection, _ = silent_server.accept()
-            silent_server.close()
             interrupt(process)
+            # Calls on its way out (the end of a session) are refused.
+            silent_server.close()
             _, err = process.communicate(timeout=60)
         finally:
             process.kill()

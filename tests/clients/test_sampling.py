@@ -351,6 +351,28 @@ def test_a_retry_setting_that_cannot_be_is_refused(setting: dict[str, int]) -> N
     assert caught.value.path == next(iter(setting))
 
 
+def test_the_official_names_of_patience_are_taken() -> None:
+    """They win over ours, and a client without stuck detection has no deadline."""
+    given = RetryConfig(enable_retry_logic=False, progress_timeout=60, max_connections=3)
+    assert (given.enabled, given.deadline, given.max_connections) == (False, 60.0, 3)
+    assert RetryConfig(enable_stuck_detection=False).deadline > 10**8
+    with pytest.raises(ValidationError, match="jitter_factor"):
+        RetryConfig(jitter_factor=2.0)
+
+
+def test_the_waits_of_a_sampler_are_those_that_it_was_given(
+    script: Script, clock: FakeClock
+) -> None:
+    """First wait, growth and longest wait; without jitter they are exact."""
+    script.on("POST asample", *[503] * 4, {"request_id": "asample-0"})
+    script.results["asample-0"] = SAMPLE
+    with scripted_service(script, clock) as service:
+        began = clock.now()
+        client = sampler(service, retry_delay_base=1.0, retry_delay_max=3.0, jitter_factor=0.0)
+        client.sample(PROMPT, 1, PARAMS).result()
+    assert clock.now() - began == pytest.approx(1 + 2 + 3 + 3)
+
+
 def test_the_base_model_is_looked_up_once(script: Script) -> None:
     """A sampler of a path asks the server for its base model, the first time only."""
     script.on("GET samplers/SS", {"sampler_id": "SS", "base_model": "B"})

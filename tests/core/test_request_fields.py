@@ -103,7 +103,7 @@ def test_labels_that_a_server_refuses_are_left_out_and_that_is_remembered(
     assert ["user_metadata" in body for body in sent] == [True, False, False]
     assert [body["seq_id"] for body in sent] == [1, 1, 1]
     assert [record.message for record in caplog.records] == [
-        "this server does not take user_metadata of save_weights; it is left out from now on"
+        "this server does not accept user_metadata of save_weights; omitting it from now on"
     ]
 
 

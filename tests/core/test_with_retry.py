@@ -73,3 +73,16 @@ def test_a_negative_number_of_retries_is_refused() -> None:
     """The message names it."""
     with pytest.raises(ValidationError, match="max_retries"):
         with_retry(failing(TinkexError("x")), max_retries=-1)
+
+
+def test_exceptions_that_the_caller_names_are_tried_again(clock: FakeClock) -> None:
+    """With the same waits; when the attempts are used up, the exception itself comes out."""
+    done = with_retry(
+        failing(KeyError("a"), OSError("b")), retry_on=(KeyError, OSError), first_wait=1.0,
+        jitter=float, clock=clock,
+    )  # fmt: skip
+    assert (done, clock.slept) == ("succeeded on attempt 3", [1.0, 2.0])
+    with pytest.raises(KeyError):
+        with_retry(failing(*[KeyError("a")] * 3), retry_on=KeyError, max_retries=1, clock=clock)
+    with pytest.raises(OSError, match="b"):
+        with_retry(failing(OSError("b")), retry_on=KeyError, clock=clock)

@@ -9,7 +9,6 @@ that this script does not know is a failure too, so that a new version of the cl
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import inspect
 import itertools
 import logging
@@ -439,7 +438,7 @@ def main() -> int:
     logging.disable(logging.WARNING)
     # copy_weights wants a project to copy into.
     os.environ["TINKER_PROJECT_ID"] = "interop"
-    print(f"tinker {importlib.metadata.version('tinker')}, every method")
+    print(f"tinker {tinker.__version__}, every method")
     report = Report()
     w = World()
     for feature in FEATURES:

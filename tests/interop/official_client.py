@@ -7,7 +7,6 @@ from a hub.
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import sys
 import traceback
@@ -237,7 +236,7 @@ def main() -> int:
         for name, value in vars(Session).items()
         if callable(value) and not name.startswith("_")
     ]
-    print(f"tinker {importlib.metadata.version('tinker')}")
+    print(f"tinker {tinker.__version__}")
     failures = 0
     for step in steps:
         name = step.__name__.replace("_", " ")

@@ -18,9 +18,13 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NEWEST = "tinker"
-SCRIPTS = ("official_client.py", "every_method.py")
+# The programs that tests/tinker runs with the import changed run here as they are.
+PROGRAMS = [
+    f"../tinker/programs/{name}.py" for name in ("documented", "deprecated", "asynchronous")
+]
+SCRIPTS = ("official_client.py", "every_method.py", *PROGRAMS)
 VENVS = HERE.parents[1] / ".venv-interop"
-SERVE = [sys.executable, "-c", "from tinkex.cli import main; main()", "serve", "--port", "0"]
+SERVE = "from tinkex.cli import main; main()"
 
 
 def python_with(requirement: str) -> Path:
@@ -35,14 +39,15 @@ def python_with(requirement: str) -> Path:
 
 
 @contextmanager
-def served() -> Iterator[str]:
+def served(program: str = SERVE) -> Iterator[str]:
     """Run a server with an empty folder for a block; yield its URL. If the block fails, show its log."""
+    command = [sys.executable, "-c", program, "serve", "--port", "0"]
     with (
         tempfile.TemporaryDirectory(prefix="tinkex-interop-") as folder,
         tempfile.TemporaryFile("w+") as log,
     ):
         process = subprocess.Popen(
-            [*SERVE, "--data-dir", folder], stdout=subprocess.PIPE, stderr=log, text=True
+            [*command, "--data-dir", folder], stdout=subprocess.PIPE, stderr=log, text=True
         )
         try:
             assert process.stdout is not None

@@ -15,7 +15,13 @@ from local.wire import NANO, Clock, Model, Wire, served
 
 from tinkex.local import LocalServer
 from tinkex.local.app_state import Options
-from tinkex.local.datadir import DATABASE_NAME, MARK_NAME, RESULTS_NAME, ForeignFolderError
+from tinkex.local.datadir import (
+    DATABASE_NAME,
+    MARK_NAME,
+    RESULTS_NAME,
+    ForeignFolderError,
+    UnusableFolderError,
+)
 from tinkex.local.manifest import MANIFEST_NAME, read_manifest
 
 
@@ -441,3 +447,10 @@ def test_a_failed_commit_leaves_folders_as_they_were(
         assert files_below(tmp_path / "checkpoints") == before
         assert len(listed(wire)) == 1
         model.call("save_weights", path="b")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """With what to do; a file stands in its way here."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UnusableFolderError, match=r"file/data cannot be made .*--data-dir"):
+        LocalServer(data_dir=tmp_path / "file" / "data").start()

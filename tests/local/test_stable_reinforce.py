@@ -194,7 +194,7 @@ def changed(spans: list[dict[str, Any]], index: int, **change: Any) -> list[dict
         ("loss_fn_input_spans", 1, {"length": 3}, "covers 5 tokens, and target_tokens has 6"),
         ("model_input_spans", 0, {"length": 4}, "covers 7 tokens, and model_input has 6"),
         ("loss_fn_input_spans", 1, {"offset": 1}, "covers tokens 1 to 5, and the sequence has 4"),
-        ("loss_fn_input_spans", 0, {"offset": 0}, "claims token 5 at position 0"),
+        ("model_input_spans", 1, {"offset": 1}, "claims token"),
         ("model_input_spans", 0, {"offset": 2**62}, "and the prompt of the sequence has 3"),
     ],
 )
@@ -205,6 +205,17 @@ def test_spans_that_do_not_hold_are_refused(
     made = recorded.datum(0, [1.0] * 4)
     made[field] = changed(made[field], index, **change)
     assert said in refusal(recorded.model, made)
+
+
+def test_the_targets_of_a_prompt_may_be_anything(recorded: Sampled) -> None:
+    """They have no loss, and the official cookbook leaves zeros there."""
+    own, padded = recorded.datum(0, [1.0] * 4), recorded.datum(0, [1.0] * 4)
+    padded["loss_fn_inputs"]["target_tokens"]["data"][:2] = [0, 0]
+    losses = [
+        recorded.model.call("forward", forward_input=stable([one]))["metrics"]["loss:sum"]
+        for one in (own, padded)
+    ]
+    assert losses[0] == losses[1]
 
 
 def refusal(model: Model, made: dict[str, Any]) -> str:

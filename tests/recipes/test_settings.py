@@ -138,7 +138,9 @@ def test_a_variable_that_has_no_effect_is_refused() -> None:
     with pytest.raises(ValidationError, match="the plain format has no variables"):
         chat_format(tiny, "plain", enable_thinking=False)
     for name in ("messages", "tools", "tokenize", "padding", "return_tensors", "chat_template"):
-        with pytest.raises(ValidationError, match=f"{name} cannot be given to a chat template"):
+        with pytest.raises(
+            ValidationError, match=f"{name} cannot be a variable of a chat template"
+        ):
             chat_format(tiny, "template", **{name: True})
     messages = [{"role": "user", "content": "a"}]
     with pytest.raises(ValidationError, match="continue_final_message cannot be given"):

@@ -1,7 +1,7 @@
 """The faults and attacks that tinkex is tested against, as data.
 
-A test says with ``@pytest.mark.holds("F12")`` which of these it holds. `docs/reliability.md` is made
-from the two together (`make generate`), and test_table.py fails on a case that no test holds.
+Tests are marked with the cases that they cover, as in ``@pytest.mark.holds("F12")``. `docs/reliability.md`
+is generated from both (`make generate`), and test_table.py fails on a case without a test.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ TESTS = Path(__file__).resolve().parents[1]
 
 @frozen
 class Case:
-    """One row: what goes wrong, where it is brought about, and what tinkex does then.
+    """A row: the fault, how tests inject it, and how tinkex reacts.
 
-    `layer` says how the tests inject it: "clock" with a scripted server and a clock that jumps,
+    `layer` is the way of injection: "clock" with a scripted server and a clock that jumps,
     "socket" on real connections, "any input" by hypothesis, "server" against the embedded server,
-    "process" in processes of their own.
+    "process" in separate processes.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Case:
 
 @frozen
 class Holder:
-    """A test that holds some of the cases."""
+    """A test that covers some of the cases."""
 
     path: str
     name: str
@@ -41,7 +41,7 @@ class Holder:
 
 FAULTS = (
     Case("F1", "nothing listens at the address", "clock, socket",
-         "`ConnectError` after three attempts, which names host and port; each attempt is logged. A server that answered before is waited for"),
+         "`ConnectError` after three attempts, which names host and port; each attempt is logged. If the server responded before, retries last longer"),
     Case("F2", "the host's name cannot be resolved", "clock",
          "`ConnectError`: “cannot resolve the host”, after three attempts at most"),
     Case("F3", "the server accepts the connection and never responds", "clock, socket",
@@ -90,7 +90,7 @@ FAULTS = (
     Case("F30", "the heartbeat fails, hangs or is late", "clock",
          "a warning at the second miss; 404 or 410 make the next call raise `SessionLostError`; the user's thread never crashes"),
     Case("F31", "several threads use one TrainingClient", "any input, server",
-         "calls are numbered without gap or repetition in the order of sending; no deadlock"),
+         "calls are numbered without gaps or duplicates in the order of sending; no deadlock"),
     Case("F32", "the server lacks optional routes (404, 405, 501)", "clock, server", "everything else works; the call that needs one says that this server may not support it"),
     Case("F33", "the wall clock jumps an hour, either way", "clock", "nothing: waits and deadlines use monotonic time"),
     Case("F34", "a download is cut", "socket", "resumes, checks the length, and is written atomically"),

@@ -207,3 +207,20 @@ def test_a_server_without_get_info_is_asked_by_the_models_name() -> None:
         training = service.create_lora_training_client("some/model", rank=1)
         assert training.get_tokenizer().name == "some/model"
     assert "model=some%2Fmodel" in script.sent("tokenizers")[0].url
+
+
+def test_the_names_of_transformers_are_taken() -> None:
+    """Programs that know its tokenizers find what they call."""
+    tokenizer = get_tokenizer(str(FOLDER))
+    ids = tokenizer.encode("Hello")
+    assert tokenizer("Hello") == {"input_ids": ids, "attention_mask": [1] * len(ids)}
+    assert tokenizer(["Hello", ""])["input_ids"] == [ids, []]
+    assert tokenizer.batch_decode([ids, ids]) == ["Hello", "Hello"]
+    assert len(tokenizer) == tokenizer.vocab_size == len(tokenizer.get_vocab())
+    assert tokenizer.convert_ids_to_tokens(ids) == [tokenizer.id_to_token(one) for one in ids]
+    assert tokenizer.convert_tokens_to_ids(tokenizer.convert_ids_to_tokens(ids)) == ids
+    assert tokenizer.convert_ids_to_tokens(ids[0]) == tokenizer.id_to_token(ids[0])
+    assert tokenizer.all_special_ids == [
+        tokenizer.token_to_id(token) for token in tokenizer.all_special_tokens
+    ]
+    assert tokenizer

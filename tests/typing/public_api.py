@@ -10,6 +10,7 @@ from typing import Any, assert_type
 import numpy as np
 
 import tinkex
+import tinkex.tinker as tinker
 from tinkex import (
     AdamParams,
     Config,
@@ -28,6 +29,7 @@ from tinkex import (
     types,
 )
 from tinkex._base.secret import Secret
+from tinkex._core.transport import Transport
 from tinkex.checkpoints import Download, HubUpload, download, push_to_hub
 from tinkex.credentials import CredentialsFile, KeyCommand
 from tinkex.local import LocalServer
@@ -94,6 +96,7 @@ def service() -> None:
             SamplingClient,
         )
         assert_type(client.create_rest_client(), RestClient)
+        assert_type(client.session_id, str | None)
         assert_type(client.session.heartbeat.is_alive, bool)
         assert_type(client.session.limits.sources, dict[str, str])
         assert_type(client.telemetry, TelemetryReporter | None)
@@ -192,6 +195,14 @@ def sampling(client: SamplingClient, tokenizer: Tokenizer) -> None:
     assert_type(ModelInput.from_text("Hello", "gpt2", add_special_tokens=False), ModelInput)
     assert_type(tokenizer.encode_batch(["Hello"]), list[list[int]])
     assert_type(tokenizer.decode_batch([np.arange(3)]), list[str])
+    assert_type(tokenizer("Hello"), dict[str, list[int]])
+    assert_type(tokenizer(["Hello"]), dict[str, list[list[int]]])
+    assert_type(tokenizer.convert_ids_to_tokens(3), str | None)
+    assert_type(tokenizer.convert_ids_to_tokens([3]), list[str | None])
+    assert_type(tokenizer.get_vocab(), dict[str, int])
+    assert_type(tokenizer.all_special_ids, list[int])
+    handle = client.handle()
+    assert_type(SamplingClient.from_handle(handle, api_key="tml-x"), SamplingClient)
     assert_type(tokenizer.incremental_decoder().feed(3), str)
     messages = [{"role": "user", "content": "Hi"}]
     assert_type(tokenizer.apply_chat_template(messages), list[int])
@@ -220,6 +231,7 @@ def sampling(client: SamplingClient, tokenizer: Tokenizer) -> None:
 
 
 def rest(client: RestClient) -> None:
+    assert_type(client.transport, Transport)
     path = "tinker://r/weights/a"
     assert_type(client.get_training_run("r"), types.TrainingRun)
     assert_type(client.get_training_run_by_tinker_path(path), types.TrainingRun)
@@ -343,3 +355,40 @@ def local() -> None:
     with LocalServer(models={"mine": "folder"}) as server:
         assert_type(server.base_url, str)
         assert_type(server.model_names, list[str])
+
+
+def alone() -> None:
+    with RestClient(base_url="local", timeout=3.0) as rest:
+        assert_type(rest.token_claims(), dict[str, Any])
+    tensor = TensorData([1], "int64", [1, 9], [0, 1], [4])
+    assert_type(tensor.to_dict(), dict[str, Any])
+    assert_type(tensor.sparse_crow_indices, list[int] | None)
+    assert_type(Datum.from_dict({}), Datum)
+    path = types.ParsedCheckpointTinkerPath.from_tinker_path("tinker://r/weights/a")
+    assert_type(path.tinker_path, str)
+    try:
+        tensor.numpy()
+    except tinkex.RateLimitError as error:
+        assert_type(error.retry_after, float | None)
+
+
+def drop_in(service: tinker.ServiceClient) -> None:
+    with tinker.install():
+        pass
+    training = service.create_lora_training_client("m").result()
+    assert_type(training, tinker.TrainingClient)
+    output = training.forward_backward([], "cross_entropy")
+    assert_type(output, tinker.APIFuture[tinker.ForwardBackwardOutput])
+    assert_type(output.result(), tinker.ForwardBackwardOutput)
+    sampler = training.save_weights_and_get_sampling_client().result()
+    assert_type(sampler, tinker.SamplingClient)
+    runs = tinker.RestClient().list_training_runs().result().training_runs
+    assert_type(runs, list[tinker.TrainingRun])
+
+
+async def drop_in_awaited(service: tinker.ServiceClient, prompt: tinker.ModelInput) -> None:
+    sampler = await service.create_sampling_client_async(base_model="m")
+    assert_type(sampler, tinker.SamplingClient)
+    params = tinker.SamplingParams(max_tokens=3)
+    assert_type(await sampler.sample(prompt, 1, params), tinker.SampleResponse)
+    assert_type(await sampler.sample_async(prompt, 1, params), tinker.SampleResponse)

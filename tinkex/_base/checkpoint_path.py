@@ -1,4 +1,4 @@
-"""The ``tinker://`` paths of checkpoints, as client and local server read and write them."""
+"""``tinker://`` paths of checkpoints, shared by client and local server."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class CheckpointPath:
 
 
 def split_path(path: str, error: type[ValueError] = ValueError) -> list[str]:
-    """Return the segments of anything that can be a path on a server.
+    """Return the segments of a path on a server.
 
     A path to sample from may have fewer than three: some servers omit the middle one.
 
     Raises:
-        ValueError: It does not begin with ``tinker://``, or a segment is not a name. `error` is
-            raised in its place.
+        ValueError: The path does not begin with ``tinker://``, or a segment is not a name. `error`
+            is raised in its place.
     """
     if not isinstance(path, str) or not path.startswith(SCHEME):
         raise error(f"checkpoint path {path!r} must start with {SCHEME}")
@@ -88,7 +88,7 @@ def split_path(path: str, error: type[ValueError] = ValueError) -> list[str]:
 
 
 def is_name(part: str) -> bool:
-    """Return whether a checkpoint with this name can be named by a path."""
+    """Return whether a path can name a checkpoint of this name."""
     return (
         isinstance(part, str)
         and part not in {"", ".", ".."}

@@ -9,22 +9,22 @@ from collections.abc import Collection, Sequence
 def columns(
     rows: Sequence[Sequence[str]], right: Collection[int] = (), gap: str = "  "
 ) -> list[str]:
-    """Return a line for each row, with the cells of a column below each other.
+    """Return a line per row, with aligned columns.
 
     >>> columns([("tensor", "bytes"), ("a", "1,024")], right={1})
     ['tensor  bytes', 'a       1,024']
 
     Args:
-        rows: As many cells in each.
+        rows: The rows, each with the same number of cells.
         right: Indices of the columns that are aligned to the right.
-        gap: What stands between two columns.
+        gap: The separator of columns.
     """
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     return [gap.join(_padded(row, widths, right)).rstrip() for row in rows]
 
 
 def width(text: str) -> int:
-    """Return how many columns of a terminal a text takes: East Asian wide characters take two.
+    """Return the number of terminal columns of a text: East Asian wide characters take two.
 
     >>> width("ab"), width("\u6f22")
     (2, 2)

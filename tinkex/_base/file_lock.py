@@ -1,4 +1,4 @@
-"""Locks on files that the operating system releases when the process ends, however it ends."""
+"""File locks that the operating system releases when the process ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-# Windows forbids reading what is locked, so the lock lies beyond any content.
+# On Windows a locked range cannot be read, so the lock is beyond the content.
 _BEYOND = 1 << 20
 
 
@@ -35,7 +35,7 @@ def lock_file(file: IO[bytes], *, wait: bool = False) -> bool:
 
 
 def is_at(file: IO[bytes], path: Path) -> bool:
-    """Return whether an open file is still the one at its path, so that its lock means something."""
+    """Return whether an open file is still the one at its path, so that its lock is valid."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What HTTP headers may hold."""
+"""Syntax of HTTP headers."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def is_header_name(name: str) -> bool:
-    """Return whether a text is a token, as RFC 9110 (5.6.2) asks of the names of headers."""
+    """Return whether a text is a valid header name, which is a token of RFC 9110 (5.6.2)."""
     return _NAME.fullmatch(name) is not None

@@ -135,9 +135,9 @@ class _WithoutQueries(logging.Filter):
     """Log filter that strips the queries of URLs and masks known secrets."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said = record.getMessage()
-        shown = redact(without_queries_of(said))
-        if shown != said:
+        message = record.getMessage()
+        shown = redact(without_queries_of(message))
+        if shown != message:
             record.msg, record.args = shown, ()
         return True
 

@@ -1,7 +1,7 @@
 """Headers of safetensors files.
 
 Format: https://huggingface.co/docs/safetensors/index#format: eight bytes with the length of a JSON
-object (little-endian), the object, the tensors' bytes one behind the other.
+object (little-endian), the object, and the bytes of all tensors.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, TypeGuard
 
 from attrs import frozen
 
-# The bound of the format itself.
+# The format's own limit.
 LONGEST_HEADER = 100_000_000
 _METADATA = "__metadata__"
-# Bits, since some types are smaller than a byte.
+# In bits, since some types are smaller than a byte.
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F4": 4,
     "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
@@ -45,11 +45,11 @@ class Header:
 
 
 def read_header(file: Path) -> Header:
-    """Read a file's header; the bytes of its tensors are not read.
+    """Return a file's header; the bytes of its tensors are not read.
 
     Raises:
-        ValueError: It is not a safetensors file, or its header does not fit its length.
-        OSError: It cannot be read.
+        ValueError: The file is not a safetensors file, or its header does not match its length.
+        OSError: The file cannot be read.
     """
     with file.open("rb") as stream:
         start = stream.read(8)
@@ -76,10 +76,10 @@ def _entry(name: str, described: Any, start: int, size: int) -> Entry:
     if not isinstance(dtype, str) or not _are_counts(shape) or not _are_counts(offsets):
         raise ValueError(f"its tensor {name!r:.100} has no dtype, shape or data_offsets")
     if len(offsets) != 2 or not offsets[0] <= offsets[1] <= size - start:
-        raise ValueError(f"its tensor {name!r:.100} lies outside of the file")
+        raise ValueError(f"its tensor {name!r:.100} is outside the file")
     bits = _BITS.get(dtype)
     if bits is not None and (offsets[1] - offsets[0]) * 8 != math.prod(shape) * bits:
-        raise ValueError(f"its tensor {name!r:.100} has another size than its shape says")
+        raise ValueError(f"its tensor {name!r:.100} has a size that does not match its shape")
     return Entry(dtype, tuple(shape), start + offsets[0], start + offsets[1])
 
 

@@ -53,7 +53,7 @@ def submit_batch(
         TransportError: No response came; making the same call again is safe.
     """
     config = encode.check_loss(loss_fn, loss_fn_config)
-    checked_data(data)
+    data = checked_data(data)
     session = queue.session
     batch = _Batch(model_id, operation, data, loss_fn, config, session.limits)
     compress = wants_compression(session)

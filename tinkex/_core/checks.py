@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from tinkex._base.checkpoint_path import is_name, split_path
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
+from tinkex.types.foreign import datum_of, model_input_of, settings_of
 from tinkex.types.model_input import ModelInput
 from tinkex.types.paths import CheckpointPath
 
@@ -16,27 +17,19 @@ T = TypeVar("T")
 
 
 def checked_data(data: Sequence[Datum]) -> Sequence[Datum]:
-    """Return a batch's data if it is a non-empty list of `Datum`."""
-    if isinstance(data, Datum) or not isinstance(data, Sequence):
+    """Return the data of a batch if it is a list of at least one datum; another package's as ours."""
+    if hasattr(data, "loss_fn_inputs") or not isinstance(data, Sequence):
         raise ValidationError("must be a list of Datum", path="data")
     if not data:
-        raise ValidationError("is empty; the service would never respond", path="data")
-    for index, item in enumerate(data):
-        if not isinstance(item, Datum):
-            raise ValidationError(
-                f"is a {type(cast('Any', item)).__name__}, not a Datum", path=f"data[{index}]"
-            )
-    return data
+        raise ValidationError("is empty; the service would never answer", path="data")
+    if all(isinstance(item, Datum) for item in data):
+        return data
+    return [datum_of(item, f"data[{index}]") for index, item in enumerate(data)]
 
 
 def checked_prompt(prompt: ModelInput) -> ModelInput:
-    """Return the prompt if it is a non-empty `ModelInput`."""
-    if not isinstance(prompt, ModelInput):
-        raise ValidationError(
-            f"must be a ModelInput, not a {type(prompt).__name__}; for token ids use "
-            "ModelInput.from_ints, for text encode it with get_tokenizer()",
-            path="prompt",
-        )
+    """Return a prompt if there is something in it to read; another package's as ours."""
+    prompt = model_input_of(prompt, "prompt")
     if not prompt.chunks or prompt.known_length() == 0:
         raise ValidationError("is empty; it must have at least one token", path="prompt")
     return prompt
@@ -121,12 +114,6 @@ def checked_id(value: str, path: str) -> str:
     return value
 
 
-def checked_settings(value: T | None, kind: type[T], path: str) -> T:
-    """Return settings of the given class; None means its defaults."""
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise ValidationError(
-            f"must be {kind.__name__}(...), not a {type(value).__name__}", path=path
-        )
-    return value
+def checked_settings(value: Any, kind: type[T], path: str) -> T:
+    """Return settings as one of our classes; None stands for its defaults."""
+    return kind() if value is None else settings_of(value, kind, path)

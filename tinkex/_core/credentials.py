@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinkex._base.lazy import LazyModule
 from tinkex._base.redaction import hide
@@ -45,19 +45,24 @@ def key_source(config: Config) -> KeySource | None:
     return CredentialsFile(config.credentials_file or "")
 
 
-def expiry_of(key: Secret) -> float | None:
-    """Return a key's expiry in seconds since 1970, if it is a JWT with that claim.
+def claims_of(key: Secret) -> dict[str, Any]:
+    """Return a key's claims, if it is a JWT; else an empty dict.
 
-    The signature is for the server to verify; see RFC 7519, section 4.1.4.
+    The signature is for the server to verify; see RFC 7519.
     """
     parts = key.reveal().split(".")
     if len(parts) != 3 or not parts[0].startswith("eyJ"):
-        return None
+        return {}
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except ValueError:
-        return None
-    expires = claims.get("exp") if isinstance(claims, dict) else None
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def expiry_of(key: Secret) -> float | None:
+    """Return when a key expires, in seconds since 1970, if it is a JWT that says so."""
+    expires = claims_of(key).get("exp")
     return float(expires) if isinstance(expires, int | float) and math.isfinite(expires) else None
 
 
@@ -106,6 +111,12 @@ class Credentials:
             yield "X-API-Key", key.reveal()
         for name, secret in self._others.items():
             yield name, secret.reveal()
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """Return what the token in use says of its owner; nothing if a plain key is in use."""
+        key = self._token or self._key
+        return {} if key is None else claims_of(key)
 
     async def use_tokens(self, exchange: Callable[[], Awaitable[str]]) -> None:
         """Exchange the key for a token, now and before each expiry; a JWT is used as it is.

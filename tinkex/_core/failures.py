@@ -57,20 +57,20 @@ _HINTS = {
 }
 
 
-# What web frameworks answer where there is no route. An object that is missing has a name.
+# Web frameworks' texts for an unknown route. The text for a missing object names it.
 _FRAMEWORKS_404 = {"detail": "Not Found"}
 _NO_ROUTE = frozenset({405, 501})
 
-# What does the same where a route is missing.
+# Alternatives where a route is missing.
 _OTHER_WAYS = {
     "copy_weights": "create a training client from the checkpoint, and save it",
     "create_custom_loss": "forward_backward_custom needs no upload",
     "get_checkpoint_archive_url": "export the weights by save_weights_external, if the server has that",
     "get_external_weights_urls": "download_checkpoint also looks for an archive",
     "list_user_checkpoints": "list_checkpoints(run_id) lists those of one run",
-    "save_weights_external": "save_weights_for_sampler and download_checkpoint give the same files",
-    "search_sessions": "list_sessions and get_session show what there is",
-    "stream_sample": "sample gives the same tokens, all at once",
+    "save_weights_external": "save_weights_for_sampler and download_checkpoint produce the same files",
+    "search_sessions": "list_sessions and get_session list all sessions",
+    "stream_sample": "sample returns the same tokens, all at once",
 }
 
 
@@ -187,7 +187,7 @@ def is_missing_route(status: int | None, body: str) -> bool:
 
     Args:
         status: The response's status.
-        body: Its body, as `ApiError.body` has it.
+        body: Its body, as in `ApiError.body`.
     """
     if status != 404:
         return status in _NO_ROUTE

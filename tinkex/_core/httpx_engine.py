@@ -119,8 +119,8 @@ class HttpxEngine:
         if isinstance(error, httpx.InvalidURL):
             # httpx parses a redirect's target even if it does not follow it.
             return transport_error(Failure.DECODE, "a redirect without a valid URL", self._where)
-        said = (str(cause) or type(cause).__name__ for cause in reversed([*causes_of(error)]))
-        text = safe_text(str(error) or next(said))
+        messages = (str(cause) or type(cause).__name__ for cause in reversed([*causes_of(error)]))
+        text = safe_text(str(error) or next(messages))
         if _WITHOUT_TLS.search(text):
             text = NOT_TLS
         kind = _failure_of_httpx(error)

@@ -141,7 +141,7 @@ def observed(
 
 
 class FutureObserver:
-    """Emits a future's events: when it is made, when something goes wrong, when it is done.
+    """Emits a future's events: when it is created, when a problem occurs, when it is done.
 
     The end is emitted before waiting callers get the result, so that counters are up to date by then.
     """

@@ -15,6 +15,8 @@ from attrs import frozen
 from tinkex._base.headers import is_header_name
 from tinkex.errors import ValidationError
 
+__all__ = ["Form", "encode", "flatten"]
+
 Content: TypeAlias = bytes | str | os.PathLike[str] | IO[bytes]
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 FileSpec: TypeAlias = (

@@ -48,9 +48,9 @@ NOT_FOUND_GRACE = 120.0
 BARE_400_LIMIT = 3
 # With these a server reports that the job failed, not that the poll did.
 _JOB_FAILURES = frozenset({409, 422})
-# Of a promise that does not exist, these say nothing: they are about the caller, or the moment.
+# These statuses do not depend on the promise: they are about the caller, or are transient.
 _SAYS_NOTHING = frozenset({401, 402, 403, 408, 425, 429})
-# After so many 500s in a row the server is asked whether it fails at this result alone.
+# After this many consecutive 500s, another poll tests whether only this result fails.
 FAILED_POLLS = 5
 PROBE_TIMEOUT = 10.0
 LONG_ID = 16
@@ -83,7 +83,7 @@ class Promise(Generic[T]):
             None.
         queue_state: The latest queue state: "active", "paused_capacity", ….
         queue_state_reason: The server's reason, if it gave one.
-        last_heard: The outcome of the last poll, in a few words.
+        last_outcome: The outcome of the last poll, in a few words.
     """
 
     transport: Final[Transport]
@@ -98,7 +98,7 @@ class Promise(Generic[T]):
     on_end: Callable[[int | None], object] | None = None
     queue_state: str = "unknown"
     queue_state_reason: str | None = None
-    last_heard: str = "nothing yet"
+    last_outcome: str = "nothing yet"
     _asked_at: float = 0.0
     _heard_at: float | None = None
     _iteration: int = 0
@@ -114,10 +114,10 @@ class Promise(Generic[T]):
     def last_status(self) -> str:
         """Return the outcome of the last poll, the queue's reason for a pause, and its age."""
         if self._heard_at is None:
-            return self.last_heard
+            return self.last_outcome
         why = f" ({self.queue_state_reason})" if self.queue_state_reason else ""
         ago = self.transport.clock.now() - self._heard_at
-        return f"{self.last_heard}{why}, {ago:.1f} s ago"
+        return f"{self.last_outcome}{why}, {ago:.1f} s ago"
 
     async def follow(self) -> T:
         """Poll until the result is available, and return it.
@@ -179,7 +179,7 @@ class Promise(Generic[T]):
         held = self._heard_at - began
         if response is None or failure is not None:
             return self._after_silence(failure or TransportError("no response came"), held)
-        self.last_heard = f"HTTP {response.status_code}"
+        self.last_outcome = f"HTTP {response.status_code}"
         if response.status_code == 408:
             return self._still_pending(_mapping(response), held, response)
         if response.is_success:
@@ -190,9 +190,9 @@ class Promise(Generic[T]):
         if isinstance(error, ReadTimeoutError):
             # This server holds polls for longer, or the connection died silently.
             self.transport.poll_timeout = LONGEST_POLL_TIMEOUT
-            self.last_heard = f"the poll was held for {held:.0f} s"
+            self.last_outcome = f"the poll was held for {held:.0f} s"
             return self._guard(held)
-        self.last_heard = type(error).__name__
+        self.last_outcome = type(error).__name__
         return self._after_trouble(_Trouble.SERVER, error)
 
     def _takes_binary(self) -> bool:
@@ -235,7 +235,7 @@ class Promise(Generic[T]):
             if self.request_type not in binary.RESULTS:
                 raise self._refusal(response, f"a {self.request_type} has no binary format")
         value = self._parsed(response, result)
-        self.last_heard = "result"
+        self.last_outcome = "result"
         return Done(value)
 
     def _parsed(self, response: Response, result: Any) -> T:
@@ -260,7 +260,7 @@ class Promise(Generic[T]):
         return max(0.02, min(seconds, self.transport.policy.longest_retry_after))
 
     def _note_queue(self, state: str, reason: Any) -> None:
-        self.last_heard = f"pending, {state}"
+        self.last_outcome = f"pending, {state}"
         said = self._redacted(reason) if reason else None
         if (state, said) != (self.queue_state, self.queue_state_reason):
             self.queue_state, self.queue_state_reason = state, said
@@ -289,7 +289,7 @@ class Promise(Generic[T]):
         size = body.get("response_payload_size")
         self._reserved_bytes = size if isinstance(size, int) and size > 0 else 1
         self._allow_metadata_only = False
-        self.last_heard = f"a result of {self._reserved_bytes} bytes"
+        self.last_outcome = f"a result of {self._reserved_bytes} bytes"
         return 0.0
 
     async def _after_error_status(self, response: Response) -> float:
@@ -327,7 +327,7 @@ class Promise(Generic[T]):
         return other.status_code != 404 or _problem(other, stranger) != said
 
     async def _is_unwritable(self) -> bool:
-        """Return whether the server fails at this result alone, and not at polls in general."""
+        """Return whether the server fails only for this result, and not for all polls."""
         self._failed_polls += 1
         if self._failed_polls % FAILED_POLLS:
             return False
@@ -335,7 +335,7 @@ class Promise(Generic[T]):
         return other is not None and 400 <= other.status_code < 500
 
     async def _probe(self, request_id: str) -> Response | None:
-        """Ask once for another promise; None if no response came."""
+        """Poll another promise once; None if no response came."""
         request = retrieve_future.build_request(body=FutureRetrieveRequest(request_id=request_id))
         try:
             return await self.transport.attempt(request, timeout=PROBE_TIMEOUT)
@@ -343,7 +343,7 @@ class Promise(Generic[T]):
             return None
 
     def _refused_job(self, response: Response) -> RequestFailedError:
-        """Return the error of a job whose failure came as an error status."""
+        """Return the error of a job whose failure was reported by an error status."""
         body = _mapping(response)
         failure = self._job_failure(message_of(body), body.get("category"))
         failure.status_code = response.status_code
@@ -352,9 +352,9 @@ class Promise(Generic[T]):
     def _unwritable(self, response: Response) -> RequestFailedError:
         said = message_of(_mapping(response)) or response.content[:200].decode("utf-8", "replace")
         return RequestFailedError(
-            f"the result of {self.request_type} cannot be had: {self._failed_polls} polls were "
-            f"answered with HTTP 500 ({self._redacted(said) or 'the server gave no reason'}), while "
-            "the server answers polls for others. The work itself may have been done: look at the "
+            f"the result of {self.request_type} is unavailable: {self._failed_polls} polls "
+            f"failed with HTTP 500 ({self._redacted(said) or 'the server gave no reason'}), while "
+            "the server responds to polls for others. The work itself may have been done: look at the "
             "model (or load its last checkpoint) before repeating it",
             request_id=self.request_id,
             status_code=500,
@@ -380,7 +380,7 @@ class Promise(Generic[T]):
         if retries is None:
             retries = self._troubles[kind] = self._retries(kind)
         retries.attempt_began = self._asked_at
-        is_news = not retries.history or not retries.history[-1].endswith(f": {self.last_heard}")
+        is_news = not retries.history or not retries.history[-1].endswith(f": {self.last_outcome}")
         error.request_id = self.request_id
         try:
             return retries.wait_after(
@@ -519,12 +519,12 @@ def _mapping(response: Response, default: Any = MappingProxyType({})) -> Any:
 
 
 def _problem(response: Response, request_id: str) -> str:
-    """Return what an error response says, apart from the promise's id."""
+    """Return the text of an error response without the promise's id."""
     return message_of(_mapping(response)).replace(request_id, "")
 
 
 def _stranger(request_id: str) -> str:
-    """Return an id that no promise has, of the shape that the server gives them."""
+    """Return an unused promise id in the format of the server's ids."""
     if sum(map(str.isalnum, request_id)) >= LONG_ID:
         return "".join(
             random.choice("0123456789abcdef") if letter.isalnum() else letter

@@ -1,8 +1,8 @@
-"""The fields of a request that a server need not see, and those that it refuses.
+"""Optional request fields that a server does not need, or refuses.
 
-Servers age: one that forbids what it does not know refuses a request for a field that says nothing.
-So a field that equals its default is left out. A field that a server refuses by name is left out
-from then on if the request means the same without it.
+Old servers that forbid unknown fields would refuse a request for a field without effect. So fields
+with their default value are omitted. A field that a server refuses by name is omitted from then
+on, if the request means the same without it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ log = logging.getLogger("tinkex.transport")
 
 Path = tuple[str, ...]
 
-# By operation, what a missing field means to a server: the defaults of openapi.yaml.
+# The defaults of openapi.yaml by operation, which servers use for missing fields.
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "asample": {
         "num_samples": 1,
@@ -34,12 +34,12 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "save_weights_for_sampler": {"kind": "snapshot"},
 }
 _STREAMED = {"stream_sample": "asample"}
-# A request does the same without these, whatever they hold.
+# Requests have the same effect without these fields, whatever their values.
 _LABELS: frozenset[Path] = frozenset(
     {("type",), ("user_metadata",), ("allow_metadata_only",), ("display_name",)}
 )
-# A request does the same without these if they hold this. They are sent as long as they are taken,
-# since servers differ in what they take for a default.
+# Requests have the same effect without these fields if they have these values. They are sent until they
+# are refused, since servers differ in their defaults.
 _USUAL: Mapping[Path, Any] = {
     ("adam_params", "grad_clip_norm"): 0.0,
     ("adam_params", "weight_decay"): 0.0,
@@ -49,18 +49,18 @@ _USUAL: Mapping[Path, Any] = {
     ("sampling_params", "top_k"): -1,
     ("sampling_params", "top_p"): 1.0,
 }
-# What validators call a field that they do not know.
+# Error types of validators for unknown fields.
 _UNKNOWN_FIELD = frozenset({"extra_forbidden", "value_error.extra"})
 
 
 class RequestFields:
-    """What one server has refused by name, and the bodies that respect that."""
+    """The fields that one server has refused, and request bodies without them."""
 
     def __init__(self) -> None:
         self._refused: dict[str, frozenset[Path]] = {}
 
     def encode(self, request: Request) -> bytes | None:
-        """Return the bytes of a request's body as this server takes it."""
+        """Return the encoded body of a request, without the fields that this server refuses."""
         if not isinstance(request.body, dict):
             return request.encode()
         operation = _STREAMED.get(request.operation, request.operation)
@@ -75,18 +75,18 @@ class RequestFields:
         }
         return dumps(_without(body, [path for path in refused if _is_idle(body, path)]))
 
-    def learn(self, request: Request, sent: Any, answer: bytes) -> bool:
-        """Take note of the fields that a 422 refuses; return whether the request can do without.
+    def learn(self, request: Request, sent: Any, content: bytes) -> bool:
+        """Store the fields that a 422 refuses; return whether the request can be sent without them.
 
         Args:
             request: The request that was refused.
             sent: The body that was sent.
-            answer: The body of the response.
+            content: The body of the response.
         """
         if not isinstance(request.body, dict) or not isinstance(sent, bytes):
             return False
         operation = _STREAMED.get(request.operation, request.operation)
-        paths = _unknown_fields(answer)
+        paths = _unknown_fields(content)
         body = loads(sent)
         if not paths or not all(_is_idle(body, path) and _holds(body, path) for path in paths):
             return False
@@ -95,7 +95,7 @@ class RequestFields:
             self._refused[operation] = known | paths
             log.log(
                 logging.WARNING if ("user_metadata",) in news else logging.INFO,
-                "this server does not take %s of %s; it is left out from now on",
+                "this server does not accept %s of %s; omitting it from now on",
                 ", ".join(sorted(".".join(path) for path in news)),
                 operation,
             )
@@ -103,7 +103,7 @@ class RequestFields:
 
 
 def _unknown_fields(content: bytes) -> frozenset[Path]:
-    """Return the fields that a validator's response names as unknown; none if it names another fault."""
+    """Return the fields that a validator's response names as unknown; none if it names another error."""
     try:
         body = loads(content)
     except ValueError:
@@ -154,6 +154,6 @@ _lock = threading.Lock()
 
 
 def fields_of(base_url: str) -> RequestFields:
-    """Return what is known of a server's fields; the same for all clients of the process."""
+    """Return the refused fields of a server; shared by all clients of the process."""
     with _lock:
         return _fields.setdefault(base_url, RequestFields())

@@ -59,6 +59,7 @@ class RetryPolicy:
         deadline: Seconds from the first attempt after which no attempt starts.
         first_wait: Upper limit of the first wait, in seconds.
         longest_wait: Upper limit of any computed wait, in seconds.
+        jitter_factor: Share of each computed wait that is random, from 0 to 1.
         longest_retry_after: Longest accepted Retry-After, in seconds. If the server asks for more, the call
             fails, and the error carries the requested wait.
     """
@@ -68,6 +69,7 @@ class RetryPolicy:
     first_wait: float = 0.5
     longest_wait: float = 20.0
     longest_retry_after: float = 120.0
+    jitter_factor: float = 1.0
 
 
 class RetryBudget:
@@ -238,6 +240,10 @@ class Retries:
         """Wait for the time that `wait_after` returns."""
         await self.clock.pause(self.wait_after(error, repeatable=repeatable, level=level))
 
+    def _drawn(self, longest: float) -> float:
+        drawn = longest * self.policy.jitter_factor
+        return longest - drawn + self._jitter(drawn)
+
     def next_wait(
         self, *, retry_after: float | None = None, timed_out: bool = False
     ) -> float | None:
@@ -251,7 +257,7 @@ class Retries:
         if retry_after is not None and retry_after > self.policy.longest_retry_after:
             self.refusal = f"the server asks to wait {retry_after:.0f} s"
             return None
-        wait = self._jitter(next(self._ends)) if retry_after is None else retry_after
+        wait = self._drawn(next(self._ends)) if retry_after is None else retry_after
         cost = RetryBudget.TIMEOUT_COST if timed_out else RetryBudget.RETRY_COST
         if self.elapsed + wait > self.policy.deadline:
             self.refusal = f"gave up after {self.attempt} attempts in {self.elapsed:.1f} s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,6 +52,10 @@ log = logging.getLogger("tinkex.sampling")
 # Seconds of cool-down for all samplers after a 429 without Retry-After.
 COOL_DOWN = 1.0
 COOL_DOWN_LARGE = 5.0
+# Copies of a client in other processes, told apart by chance, and the numbers that each has.
+COPIES = 10**9
+NO_DEADLINE = 1e9
+SAMPLES_OF_A_COPY = 10**9
 
 
 def _seconds(value: float | timedelta) -> float:
@@ -75,6 +80,12 @@ class RetryConfig:
             limit per client: all clients of a server and key share `Config.samples_in_flight`.
         on_limit: The reaction to a 429. "wait": pause all samplers of the server for as long as it
             asks, then send the sample again; "raise": the sample fails with a `RateLimitError`.
+        retry_delay_base: Upper limit of the first wait after a failure, in seconds; it doubles.
+        retry_delay_max: Upper limit of every wait, in seconds; Retry-After takes precedence.
+        jitter_factor: Share of each wait that is random, from 0 to 1.
+        enable_retry_logic: The official SDK's name of `enabled`; it takes precedence.
+        progress_timeout: The official SDK's name of `deadline`; it takes precedence.
+        enable_stuck_detection: False for no deadline.
     """
 
     enabled: bool = True
@@ -82,8 +93,24 @@ class RetryConfig:
     resubmissions: int = field(default=3)
     max_connections: int | None = field(default=None)
     on_limit: Literal["wait", "raise"] = "wait"
+    retry_delay_base: float = field(default=0.5, converter=_seconds)
+    retry_delay_max: float = field(default=20.0, converter=_seconds)
+    jitter_factor: float = 1.0
+    enable_retry_logic: bool | None = None
+    progress_timeout: float | timedelta | None = None
+    enable_stuck_detection: bool = True
 
     def __attrs_post_init__(self) -> None:
+        if self.enable_retry_logic is not None:
+            object.__setattr__(self, "enabled", bool(self.enable_retry_logic))
+        if self.progress_timeout is not None:
+            object.__setattr__(self, "deadline", _seconds(self.progress_timeout))
+        if not self.enable_stuck_detection:
+            object.__setattr__(self, "deadline", NO_DEADLINE)
+        if not 0 <= self.jitter_factor <= 1:
+            raise ValidationError(
+                f"must be from 0 to 1, not {self.jitter_factor!r}", path="jitter_factor"
+            )
         if self.on_limit not in ("wait", "raise"):
             raise ValidationError(
                 f"must be 'wait' or 'raise', not {self.on_limit!r}", path="on_limit"
@@ -97,13 +124,21 @@ class SamplerState:
     """State shared by one client's samples: numbers, slots, and completion reports."""
 
     def __init__(
-        self, session: Session, sampling_session_id: str, retry_config: RetryConfig
+        self,
+        session: Session,
+        sampling_session_id: str,
+        retry_config: RetryConfig,
+        *,
+        is_copy: bool = False,
     ) -> None:
         self.retry_config = retry_config
         self.completions: Completions | None = None
-        if session.server_config.config.sample_use_retrieve_futures:
+        # The poll for all samples of a sampling session belongs to the client that opened it.
+        if session.server_config.config.sample_use_retrieve_futures and not is_copy:
             self.completions = Completions(session.transport, sampling_session_id)
-        self._numbers = itertools.count()
+        # The server tells samples from repetitions by their numbers, so each copy has its own.
+        copy = secrets.randbelow(COPIES) + 1 if is_copy else 0
+        self._numbers = itertools.count(copy * SAMPLES_OF_A_COPY)
         most = retry_config.max_connections
         self._slots = None if most is None else Slots(most)
 
@@ -321,7 +356,11 @@ class Sample:
         config, transport = self._state.retry_config, self._session.transport
         if self._retries is None:
             policy = RetryPolicy(
-                max_attempts=transport.policy.max_attempts, deadline=config.deadline
+                max_attempts=transport.policy.max_attempts,
+                deadline=config.deadline,
+                first_wait=config.retry_delay_base,
+                longest_wait=config.retry_delay_max,
+                jitter_factor=config.jitter_factor,
             )
             self._retries = transport.retries("asample", policy)
         self._retries.attempt_began = began
@@ -351,9 +390,9 @@ class Sample:
 
 
 def with_first_token(prompt: ModelInput) -> Callable[[SampleResponse], SampleResponse]:
-    """Return what gives the first token of a prompt its place in a response: nothing precedes it.
+    """Return a function that adds the prompt's first token, without a log probability, to a response.
 
-    Some servers leave it out of the prompt's log probabilities.
+    Some servers omit it from the prompt's log probabilities.
     """
 
     def read(response: SampleResponse) -> SampleResponse:

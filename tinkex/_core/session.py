@@ -96,6 +96,7 @@ class Session:
         heartbeat_interval: Seconds between beats.
         observers: Functions that are called when the queue state changes.
         report: Starts telemetry for a session id, if `Config.telemetry` is set.
+        joined: The id of a session that another process created, keeps alive and ends.
 
     Attributes:
         id: The server's id of the session.
@@ -111,6 +112,7 @@ class Session:
         heartbeat_interval: float = HEARTBEAT_INTERVAL,
         observers: Sequence[QueueObserver] = (),
         report: Callable[[Transport, str], TelemetryReporter] | None = None,
+        joined: str | None = None,
     ) -> None:
         config = transport.config
         self.transport = transport
@@ -131,7 +133,22 @@ class Session:
         self._interval = heartbeat_interval
         self._stop = threading.Event()
         self._closing = threading.Lock()
-        response = transport.call(
+        self.heartbeat = HeartbeatState(transport.clock.now())
+        self._heartbeat_task: asyncio.Task[Any] | None = None
+        self.telemetry: TelemetryReporter | None = None
+        self._is_joined = joined is not None
+        self.id: str = joined or self._begin()
+        transport.session_id = self.id
+        if not self._is_joined:
+            loop.spawn(self._heartbeat_loop())
+            if report is not None:
+                self.telemetry = report(transport, self.id)
+        atexit.register(self._close_at_exit)
+        shutdown.watch(self)
+
+    def _begin(self) -> str:
+        config = self.transport.config
+        response = self.transport.call(
             create_session.build_request(
                 body=CreateSessionRequest(
                     tags=list(config.tags),
@@ -143,8 +160,6 @@ class Session:
             ),
             create_session.parse_response,
         )
-        self.id: str = response.session_id
-        transport.session_id = self.id
         for level, message in (
             (logging.INFO, response.info_message),
             (logging.WARNING, response.warning_message),
@@ -153,15 +168,10 @@ class Session:
             if message:
                 log.log(level, "the server says: %s", safe_text(message))
         if self.server_config.console_url is not None:
-            log.info("session %s: watch it at %s", self.id, self.server_config.console_url)
-        self.heartbeat = HeartbeatState(transport.clock.now())
-        self._heartbeat_task: asyncio.Task[Any] | None = None
-        loop.spawn(self._heartbeat_loop())
-        self.telemetry: TelemetryReporter | None = None
-        if report is not None:
-            self.telemetry = report(transport, self.id)
-        atexit.register(self._close_at_exit)
-        shutdown.watch(self)
+            log.info(
+                "session %s: watch it at %s", response.session_id, self.server_config.console_url
+            )
+        return response.session_id
 
     def operation(self, name: str, model: str | None = None) -> AbstractContextManager[Any]:
         """Return the block in which a call is submitted; see `tinkex._core.operation_context`."""
@@ -289,7 +299,7 @@ class Session:
         try:
             if self.telemetry is not None:
                 self.telemetry.stop(FINISH_TIMEOUT / 2)
-            if self.heartbeat.is_alive:
+            if self.heartbeat.is_alive and not self._is_joined:
                 self._finish(reason, detail, max(0.1, until - self.transport.clock.now()))
         finally:
             # Thousands of polls that end at once could keep this request from the server.

@@ -153,7 +153,7 @@ class SubmissionQueue:
         self._doubtful: dict[int, str] = {}
         # What the number was before one of these was taken.
         self._furthest = 0
-        # Filled by the loop's thread: number, request id, the status that reported a failure.
+        # Filled on the loop's thread: number, request id, and the status that reported a failure.
         self._ended: deque[tuple[int, str, int | None]] = deque()
         self._unsure: str | None = None
         self._turn = threading.RLock()

@@ -317,7 +317,7 @@ class Transport:
     def _once(self, request: Request, seen: RequestObserver, timeout: float | None) -> _Sending:
         content = self.fields.encode(request)
         if content is not None and len(content) < SMALL_BODY:
-            # orjson hands out its whole buffer, which a held poll would keep.
+            # orjson returns its whole buffer, which a long poll would keep alive.
             content = bytes(memoryview(content))
         seen.sent_bytes = size_of(content)
         headers = self._headers(request, seen.headers, timeout)
@@ -325,7 +325,7 @@ class Transport:
         return _Sending(request, content, headers, timeout)
 
     def _learned(self, sending: _Sending, response: Response) -> bool:
-        """Return whether a server refused a request for fields that it can do without."""
+        """Return whether a server refused a request for fields that can be omitted."""
         return response.status_code == 422 and self.fields.learn(
             sending.request, sending.content, response.content
         )

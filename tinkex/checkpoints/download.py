@@ -233,11 +233,10 @@ def _bring_without_archive(job: _Job, folder: Path, files: Path, refused: ApiErr
         _bring_export(job, folder, files, urls)
         return
     rest = job.rest
-    transport = rest._transport
-    if CheckpointPath.parse(job.path).kind != "weights" or not offers_exports(transport):
+    if CheckpointPath.parse(job.path).kind != "weights" or not offers_exports(rest.transport):
         raise refused.with_traceback(None) from None
     info = rest.get_weights_info_by_tinker_path(job.path)
-    with exported(transport, job.path, info, rest.delete_checkpoint) as path:
+    with exported(rest.transport, job.path, info, rest.delete_checkpoint) as path:
         export = evolve(job, path=path)
         _bring_export(export, folder, files, _asked_for_urls(export))
 

@@ -1,4 +1,4 @@
-"""Exporting a training checkpoint to download it, where a server has no archives."""
+"""Export of a training checkpoint for download, on servers without archives."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from tinkex.types import (
 log = logging.getLogger("tinkex.checkpoints")
 
 NAME = "download"
-# Seconds after which the server deletes an export that a crash kept from being deleted here.
+# Seconds after which the server deletes an export that could not be deleted here after a crash.
 TTL = 3600
 PATIENCE = 10.0
 
 
 def offers_exports(transport: Transport) -> bool:
-    """Return whether a server has the route that exports weights; no model of it is asked for."""
+    """Return whether a server has the route that exports weights; no model is needed."""
     body = SaveWeightsExternalRequest(model_id="none", path=NAME, seq_id=1)
     response = transport.send_once(save_weights_external.build_request(body=body), timeout=PATIENCE)
     if isinstance(response, TransportError):
@@ -49,12 +49,12 @@ def offers_exports(transport: Transport) -> bool:
 def exported(
     transport: Transport, path: str, info: WeightsInfoResponse, delete: Callable[[str], None]
 ) -> Iterator[str]:
-    """Resume a training checkpoint in a session of its own, and export it for a block.
+    """Restore a training checkpoint in a new session, and export it while the block runs.
 
     Args:
-        transport: The way to the server.
+        transport: The connection to the server.
         path: The checkpoint.
-        info: What the server says of it.
+        info: The server's description of it.
         delete: Deletes the export afterwards.
 
     Yields:
@@ -89,7 +89,7 @@ def exported(
             SaveWeightsExternalResponse.from_dict,
         ).path
         if not export:
-            raise DecodeError(f"the server exported {path} and gave no path")
+            raise DecodeError(f"the server exported {path} but returned no path")
         try:
             yield export
         finally:

@@ -104,7 +104,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         except httpx.InvalidURL:
             raise CheckpointError("the archive's host redirects to an invalid URL") from None
         except (httpx.HTTPError, DownloadIncompleteError) as error:
-            said = f"{type(error).__name__} ({error})"
+            reason = f"{type(error).__name__} ({error})"
             retry_after = getattr(error, "retry_after", None)
         else:
             return
@@ -116,7 +116,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
             # httpx's messages have no URLs, so the signature is not shown.
             times = "once" if broken == 1 else f"{broken} times"
             raise DownloadIncompleteError(
-                f"the download of {source.label} broke {times}, the last time with {said}; "
+                f"the download of {source.label} broke {times}, the last time with {reason}; "
                 f"{retries.refusal}: call download again"
             )
         source.clock.sleep(wait)
@@ -263,7 +263,7 @@ def _take(
 ) -> None:
     """Write the received bytes after the existing ones, and check that the file is complete."""
     if response.status_code == 416:  # the file was complete already
-        _check_whole(partial)
+        _check_complete(partial)
         return
     have = _first_byte(response, partial)
     partial.note(response.headers, fresh=have == 0)
@@ -294,10 +294,10 @@ def _take(
     if total is not None and have != total:
         partial.forget()
         raise DownloadIncompleteError(f"{have} of {total} bytes were received")
-    _check_whole(partial)
+    _check_complete(partial)
 
 
-def _check_whole(partial: Partial) -> None:
+def _check_complete(partial: Partial) -> None:
     if not partial.matches():
         partial.forget()
         raise DownloadIncompleteError("the checksum announced by the host does not match")
@@ -321,7 +321,7 @@ def _check_status(response: httpx.Response, origin: str, partial: Partial) -> No
     status = response.status_code
     if status in (200, 206):
         return
-    said = f"the archive's host {urlsplit(origin).hostname} responded with HTTP {status}"
+    reason = f"the archive's host {urlsplit(origin).hostname} responded with HTTP {status}"
     if status == 416:
         found = _UNSATISFIED.fullmatch(response.headers.get("content-range", ""))
         same = response.headers.get("etag", partial.etag) == partial.etag
@@ -333,8 +333,8 @@ def _check_status(response: httpx.Response, origin: str, partial: Partial) -> No
     word = response.headers.get("x-should-retry", "").lower()
     if word == "true" or (may_repeat and word != "false"):
         wait = retry_after_seconds(response.headers)
-        raise DownloadIncompleteError(said, status_code=status, retry_after=wait)
-    raise CheckpointError(f"{said}; does the checkpoint still exist?", status_code=status)
+        raise DownloadIncompleteError(reason, status_code=status, retry_after=wait)
+    raise CheckpointError(f"{reason}; does the checkpoint still exist?", status_code=status)
 
 
 def _check_size(size: int, most_bytes: int, partial: Partial) -> None:

@@ -160,14 +160,14 @@ class Hub:
 
     def _problem(self, what: str, error: Exception) -> CheckpointError:
         status = _status(error)
-        said = self._token.redact(" ".join(f"{error} {error.__cause__ or ''}".split()))
-        said = without_queries_of(said)[:_LONGEST_ANSWER]
+        text = self._token.redact(" ".join(f"{error} {error.__cause__ or ''}".split()))
+        text = without_queries_of(text)[:_LONGEST_ANSWER]
         why = f"HTTP {status}" if status else type(error).__name__
         hint = ""
         if status in (401, 403):
             hint = "; check that the token is valid and may write there"
         return CheckpointError(
-            f"the Hugging Face Hub was asked {what} and responded with {why} ({said}){hint}",
+            f"the Hugging Face Hub was asked {what} and responded with {why} ({text}){hint}",
             status_code=status,
             category="user" if status is not None and status < 500 else "unknown",
             retryable=status is None or status == 429 or status >= 500,

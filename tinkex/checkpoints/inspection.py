@@ -28,7 +28,7 @@ class StoredTensor:
 
     Attributes:
         name: Its name.
-        dtype: Its type, as the format writes it: "F32", "BF16".
+        dtype: Its dtype in the format's notation: "F32", "BF16".
         shape: Its dimensions.
         size_bytes: Its size in the file.
         file: The file's name.
@@ -42,7 +42,7 @@ class StoredTensor:
 
     @property
     def parameters(self) -> int:
-        """Return the number of its values."""
+        """Return the number of values."""
         return math.prod(self.shape)
 
 
@@ -151,7 +151,7 @@ def inspect(folder: str | os.PathLike[str]) -> Inspection:
     files = list(iter_files(path))
     stored = [file for file in files if file.suffix == ".safetensors"]
     if not stored:
-        raise CheckpointError(f"{path} holds no safetensors file, so there is nothing to inspect")
+        raise CheckpointError(f"{path} has no safetensors file, so there is nothing to inspect")
     tensors = tuple(tensor for file in stored for tensor in _stored(file))
     config = read_config(path / CONFIG)
     rank, alpha, base = (

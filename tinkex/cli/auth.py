@@ -85,7 +85,7 @@ def logout(invocation: Invocation, name: str) -> Any:
 @command.command("status")
 @pass_invocation
 def status(invocation: Invocation) -> Any:
-    """Show which key is in use and where it comes from; the server is not asked.
+    """Show which key is in use and its source, without contacting the server.
 
     Exit code 3 says that there is none, and that the server needs one.
     """
@@ -117,7 +117,7 @@ def status(invocation: Invocation) -> Any:
 @command.command("whoami")
 @pass_invocation
 def whoami(invocation: Invocation) -> Any:
-    """Show what the server knows of the key in use: its name and its owner."""
+    """Show the name and owner of the key in use, as reported by the server."""
     with invocation.rest() as rest:
         found = rest.whoami()
     details = found.details
@@ -167,7 +167,7 @@ def _credentials_file() -> "CredentialsFile":
 
 
 def _in_use(config: "Config") -> tuple[str | None, str | None]:
-    """Return the masked key and where it comes from; a command is named and not run."""
+    """Return the masked key and its source; a command is named but not run."""
     if config.api_key is not None:
         source = config.sources["api_key"].replace("argument", "command line")
         return config.api_key.masked(), source

@@ -58,7 +58,7 @@ def download(invocation: Invocation, path: str, output: Path, force: bool) -> An
 @click.argument("target", type=RunOrPath(names=True), metavar="FOLDER|PATH|RUN")
 @pass_invocation
 def inspect(invocation: Invocation, target: str) -> Any:
-    """Show what is in a checkpoint: rank, layers, tensors and their shapes.
+    """Show the contents of a checkpoint: rank, layers, tensors and their shapes.
 
     A folder that was downloaded, or a tinker:// path, which is downloaded to look at it and not
     kept. Only headers are read, and nothing in the files is executed.

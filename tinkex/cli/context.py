@@ -1,4 +1,4 @@
-"""How much a model can read, as its server says."""
+"""The context length of a model, as reported by its server."""
 
 from typing import TYPE_CHECKING
 

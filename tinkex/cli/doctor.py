@@ -39,7 +39,7 @@ def command(invocation: Invocation, base_model: str | None, sample: bool) -> Any
 def examine(
     invocation: Invocation, base_model: str | None, sample: bool, *, says: bool
 ) -> "tuple[dict[str, Any], Finding | None]":
-    """Try each layer until one fails; return what was found, and which failed.
+    """Check each layer until one fails; return the findings and the failed layer.
 
     Args:
         invocation: The way to server and user; its settings become impatient.

@@ -1,4 +1,4 @@
-"""What the commands share that draw from a model: which one, and how."""
+"""Options and checks shared by the commands that sample from a model."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar

@@ -131,10 +131,11 @@ class _WithCommonOptions(click.Command):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            path = getattr(error, "path", None)
-            for parameter in self.get_params(ctx) if isinstance(path, str) else ():
-                if parameter.name == path and isinstance(parameter, click.Option):
-                    error.message = str(error.message).replace(path, parameter.opts[-1], 1)  # type: ignore[attr-defined]
+            path, message = getattr(error, "path", None), getattr(error, "message", None)
+            if isinstance(path, str) and str(message).startswith(f"{path}: "):
+                for parameter in self.get_params(ctx):
+                    if parameter.name == path and isinstance(parameter, click.Option):
+                        error.message = parameter.opts[-1] + str(message)[len(path) :]  # type: ignore[attr-defined]
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -52,7 +52,7 @@ def collect(
     offset: int,
     page_size: int,
 ) -> Page[T]:
-    """Return entries from an offset on, and how many there are in all if the server says.
+    """Return entries from an offset on, and the total number if the server reports it.
 
     Args:
         invocation: Draws how far it is.

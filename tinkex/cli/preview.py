@@ -101,7 +101,7 @@ def lines(prepared: Prepared, file: ExampleFile, result: dict[str, Any]) -> Iter
 
 
 def marked(spans: Any) -> str:
-    """Return text in which what counts stands in brackets, with its weight if that is not 1.
+    """Return text with the learned parts in brackets, with their weight if it is not 1.
 
     >>> marked([("2+2=", 0.0), ("4", 1.0)])
     '2+2=⟦4⟧'

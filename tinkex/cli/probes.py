@@ -24,12 +24,12 @@ SAMPLE_PATIENCE = 120.0
 
 
 class Skip(Exception):  # noqa: N818 - no error: the layer is not there
-    """Return why a layer was skipped."""
+    """The reason why a layer was skipped."""
 
 
 @frozen
 class Finding:
-    """Return the result of a layer.
+    """The result of a layer.
 
     Attributes:
         layer: Its name.

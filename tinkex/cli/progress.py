@@ -17,7 +17,7 @@ ERASE = "\r\x1b[K"
 
 
 class Step(Protocol):
-    """What is called when work has got further."""
+    """A callback for progress."""
 
     def __call__(self, done: int, total: int | None = None, remark: str = "", /) -> None:
         """Take how much is done, of how much if it is known, and a remark that follows."""

@@ -27,7 +27,7 @@ _LINES_ABOVE = 10
 
 
 class Reporter(Listener):
-    """Draw progress on a terminal, write lines elsewhere, and log each step's numbers."""
+    """A listener that shows progress and logs the numbers of each step."""
 
     def __init__(
         self,
@@ -78,12 +78,12 @@ class Reporter(Listener):
         self._interrupts.arm()
 
     def sampled(self, sample: Sampled) -> None:
-        """Show what the untrained model says; the result has both."""
+        """Show the response of the untrained model; the result has both responses."""
         if sample.after is None:
             self._say(f"before training: {sample.prompt!r} -> {sample.before!r}")
 
     def sampled_at(self, step: int, samples: Sequence[tuple[str, str]]) -> None:
-        """Show what the model says on its way."""
+        """Show the response of the model at a checkpoint."""
         for prompt, text in samples:
             self._say(f"at step {step}: {prompt!r} -> {text!r}")
 

@@ -113,7 +113,7 @@ def _streamed(
     prompt: ModelInput,
     params: SamplingParams,
 ) -> SampleResponse:
-    """Write a sample while it is drawn; at once where the server cannot stream."""
+    """Write a sample while it is generated; all at once if the server cannot stream."""
     decoder = tokenizer.incremental_decoder(skip_special_tokens=True)
     tokens: list[int] = []
     logprobs: list[float | None] = []

@@ -71,7 +71,7 @@ def _narrowed(
 
 
 def _shortened(text: str, most: int) -> str:
-    """Return a text without its middle, of at most so many columns.
+    """Return a text without its middle, of at most that many columns.
 
     >>> _shortened("Qwen/Qwen3-8B", 9)
     'Qwen…3-8B'

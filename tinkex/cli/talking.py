@@ -86,7 +86,7 @@ def _conversation(
 
 
 class _Talk:
-    """Read lines, and respond to each of them."""
+    """A conversation of lines and responses."""
 
     def __init__(self, invocation: Invocation, conversation: Conversation) -> None:
         self._invocation = invocation

@@ -42,7 +42,7 @@ def for_terminal(text: str) -> str:
 
 
 def cell(value: Any) -> str:
-    """Return a value as one line without tabs, so that it can stand in a table."""
+    """Return a value as one line without tabs, for a cell of a table."""
     return " ".join(for_terminal("N/A" if value is None else str(value)).split())
 
 
@@ -134,5 +134,5 @@ def size(count: int | None) -> str:
 
 
 def yes_no(value: bool | None) -> str:
-    """Return Yes, No, or N/A where it is not known."""
+    """Return Yes, No, or N/A if unknown."""
     return "N/A" if value is None else "Yes" if value else "No"

@@ -84,7 +84,7 @@ def _kind(event: "BillingUsageEvent") -> str:
 
 
 def _count(event: "BillingUsageEvent") -> int | float:
-    """Return tokens, checkpoints or gigabyte hours, whatever the kind counts."""
+    """Return the count of an event: tokens, checkpoints or gigabyte hours."""
     said = event.event_info.to_dict()
     names = ("token_count", "count", "gigabyte_hours")
     return cast("int | float", next((said[name] for name in names if name in said), 0))

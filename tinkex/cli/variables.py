@@ -9,7 +9,7 @@ import click
 def template_variables(
     ctx: click.Context, option: click.Parameter, values: Sequence[str]
 ) -> dict[str, Any]:
-    """Return variables by name; a value that is JSON is what it says, any other is a text.
+    """Return variables by name; values are JSON or, if they are not, text.
 
     >>> template_variables(ctx, option, ["enable_thinking=false", "today=Monday"])
     {'enable_thinking': False, 'today': 'Monday'}

@@ -36,13 +36,13 @@ def command(invocation: Invocation, deps: bool) -> Any:
 
 
 def show_version(invocation: Invocation, deps: bool = False) -> Any:
-    """Write the version, and if asked for those of what it runs on."""
+    """Write the version, optionally with those of the dependencies."""
     result = versions(deps)
     return invocation.show(result, lambda: _lines(result))
 
 
 def versions(deps: bool) -> dict[str, Any]:
-    """Return the version, and if asked for those of what it runs on."""
+    """Return the version, optionally with those of the dependencies."""
     result: dict[str, Any] = {"version": __version__, "commit": _commit()}
     if deps:
         import platform

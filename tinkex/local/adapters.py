@@ -33,7 +33,7 @@ class AdapterShelf:
         self._enter(key, adapter)
 
     def get(self, key: str, folder: Path | None, base: Base) -> Adapter:
-        """Return an adapter, reading it from `folder`, or where it was put aside, if need be."""
+        """Return an adapter, from memory, from `folder`, or from where it was spilled."""
         with self._lock:
             if key in self._loaded:
                 self._loaded.move_to_end(key)

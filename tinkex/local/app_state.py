@@ -159,7 +159,7 @@ class AppState:
         self._opened.close()
 
     def upkeep(self) -> None:
-        """Do what is due from time to time: expiry of checkpoints, results and silent sessions."""
+        """Expire checkpoints, results and inactive sessions that are due."""
         for step in (self._write_behind, self.checkpoints.remove_expired, self.promises.evict):
             try:
                 step()
@@ -254,7 +254,7 @@ class AppState:
         self._settle(promise, None, error)
 
     def _write_behind(self) -> None:
-        """Write what is gathered in memory."""
+        """Write buffered data."""
         self.runs.flush()
         self.usage.flush()
         self.journal.flush()

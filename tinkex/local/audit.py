@@ -1,4 +1,4 @@
-"""The audit log: what was done to checkpoints, projects and keys, when, in the order it happened.
+"""The audit log: changes to checkpoints, projects and keys, in order.
 
 An entry about a change is written in the change's own transaction, so the log holds what happened
 and nothing else.

@@ -66,7 +66,7 @@ class BaseShelf:
         return name
 
     def unknown(self, name: str) -> str:
-        """Return what an error says of a model that is not served, with the names closest to it."""
+        """Return the error message for an unknown model, with the closest names."""
         from difflib import get_close_matches
 
         near = get_close_matches(name, self.names, 1, 0.8)

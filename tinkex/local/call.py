@@ -31,7 +31,7 @@ class Call:
 
     @property
     def credential(self) -> str:
-        """What the request has in X-API-Key."""
+        """The value of X-API-Key."""
         return self.request.headers.get("x-api-key", "")
 
     def verify_signature(self, signer: UrlSigner, subject: str) -> None:

@@ -185,7 +185,7 @@ class CheckpointTable:
         )
 
     def set_public(self, path: CheckpointPath, public: bool) -> None:
-        """Publish or unpublish a checkpoint; a conflict if it already is what was asked for."""
+        """Publish or unpublish a checkpoint; a conflict if it already is in that state."""
         record = self.get(path)
         changed = self._change(
             record,
@@ -301,7 +301,7 @@ class FolderChange:
             self._retired.append(folder_id)
 
     def undo(self) -> None:
-        """Put back what was retired, and remove what was published."""
+        """Restore the retired folder, and remove the published one."""
         for folder_id in self._retired:
             self._data.reinstate(folder_id)
         for folder_id in self._published:
@@ -309,7 +309,7 @@ class FolderChange:
             self._data.discard(folder_id)
 
     def finish(self) -> None:
-        """Delete what was retired."""
+        """Delete the retired folder."""
         for folder_id in self._retired:
             self._data.discard(folder_id)
 

@@ -95,7 +95,7 @@ class Connections:
         return Entered
 
     def close(self, scope: Scope) -> None:
-        """Close a request's connection once what was written to it is sent."""
+        """Close a request's connection after its output has been sent."""
         if (transport := self._of(scope)) is not None:
             transport.close()
 

@@ -159,7 +159,7 @@ def _elements(value: Any) -> int:
 
 
 def checked_loss(inputs: Sequence[Any], nodes: Sequence[Any]) -> CustomLoss:
-    """Return the loss of a request, or raise a 400 problem that names what is wrong with it."""
+    """Return the loss of a request, or raise a 400 problem that names the fault."""
     names = [one.name for one in inputs]
     if names[0] != "logprobs" or inputs[0].rank == 0:
         raise Problem(400, "inputs[0] must be 'logprobs', with rank 1 or 2")
@@ -251,7 +251,7 @@ def _check_argument(value: Any, where: str, known: set[str], depth: int) -> int:
 
 
 def _decode(value: Any, values: Mapping[str, Any]) -> Any:
-    """Return the value that an argument stands for."""
+    """Return the value of an argument."""
     if isinstance(value, list):
         return [_decode(one, values) for one in value]
     if not isinstance(value, dict):

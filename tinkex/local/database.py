@@ -187,7 +187,7 @@ def insert_row(
     row: Mapping[str, Any],
     conflict: Literal["IGNORE", "REPLACE"],
 ) -> None:
-    """Insert a row by the names of its columns; those that the table does not have are left out."""
+    """Insert a row by the names of its columns; columns that the table does not have are left out."""
     known = {column["name"] for column in connection.execute(f"PRAGMA table_info({table})")}
     names = [name for name in row if name in known]
     connection.execute(

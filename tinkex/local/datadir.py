@@ -46,6 +46,10 @@ class ForeignFolderError(ValueError):
     """The folder chosen for the server's data holds something else."""
 
 
+class UnusableFolderError(RuntimeError):
+    """The folder chosen for the server's data cannot be made."""
+
+
 def default_data_dir() -> Path:
     """Return TINKEX_LOCAL_DIR, or else the user's data folder for the local server."""
     if chosen := os.environ.get("TINKEX_LOCAL_DIR"):
@@ -58,11 +62,12 @@ def default_data_dir() -> Path:
 
 
 class DataDir:
-    """The folders of one server, and the lock that says it lives.
+    """The folders of one server, and its lock.
 
     Raises:
         ForeignFolderError: `root` is neither empty nor a data folder of ours, or one of its folders
             is a symbolic link. Nothing was changed then.
+        UnusableFolderError: It cannot be made.
     """
 
     def __init__(self, root: Path) -> None:
@@ -71,7 +76,13 @@ class DataDir:
         self.archives = root / "archives"
         self._stages = root / "staging"
         self._set_aside = root / "set-aside"
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnusableFolderError(
+                f"the data folder {root} cannot be made ({error.strerror}): choose another one by "
+                "--data-dir, LocalServer(data_dir=...) or TINKEX_LOCAL_DIR"
+            ) from error
         folders = (self.checkpoints, self.archives, self._stages)
         _claim(root, folders)
         for folder in folders:
@@ -114,7 +125,7 @@ class DataDir:
         shutil.rmtree(self._retired(folder_id), ignore_errors=True)
 
     def set_aside(self, path: Path) -> None:
-        """Move what is not the server's out of one of its folders, and log where it went.
+        """Move a foreign file out of one of the server's folders, and log its new place.
 
         What cannot be moved stays where it is.
         """
@@ -133,7 +144,7 @@ class DataDir:
             logger.warning("%s is not the server's: moved to %s", path, target)
 
     def bury_dead(self, bury: Callable[[str], None]) -> None:
-        """Call `bury` with the id of each server that died, then remove what it was writing.
+        """Call `bury` with the id of each dead server, then remove its unfinished files.
 
         What lies in the staging folder without the mark of a server of ours is set aside.
         """
@@ -166,11 +177,11 @@ class DataDir:
         return any(not _is_free(file) for file in self._stages.glob(f"{server_id}*.lock"))
 
     def checkpoint_entries(self) -> list[Path]:
-        """Return what lies in the folder of the checkpoints, except hidden files."""
+        """Return the entries of the checkpoints' folder, except hidden files."""
         return _entries(self.checkpoints)
 
     def archive_entries(self) -> list[Path]:
-        """Return what lies in the folder of the archives, except hidden files."""
+        """Return the entries of the archives' folder, except hidden files."""
         return _entries(self.archives)
 
     def close(self) -> None:
@@ -237,7 +248,7 @@ def _claim(root: Path, folders: tuple[Path, ...]) -> None:
 
 
 def _was_ours(root: Path) -> bool:
-    """Return whether an unmarked folder has a database of ours, or a checkpoint that says so."""
+    """Return whether an unmarked folder has a database or a checkpoint manifest of tinkex."""
     for name in (DATABASE_NAME, RESULTS_NAME):
         with contextlib.suppress(OSError), (root / name).open("rb") as handle:
             if handle.read(len(_SQLITE_MAGIC)) in (b"", _SQLITE_MAGIC):

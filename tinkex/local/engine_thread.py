@@ -84,7 +84,7 @@ class _Strand:
 
 @define(eq=False)
 class _Owner:
-    """What one session has in the queue, and what of it has begun."""
+    """The queued and the running work of one session."""
 
     key: str | None
     lanes: OrderedDict[str, deque[Job]] = field(factory=OrderedDict)
@@ -132,7 +132,7 @@ class EngineThread:
         self._thread.start()
 
     def close(self) -> None:
-        """Drop what is queued, cut short what has begun and end the threads."""
+        """Drop queued work, interrupt running work and end the threads."""
         with self._wake:
             self._closing = True
             for strand in self._strands:
@@ -197,7 +197,7 @@ class EngineThread:
             del strand
 
     def _sides(self, owner: _Owner) -> list[str]:
-        """Return what a session could do with a turn, what is due first."""
+        """Return the work that a session could do in a time slice, the most urgent first."""
         sides = []
         if owner.sampling is not None or (owner.samples and self._may_begin(owner)):
             sides.append("sampling")
@@ -206,7 +206,7 @@ class EngineThread:
         return sides if owner.samples_turn else sides[::-1]
 
     def _may_begin(self, owner: _Owner) -> bool:
-        """Return whether the session's next batch can be begun beside those that have begun."""
+        """Return whether the session's next batch can start next to the running ones."""
         if len(self._strands) >= MOST_STRANDS:
             return False
         if sum(strand.long for strand in self._strands) < MOST_LONG_BATCHES:
@@ -235,7 +235,7 @@ class EngineThread:
             )
 
     def _next_strand(self) -> _Strand | None:
-        """Return whose turn it is, beginning new work if that is what the session has."""
+        """Return the strand whose turn it is; start new work if the session has only that."""
         for owner in list(self._owners.values()):
             for side in self._sides(owner):
                 self._owners.move_to_end(owner.key)

@@ -1,4 +1,4 @@
-"""Read a form with files (multipart/form-data, RFC 7578) that lies in a file, without loading it."""
+"""Read a form with files (multipart/form-data, RFC 7578) from a file, without loading it."""
 
 import hashlib
 import mmap
@@ -21,7 +21,7 @@ _AFTER_BOUNDARY = re.compile(rb"--|[ \t]*\r\n")
 
 
 def boundary_of(content_type: str) -> bytes:
-    """Return what stands between the parts of a form, or raise a 400 problem."""
+    """Return the boundary of a form, or raise a 400 problem."""
     found = _BOUNDARY.search(content_type)
     if found is None:
         raise Problem(400, "the form's content-type names no boundary of 1 to 70 characters")

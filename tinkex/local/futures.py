@@ -1,4 +1,4 @@
-"""Promises: what a request id stands for until, and after, its result is there.
+"""Promises: accepted requests by id, before and after their result is available.
 
 Results are stored as the bytes of the response, on disk as soon as they exist, and the
 newest in memory as well. They stay retrievable until they are evicted (410), also after their

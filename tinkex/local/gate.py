@@ -31,7 +31,7 @@ _PAGE = re.compile(r"/|/live|/run/[^/]+(/live)?|/compare(/live)?")
 
 
 class Gate:
-    """Refuse what should not come in, and number what does."""
+    """Middleware that refuses unauthorized requests and numbers the others."""
 
     def __init__(
         self,

@@ -81,7 +81,7 @@ def _endpoint(
 
 
 def _folder_of(site: AppState, name: str) -> Path | None:
-    """Return the folder of the base model that a repository stands for, or None.
+    """Return the folder of the base model of a repository, or None.
 
     The official client asks for the tokenizer of ``owner/model/variant`` as ``owner/model``, and for
     those of Llama 3 under a repository without a licence to sign.

@@ -1,4 +1,4 @@
-"""The journal: when each request of a session was taken, begun and done, for traces.
+"""The journal: when each request of a session was accepted, started and finished, for traces.
 
 Entries are gathered in memory and written from time to time; a server that is killed loses those of
 its last seconds.
@@ -44,7 +44,7 @@ class Journal:
         self._entries: list[JournalEntry] = []
 
     def add(self, promise: Promise) -> None:
-        """Enter a request that has its result; those without a session are left out."""
+        """Add a finished request; those without a session are ignored."""
         if promise.session_id is None:
             return
         entry = JournalEntry(

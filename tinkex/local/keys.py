@@ -1,4 +1,4 @@
-"""Who is let in: API keys, and the short-lived tokens they can be exchanged for.
+"""API keys, and the short-lived tokens they can be exchanged for.
 
 A token is a JWT (RFC 7519) signed with HMAC-SHA256. It holds the digest of the key that it was
 exchanged for, and is good only as long as that key is. Of a key only this keyed digest is stored.

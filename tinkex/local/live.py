@@ -110,7 +110,7 @@ class LiveSampler:
             wake(loop, event)
 
     def completions(self, clone: int, after: int) -> tuple[list[Promise], int]:
-        """Return what was completed for one client after a cursor, and the new cursor."""
+        """Return the samples completed for one client after a cursor, and the new cursor."""
         with self._lock:
             new = [promise for owner, promise in self._completions[after:] if owner == clone]
             return new, len(self._completions)
@@ -147,7 +147,7 @@ class Directory(Generic[T]):
         return None if found is None else found[1]
 
     def remove(self, item_id: str) -> None:
-        """Take an object out, if it is there."""
+        """Remove an object if it exists."""
         with self._lock:
             self._items.pop(item_id, None)
 

@@ -23,7 +23,7 @@ def detached(value: Any) -> Any:
 
 
 def traced(loss: Any, logprobs: Any) -> Any:
-    """Return the loss as a float with a history, which it lacks where it ignores the logprobs."""
+    """Return the loss as a float with a history, even if it ignores the logprobs."""
     return loss * 1.0 if isbox(loss) else loss + 0.0 * anp.sum(logprobs)
 
 

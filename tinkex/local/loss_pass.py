@@ -19,7 +19,7 @@ _CARRIER = "cross_entropy"
 
 @frozen(eq=False)
 class LossPass:
-    """The data of a request, and what is kept of its passing: usage and metrics."""
+    """The data of a request, with the recording of its usage and metrics."""
 
     site: AppState
     model: LiveModel
@@ -36,7 +36,7 @@ class LossPass:
         return output
 
     def forward_backward(self, trainer: Trainer) -> LossOutput:
-        """Compute logprobs and loss, and add the gradient to what is accumulated."""
+        """Compute logprobs and loss, and accumulate the gradient."""
         output = self._run(trainer, backward=True)
         self._count()
         if self.model.meter.trained(self.examples, self.loss_fn, self.config, output):

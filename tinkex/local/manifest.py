@@ -1,4 +1,4 @@
-"""What a checkpoint's folder says about itself, so that it can be found without the database.
+"""The manifest of a checkpoint's folder, by which it can be found without the database.
 
 The manifest holds the checkpoint's row, its run's row, and the size of every file. It is written
 into the folder before the folder is moved into place, so a folder with a manifest was complete.
@@ -86,12 +86,12 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def is_manifested(folder: Path) -> bool:
-    """Return whether a folder describes itself as a checkpoint of ours."""
+    """Return whether a folder has a manifest of a checkpoint."""
     return read_manifest(folder) is not None
 
 
 def is_whole(folder: Path, manifest: Manifest) -> bool:
-    """Return whether every file of a checkpoint is there, in its size."""
+    """Return whether every file of a checkpoint exists with its size."""
     try:
         return all((folder / name).stat().st_size == size for name, size in manifest.files.items())
     except OSError:

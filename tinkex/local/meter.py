@@ -1,4 +1,4 @@
-"""What the passes of a model add up to until its next optimizer step: the metrics of that step."""
+"""Metrics of an optimizer step, combined from its passes."""
 
 import hashlib
 import math
@@ -127,7 +127,7 @@ class Meter:
 
 
 def _combined(name: str, values: Sequence[float]) -> float:
-    """Combine a metric of several passes as the end of its name says."""
+    """Combine a metric of several passes by the suffix of its name."""
     how = name.rpartition(":")[2]
     if how == "sum":
         return math.fsum(values)

@@ -46,7 +46,7 @@ class MetricTable:
         self._changes = changes
 
     def write(self, run_id: str, step: int, values: Mapping[str, float]) -> None:
-        """Write what is known of a step; a point that is there already is replaced.
+        """Write the metrics of a step; an existing point is replaced.
 
         A point that cannot be written is missing from the charts; the step stays taken.
         """
@@ -64,7 +64,7 @@ class MetricTable:
             )
 
     def remove(self, run_id: str, name: str, step: int) -> None:
-        """Remove a point, if it is there."""
+        """Remove a point if it exists."""
         self._change(
             "DELETE FROM metrics WHERE run_id = ? AND name = ? AND step = ?", [(run_id, name, step)]
         )
@@ -97,7 +97,7 @@ class MetricTable:
         return {row["name"]: self._thinned(run_id, row["name"], MOST_POINTS) for row in rows}
 
     def since(self, run_ids: Sequence[str], cursor: int) -> RunSeries:
-        """Return what was written after a cursor."""
+        """Return the points written after a cursor."""
         found: RunSeries = {}
         rows = self._database.rows(
             "SELECT run_id, name, step, value, at FROM metrics WHERE entry_id > ? ORDER BY entry_id",

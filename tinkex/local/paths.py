@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}\Z")
 
 
 def parse_path(text: str) -> CheckpointPath:
-    """Parse a tinker:// path, or raise a 400 problem that says what a path looks like."""
+    """Parse a tinker:// path, or raise a 400 problem with the form of a path."""
     try:
         return evolve(CheckpointPath.parse(text), is_short=False)
     except ValueError as error:

@@ -34,7 +34,7 @@ def recorded_inputs(
     """Return the inputs of `stable_reinforce`: `logprobs` and `sampled_mask` come from recordings.
 
     What the client sends as `logprobs` is not used. Raises a 400 problem where spans are missing, or
-    claim tokens other than those that were recorded, or an advantage is given to a token that was
+    claim read or sampled tokens other than those that were recorded, or an advantage is given to a token that was
     not sampled.
     """
     if datum.model_input_spans is None:
@@ -53,7 +53,9 @@ def recorded_inputs(
         book.source(span, tokens[at], where)
     logprobs, mask = np.zeros(len(targets), np.float32), np.zeros(len(targets), np.float32)
     for at, span, where in _placed(datum.loss_fn_input_spans, (*loc, "loss_fn_input_spans")):
-        recording = book.source(span, targets[at], where)
+        # A prompt's targets have no loss: the official cookbook leaves zeros there.
+        is_prompt = span.type_ == "prompt_tokens"
+        recording = book.source(span, None if is_prompt else targets[at], where)
         if span.type_ == "sampled_tokens":
             logprobs[at] = recording.logprobs[span.offset : span.offset + span.length]
             mask[at] = 1.0
@@ -68,8 +70,11 @@ class _Lookup:
         self._recordings = recordings
         self._session_id = session_id
 
-    def source(self, span: Any, found: Array, loc: Loc) -> Recording:
-        """Return the recording of a span whose tokens are those that the datum has in its place."""
+    def source(self, span: Any, found: Array | None, loc: Loc) -> Recording:
+        """Return the recording of a span.
+
+        Its tokens must be those that the datum has in its place, unless `found` is None.
+        """
         recording = self._recordings.get(self._session_id, span.sequence_id)
         if recording is None:
             raise not_recorded(span.sequence_id, dotted(loc))
@@ -83,8 +88,7 @@ class _Lookup:
                 f"covers tokens {span.offset} to {span.offset + span.length}, and the {what} has"
                 f" {len(whole)}",
             )
-        differs = np.flatnonzero(recorded != found)
-        if differs.size:
+        if found is not None and (differs := np.flatnonzero(recorded != found)).size:
             place = int(differs[0])
             raise misfit(
                 loc,

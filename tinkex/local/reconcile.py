@@ -20,7 +20,7 @@ _SHOWN = 5
 
 
 def reconcile(checkpoints: CheckpointTable, data: DataDir) -> None:
-    """Make rows for the whole checkpoints that have none, and set aside what is no checkpoint.
+    """Add rows for complete checkpoints without one, and move other files aside.
 
     A row whose folder is gone is removed. Where row and folder differ, the folder is right.
     """

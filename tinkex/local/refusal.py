@@ -18,7 +18,7 @@ _RETRIED = frozenset({408, 429})
 
 @define
 class Refusal:
-    """What is known of a request whose handling may end in a refusal."""
+    """A request that may be refused, as far as it is known."""
 
     content: bytes = b""
     binary: bool = False

@@ -236,7 +236,7 @@ class LocalServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, run in a thread: it says when it is ready, and does the site's upkeep."""
+    """uvicorn in a thread, which signals when it is ready and runs the periodic work."""
 
     def __init__(self, config: uvicorn.Config, site: AppState, connections: Connections) -> None:
         super().__init__(config)

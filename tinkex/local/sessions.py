@@ -1,4 +1,4 @@
-"""Sessions: who is connected, kept in the database for later look-up."""
+"""Sessions of clients, stored in the database."""
 
 import sqlite3
 import uuid

@@ -14,7 +14,7 @@ LONGEST_TEXT = 1000
 
 @frozen
 class Trouble:
-    """A request that failed or was refused: what it was, why, when last, and how often."""
+    """A failed or refused request: its operation, reason, last time and count."""
 
     what: str
     reason: str

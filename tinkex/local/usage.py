@@ -1,4 +1,4 @@
-"""What was used: tokens trained, read and sampled, and checkpoints written, by the hour.
+"""Usage: tokens trained, read and sampled, and checkpoints written, by hour.
 
 Counts are gathered in memory and written from time to time, so counting costs a training step
 nothing; a server that is killed loses those of its last seconds.
@@ -51,7 +51,7 @@ class UsageTable:
                 self._counts[key] = self._counts.get(key, 0) + count
 
     def flush(self) -> None:
-        """Write what was counted; what cannot be written now is written later."""
+        """Write the counts; if that fails, they are written later."""
         with self._lock:
             counts, self._counts = self._counts, {}
         if not counts:
@@ -76,7 +76,7 @@ class UsageTable:
         return {row["kind"]: row["total"] for row in rows}
 
     def window(self, start: float, end: float) -> list[UsageRow]:
-        """Return what was used from `start` until before `end` (full hours, seconds since 1970).
+        """Return the usage from `start` until before `end` (full hours, seconds since 1970).
 
         By hour, then by falling count.
         """

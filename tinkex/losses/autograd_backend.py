@@ -83,6 +83,14 @@ def differentiate(loss_fn: LossFunction, data: Any, logprobs: Sequence[FloatArra
             backward, end = make_vjp(traced, flat)
         except ValidationError:
             raise
+        except TypeError as error:
+            if "ArrayBox" not in str(error):
+                error.add_note(HOW_TO_WRITE)
+                raise
+            raise ValidationError(
+                f"wants a plain number where autograd has a traced one ({error}): {HOW_TO_WRITE}",
+                path="loss_fn",
+            ) from error
         except Exception as error:
             error.add_note(HOW_TO_WRITE)
             raise

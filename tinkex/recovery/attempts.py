@@ -74,15 +74,15 @@ class Attempts:
 
     def succeeded(self, run_id: str, training: TrainingClient, checkpoint: str | None) -> None:
         """Emit that the run was restored."""
-        said = {
+        fields = {
             "run_id": run_id,
             "attempt": self._number,
             "strategy": LATEST,
             "checkpoint": checkpoint,
         }
-        emit(CheckpointSelected(**said))  # type: ignore[arg-type]
-        emit(ClientCreated(**said, model_id=training.model_id))  # type: ignore[arg-type]
-        emit(RecoveryCompleted(**said, model_id=training.model_id))  # type: ignore[arg-type]
+        emit(CheckpointSelected(**fields))  # type: ignore[arg-type]
+        emit(ClientCreated(**fields, model_id=training.model_id))  # type: ignore[arg-type]
+        emit(RecoveryCompleted(**fields, model_id=training.model_id))  # type: ignore[arg-type]
         log.info(
             "run %s continues as %s from %s", run_id, training.model_id, checkpoint or "step 0"
         )

@@ -19,7 +19,7 @@ class RunTrainingClient(TrainingClient):
     """A training client whose calls are repeated, and whose model can be replaced.
 
     Args:
-        made: The client that made the model; its requests are numbered on from there.
+        made: The client that created the model; request numbers continue from there.
         patience: Repeats calls.
         note: Called with the future of each request.
     """
@@ -33,9 +33,9 @@ class RunTrainingClient(TrainingClient):
         self._note = note
 
     def become(self, other: TrainingClient) -> None:
-        """Continue with another client's model, for all who hold this client.
+        """Continue with another client's model, for all holders of this client.
 
-        The model that it had is unloaded, if it is in the same session.
+        The previous model is unloaded, if it is in the same session.
         """
         with self._queue.turn():
             self._queue.close()

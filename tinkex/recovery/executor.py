@@ -153,7 +153,7 @@ class RecoveryExecutor:
                 job = self._pending[run_id] = _Job(lost)
                 job.outcome.set_running_or_notify_cancel()
                 self._ready.append(job)
-                self._call_a_thread()
+                self._start_thread()
             return job.outcome
 
     def close(self) -> None:
@@ -180,7 +180,7 @@ class RecoveryExecutor:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _call_a_thread(self) -> None:
+    def _start_thread(self) -> None:
         self._wake.set()
         if len(self._threads) < self._most:
             thread = threading.Thread(target=self._work, name="tinkex-recovery", daemon=True)
@@ -211,7 +211,7 @@ class RecoveryExecutor:
         job.attempt += 1
         lost = job.lost
         try:
-            outcome: Recovered | Exception = bring_back(lost, job.attempt)
+            outcome: Recovered | Exception = restore_once(lost, job.attempt)
         except Exception as error:  # noqa: BLE001 - the future gets it
             outcome = error
         if isinstance(outcome, Recovered):
@@ -221,16 +221,16 @@ class RecoveryExecutor:
                 )
             self._settle(job, outcome)
             return
-        said = {**_said(lost, job.attempt), "error": described(outcome)}
-        emit(RecoveryFailed(**said))
-        if job.attempt < lost.policy.max_attempts and self._put_off(job):
+        fields = {**_event_fields(lost, job.attempt), "error": described(outcome)}
+        emit(RecoveryFailed(**fields))
+        if job.attempt < lost.policy.max_attempts and self._postpone(job):
             return
-        emit(RecoveryExhausted(**said))
+        emit(RecoveryExhausted(**fields))
         if lost.policy.on_failure is not None:
             contained(lost.policy.on_failure, lost.run_id, outcome)
         self._settle(job, outcome)
 
-    def _put_off(self, job: _Job) -> bool:
+    def _postpone(self, job: _Job) -> bool:
         # The cached description of the run may be why the attempt failed.
         job.lost = evolve(job.lost, run=None)
         wait = job.lost.policy.wait_before(job.attempt + 1)
@@ -249,25 +249,25 @@ class RecoveryExecutor:
             job.outcome.set_exception(outcome)
 
 
-def bring_back(lost: LostRun, attempt: int = 1) -> Recovered:
+def restore_once(lost: LostRun, attempt: int = 1) -> Recovered:
     """Make one attempt, in this thread.
 
     Raises:
         CheckpointError: There is no checkpoint to restore.
         TinkexError: The server refuses, or is unreachable.
     """
-    said = _said(lost, attempt)
-    emit(RecoveryStarted(**said))
+    fields = _event_fields(lost, attempt)
+    emit(RecoveryStarted(**fields))
     rest = lost.rest or lost.service.create_rest_client()
     path = selected(lost.policy, lost.run_id, rest, lost.run, lost.last_checkpoint)
-    emit(CheckpointSelected(**said, checkpoint=path))
+    emit(CheckpointSelected(**fields, checkpoint=path))
     training = restore(lost.service, path, optimizer=lost.policy.restore_optimizer)
-    emit(ClientCreated(**said, checkpoint=path, model_id=training.model_id))
-    emit(RecoveryCompleted(**said, checkpoint=path, model_id=training.model_id))
+    emit(ClientCreated(**fields, checkpoint=path, model_id=training.model_id))
+    emit(RecoveryCompleted(**fields, checkpoint=path, model_id=training.model_id))
     return Recovered(lost.run_id, training, path, attempt, lost.policy.restore_optimizer)
 
 
-def _said(lost: LostRun, attempt: int) -> Any:
+def _event_fields(lost: LostRun, attempt: int) -> Any:
     return {
         "run_id": lost.run_id,
         "metadata": lost.metadata,

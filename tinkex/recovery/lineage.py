@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("tinkex.recovery")
 
 
-def go_on(
+def start_or_resume(
     service: ServiceClient, record: RunRecord, user_metadata: Mapping[str, str] | None, where: Path
 ) -> tuple[TrainingClient, RunCheckpoint | None]:
     """Return a client in the state of a run's record, and the checkpoint it was restored from.
@@ -64,7 +64,7 @@ def check_same(kept: Mapping[str, Any], asked: Mapping[str, Any], where: Path) -
     ]
     if not differing:
         return
-    table = comparison(("setting", "asked for", "the run has"), *differing)
+    table = comparison(("setting", "requested", "the run has"), *differing)
     raise ValidationError(
         f"{where} has a run with other settings:\n{table}\nUse the run's settings to resume "
         "it, or another folder for another run",

@@ -128,7 +128,7 @@ class RecoveryMonitor:
             self._runs[run_id] = watched
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._look_on, name="tinkex-recovery-monitor", daemon=True
+                    target=self._poll_loop, name="tinkex-recovery-monitor", daemon=True
                 )
                 self._thread.start()
 
@@ -142,7 +142,7 @@ class RecoveryMonitor:
         with self._lock:
             watched = list(self._runs.values())
         for one in watched:
-            if (reason := self._looked_at(one)) is not None:
+            if (reason := self._loss_reason(one)) is not None:
                 self._hand_over(one, reason)
 
     def close(self) -> None:
@@ -160,7 +160,7 @@ class RecoveryMonitor:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _look_on(self) -> None:
+    def _poll_loop(self) -> None:
         while not self._clock.wait(self._stop, self._policy.poll_interval):
             self.poll()
             with self._lock:
@@ -168,7 +168,7 @@ class RecoveryMonitor:
                     self._thread = None
                     return
 
-    def _looked_at(self, one: _Watched) -> str | None:
+    def _loss_reason(self, one: _Watched) -> str | None:
         """Return why a run is lost; None if it is not, or if its state is unknown."""
         try:
             one.run = one.rest.get_training_run(one.run_id)
@@ -183,12 +183,12 @@ class RecoveryMonitor:
             one.not_found += 1
             if isinstance(error, GoneError) or one.not_found >= NOT_FOUND_BEFORE_LOST:
                 return "lost"
-            self._tell(one, error)
+            self._report(one, error)
         except Exception as error:  # noqa: BLE001 - one run's error must not end the monitoring
-            self._tell(one, error)
+            self._report(one, error)
         return None
 
-    def _tell(self, one: _Watched, error: Exception) -> None:
+    def _report(self, one: _Watched, error: Exception) -> None:
         log.debug("the state of run %s is unknown: %s", one.run_id, error)
         emit(RecoveryPollFailed(run_id=one.run_id, metadata=one.metadata, error=described(error)))
 
@@ -213,7 +213,7 @@ class RecoveryMonitor:
             )
         except TinkexError as error:
             # It stays monitored, so it is passed on again at the next poll.
-            self._tell(one, error)
+            self._report(one, error)
             return
         with self._lock:
             if self._runs.get(one.run_id) is one:

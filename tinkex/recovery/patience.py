@@ -41,7 +41,7 @@ def is_repeatable(error: TinkexError) -> bool:
 
 
 @define
-class _Spell:
+class _Failures:
     """The failures since the last success, and the wait after each."""
 
     policy: RecoveryPolicy
@@ -71,7 +71,7 @@ class Patience:
     def __init__(self, policy: RecoveryPolicy, clock: Clock) -> None:
         self._policy = policy
         self._clock = clock
-        self._burnt: BaseException | None = None
+        self._partly_applied: BaseException | None = None
 
     def submitted(self, queue: SubmissionQueue, submit: Callable[[], T]) -> T:
         """Repeat a call of a model until the server accepts it.
@@ -83,7 +83,7 @@ class Patience:
         Raises:
             TinkexError: The call cannot be repeated, or was repeated too often.
         """
-        spell = _Spell(self._policy)
+        failures = _Failures(self._policy)
         with queue.turn():
             number = queue.next_number
             while True:
@@ -92,33 +92,35 @@ class Patience:
                 except TinkexError as error:
                     if queue.next_number != number:
                         # A part of it was applied, and would be applied twice.
-                        self._burnt = error
+                        self._partly_applied = error
                         raise
-                    wait = spell.wait_after(error)
+                    wait = failures.wait_after(error)
                     if wait is None:
                         raise
                 self._clock.sleep(wait)
 
     def followed(self, work: Work[T]) -> Work[T]:
         """Return work that polls for its result again when `work` gives up."""
-        return _PatientWork(work, self, _Spell(self._policy), self._clock)
+        return _PatientWork(work, self, _Failures(self._policy), self._clock)
 
     def give_up(self, error: BaseException) -> None:
         """Note the error of a call that was applied, and whose result is unavailable."""
-        self._burnt = error
+        self._partly_applied = error
 
-    def is_burnt(self, error: BaseException) -> bool:
+    def is_partly_applied(self, error: BaseException) -> bool:
         """Return whether an error ended a call that the model may have applied in part."""
-        return error is self._burnt
+        return error is self._partly_applied
 
 
 class _PatientWork:
     """Work that polls for its result again when the wrapped work gives up."""
 
-    def __init__(self, work: Work[Any], patience: Patience, spell: _Spell, clock: Clock) -> None:
+    def __init__(
+        self, work: Work[Any], patience: Patience, failures: _Failures, clock: Clock
+    ) -> None:
         self._work = work
         self._patience = patience
-        self._spell = spell
+        self._failures = failures
         self._clock = clock
 
     @property
@@ -134,7 +136,7 @@ class _PatientWork:
                 return await self._work.result()
             except TinkexError as error:
                 # An unreadable response stays unreadable.
-                wait = None if isinstance(error, DecodeError) else self._spell.wait_after(error)
+                wait = None if isinstance(error, DecodeError) else self._failures.wait_after(error)
                 if wait is None:
                     self._patience.give_up(error)
                     raise

@@ -20,7 +20,7 @@ from tinkex.observability.events import emit
 from tinkex.recovery.attempts import Attempts
 from tinkex.recovery.client import RunTrainingClient
 from tinkex.recovery.events import RecoveryDetected
-from tinkex.recovery.lineage import check_same, go_on
+from tinkex.recovery.lineage import check_same, start_or_resume
 from tinkex.recovery.patience import Patience, is_repeatable
 from tinkex.recovery.policy import RecoveryPolicy
 from tinkex.recovery.restore import described, is_loss
@@ -174,7 +174,7 @@ class ResumableRun:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opened:
             opened.enter_context(held(self.folder))
-            self._record = self._taken_up()
+            self._record = self._load_record()
             self._go_back()
             self.resumed_from = self._step if self._record.checkpoints else None
             self._exit = opened.pop_all()
@@ -186,7 +186,7 @@ class ResumableRun:
             if error is None and is_whole and self._step > self._record.step:
                 self._save()
 
-    def _taken_up(self) -> RunRecord:
+    def _load_record(self) -> RunRecord:
         """Return the run's record from the folder; write the initial one for a new run."""
         kept = read_run(self.folder)
         if kept is not None:
@@ -209,7 +209,9 @@ class ResumableRun:
         Returns:
             The checkpoint's path, or None for the initial state.
         """
-        training, checkpoint = go_on(self.service, self._record, self._user_metadata, self.folder)
+        training, checkpoint = start_or_resume(
+            self.service, self._record, self._user_metadata, self.folder
+        )
         if self._client is None:
             self.training = self._client = RunTrainingClient(
                 training, self._patience, self._promised.append
@@ -278,7 +280,7 @@ class ResumableRun:
             self._loss = error
 
     def _is_loss(self, error: TinkexError) -> bool:
-        return self._patience.is_burnt(error) or is_loss(error, self.training)
+        return self._patience.is_partly_applied(error) or is_loss(error, self.training)
 
     def _save(self) -> None:
         """Save on the server, then update the file, and only then delete old checkpoints."""

@@ -63,7 +63,7 @@ class CustomStep:
             ValidationError: A datum has no targets, or weights of the wrong shape; the loss is not a
                 function; or a regularizer is invalid.
         """
-        checked_data(data)
+        data = checked_data(data)
         if not callable(loss_fn):
             raise ValidationError(
                 f"must be a function of (data, logprobs), not {type(loss_fn).__name__}",

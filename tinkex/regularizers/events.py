@@ -1,4 +1,4 @@
-"""What a pipeline emits while it works."""
+"""The events of a pipeline."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def observed(
 ) -> Iterator[dict[str, float | None]]:
     """Emit the start of a computation, and its end or its failure.
 
-    What the caller puts into the mapping is part of the event of its end.
+    The event of the end includes what the caller puts into the yielded mapping.
     """
     began, measured = clock.now(), dict[str, float | None]()
     _emit(observer, f"{name}.start", {"system_time": time.time()}, facts)
@@ -71,7 +71,7 @@ def _event(event: str, measurements: Mapping[str, Any], metadata: Mapping[str, A
         "regularizer.compute.stop": kinds.RegularizerComputeStop,
         "regularizer.compute.exception": kinds.RegularizerComputeException,
     }[event]
-    # An observer also gets the time of day and an error's message; an event does not.
+    # The observer also gets the time of day and an error's message; a bus event does not.
     wanted = {field.name for field in attrs.fields(kind)}
     facts = {**measurements, **metadata}
     return kind(**{key: fact for key, fact in facts.items() if key in wanted})

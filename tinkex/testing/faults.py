@@ -69,16 +69,16 @@ class Fault:
 
     def __repr__(self) -> str:
         """Show the fields that differ from their defaults."""
-        said = ", ".join(
+        shown = ", ".join(
             f"{entry.name}={getattr(self, entry.name)!r}"
             for entry in attrs.fields(Fault)
             if getattr(self, entry.name) != _default(entry)
         )
-        return f"Fault({said})"
+        return f"Fault({shown})"
 
     @property
     def takes_effect(self) -> bool:
-        """Whether the request reaches the server."""
+        """Return whether the request reaches the server."""
         return self.status is None if self.applied is None else self.applied
 
     def falls_on(self, number: int, played: int) -> bool:
@@ -193,7 +193,7 @@ def _check(fault: Fault) -> None:
             raise FaultError(f"{name}: expected true or false, got {getattr(fault, name)!r}")
     if fault.applied is not None and not isinstance(fault.applied, bool):
         raise FaultError(f"applied: expected true or false, got {fault.applied!r}")
-    _check_answer(fault)
+    _check_response(fault)
     _check_together(fault)
 
 
@@ -206,7 +206,7 @@ def _check_count(name: str, value: Any, least: int, *, optional: bool) -> None:
         raise FaultError(f"{name}: must be at least {least}, got {value}")
 
 
-def _check_answer(fault: Fault) -> None:
+def _check_response(fault: Fault) -> None:
     status = fault.status
     if status is not None:
         if isinstance(status, bool) or not isinstance(status, int):

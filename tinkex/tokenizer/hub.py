@@ -159,8 +159,8 @@ def _problem(error: Exception, wanted: TokenizerId) -> TokenizerError:
             f"may read {page}",
             status_code=status,
         )
-    said = _without_secrets((str(error).strip().splitlines() or [""])[0])[:200]
-    why = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    detail = _without_secrets((str(error).strip().splitlines() or [""])[0])[:200]
+    why = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
     return TokenizerError(
         f"the Hugging Face hub at {_without_secrets(endpoint())} did not provide {wanted.name} ({why})",
         category="unknown",

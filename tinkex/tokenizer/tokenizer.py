@@ -135,6 +135,74 @@ class Tokenizer:
             raise _bad_id(rows, "sequences[{}]") or error from None
         return list(texts)
 
+    @overload
+    def __call__(self, text: str, add_special_tokens: bool = ...) -> dict[str, list[int]]: ...
+
+    @overload
+    def __call__(
+        self, text: list[str] | tuple[str, ...], add_special_tokens: bool = ...
+    ) -> dict[str, list[list[int]]]: ...
+
+    def __call__(
+        self, text: str | list[str] | tuple[str, ...], add_special_tokens: bool = True
+    ) -> Any:
+        """Return the token ids of a text, or of each of many, under the names of transformers.
+
+        >>> sorted(tokenizer("Hello"))
+        ['attention_mask', 'input_ids']
+
+        Args:
+            text: The text, or a list of texts.
+            add_special_tokens: As for `encode`.
+
+        Returns:
+            ``input_ids``, and an ``attention_mask`` of ones; nothing is padded or cut.
+        """
+        if isinstance(text, str):
+            ids = self.encode(text, add_special_tokens)
+            return {"input_ids": ids, "attention_mask": [1] * len(ids)}
+        rows = self.encode_batch(text, add_special_tokens)
+        return {"input_ids": rows, "attention_mask": [[1] * len(ids) for ids in rows]}
+
+    # The name that transformers gives to the same.
+    batch_decode = decode_batch
+
+    def __len__(self) -> int:
+        return self.vocab_size
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return the id of each token of the vocabulary, special tokens included."""
+        return dict(self._backend.get_vocab(with_added_tokens=True))
+
+    @overload
+    def convert_ids_to_tokens(self, ids: int) -> str | None: ...
+
+    @overload
+    def convert_ids_to_tokens(self, ids: TokenIds) -> list[str | None]: ...
+
+    def convert_ids_to_tokens(self, ids: int | TokenIds) -> str | list[str | None] | None:
+        """Return the token of an id, or those of several, as the vocabulary writes them."""
+        if isinstance(ids, int):
+            return self.id_to_token(ids)
+        return [self.id_to_token(one) for one in _listed(ids, "ids")]
+
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int | None: ...
+
+    @overload
+    def convert_tokens_to_ids(self, tokens: list[str] | tuple[str, ...]) -> list[int | None]: ...
+
+    def convert_tokens_to_ids(
+        self, tokens: str | list[str] | tuple[str, ...]
+    ) -> int | list[int | None] | None:
+        """Return the id of a token, or those of several; None for what the vocabulary lacks."""
+        if isinstance(tokens, str):
+            return self.token_to_id(tokens)
+        return [self.token_to_id(token) for token in tokens]
+
     def incremental_decoder(self, skip_special_tokens: bool = False) -> IncrementalDecoder:
         """Return a decoder for tokens that arrive one at a time.
 
@@ -243,6 +311,16 @@ class Tokenizer:
         """Return the special tokens and their ids, in the order of the ids."""
         added = self._backend.get_added_tokens_decoder().items()
         return {token.content: id_ for id_, token in sorted(added) if token.special}
+
+    @property
+    def all_special_tokens(self) -> list[str]:
+        """Return the special tokens, in the order of their ids."""
+        return list(self.special_tokens)
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """Return the ids of the special tokens, in order."""
+        return list(self.special_tokens.values())
 
     @property
     def bos_token(self) -> str | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
 
 from tinkex.errors import ValidationError
+from tinkex.types.json_form import JsonForm, Readers, by_name, listed
 from tinkex.types.model_input import ModelInput
 from tinkex.types.provenance import (
     PromptProvenanceSpan,
     ProvenanceSpans,
     SampledProvenanceSpan,
     check_tiling,
+    span_from_dict,
     spans_of,
 )
 from tinkex.types.tensor import TensorData, TensorDtype
@@ -62,7 +64,7 @@ def _tensor(name: str, value: Any) -> TensorData:
 
 
 @frozen
-class Datum:
+class Datum(JsonForm):
     """A training example: the model's input, and the tensors that its loss needs.
 
     >>> datum = Datum(
@@ -114,6 +116,13 @@ class Datum:
                     path=f"loss_fn_inputs[{name!r}]",
                 )
         self._check_spans(length)
+
+    _readers: ClassVar[Readers] = {
+        "model_input": ModelInput.from_dict,
+        "loss_fn_inputs": by_name(TensorData.from_dict),
+        "model_input_spans": listed(span_from_dict),
+        "loss_fn_input_spans": listed(span_from_dict),
+    }
 
     def with_provenance(
         self, model_input: ProvenanceSpans, loss_fn_inputs: ProvenanceSpans

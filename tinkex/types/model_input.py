@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import attrs
 from attrs import field, frozen
@@ -12,6 +12,7 @@ from attrs import field, frozen
 from tinkex._base.lazy import LazyModule
 from tinkex.errors import ValidationError
 from tinkex.types.flat import flat_array
+from tinkex.types.json_form import JsonForm, Readers, listed
 from tinkex.types.tensor import on_the_host
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _same_array = attrs.cmp_using(eq=_equal)
 
 
 @frozen(repr=False, init=False, hash=False)
-class EncodedTextChunk:
+class EncodedTextChunk(JsonForm):
     """A chunk of token ids.
 
     >>> EncodedTextChunk(tokens=[1, 2, 3])
@@ -97,6 +98,28 @@ class EncodedTextChunk:
     def __hash__(self) -> int:
         return hash(self._array.tobytes())
 
+    @classmethod
+    def of_integers(cls, array: npt.NDArray[np.int64]) -> EncodedTextChunk:
+        """Wrap a flat int64 array that is nobody's to write to, without a copy.
+
+        Raises:
+            ValidationError: An id is negative.
+        """
+        if array.size and np.minimum.reduce(array) < 0:
+            return cls(array)
+        chunk = cls.__new__(cls)
+        chunk.__attrs_init__(array)
+        return chunk
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the chunk as JSON has it."""
+        return {"type": self.type, "tokens": self.tokens}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EncodedTextChunk:
+        """Read what `to_dict` returns."""
+        return cls(data["tokens"])
+
     def __repr__(self) -> str:
         shown = ", ".join(str(token) for token in self._array[:8].tolist())
         more = f", … {len(self._array)} tokens" if len(self._array) > 8 else ""
@@ -104,7 +127,7 @@ class EncodedTextChunk:
 
 
 @frozen(repr=False)
-class ImageChunk:
+class ImageChunk(JsonForm):
     """An encoded image.
 
     >>> ImageChunk(data=b"...", format="png", expected_tokens=64).length
@@ -137,7 +160,7 @@ class ImageChunk:
 
 
 @frozen
-class ImageAssetPointerChunk:
+class ImageAssetPointerChunk(JsonForm):
     """A reference to an image that the server can read.
 
     Attributes:
@@ -164,7 +187,7 @@ class ImageAssetPointerChunk:
 
 
 @frozen(repr=False)
-class DmelChunk:
+class DmelChunk(JsonForm):
     """Audio as discretised mel frames.
 
     Attributes:
@@ -221,8 +244,24 @@ def _chunks(value: Iterable[ModelInputChunk]) -> tuple[ModelInputChunk, ...]:
     return chunks
 
 
+def _chunk_from_dict(data: Mapping[str, Any]) -> ModelInputChunk:
+    """Read a chunk; without a type it is what has its fields, as the first releases wrote it."""
+    kinds: dict[str, type[ModelInputChunk]] = {
+        "encoded_text": EncodedTextChunk,
+        "image_asset_pointer": ImageAssetPointerChunk,
+        "image": ImageChunk,
+        "dmel": DmelChunk,
+    }
+    fields = {"tokens": "encoded_text", "location": "image_asset_pointer", "data": "image"}
+    guessed = next((kind for name, kind in fields.items() if name in data), "dmel")
+    named = data.get("type", guessed)
+    if named not in kinds:
+        raise ValidationError(f"must be one of {', '.join(kinds)}, not {named!r}", path="type")
+    return kinds[named].from_dict(data)
+
+
 @frozen
-class ModelInput:
+class ModelInput(JsonForm):
     """A model's input: chunks in order.
 
     >>> prompt = ModelInput.from_ints([1, 2, 3])
@@ -234,6 +273,8 @@ class ModelInput:
     """
 
     chunks: tuple[ModelInputChunk, ...] = field(converter=_chunks, factory=tuple)
+
+    _readers: ClassVar[Readers] = {"chunks": listed(_chunk_from_dict)}
 
     @classmethod
     def from_ints(cls, tokens: Sequence[int] | npt.NDArray[Any]) -> ModelInput:

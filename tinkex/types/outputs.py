@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 from tinkex_generated.record import table
 
+from tinkex.types.json_form import JsonForm, Readers, by_name, listed
 from tinkex.types.tensor import TensorData
 
 
 @frozen
-class ForwardBackwardOutput:
+class ForwardBackwardOutput(JsonForm):
     """The result of a forward or forward_backward call.
 
     >>> gradients.result().mean_loss < gradients.result().loss
@@ -48,6 +50,8 @@ class ForwardBackwardOutput:
         """
         return self.loss / self.weight if self.weight else float("nan")
 
+    _readers: ClassVar[Readers] = {"loss_fn_outputs": listed(by_name(TensorData.from_dict))}
+
     @property
     def loss(self) -> float:
         """Return the loss, summed over all tokens of all data; NaN if it is not known."""
@@ -62,8 +66,12 @@ class ForwardBackwardOutput:
 TopTokens = list[list[tuple[int, float]] | None]
 
 
+def _pairs(rows: list[Any]) -> TopTokens:
+    return [None if row is None else [(token, logprob) for token, logprob in row] for row in rows]
+
+
 @frozen
-class PromptAltTokens:
+class PromptAltTokens(JsonForm):
     """Alternative tokens of a prompt, sampled from the model.
 
     Attributes:
@@ -74,9 +82,11 @@ class PromptAltTokens:
     tokens: TensorData
     logprobs: TensorData
 
+    _readers: ClassVar[Readers] = {"tokens": TensorData.from_dict, "logprobs": TensorData.from_dict}
+
 
 @frozen
-class SampledSequence:
+class SampledSequence(JsonForm):
     """A sampled continuation.
 
     Attributes:
@@ -95,9 +105,11 @@ class SampledSequence:
     sequence_id: str | None = field(default=None, repr=False)
     topk_logprobs: TopTokens | None = field(default=None, repr=False)
 
+    _readers: ClassVar[Readers] = {"topk_logprobs": _pairs}
+
 
 @frozen
-class SampleResponse:
+class SampleResponse(JsonForm):
     """The result of a sample call.
 
     Attributes:
@@ -120,6 +132,13 @@ class SampleResponse:
     prompt_cache_hit_tokens: int = field(default=0, repr=False)
     target_prompt_logprobs: TensorData | None = field(default=None, repr=False)
     prompt_alt_tokens: PromptAltTokens | None = field(default=None, repr=False)
+
+    _readers: ClassVar[Readers] = {
+        "sequences": listed(SampledSequence.from_dict),
+        "topk_prompt_logprobs": _pairs,
+        "target_prompt_logprobs": TensorData.from_dict,
+        "prompt_alt_tokens": PromptAltTokens.from_dict,
+    }
 
     def _repr_html_(self) -> str:
         rows = [

@@ -11,6 +11,7 @@ import attrs
 from attrs import field, frozen
 
 from tinkex.errors import ValidationError
+from tinkex.types.json_form import JsonForm
 
 # The service folds seeds into this range.
 _SEEDS_END = 2**63
@@ -79,7 +80,7 @@ def _switch(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 @frozen
-class AdamParams:
+class AdamParams(JsonForm):
     """Settings of one AdamW step.
 
     >>> AdamParams(learning_rate=1e-4).beta2
@@ -103,7 +104,7 @@ class AdamParams:
 
 
 @frozen
-class DimuonParams:
+class DimuonParams(JsonForm):
     """Settings of one Dimuon step, for a model created with ``optimizer="dimuon"``.
 
     >>> DimuonParams(learning_rate=1e-3).beta1
@@ -121,7 +122,7 @@ class DimuonParams:
 
 
 @frozen
-class LoraConfig:
+class LoraConfig(JsonForm):
     """The size and the target layers of a LoRA adapter.
 
     Attributes:
@@ -164,7 +165,7 @@ def _stop(value: Any) -> str | tuple[str, ...] | tuple[int, ...] | None:
 
 
 @frozen
-class SamplingParams:
+class SamplingParams(JsonForm):
     """Sampling settings.
 
     >>> SamplingParams(max_tokens=16, temperature=0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from attrs import frozen
 
@@ -40,10 +40,20 @@ class CheckpointPath(checkpoint_path.CheckpointPath):
         is_short: Whether the path is written without its kind.
 
     Raises:
-        ValidationError: The kind or a name is not a valid one.
+        ValidationError: The kind or a name is invalid.
     """
 
     error: ClassVar[type[ValueError]] = ValidationError
+
+    @classmethod
+    def from_tinker_path(cls, tinker_path: str) -> Self:
+        """Read a path, as `parse`; the official SDK's name."""
+        return cls.parse(tinker_path)
+
+    @property
+    def tinker_path(self) -> str:
+        """Return the whole path."""
+        return str(self)
 
     @property
     def checkpoint_type(self) -> CheckpointType:

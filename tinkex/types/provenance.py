@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
 from attrs import field, frozen
 
 from tinkex.errors import ValidationError
+from tinkex.types.json_form import JsonForm
 from tinkex.types.params import plain_int
 
 # Positions and lengths are int64 on the wire.
@@ -30,7 +31,7 @@ def _name(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 @frozen(kw_only=True)
-class PromptProvenanceSpan:
+class PromptProvenanceSpan(JsonForm):
     """Consecutive tokens from the prompt of a sampled sequence.
 
     >>> PromptProvenanceSpan(sequence_id="s-1", length=3).offset
@@ -46,9 +47,13 @@ class PromptProvenanceSpan:
     offset: int = field(default=0, converter=plain_int, validator=_count)
     length: int = field(converter=plain_int, validator=_count)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the span as JSON has it."""
+        return {"type": "prompt_tokens", **JsonForm.to_dict(self)}
+
 
 @frozen(kw_only=True)
-class SampledProvenanceSpan:
+class SampledProvenanceSpan(JsonForm):
     """Consecutive tokens that were sampled.
 
     >>> SampledProvenanceSpan(sequence_id="s-1", offset=2, length=5).length
@@ -64,8 +69,25 @@ class SampledProvenanceSpan:
     offset: int = field(default=0, converter=plain_int, validator=_count)
     length: int = field(converter=plain_int, validator=_count)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the span as JSON has it."""
+        return {"type": "sampled_tokens", **JsonForm.to_dict(self)}
+
 
 ProvenanceSpans: TypeAlias = Sequence[PromptProvenanceSpan | SampledProvenanceSpan]
+
+
+def span_from_dict(data: Mapping[str, Any]) -> PromptProvenanceSpan | SampledProvenanceSpan:
+    """Read what `to_dict` of a span returns."""
+    kinds: dict[str, type[PromptProvenanceSpan | SampledProvenanceSpan]] = {
+        "prompt_tokens": PromptProvenanceSpan,
+        "sampled_tokens": SampledProvenanceSpan,
+    }
+    fields = dict(data)
+    kind = kinds.get(fields.pop("type", ""))
+    if kind is None:
+        raise ValidationError(f"must be one of {', '.join(kinds)}", path="type")
+    return kind.from_dict(fields)
 
 
 def spans_of(value: Any) -> tuple[PromptProvenanceSpan | SampledProvenanceSpan, ...] | None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import attrs
 from attrs import field, frozen
 
 from tinkex._base.lazy import LazyModule
-from tinkex.errors import ValidationError
+from tinkex.errors import MissingDependencyError, ValidationError
 from tinkex.types.flat import flat_array
+from tinkex.types.sparse import Compressed, compressed, written_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,11 +26,18 @@ TensorDtype = Literal["float32", "int64"]
 
 _DTYPES = get_args(TensorDtype)
 _LARGEST_INT64 = 2**63 - 1
+_JSON_NAMES = ("data", "dtype", "shape", "sparse_crow_indices", "sparse_col_indices")
 
 
 @functools.cache
 def _dtype(name: str) -> np.dtype[Any]:
     return np.dtype(name)
+
+
+@functools.cache
+def _name_of(dtype: np.dtype[Any]) -> str:
+    """Return a dtype's name, which numpy puts together anew each time."""
+    return dtype.name
 
 
 def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
@@ -53,6 +61,10 @@ class TensorData:
         data: The values; nested lists determine the shape.
         dtype: "float32" or "int64"; inferred from the values by default.
         shape: The shape of flat row-major values.
+        sparse_crow_indices: Of a matrix of which only some cells are listed (CSR) the place in
+            `data` where each row begins, and the number of values.
+        sparse_col_indices: The column of each value. It is sent in this form; `numpy` has zeros in
+            the other cells.
 
     Raises:
         ValidationError: The values are ragged, boolean, not finite, too large, or do not fill the
@@ -60,14 +72,25 @@ class TensorData:
     """
 
     _array: npt.NDArray[Any] = field(eq=attrs.cmp_using(eq=_same))
+    _csr: Compressed | None = field(default=None, eq=False)
 
     def __init__(
         self,
         data: Any,
         dtype: TensorDtype | None = None,
         shape: Sequence[int] | None = None,
+        sparse_crow_indices: Sequence[int] | None = None,
+        sparse_col_indices: Sequence[int] | None = None,
     ) -> None:
         array = to_array(data, dtype)
+        if sparse_crow_indices is not None or sparse_col_indices is not None:
+            dense = written_out(array, sparse_crow_indices, sparse_col_indices, shape)
+            parts = (
+                np.asarray(sparse_crow_indices, np.int64),
+                np.asarray(sparse_col_indices, np.int64),
+            )
+            self.__attrs_init__(_read_only(dense), (array, *parts))
+            return
         if shape is not None:
             try:
                 array = array.reshape(tuple(shape))
@@ -88,15 +111,26 @@ class TensorData:
         return cls(tensor)
 
     @classmethod
-    def from_response(cls, array: npt.NDArray[Any]) -> TensorData:
-        """Wrap a float32 or int64 array from the server, in which NaN means undefined."""
-        return cls._of(array)
+    def from_torch_sparse(cls, tensor: torch.Tensor) -> TensorData:
+        """Wrap a torch matrix so that only its cells other than 0 are sent, if that is smaller."""
+        dense = cls(tensor)
+        return cls._of(dense._array, compressed(dense._array))
 
     @classmethod
-    def _of(cls, array: npt.NDArray[Any]) -> TensorData:
+    def from_response(cls, array: npt.NDArray[Any], csr: Compressed | None = None) -> TensorData:
+        """Wrap a float32 or int64 array from the server, in which NaN means undefined.
+
+        Args:
+            array: All cells.
+            csr: Those that the server listed, if it did.
+        """
+        return cls._of(array, csr)
+
+    @classmethod
+    def _of(cls, array: npt.NDArray[Any], csr: Compressed | None = None) -> TensorData:
         """Wrap a float32 or int64 array without checks."""
         tensor = cls.__new__(cls)
-        tensor.__attrs_init__(_read_only(array))
+        tensor.__attrs_init__(_read_only(array), csr)
         return tensor
 
     @classmethod
@@ -106,12 +140,27 @@ class TensorData:
         Raises:
             ValidationError: The value is not a rectangular array of finite numbers.
         """
+        if isinstance(value, TensorData):
+            return value if dtype in (None, value.dtype) else cls._of(to_array(value, dtype, path))
+        if getattr(value, "sparse_crow_indices", None) is not None:
+            return cls(
+                value.data,
+                value.dtype,
+                value.shape,
+                value.sparse_crow_indices,
+                value.sparse_col_indices,
+            )
+        array = getattr(value, "_numpy", None)
+        if type(array) is np.ndarray and _travels(array, dtype):
+            # Another package's tensor, that is one of ours but for its class. What is not finite is
+            # refused when it is written.
+            return cls._of(array)
         return cls._of(to_array(value, dtype, path))
 
     @property
     def dtype(self) -> TensorDtype:
         """Return "float32" or "int64"."""
-        return cast("TensorDtype", self._array.dtype.name)
+        return cast("TensorDtype", _name_of(self._array.dtype))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -120,8 +169,50 @@ class TensorData:
 
     @property
     def data(self) -> list[float] | list[int]:
-        """Return the values as a flat list, in row-major order."""
-        return cast("list[float] | list[int]", self._array.reshape(-1).tolist())
+        """Return the values as a flat list, in row-major order; of a sparse matrix those listed."""
+        values = self._array if self._csr is None else self._csr[0]
+        return cast("list[float] | list[int]", values.reshape(-1).tolist())
+
+    @property
+    def csr(self) -> Compressed | None:
+        """Return the listed values, row pointers and columns of a sparse matrix, else None."""
+        return self._csr
+
+    @property
+    def sparse_crow_indices(self) -> list[int] | None:
+        """Return where in `data` each row of a sparse matrix begins, else None."""
+        return None if self._csr is None else self._csr[1].tolist()
+
+    @property
+    def sparse_col_indices(self) -> list[int] | None:
+        """Return the column of each of a sparse matrix's `data`, else None."""
+        return None if self._csr is None else self._csr[2].tolist()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tensor as JSON has it.
+
+        >>> TensorData([1, 2], "int64").to_dict()
+        {'data': [1, 2], 'dtype': 'int64', 'shape': [2]}
+        """
+        parts = {
+            "data": self.data,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "sparse_crow_indices": self.sparse_crow_indices,
+            "sparse_col_indices": self.sparse_col_indices,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TensorData:
+        """Read what `to_dict` returns.
+
+        Raises:
+            ValidationError: It is no tensor.
+        """
+        if not isinstance(data, Mapping) or not {*data} <= {*_JSON_NAMES} or "data" not in data:
+            raise ValidationError(f"must be a dict of {', '.join(_JSON_NAMES)}")
+        return cls(**data)
 
     def numpy(self) -> npt.NDArray[Any]:
         """Return the underlying array, read-only, of dtype float32 or int64."""
@@ -130,8 +221,15 @@ class TensorData:
     to_numpy = numpy
 
     def to_torch(self) -> torch.Tensor:
-        """Return a torch tensor that owns its memory."""
-        import torch
+        """Return a torch tensor that owns its memory.
+
+        Raises:
+            MissingDependencyError: torch is not installed.
+        """
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingDependencyError("TensorData.to_torch", "torch") from error
 
         return torch.from_numpy(self._array.copy())
 
@@ -163,6 +261,12 @@ class TensorData:
         return f"TensorData({self.dtype}, shape={self.shape}, [{shown}{more}])"
 
 
+def _travels(array: npt.NDArray[Any], dtype: TensorDtype | None) -> bool:
+    """Return whether an array can be sent as it is, as one of a dtype if that is given."""
+    name = _name_of(array.dtype)
+    return name in _DTYPES and dtype in (None, name) and array.flags.c_contiguous
+
+
 def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -> npt.NDArray[Any]:
     """Return a C-contiguous float32 or int64 array of any array-like value.
 
@@ -173,6 +277,12 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
         return to_array(value.numpy(), dtype, path)
     if dtype is not None and dtype not in _DTYPES:
         raise ValidationError(f"must be 'float32' or 'int64', not {dtype!r}", path="dtype")
+    if type(value).__name__ == "MaskedArray" and np.ma.is_masked(value):
+        raise ValidationError(
+            "is a masked array, whose mask would be lost: fill it (array.filled(0)), or leave the "
+            "cells out",
+            path=path,
+        )
     flat = flat_array(value, dtype)
     try:
         array = np.asarray(on_the_host(value)) if flat is None else flat
@@ -186,9 +296,11 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
 
 
 def on_the_host(value: Any) -> Any:
-    """Return a torch tensor as a numpy array, and anything else unchanged."""
+    """Return a torch tensor, or another package's `TensorData`, as a numpy array; anything else unchanged."""
     if not hasattr(value, "detach"):
-        return value
+        if hasattr(value, "__array__") or not hasattr(value, "to_numpy"):
+            return value
+        return value.to_numpy()
     tensor = value.detach().cpu()
     # numpy has no bfloat16.
     return tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()

@@ -34,6 +34,7 @@ class Checkpoint(Record):
         checkpoint_type: What it is for.
         time: When it was saved.
         tinker_path: `tinker://<training_run_id>/<kind>/<name>`.
+        training_run_id: The run that made it, on servers that say so.
         size_bytes: Its size.
         public: Whether everybody may read it.
         expires_at: When it will be deleted. Null: never.
@@ -44,6 +45,7 @@ class Checkpoint(Record):
     checkpoint_type: CheckpointType
     time: datetime.datetime
     tinker_path: str
+    training_run_id: str | None = None
     size_bytes: int | None = None
     public: bool = False
     expires_at: datetime.datetime | None = None
@@ -57,6 +59,8 @@ class Checkpoint(Record):
             "time": date_time_text(self.time),
             "tinker_path": self.tinker_path,
         }
+        if self.training_run_id is not None:
+            result["training_run_id"] = self.training_run_id
         if self.size_bytes is not None:
             result["size_bytes"] = self.size_bytes
         if self.public is not None:
@@ -76,6 +80,7 @@ class Checkpoint(Record):
             checkpoint_type=required(data, "checkpoint_type", enum),
             time=required(data, "time", date_time),
             tinker_path=required(data, "tinker_path", string),
+            training_run_id=optional(data, "training_run_id", string),
             size_bytes=optional(data, "size_bytes", integer),
             public=optional(data, "public", boolean, False),
             expires_at=optional(data, "expires_at", date_time),

@@ -23,6 +23,11 @@ class ClientFinishedQuery(Record):
     type_: Literal["client_finished"] = "client_finished"
     reasons: list[SessionEndReason] | None = None
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_}

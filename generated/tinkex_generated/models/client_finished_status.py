@@ -25,6 +25,11 @@ class ClientFinishedStatus(Record):
     reason: SessionFinishReason
     detail: str | None = None
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_, "reason": self.reason.to_dict()}

@@ -32,6 +32,11 @@ class CreateCustomLossRequest(Record):
     graph: CustomLossGraph
     type_: Literal["create_custom_loss"] = "create_custom_loss"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {

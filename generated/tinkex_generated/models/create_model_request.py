@@ -36,6 +36,11 @@ class CreateModelRequest(Record):
     optimizer_config: OptimizerConfig | None = None
     type_: Literal["create_model"] = "create_model"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {

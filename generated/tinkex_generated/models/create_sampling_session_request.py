@@ -31,6 +31,11 @@ class CreateSamplingSessionRequest(Record):
     model_path: str | None = None
     type_: Literal["create_sampling_session"] = "create_sampling_session"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {

@@ -40,6 +40,11 @@ class CreateSessionRequest(Record):
     display_name: str | None = None
     type_: Literal["create_session"] = "create_session"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {

@@ -28,6 +28,11 @@ class CreateSessionResponse(Record):
     error_message: str | None = None
     type_: Literal["create_session"] = "create_session"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"session_id": self.session_id, "type": self.type_}

@@ -26,6 +26,11 @@ class DimuonParams(Record):
     grad_clip_norm: float = 0.0
     beta1: float = 0.9
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_, "learning_rate": self.learning_rate}

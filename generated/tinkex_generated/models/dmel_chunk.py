@@ -22,6 +22,11 @@ class DmelChunk(Record):
     dmel: str
     type_: Literal["dmel"] = "dmel"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"dmel": self.dmel, "type": self.type_}

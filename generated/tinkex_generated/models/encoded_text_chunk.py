@@ -22,6 +22,11 @@ class EncodedTextChunk(Record):
     tokens: list[int]
     type_: Literal["encoded_text"] = "encoded_text"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"tokens": self.tokens, "type": self.type_}

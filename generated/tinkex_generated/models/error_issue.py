@@ -24,6 +24,11 @@ class ErrorIssue(Record):
     msg: str
     type_: str
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"loc": self.loc, "msg": self.msg, "type": self.type_}

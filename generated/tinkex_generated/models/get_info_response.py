@@ -34,6 +34,11 @@ class GetInfoResponse(Record):
     optimizer_config: OptimizerConfig | None = None
     type_: Literal["get_info"] = "get_info"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {

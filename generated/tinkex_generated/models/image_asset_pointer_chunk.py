@@ -28,6 +28,11 @@ class ImageAssetPointerChunk(Record):
     expected_tokens: int | None = None
     type_: Literal["image_asset_pointer"] = "image_asset_pointer"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {

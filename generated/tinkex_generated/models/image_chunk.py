@@ -28,6 +28,11 @@ class ImageChunk(Record):
     expected_tokens: int | None = None
     type_: Literal["image"] = "image"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"data": self.data, "format": self.format_, "type": self.type_}

@@ -23,6 +23,11 @@ class JoinSamplingSessionResponse(Record):
     client_counter: int
     type_: Literal["join_sampling_session"] = "join_sampling_session"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"client_counter": self.client_counter, "type": self.type_}

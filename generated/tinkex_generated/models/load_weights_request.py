@@ -55,6 +55,11 @@ class LoadWeightsRequest(Record):
     weights_access_token: str | None = attrs.field(default=None, repr=False)
     type_: Literal["load_weights"] = "load_weights"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {

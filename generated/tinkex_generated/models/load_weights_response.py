@@ -24,6 +24,11 @@ class LoadWeightsResponse(Record):
     model_id: str | None = None
     type_: Literal["load_weights"] = "load_weights"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_}

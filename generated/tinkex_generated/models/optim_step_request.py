@@ -32,6 +32,11 @@ class OptimStepRequest(Record):
     optimizer_params: DimuonParams | None = None
     type_: Literal["optim_step"] = "optim_step"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"model_id": self.model_id, "type": self.type_}

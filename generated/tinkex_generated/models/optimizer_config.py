@@ -24,6 +24,11 @@ class OptimizerConfig(Record):
     version: int | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {**self.additional_properties, "type": self.type_}

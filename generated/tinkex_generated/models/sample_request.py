@@ -62,6 +62,11 @@ class SampleRequest(Record):
     record_stability_info: bool | None = None
     type_: Literal["sample"] = "sample"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {

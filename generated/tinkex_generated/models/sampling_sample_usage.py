@@ -22,6 +22,11 @@ class SamplingSampleUsage(Record):
     type_: Literal["sampling_sample"] = "sampling_sample"
     token_count: int
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_, "token_count": self.token_count}

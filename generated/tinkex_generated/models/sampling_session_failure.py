@@ -22,6 +22,11 @@ class SamplingSessionFailure(Record):
     type_: Literal["sampling_session"] = "sampling_session"
     sampling_session_id: str
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {

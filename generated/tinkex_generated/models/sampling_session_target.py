@@ -25,6 +25,11 @@ class SamplingSessionTarget(Record):
     sampling_session_id: str
     cloned_sampler_id: int = 0
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {

@@ -33,6 +33,11 @@ class SaveWeightsExternalRequest(Record):
     age_encryption_recipients: list[str] | None = None
     type_: Literal["save_weights_external"] = "save_weights_external"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"model_id": self.model_id, "path": self.path, "type": self.type_}

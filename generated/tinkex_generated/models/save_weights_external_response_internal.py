@@ -24,6 +24,11 @@ class SaveWeightsExternalResponseInternal(Record):
     size_bytes: int | None = None
     type_: Literal["save_weights_external"] = "save_weights_external"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_}

@@ -40,6 +40,11 @@ class SaveWeightsForSamplerRequest(Record):
     kind: SamplingClientKind = "snapshot"
     type_: Literal["save_weights_for_sampler"] = "save_weights_for_sampler"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"model_id": self.model_id, "type": self.type_}

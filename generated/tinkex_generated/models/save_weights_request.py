@@ -45,6 +45,11 @@ class SaveWeightsRequest(Record):
     user_metadata: dict[str, str] | None = None
     type_: Literal["save_weights"] = "save_weights"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"model_id": self.model_id, "type": self.type_}

@@ -22,6 +22,11 @@ class SaveWeightsResponse(Record):
     path: str
     type_: Literal["save_weights"] = "save_weights"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"path": self.path, "type": self.type_}

@@ -22,6 +22,11 @@ class SessionFinishReason(Record):
 
     type_: SessionEndReason
 
+    @property
+    def type(self) -> SessionEndReason:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_}

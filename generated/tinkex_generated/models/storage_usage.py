@@ -24,6 +24,11 @@ class StorageUsage(Record):
     gigabyte_hours: float
     free: bool = False
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_, "gigabyte_hours": self.gigabyte_hours}

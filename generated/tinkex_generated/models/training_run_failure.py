@@ -22,6 +22,11 @@ class TrainingRunFailure(Record):
     type_: Literal["training_run"] = "training_run"
     training_run_id: str
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_, "training_run_id": self.training_run_id}

@@ -31,6 +31,11 @@ class TryAgainResponse(Record):
     queue_state_reason: str | None = None
     retry_after_ms: int | None = None
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_, "request_id": self.request_id}

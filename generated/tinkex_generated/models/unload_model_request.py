@@ -22,6 +22,11 @@ class UnloadModelRequest(Record):
     model_id: str
     type_: Literal["unload_model"] = "unload_model"
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"model_id": self.model_id, "type": self.type_}

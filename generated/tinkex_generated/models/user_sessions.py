@@ -22,6 +22,11 @@ class UserSessions(Record):
     type_: Literal["user"] = "user"
     owner_urns: list[str]
 
+    @property
+    def type(self) -> str:
+        """Return `type_`, by its name on the wire."""
+        return self.type_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
         result: dict[str, Any] = {"type": self.type_, "owner_urns": self.owner_urns}

@@ -13,7 +13,14 @@ from tinkex_generated import protobuf as proto
 from tinkex_generated.errors import ParseError
 
 from tinkex._base.lazy import LazyModule
-from tinkex._base.protobuf.arrays import Array, Tensor, array, read_batch, write_tensor
+from tinkex._base.protobuf.arrays import (
+    Array,
+    Tensor,
+    array,
+    read_batch,
+    write_sparse,
+    write_tensor,
+)
 from tinkex._base.protobuf.fields import VALUE, Message, Writer
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
@@ -112,9 +119,10 @@ def forward_backward_request(model_id: str, seq_id: int, body: Writer) -> bytes:
 def _datum(datum: Datum, path: str) -> Writer:
     message = _model_input(datum.model_input, path)
     for name in sorted(datum.loss_fn_inputs, key=str.encode):
-        values = datum.loss_fn_inputs[name].numpy()
+        tensor = datum.loss_fn_inputs[name]
+        values = tensor.csr[0] if tensor.csr else tensor.numpy()
         check_finite(values, f"{path}.loss_fn_inputs[{name!r}]")
-        message.entry(proto.Datum.loss_fn_inputs, name, write_tensor(values))
+        message.entry(proto.Datum.loss_fn_inputs, name, _written(tensor))
     for number, spans in (
         (proto.Datum.model_input_spans, datum.model_input_spans),
         (proto.Datum.loss_fn_input_spans, datum.loss_fn_input_spans),
@@ -122,6 +130,12 @@ def _datum(datum: Datum, path: str) -> Writer:
         for span in spans or ():
             message.message(number, _span(span))
     return message
+
+
+def _written(tensor: TensorData) -> Writer:
+    if tensor.csr is None:
+        return write_tensor(tensor.numpy())
+    return write_sparse(*tensor.csr, tensor.shape)
 
 
 def _span(span: PromptProvenanceSpan | SampledProvenanceSpan) -> Writer:
@@ -286,4 +300,8 @@ def _alternatives(message: Message) -> PromptAltTokens:
 
 
 def _tensor(message: Message) -> TensorData:
-    return TensorData.from_response(Tensor.read(message).dense(message.path))
+    tensor = Tensor.read(message)
+    csr = None
+    if tensor.crow_indices is not None and tensor.col_indices is not None:
+        csr = tensor.values, tensor.crow_indices, tensor.col_indices
+    return TensorData.from_response(tensor.dense(message.path), csr)

@@ -84,7 +84,7 @@ def fitted(output: ForwardBackwardOutput, shapes: Sequence[Shape | None]) -> For
 def with_loss(
     output: ForwardBackwardOutput, data: Sequence[Datum], loss_fn: str
 ) -> ForwardBackwardOutput:
-    """Return a batch's result with its loss, where the server gave only what it is made of.
+    """Return a batch's result with its loss, computed here if the server returned only its terms.
 
     Args:
         output: The result of the whole batch.
@@ -103,7 +103,7 @@ def with_loss(
 
 
 def _loss_of(output: Mapping[str, TensorData], datum: Datum, loss_fn: str) -> float | None:
-    """Return the loss of one datum, None if it cannot be known.
+    """Return the loss of one datum, or None if it is unknown.
 
     The formulas are those of the Tinker API's documentation of its losses.
     """

@@ -10,6 +10,7 @@ from attrs import evolve
 from tinkex_generated.errors import ParseError
 
 from tinkex._base.lazy import LazyModule
+from tinkex._base.protobuf.arrays import dense_from_csr
 from tinkex._core.wire import binary
 from tinkex.types.outputs import (
     ForwardBackwardOutput,
@@ -163,8 +164,6 @@ def _tensor(value: Any, path: str) -> TensorData:
         value = {"data": value}
     if not isinstance(value, Mapping) or not isinstance(value.get("data"), list | np.ndarray):
         raise ParseError(path, "is not a tensor")
-    if value.get("sparse_crow_indices") is not None:
-        raise ParseError(path, "is a sparse tensor, which was not requested")
     dtype: type[np.int64 | np.float32] = (
         np.int64 if str(value.get("dtype")).startswith("int") else np.float32
     )
@@ -178,9 +177,18 @@ def _tensor(value: Any, path: str) -> TensorData:
         with np.errstate(over="ignore"):
             array = numbers.astype(dtype, copy=False)
         shape = value.get("shape")
+        if value.get("sparse_crow_indices") is not None:
+            return _sparse(array, value, path)
         return TensorData.from_response(array if shape is None else array.reshape(shape))
     except (TypeError, ValueError, OverflowError) as error:
         raise ParseError(path, str(error)) from None
+
+
+def _sparse(values: np.ndarray[Any, Any], value: Mapping[str, Any], path: str) -> TensorData:
+    crow = np.asarray(value["sparse_crow_indices"], np.int64)
+    columns = np.asarray(value.get("sparse_col_indices") or [], np.int64)
+    dense = dense_from_csr(values, crow, columns, value.get("shape"), path)
+    return TensorData.from_response(dense, (values, crow, columns))
 
 
 def _object(value: Any, path: str) -> Mapping[str, Any]:

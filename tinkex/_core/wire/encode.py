@@ -166,8 +166,12 @@ def tensor_data(tensor: TensorData, path: str) -> wire.TensorData:
     Raises:
         ValidationError: It holds NaN or infinity.
     """
-    array = tensor.numpy()
+    array, crow, columns = tensor.csr or (tensor.numpy(), None, None)
     check_finite(array, path)
     return wire.TensorData(
-        data=cast("Any", array.reshape(-1)), dtype=tensor.dtype, shape=list(tensor.shape)
+        data=cast("Any", array.reshape(-1)),
+        dtype=tensor.dtype,
+        shape=list(tensor.shape),
+        sparse_crow_indices=cast("Any", crow),
+        sparse_col_indices=cast("Any", columns),
     )

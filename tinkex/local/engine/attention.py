@@ -25,7 +25,7 @@ _GROUP_ELEMENTS = 1 << 16
 
 @frozen(eq=False)
 class AttentionState:
-    """What the backward pass of attention needs."""
+    """The values that the backward pass of attention needs."""
 
     q: Array
     """Rotated and scaled queries, [B, K, L·G, h]."""

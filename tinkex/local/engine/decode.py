@@ -83,7 +83,7 @@ class DecodeBatch:
         self._values = [np.pad(cache, (none, none, more, none)) for cache in self._values]
 
     def _bias(self) -> Array | None:
-        """Return -inf where a sequence has not begun, [R, 1, 1, slots]; None if all begin at 0."""
+        """Return -inf before the start of a sequence, [R, 1, 1, slots]; None if all start at 0."""
         if not self._start.any():
             return None
         before = np.arange(self._end) < self._start[:, None]

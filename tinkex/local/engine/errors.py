@@ -2,4 +2,4 @@
 
 
 class EngineError(ValueError):
-    """Refuse what a caller asked for; the message names the field at fault."""
+    """An invalid request of a caller; the message names the field."""

@@ -54,7 +54,7 @@ class LayerState:
 
 @frozen(eq=False)
 class Trace:
-    """A finished forward pass: its output and what the backward pass starts from."""
+    """A finished forward pass: its output and the values that the backward pass needs."""
 
     shape: tuple[int, int]
     out: Array

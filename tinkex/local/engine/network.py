@@ -1,4 +1,4 @@
-"""A base model with an adapter applied: what the forward and backward passes run on.
+"""A base model with an adapter applied, for the forward and backward passes.
 
 Small models get a merged copy of each weight, W + scale·B·A, so that forward and dx cost what
 the base model costs. Above `LARGE_MODEL` weights the copy (and re-merging it after every step)
@@ -170,7 +170,7 @@ def bind(
 
 
 def load_seeing(folder: Path, vision: Path, name: str) -> Base:
-    """Load a base model that was taught to see: its folder, and one with what it learnt.
+    """Load a vision model: the folder of its base, and that of its vision weights.
 
     `vision` holds an adapter to the model in PEFT layout, which is worked into the weights, and
     visual.safetensors with the projection of image patches.

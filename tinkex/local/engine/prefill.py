@@ -58,7 +58,7 @@ class PromptScores:
 
 @frozen(eq=False)
 class PrefillResult:
-    """A prompt's cache and what was asked of it."""
+    """A prompt's cache and the requested scores."""
 
     prefix: Prefix
     scores: PromptScores
@@ -181,7 +181,7 @@ class _Result:
         )
 
     def take(self, some: slice, z: Array, best: list[list[tuple[int, float]]]) -> None:
-        """Take what is wanted of the logprobs z of some positions."""
+        """Store the requested values of the logprobs z of some positions."""
         query, rows = self.query, np.arange(len(z))
         if query.logprobs:
             tokens = self.prompt[1 + some.start : 1 + some.stop]

@@ -37,7 +37,7 @@ class StopFinder:
         self._waiting = 0
 
     def feed(self, token: int) -> bool:
-        """Add a token; return whether a stop string now stands complete in the text."""
+        """Add a token; return whether the text now contains a complete stop string."""
         self._pending.append(token)
         known = self._decode(self._context) if self._context else ""
         text = self._decode(self._context + self._pending)

@@ -50,7 +50,7 @@ class TensorFile:
         return name in self._entries
 
     def __getitem__(self, name: str) -> Array:
-        """Return one tensor: a read-only view of the file, or float32 where it held bfloat16."""
+        """Return one tensor: a read-only view of the file, or float32 converted from bfloat16."""
         if name not in self._entries:
             raise EngineError(f"{self.path.name} has no tensor {name!r}")
         entry = self._entries[name]

@@ -127,7 +127,7 @@ class Trainer:
     def forward_backward(
         self, examples: Sequence[Example], loss_fn: str, config: Mapping[str, Any] | None = None
     ) -> LossOutput:
-        """Compute logprobs and loss, and add the gradient to what is accumulated.
+        """Compute logprobs and loss, and accumulate the gradient.
 
         Losses and gradients are plain sums, over tokens, examples and calls.
 

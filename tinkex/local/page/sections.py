@@ -58,10 +58,21 @@ class CheckpointView:
     kind: str
     commands: Sequence[tuple[str, str]]
 
+    # What templates read is checked by no tool; so it is named here.
     @property
     def path(self) -> str:
         """The checkpoint's tinker:// path."""
         return str(self.record.path)
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name within its run."""
+        return self.record.path.name
+
+    @property
+    def run_id(self) -> str:
+        """The id of its run."""
+        return self.record.path.training_run_id
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""What was used and what was done: usage, storage and the audit log. Nothing here costs anything."""
+"""Usage, storage and the audit log. Nothing here costs anything."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,7 +39,7 @@ def get_audit_log(site: AppState, call: Call) -> AuditLogResponse:
 
 
 def get_billing_usage(site: AppState, call: Call) -> BillingUsageResponse:
-    """Count what was trained, read, sampled and saved, by the hour; prices are left out."""
+    """Return the trained, read and sampled tokens and saved checkpoints by hour, without prices."""
     start, end = (
         _read(date_time, call.parameters[name], name) for name in ("starting_on", "ending_before")
     )

@@ -42,7 +42,7 @@ async def retrieve_future(site: AppState, call: Call) -> Any:
 
 
 async def retrieve_futures(site: AppState, call: Call) -> FuturesRetrieveResponse:
-    """List what was completed in a sampling session since the last time this was asked."""
+    """List the samples completed in a sampling session since the last call."""
     body = call.body
     sampler = site.samplers.get(body.target.sampling_session_id)
     clone = body.target.cloned_sampler_id

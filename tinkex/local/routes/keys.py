@@ -1,4 +1,4 @@
-"""The key in use: what it is, exchanging it for a token, and giving it up."""
+"""The key in use: its data, its exchange for a token, and its revocation."""
 
 from tinkex_generated.models import (
     ApiKeyDetails,

@@ -239,7 +239,7 @@ def read_stop(stop: Any) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
 
 
 def sample_response(asked: Any, result: SampleResult) -> SampleResponse:
-    """Return the wire's form of what the engine sampled; `asked` is `target_prompt_logprobs`."""
+    """Return the API's form of the engine's samples; `asked` is `target_prompt_logprobs`."""
     prompt = result.prompt
     return SampleResponse(
         sequences=[

@@ -39,7 +39,7 @@ def session_heartbeat(site: AppState, call: Call) -> SessionHeartbeatResponse:
 
 
 def finish_session(site: AppState, call: Call) -> None:
-    """End a session as its client says it ended; ending it again changes nothing."""
+    """End a session with the status given by its client; idempotent."""
     session_id = call.parameters["session_id"]
     site.sessions.get(session_id)
     site.end_session(session_id, "client_finished", call.body.reason.type_, call.body.detail)

@@ -63,7 +63,7 @@ def forward(site: AppState, call: Call) -> UntypedAPIFuture:
 
 
 def forward_backward(site: AppState, call: Call) -> UntypedAPIFuture:
-    """Compute the loss and add its gradient to what is accumulated.
+    """Compute the loss and accumulate its gradient.
 
     In the binary form a forward pass comes this way too.
     """
@@ -117,7 +117,7 @@ def _read_pass(site: AppState, model: LiveModel, source: Any, key: str) -> LossP
 
 
 def loss_output(output: LossOutput) -> ForwardBackwardOutput:
-    """Return the wire's form of what the engine computed."""
+    """Return the API's form of the engine's result."""
     return ForwardBackwardOutput(
         loss_fn_output_type=OUTPUT_TYPE,
         loss_fn_outputs=[
@@ -151,7 +151,7 @@ def _dimuon(params: DimuonParams) -> DimuonSpec:
 
 
 def _adam(params: AdamParams) -> AdamSpec:
-    """Return the engine's settings; what is null has its default."""
+    """Return the engine's settings; null means the default."""
     defaults = AdamSpec()
     names = ("learning_rate", "beta1", "beta2", "eps", "weight_decay", "grad_clip_norm")
     given = {name: getattr(params, name) for name in names}

@@ -10,7 +10,7 @@ from tinkex.observability.telemetry.reporter import TelemetryReporter
 
 
 class capture_exceptions(ContextDecorator):  # noqa: N801 - used like a function
-    """Report exceptions that are raised inside, and re-raise them unchanged.
+    """A context manager and decorator that reports exceptions and re-raises them unchanged.
 
     >>> with capture_exceptions(service.telemetry):
     ...     train()

@@ -131,7 +131,7 @@ def exception(
             ", ".join(f"{name}={value}" for name, value in _facts(one).items()) for one in causes
         ),
         traceback="\ncaused by\n".join(
-            f"{type(one).__name__}\n{_places(one)}".rstrip() for one in causes
+            f"{type(one).__name__}\n{_locations(one)}".rstrip() for one in causes
         ),
     )
 
@@ -179,8 +179,8 @@ def _plain(value: object) -> object:
     return type(value).__name__
 
 
-def _text(said: str) -> str:
-    return _FILE_PATH.sub("[PATH]", clean(redact(said)))[:LONGEST_TEXT]
+def _text(text: str) -> str:
+    return _FILE_PATH.sub("[PATH]", clean(redact(text)))[:LONGEST_TEXT]
 
 
 def _facts(error: BaseException) -> dict[str, Any]:
@@ -193,11 +193,11 @@ def _facts(error: BaseException) -> dict[str, Any]:
     return plain({name: value for name, value in facts.items() if value is not None})
 
 
-def _places(error: BaseException) -> str:
+def _locations(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    places = []
+    locations = []
     for frame in frames:
         _, package, rest = frame.filename.replace("\\", "/").rpartition("/tinkex/")
         where = f"tinkex/{rest}" if package else "user code"
-        places.append(f"{where}:{frame.lineno} in {frame.name}" if package else where)
-    return "\n".join(places)
+        locations.append(f"{where}:{frame.lineno} in {frame.name}" if package else where)
+    return "\n".join(locations)

@@ -193,10 +193,10 @@ class TelemetryReporter:
             self._warn_once("event", f"telemetry drops an event: {type(error).__name__}")
             return False
 
-    def _warn_once(self, topic: object, said: str) -> None:
+    def _warn_once(self, topic: object, text: str) -> None:
         level = logging.DEBUG if topic in self._warned else logging.WARNING
         self._warned.add(topic)
-        log_.log(level, "%s", safe_text(said))
+        log_.log(level, "%s", safe_text(text))
 
     def _put(self, make: Callable[[int], Event]) -> bool:
         with self._changed:

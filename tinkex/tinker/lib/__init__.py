@@ -1,0 +1,1 @@
+"""Inner modules of the official package that programs import from."""
