@@ -322,25 +322,24 @@ class Promise(Generic[T]):
         self._was_compared = True
         stranger = _stranger(self.request_id)
         other = await self._probe(stranger)
-        if other is None or other.status_code >= 500 or other.status_code in _SAYS_NOTHING:
-            return False
-        return other.status_code != 404 or _problem(other, stranger) != said
+        return other is not None and (other.status_code != 404 or _problem(other, stranger) != said)
 
     async def _is_unwritable(self) -> bool:
         """Return whether the server fails only for this result, and not for all polls."""
         self._failed_polls += 1
         if self._failed_polls % FAILED_POLLS:
             return False
-        other = await self._probe(_stranger(self.request_id))
-        return other is not None and 400 <= other.status_code < 500
+        return await self._probe(_stranger(self.request_id)) is not None
 
     async def _probe(self, request_id: str) -> Response | None:
-        """Poll another promise once; None if no response came."""
+        """Poll another promise once; None if the response says nothing about it."""
         request = retrieve_future.build_request(body=FutureRetrieveRequest(request_id=request_id))
         try:
-            return await self.transport.attempt(request, timeout=PROBE_TIMEOUT)
+            response = await self.transport.attempt(request, timeout=PROBE_TIMEOUT)
         except TransportError:
             return None
+        is_informative = response.status_code < 500 and response.status_code not in _SAYS_NOTHING
+        return response if is_informative else None
 
     def _refused_job(self, response: Response) -> RequestFailedError:
         """Return the error of a job whose failure was reported by an error status."""
