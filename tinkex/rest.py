@@ -129,7 +129,7 @@ class RestClient:
         settings: Any other field of `Config`.
 
     Raises:
-        ConfigurationError: A setting cannot be right.
+        ConfigurationError: A setting is invalid.
         MissingCredentialsError: There is no API key and no local server.
     """
 

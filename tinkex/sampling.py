@@ -47,7 +47,7 @@ __all__ = ["RetryConfig", "SamplerHandle", "SamplingClient"]
 
 @frozen(kw_only=True)
 class SamplerHandle:
-    """Name a sampler to other processes, without the key.
+    """A sampler's description for other processes, without the key.
 
     Attributes:
         base_url: The server's URL.

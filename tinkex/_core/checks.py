@@ -21,7 +21,7 @@ def checked_data(data: Sequence[Datum]) -> Sequence[Datum]:
     if hasattr(data, "loss_fn_inputs") or not isinstance(data, Sequence):
         raise ValidationError("must be a list of Datum", path="data")
     if not data:
-        raise ValidationError("is empty; the service would never answer", path="data")
+        raise ValidationError("is empty; the service would never respond", path="data")
     if all(isinstance(item, Datum) for item in data):
         return data
     return [datum_of(item, f"data[{index}]") for index, item in enumerate(data)]

@@ -50,8 +50,8 @@ class _Part:
 class Form:
     """An encoded form; iterating over it yields its bytes.
 
-    >>> form = encode({"note": "hello"}, {"file": Path("data.bin")})
-    >>> httpx.post(url, content=form, headers=form.headers)
+    >>> form = encode({"note": "hello"}, {"file": Path("a.bin")})
+    >>> body = b"".join(form)
 
     It can be iterated repeatedly: a file object is read from its position at encoding time.
 

@@ -54,7 +54,7 @@ def install() -> Installation:
 
     >>> import tinkex.tinker
     >>> with tinkex.tinker.install():
-    ...     import tinker_cookbook
+    ...     import tinker  # or what imports it
 
     Call it before anything that imports ``tinker``. Without ``with`` it holds until the process ends.
 

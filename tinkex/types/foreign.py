@@ -1,7 +1,7 @@
 """Take objects of other packages by their attributes.
 
 The official `tinker` package's examples, inputs, tensors and settings have the same attributes as
-ours, so whoever has such an object need not convert it.
+ours, so callers need not convert such an object.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class EncodedTextChunk(JsonForm):
 
     @classmethod
     def of_integers(cls, array: npt.NDArray[np.int64]) -> EncodedTextChunk:
-        """Wrap a flat int64 array that is nobody's to write to, without a copy.
+        """Wrap a flat int64 array that no caller can write to, without a copy.
 
         Raises:
             ValidationError: An id is negative.

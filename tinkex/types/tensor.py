@@ -36,7 +36,7 @@ def _dtype(name: str) -> np.dtype[Any]:
 
 @functools.cache
 def _name_of(dtype: np.dtype[Any]) -> str:
-    """Return a dtype's name, which numpy puts together anew each time."""
+    """Return a dtype's name, which numpy would build again each time."""
     return dtype.name
 
 
