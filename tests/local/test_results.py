@@ -62,7 +62,7 @@ def test_a_loss_curve_that_cannot_be_written_fails_no_step(
     with served() as (server, wire):
         model = wire.model()
         model.step()
-        server._site.result_file.execute("DROP TABLE metrics")
+        server._app_state.result_file.execute("DROP TABLE metrics")
         assert model.step() > 0
         assert "a metric of" in caplog.text
 
@@ -76,15 +76,15 @@ def test_bookkeeping_that_cannot_be_written_fails_no_request(
         path = model.call("save_weights", path="a")["path"]
         sampled = model.call("save_weights_for_sampler", path="s")["path"]
         for table in ("audit", "usage"):
-            server._site.database.execute(f"DROP TABLE {table}")
+            server._app_state.database.execute(f"DROP TABLE {table}")
         for table in ("journal", "settings", "run_log", "snapshots", "samples"):
-            server._site.result_file.execute(f"DROP TABLE {table}")
+            server._app_state.result_file.execute(f"DROP TABLE {table}")
         model.call("load_weights", path=path, optimizer=True)
         assert model.step() > 0
         wire.result(wire.post("asample", model_path=sampled, **CLOCKLESS))
-        server._site.shown_samples._room.clear()
+        server._app_state.shown_samples._room.clear()
         wire.result(wire.post("asample", model_path=sampled, **CLOCKLESS))
-        server._site.upkeep()
+        server._app_state.upkeep()
         for said in (
             "audit log lacks", "usage cannot be written", "journal are lost",
             "a sample cannot be kept", "logs of runs are lost", "a metric of",
@@ -103,7 +103,7 @@ def test_evicted_results_are_gone_and_unknown_ones_never_were() -> None:
         new = wire.post("asample", base_model="tinkex/nano", **CLOCKLESS)
         wire.result(new)
         clock.now += 60
-        server._site.upkeep()
+        server._app_state.upkeep()
         answer = wire.poll(old)
         assert answer.status_code == 410
         assert "no longer kept" in answer.json()["detail"]
@@ -117,5 +117,5 @@ def test_the_oldest_results_make_room(room: int) -> None:
     with served(options=Options(result_bytes=room)) as (server, wire):
         promise = wire.post("asample", base_model="tinkex/nano", **CLOCKLESS)
         wire.result(promise)
-        server._site.upkeep()
+        server._app_state.upkeep()
         assert wire.poll(promise).status_code == (410 if room == 1 else 200)

@@ -111,7 +111,7 @@ def test_a_start_that_is_refused_leaves_nothing(
     # A run that is there is not changed by a start that is refused.
     before = {one.name: one.read_bytes() for one in (tmp_path / "own").iterdir()}
     other, prepared = plan_of(rank=3)
-    with pytest.raises(ValidationError, match="was begun otherwise"):
+    with pytest.raises(ValidationError, match="other settings"):
         fine_tune(nano_service, other, prepared, tmp_path / "own")
     assert {one.name: one.read_bytes() for one in (tmp_path / "own").iterdir()} == before
 
@@ -143,7 +143,7 @@ def test_a_variable_that_has_no_effect_is_refused() -> None:
         ):
             chat_format(tiny, "template", **{name: True})
     messages = [{"role": "user", "content": "a"}]
-    with pytest.raises(ValidationError, match="continue_final_message cannot be given"):
+    with pytest.raises(ValidationError, match="continue_final_message cannot be"):
         tiny.apply_chat_template(messages, continue_final_message=True)
 
 

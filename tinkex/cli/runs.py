@@ -187,7 +187,7 @@ def list_runs(invocation: Invocation, limit: int, offset: int, access_scope: Any
         yield from table(
             _HEADERS,
             [_row(run) for run in runs],
-            optional=("Owner", "LoRA", "Status"),
+            optional=("Owner", "LoRA", "Method", "Step", "Loss", "Status"),
             elastic="Base Model",
         )
 

@@ -1,6 +1,7 @@
 """What `tinkex train` does: read the file, train or show what would be trained, show the result."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -116,7 +117,10 @@ def _free_folder(invocation: Invocation, data: str, output: Path | None) -> Path
             )
         return output
     folder = free_folder(data)
-    for other in sorted(folder.parent.glob(f"{folder.name.partition('-')[0]}*")):
+    stem = re.sub(r"-\d+$", "", folder.name)
+    for other in sorted(folder.parent.glob(f"{stem}*")):
+        if not re.fullmatch(rf"{re.escape(stem)}(-\d+)?", other.name):
+            continue
         with contextlib.suppress(TinkexError):
             if Plan.read(other).result is None:
                 invocation.note(

@@ -203,17 +203,18 @@ def begun_in(folder: Path) -> Iterator[Callable[[], None]]:
 
     was_there = folder.exists()
     names = (PLAN, FILE_NAME, LOCK_NAME, REFERENCE, ROLLOUTS)
-    old = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    old = {name for name in names if (folder / name).is_file()}
+    plan = (folder / PLAN).read_bytes() if PLAN in old else b""
     kept: list[bool] = []
     try:
         yield lambda: kept.append(True)
     except BaseException:
         if not kept:
-            for name in set(names) - set(old):
+            for name in set(names) - old:
                 (folder / name).unlink(missing_ok=True)
             if PLAN in old:
                 # A run with another plan is there; it stays what it was.
-                atomic_write(folder / PLAN, old[PLAN])
+                atomic_write(folder / PLAN, plan)
             if not was_there:
                 with contextlib.suppress(OSError):
                     folder.rmdir()

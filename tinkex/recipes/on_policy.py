@@ -57,16 +57,15 @@ class Journal:
         # Where each step's line begins: batches are large, and most are never read again.
         self._places: dict[int, int] = {}
         if file.exists():
-            content = file.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                # A crash cut the last line short.
-                with file.open("r+b") as opened:
-                    opened.truncate(whole)
-            at = 0
-            for line in content[:whole].splitlines(keepends=True):
-                self._places[json.loads(line)["step"]] = at
-                at += len(line)
+            with file.open("r+b") as opened:
+                at = 0
+                for line in opened:
+                    if not line.endswith(b"\n"):
+                        # A crash cut the last line short.
+                        opened.truncate(at)
+                        break
+                    self._places[json.loads(line)["step"]] = at
+                    at += len(line)
 
     def __contains__(self, step: int) -> bool:
         return step in self._places
