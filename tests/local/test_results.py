@@ -62,9 +62,9 @@ def test_a_loss_curve_that_cannot_be_written_fails_no_step(
     with served() as (server, wire):
         model = wire.model()
         model.step()
-        server._app_state.result_file.execute("DROP TABLE losses")
+        server._app_state.result_file.execute("DROP TABLE metrics")
         assert model.step() > 0
-        assert "loss curve" in caplog.text
+        assert "a metric of" in caplog.text
 
 
 def test_bookkeeping_that_cannot_be_written_fails_no_request(
@@ -74,14 +74,21 @@ def test_bookkeeping_that_cannot_be_written_fails_no_request(
     with served() as (server, wire):
         model = wire.model()
         path = model.call("save_weights", path="a")["path"]
+        sampled = model.call("save_weights_for_sampler", path="s")["path"]
         for table in ("audit", "usage"):
             server._app_state.database.execute(f"DROP TABLE {table}")
-        server._app_state.result_file.execute("DROP TABLE journal")
+        for table in ("journal", "settings", "run_log", "snapshots", "samples"):
+            server._app_state.result_file.execute(f"DROP TABLE {table}")
         model.call("load_weights", path=path, optimizer=True)
         assert model.step() > 0
-        wire.result(wire.post("asample", base_model="tinkex/nano", **CLOCKLESS))
+        wire.result(wire.post("asample", model_path=sampled, **CLOCKLESS))
+        server._app_state.shown_samples._room.clear()
+        wire.result(wire.post("asample", model_path=sampled, **CLOCKLESS))
         server._app_state.upkeep()
-        for said in ("audit log lacks", "usage cannot be written", "journal are lost"):
+        for said in (
+            "audit log lacks", "usage cannot be written", "journal are lost",
+            "a sample cannot be kept", "logs of runs are lost", "a metric of",
+        ):  # fmt: skip
             assert said in caplog.text
 
 

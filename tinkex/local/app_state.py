@@ -303,10 +303,11 @@ class AppState:
             sampled = sum(len(sequence.tokens) for sequence in result.sequences)
             self.usage.add("sampling_prefill", base, session_id, len(jobs[index].prompt))
             self.usage.add("sampling_sample", base, session_id, sampled)
-            deliver(index, result)
+            # Before the result, so that a client that has it finds it on the page.
             if (key := tickets[index].adapter_key) is not None:
                 vocabulary = loaded.base.config.vocab_size
                 self.shown_samples.add(key, jobs[index], result, loaded.decode, vocabulary)
+            deliver(index, result)
 
         loaded.sampler.sample(jobs, done)
 

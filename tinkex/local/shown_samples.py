@@ -71,13 +71,15 @@ class ShownSamples:
         vocabulary: int,
     ) -> None:
         """Keep the first sequence of a result, if it is among the first of these weights."""
-        if decode is None or not result.sequences or not self._takes(key):
+        if decode is None or not result.sequences:
             return
-        prompt = np.asarray(job.prompt)
-        # Tokens beyond the vocabulary are parts of an image.
-        text = decode(prompt[prompt < vocabulary].tolist())
-        sampled = decode(result.sequences[0].tokens)
         try:
+            if not self._takes(key):
+                return
+            prompt = np.asarray(job.prompt)
+            # Tokens beyond the vocabulary are parts of an image.
+            text = decode(prompt[prompt < vocabulary].tolist())
+            sampled = decode(result.sequences[0].tokens)
             self._database.execute(
                 "INSERT INTO samples (adapter, prompt, sampled) VALUES (?, ?, ?)",
                 (key, text[-LONGEST_TEXT:], sampled[:LONGEST_TEXT]),
