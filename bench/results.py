@@ -23,6 +23,7 @@ TOKENIZER_SECONDS = 60
 DOWNLOAD_SECONDS = 40
 CLI_SECONDS = 60
 ARRAYS_SECONDS = 30
+DROP_IN_SECONDS = 180
 
 
 def machine() -> str:
@@ -89,6 +90,7 @@ def main() -> int:
     download = output_of("download.py", "--mib", "256", "--markdown", seconds=DOWNLOAD_SECONDS)
     arrays = output_of("json_arrays.py", "--markdown", seconds=ARRAYS_SECONDS)
     cli = output_of("cli.py", "--markdown", seconds=CLI_SECONDS)
+    drop_in = output_of("drop_in.py", "--repeat", "3", seconds=DROP_IN_SECONDS)
     today = dt.datetime.now(dt.UTC).date()
     PAGE.write_text(
         f"# Results\n\nMade by `make bench` on {today} at {commit()}: do not edit.\n\n"
@@ -97,7 +99,8 @@ def main() -> int:
         f"## The tokenizer beside the bare package\n\n{tokenizer}\n\n"
         f"## Downloads beside curl\n\n{download}\n\n"
         f"## The command line beside a bare click program\n\n{cli}\n\n"
-        f"## Arrays in JSON beside orjson with numpy\n\n{arrays}\n"
+        f"## Arrays in JSON beside orjson with numpy\n\n{arrays}\n\n"
+        f"## The drop-in beside the native client\n\n{drop_in}\n"
     )
     print(f"wrote {PAGE.relative_to(HERE.parent)}", file=sys.stderr)
     return 0 if "| work |" in client else 1

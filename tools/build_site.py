@@ -9,6 +9,7 @@ others become pages of the site, links to them follow, and other files that a pa
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -166,6 +167,21 @@ def stage() -> None:
     (SOURCE / "mkdocs.yml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
+def prefer_guides(index: Path) -> None:
+    """Say in the search which hits are of the reference; a longer title also ranks below a guide's.
+
+    The one-line index of docs/api.md, whose names are all in the reference, is left out, and so is
+    a second entry of one place.
+    """
+    search = json.loads(index.read_text(encoding="utf-8"))
+    places = {item["location"]: item for item in reversed(search["items"])}
+    kept = [item for place, item in places.items() if not place.startswith("api.html#")][::-1]
+    for item in kept:
+        if item["location"].startswith("reference/"):
+            item["title"] += " (reference)"
+    index.write_text(json.dumps({**search, "items": kept}), encoding="utf-8")
+
+
 def main() -> int:
     """Stage and build."""
     try:
@@ -180,6 +196,7 @@ def main() -> int:
     done = subprocess.run(command, cwd=SOURCE, check=False)
     if done.returncode == 0:
         shutil.move(SOURCE / "site", SITE)  # zensical writes inside its project alone
+        prefer_guides(SITE / "search.json")
         place = SITE.relative_to(ROOT)
         print(f"The site is {place}/index.html; its search works where it is served:")
         print(f"  python3 -m http.server --directory {place}")

@@ -109,7 +109,7 @@ def test_samples_are_drawn_and_scored(service: ServiceClient) -> None:
     assert found.sequences[0].tokens == [1]
     assert found.prompt_logprobs == [None, -0.5, -0.5]
     assert sampler.compute_logprobs(PROMPT).result() == [None, -0.5, -0.5]
-    with pytest.raises(NotFoundError, match="does not offer the route; sample gives the same"):
+    with pytest.raises(NotFoundError, match="does not offer the route; sample returns the same"):
         list(sampler.sample_stream(PROMPT, params))
 
 

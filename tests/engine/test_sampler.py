@@ -189,6 +189,14 @@ def test_filters_give_the_distribution_they_promise(temperature: float, k: int, 
     assert chi_square_is_plausible(counts, expected_probabilities(logits, temperature, k, p))
 
 
+@pytest.mark.parametrize(("p", "kept"), [(0.4999, 1), (0.5001, 2), (0.7999, 2), (0.8001, 3)])
+def test_top_p_keeps_the_token_that_reaches_it_and_none_after(p: float, kept: int) -> None:
+    """Of masses 0.5, 0.3 and 0.2, to a ten-thousandth; the largest uniform number takes the last that is kept."""
+    shifted = np.log(np.array([[0.5, 0.3, 0.2]]) / 0.5).astype(np.float32)
+    choices = Choices(np.array([1.0]), np.array([3]), np.array([p]))
+    assert choose(shifted, choices, np.array([1 - 1e-9])) == kept - 1
+
+
 @given(
     logits=st.lists(st.integers(-8, 0), min_size=2, max_size=12),
     k=st.integers(-1, 14),

@@ -41,7 +41,7 @@ def test_usage_counts_the_tokens_that_were_used_by_the_hour() -> None:
         body = {"prompt": prompt(1, 2, 3), "sampling_params": {"max_tokens": 4, "stop": []}}
         wire.result(wire.post("asample", base_model=NANO, num_samples=2, **body))
         clock.now += HOUR
-        server._site.upkeep()
+        server._app_state.upkeep()
         model.step([datum([1, 2, 3])])
         assert sorted(usage(wire, start)) == [
             ("checkpoint", 1),
@@ -113,7 +113,7 @@ def test_audit_log_has_what_happened_to_a_checkpoint() -> None:
         wire.http.delete(f"training_runs/{model.model_id}/checkpoints/weights/b")
         wire.http.delete(f"training_runs/{model.model_id}/checkpoints/weights/b")
         clock.now += HOUR
-        server._site.upkeep()
+        server._app_state.upkeep()
         entries = wire.get("audit")["entries"]
         told = [(one["event"], one.get("purpose"), one["tinker_path"][-1]) for one in entries]
         assert told == [

@@ -62,7 +62,7 @@ def test_deleted_checkpoint_is_gone_with_its_files(wire: Wire, server: Any) -> N
     """After a delete nothing finds the checkpoint and its folder is empty space."""
     model = wire.model()
     path = model.call("save_weights", path="a")["path"]
-    folder = server._site.checkpoints.folder(server._site.weights_at(path)[0])
+    folder = server._app_state.checkpoints.folder(server._app_state.weights_at(path)[0])
     assert folder.is_dir()
     assert wire.http.delete(route(model, "weights/a")).status_code == 204
     assert not folder.exists()
@@ -109,9 +109,9 @@ def test_checkpoints_expire() -> None:
         gone = wire.send("weights_info", tinker_path=short["tinker_path"])
         assert gone.status_code == 404
         assert wire.get("checkpoints")["cursor"]["total_count"] == 1
-        assert len(list(server._site.data.checkpoints.iterdir())) == 2
-        server._site.upkeep()
-        assert len(list(server._site.data.checkpoints.iterdir())) == 1
+        assert len(list(server._app_state.data.checkpoints.iterdir())) == 2
+        server._app_state.upkeep()
+        assert len(list(server._app_state.data.checkpoints.iterdir())) == 1
         model.call("save_weights", path="short")
         assert wire.post("weights_info", tinker_path=path)
 
@@ -126,10 +126,10 @@ def test_expiry_goes_on_when_other_upkeep_fails(caplog: pytest.LogCaptureFixture
         model = wire.model()
         model.call("save_weights", path="a", ttl_seconds=3600)
         clock.now += 3600
-        server._site.database.execute("DROP TABLE runs")
-        server._site.upkeep()
+        server._app_state.database.execute("DROP TABLE runs")
+        server._app_state.upkeep()
         assert "a part of the upkeep failed" in caplog.text
-        assert not list(server._site.data.checkpoints.iterdir())
+        assert not list(server._app_state.data.checkpoints.iterdir())
         assert wire.send("session_heartbeat", session_id=model.session_id).status_code == 410
 
 
@@ -232,7 +232,7 @@ def test_archive_is_the_same_whenever_it_is_made(wire: Wire, server: Any) -> Non
     model.call("save_weights", path="a")
     url = location(wire, model, "weights/a")
     first = httpx.get(url)
-    for archive in server._site.data.archives.iterdir():
+    for archive in server._app_state.data.archives.iterdir():
         archive.unlink()
     assert httpx.get(url).content == first.content
     model.call("save_weights", path="a", overwrite=True)
@@ -270,8 +270,8 @@ def test_archive_in_the_making_says_when_to_ask_again(wire: Wire, server: Any) -
 
     model = wire.model()
     path = model.call("save_weights", path="a")["path"]
-    archives = server._site.archives
-    record, _ = server._site.weights_at(path)
+    archives = server._app_state.archives
+    record, _ = server._app_state.weights_at(path)
     archives._building[record.folder_id] = threading.Event()
     archives.patience_s = 0.01
     try:

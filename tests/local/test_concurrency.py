@@ -26,9 +26,9 @@ def engine_held(server: LocalServer) -> Iterator[None]:
         begun.set()
         assert go_on.wait(60)
 
-    site = server._site
-    assert site is not None
-    site.engine.put("held", Job(Promise(request_id="held", session_id=None, kept=False), block))
+    state = server._app_state
+    assert state is not None
+    state.engine.put("held", Job(Promise(request_id="held", session_id=None, kept=False), block))
     assert begun.wait(60)
     try:
         yield
@@ -67,7 +67,7 @@ def test_a_long_queue_on_one_model_does_not_starve_another(asked: list[Any]) -> 
     """Two models take turns although one has twenty requests before the other's first."""
     with served() as (server, wire):
         busy, late = wire.model(), wire.model()
-        trainers = {id(one.trainer): one.model_id for one in server._site.models.all()}
+        trainers = {id(one.trainer): one.model_id for one in server._app_state.models.all()}
         with engine_held(server):
             queue = [
                 busy.submit("forward_backward", forward_backward_input=loss_input())
@@ -167,9 +167,9 @@ def test_samples_that_take_long_do_not_hold_up_other_sessions() -> None:
             body = {"prompt": prompt(1, 2), "sampling_params": {"max_tokens": 4}}
             made = wire.post("asample", sampling_session_id=quick, seq_id=number, **body)
             assert wire.result(made)["sequences"]
-        site = server._site
-        assert site is not None
-        assert not any(site.promises.live(one["request_id"]).done for one in heavy)
+        state = server._app_state
+        assert state is not None
+        assert not any(state.promises.live(one["request_id"]).done for one in heavy)
         wire.post(f"sessions/{hog}/finish", reason={"type": "success"}, detail=None)
         for one in heavy:
             assert "session of this request has ended" in wire.outcome(one)["error"]
@@ -184,8 +184,8 @@ def test_a_large_batch_of_training_does_not_hold_up_other_sessions() -> None:
         heavy = [hog.submit("forward_backward", forward_backward_input=data) for _ in range(3)]
         for _ in range(3):
             other.step()
-        site = server._site
-        assert site is not None
-        assert not site.promises.live(heavy[-1]["request_id"]).done
+        state = server._app_state
+        assert state is not None
+        assert not state.promises.live(heavy[-1]["request_id"]).done
         losses = [wire.result(one)["metrics"]["loss:sum"] for one in heavy]
         assert losses == [losses[0]] * 3

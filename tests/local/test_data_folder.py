@@ -430,14 +430,14 @@ def test_a_failed_commit_leaves_folders_as_they_were(
     """A full disk at the commit: the folder of a save goes, that of a deletion comes back."""
     with served(data_dir=tmp_path) as (server, wire):
         model = saved(wire, "a")
-        before, site = files_below(tmp_path / "checkpoints"), server._site
-        assert site is not None
+        before, state = files_below(tmp_path / "checkpoints"), server._app_state
+        assert state is not None
 
         def full(*_: Any, **__: Any) -> None:
             raise sqlite3.OperationalError("database or disk is full")
 
         # Within the transaction, after the folders were moved.
-        monkeypatch.setattr(type(site.audit), "add_within", full)
+        monkeypatch.setattr(type(state.audit), "add_within", full)
         if failing == "save":
             assert wire.outcome(model.submit("save_weights", path="b"))["category"] == "server"
         else:

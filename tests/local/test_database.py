@@ -14,10 +14,10 @@ def test_a_table_that_an_earlier_build_lacked_is_added(tmp_path):
     path = tmp_path / "results.sqlite3"
     with closing(sqlite3.connect(path)) as old:
         old.executescript(SCHEMA)
-        old.execute("DROP TABLE losses")
+        old.execute("DROP TABLE metrics")
         old.commit()
     with closing(Database(path, SCHEMA)) as database:
-        assert database.execute("DELETE FROM losses") == 0
+        assert database.execute("DELETE FROM metrics") == 0
 
 
 def test_a_file_of_a_newer_build_is_left_alone(tmp_path):

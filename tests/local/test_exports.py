@@ -34,8 +34,8 @@ def test_an_export_is_the_adapter_as_files() -> None:
         assert files["adapter_config.json"].json()["r"] == 4
         exported = load_tensors(files["adapter_model.safetensors"].content)
         model.call("save_weights_for_sampler", path="same")
-        folder = server._site.checkpoints.folder(
-            server._site.weights_at(f"tinker://{model.model_id}/sampler_weights/same")[0]
+        folder = server._app_state.checkpoints.folder(
+            server._app_state.weights_at(f"tinker://{model.model_id}/sampler_weights/same")[0]
         )
         saved = load_tensors((folder / "adapter_model.safetensors").read_bytes())
         assert exported.keys() == saved.keys()

@@ -63,7 +63,7 @@ def test_a_token_dies_with_its_key(tmp_path: Path) -> None:
             for made_with, token in tokens.items():
                 answer = wire.http.get("sessions", headers=bearing(token))
                 assert answer.status_code == (200 if made_with == key else 401), made_with
-            ring = server._site.keys
+            ring = server._app_state.keys
             old = {"iss": "passport-tinkex-local", "exp": 10**12, "key_id": 1}
             content = b".".join(map(_encode, (b'{"alg":"HS256"}', json.dumps(old).encode())))
             unbound = f"{content.decode()}.{_encode(ring._sign(content)).decode()}"
@@ -93,7 +93,7 @@ def test_a_token_names_its_key_after_the_database_was_restored(tmp_path: Path) -
     with served(data_dir=tmp_path) as (server, wire):
         token = wire.http.post("auth/token", json={}, headers={"x-api-key": "tml-lost"}).json()
         number = claims(token["jwt"])["key_id"]
-        server._site.database.execute("DELETE FROM api_keys")
+        server._app_state.database.execute("DELETE FROM api_keys")
         wire.http.headers["x-api-key"] = "tml-new"
         assert wire.get("auth/apikey/me")["key_id"] == number
         assert wire.http.delete("auth/apikey/me").status_code == 204

@@ -190,8 +190,8 @@ def test_the_server_skips_gaps_on_its_own() -> None:
     with served(options=Options(gap_timeout_s=0.0)) as (server, wire):
         model = wire.model()
         held = send_optim(model, 3).json()
-        assert server._site is not None
-        server._site.upkeep()
+        assert server._app_state is not None
+        server._app_state.upkeep()
         assert wire.result(held)["metrics"]
 
 

@@ -171,7 +171,7 @@ def test_one_refused_caller_displaces_no_other_error() -> None:
         for number in range(60):
             httpx.get(f"{server.base_url}/api/v1/{number}", headers={"host": f"h{number}"})
             httpx.get(f"{server.base_url}/api/v1/{number}")
-        found = server._site.troubles.newest()
+        found = server._app_state.troubles.newest()
         assert [(one.what, one.count) for one in found] == [
             ("refused at the door (401)", 60),
             ("refused at the door (403)", 60),
@@ -184,10 +184,10 @@ def test_what_clients_send_is_text_everywhere() -> None:
     with served() as (server, wire):
         session = wire.session(display_name=EVIL, user_metadata={EVIL: EVIL})
         model = wire.model(session, user_metadata={"x": EVIL})
-        server._site.troubles.add(EVIL, EVIL)
-        server._site.run_log.add(model.model_id, EVIL)
-        server._site.shown_samples.saved("key", model.model_id, 0, EVIL)
-        server._site.database.execute("UPDATE runs SET base_model = ?", (EVIL,))
+        server._app_state.troubles.add(EVIL, EVIL)
+        server._app_state.run_log.add(model.model_id, EVIL)
+        server._app_state.shown_samples.saved("key", model.model_id, 0, EVIL)
+        server._app_state.database.execute("UPDATE runs SET base_model = ?", (EVIL,))
         for path in ("/", f"/run/{model.model_id}", f"/compare?run={model.model_id}"):
             response = httpx.get(f"{server.base_url}{path}")
             assert EVIL not in response.text
@@ -220,7 +220,7 @@ def test_queue_shows_what_is_computed_and_what_waits() -> None:
             started.set()
             go_on.wait(30)
 
-        server._site.engine._sample = sample
+        server._app_state.engine._sample = sample
         wire.post(
             "asample", base_model=NANO, sampling_params={},
             prompt={"chunks": [{"type": "encoded_text", "tokens": [5]}]},
@@ -296,7 +296,7 @@ def test_stream_ends_with_the_server() -> None:
     with served() as (server, _), httpx.stream("GET", f"{server.base_url}/live") as response:
         lines = response.iter_lines()
         next(lines)
-        server._site.changes.closing = True
+        server._app_state.changes.closing = True
         for _ in lines:
             continue
 
@@ -418,7 +418,7 @@ def test_steps_continue_where_a_checkpoint_stopped() -> None:
 def test_long_runs_are_thinned_out_to_their_last_point() -> None:
     """A chart gets no more points than it can show; the newest one is among them."""
     with served() as (server, _):
-        metrics = server._site.metrics
+        metrics = server._app_state.metrics
         rows = [("run", "loss", step, float(step), 0.0) for step in range(1, 5003)]
         metrics._change(
             "INSERT INTO metrics (run_id, name, step, value, at) VALUES (?, ?, ?, ?, ?)", rows
@@ -444,7 +444,7 @@ def test_few_samples_of_each_saved_state_are_kept() -> None:
                     prompt={"chunks": [{"type": "encoded_text", "tokens": [5 + number]}]},
                 )
             )
-        (snapshot,) = server._site.shown_samples.of_run(model.model_id)
+        (snapshot,) = server._app_state.shown_samples.of_run(model.model_id)
         assert (snapshot.label, snapshot.step, len(snapshot.samples)) == ("s", 1, 4)
 
 

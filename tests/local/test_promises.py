@@ -68,12 +68,12 @@ def test_results_outlive_their_session(wire: Wire) -> None:
 def test_results_over_the_memory_budget_wait_on_disk(tmp_path: Any) -> None:
     """A long run does not fill the memory: older results are read back from the disk."""
     with served(data_dir=tmp_path) as (server, wire):
-        server._site.promises._memory_bytes = 2000
+        server._app_state.promises._memory_bytes = 2000
         model = wire.model()
         promises = [model.submit("forward", forward_input=loss_input()) for _ in range(8)]
         results = [wire.result(promise) for promise in promises]
         assert [wire.result(promise) for promise in promises] == results
-        assert server._site.promises._used_bytes <= 2000
+        assert server._app_state.promises._used_bytes <= 2000
 
 
 def test_pending_requests_of_an_ended_session_fail(wire: Wire) -> None:
@@ -184,7 +184,7 @@ def test_a_running_sample_is_cut_short_when_it_is_cancelled(monkeypatch: Any) ->
         go_on.set()
         # The next sample is done only after the engine has let go of the first.
         wire.result(wire.post("asample", base_model=NANO, prompt=prompt(1), sampling_params=params))
-        assert server._site.usage.totals()["sampling_sample"] < 8 * 100 + 100
+        assert server._app_state.usage.totals()["sampling_sample"] < 8 * 100 + 100
 
 
 def test_completions_of_a_sampling_session_come_by_cursor(wire: Wire) -> None:

@@ -62,7 +62,7 @@ def test_a_loss_curve_that_cannot_be_written_fails_no_step(
     with served() as (server, wire):
         model = wire.model()
         model.step()
-        server._site.result_file.execute("DROP TABLE losses")
+        server._app_state.result_file.execute("DROP TABLE losses")
         assert model.step() > 0
         assert "loss curve" in caplog.text
 
@@ -75,12 +75,12 @@ def test_bookkeeping_that_cannot_be_written_fails_no_request(
         model = wire.model()
         path = model.call("save_weights", path="a")["path"]
         for table in ("audit", "usage"):
-            server._site.database.execute(f"DROP TABLE {table}")
-        server._site.result_file.execute("DROP TABLE journal")
+            server._app_state.database.execute(f"DROP TABLE {table}")
+        server._app_state.result_file.execute("DROP TABLE journal")
         model.call("load_weights", path=path, optimizer=True)
         assert model.step() > 0
         wire.result(wire.post("asample", base_model="tinkex/nano", **CLOCKLESS))
-        server._site.upkeep()
+        server._app_state.upkeep()
         for said in ("audit log lacks", "usage cannot be written", "journal are lost"):
             assert said in caplog.text
 
@@ -96,7 +96,7 @@ def test_evicted_results_are_gone_and_unknown_ones_never_were() -> None:
         new = wire.post("asample", base_model="tinkex/nano", **CLOCKLESS)
         wire.result(new)
         clock.now += 60
-        server._site.upkeep()
+        server._app_state.upkeep()
         answer = wire.poll(old)
         assert answer.status_code == 410
         assert "no longer kept" in answer.json()["detail"]
@@ -110,5 +110,5 @@ def test_the_oldest_results_make_room(room: int) -> None:
     with served(options=Options(result_bytes=room)) as (server, wire):
         promise = wire.post("asample", base_model="tinkex/nano", **CLOCKLESS)
         wire.result(promise)
-        server._site.upkeep()
+        server._app_state.upkeep()
         assert wire.poll(promise).status_code == (410 if room == 1 else 200)

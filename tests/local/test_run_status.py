@@ -53,8 +53,8 @@ def test_a_run_whose_client_fell_silent_is_lost() -> None:
     with served(options=Options(monotonic=clock, session_timeout_s=50)) as (server, wire):
         model = wire.model()
         clock.now += 51
-        assert server._site is not None
-        server._site.upkeep()
+        assert server._app_state is not None
+        server._app_state.upkeep()
         assert described(wire, model)[0] == "lost"
 
 

@@ -366,8 +366,8 @@ def test_closing_a_stream_stops_the_sample(wire: Wire, server: LocalServer) -> N
     from tinkex.local.engine_thread import SampleTicket
 
     tickets: list[SampleTicket] = []
-    real = server._site.engine.put_sample
-    server._site.engine.put_sample = lambda base, ticket: (
+    real = server._app_state.engine.put_sample
+    server._app_state.engine.put_sample = lambda base, ticket: (
         tickets.append(ticket),
         real(base, ticket),
     )[1]  # type: ignore[method-assign]
@@ -376,7 +376,7 @@ def test_closing_a_stream_stops_the_sample(wire: Wire, server: LocalServer) -> N
         with wire.http.stream("POST", "stream_sample", json=body) as response:
             next(events_of(response))
     finally:
-        del server._site.engine.put_sample  # type: ignore[method-assign]
+        del server._app_state.engine.put_sample  # type: ignore[method-assign]
     # The engine works in order: when the next sample is done, so is the one that was left.
     sample(wire, params={"max_tokens": 1})
     assert tickets[0].cancelled or tickets[0].promise.done

@@ -277,7 +277,7 @@ def test_unexpected_errors_are_a_500_in_the_usual_shape(
     def broken(*_: object) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr(server._site.sessions, "list_ids", broken)
+    monkeypatch.setattr(server._app_state.sessions, "list_ids", broken)
     response = wire.http.get("sessions")
     assert response.status_code == 500
     assert response.json()["detail"] == "internal error of the local server: KeyError"

@@ -172,11 +172,11 @@ def test_silent_session_ends() -> None:
     with served(options=Options(monotonic=clock, session_timeout_s=100)) as (server, wire):
         silent, beating = wire.model(), wire.session()
         clock.now += 50
-        server._site.upkeep()
+        server._app_state.upkeep()
         clock.now += 49
         wire.post("session_heartbeat", session_id=beating)
         clock.now += 2
-        server._site.upkeep()
+        server._app_state.upkeep()
         assert wire.send("session_heartbeat", session_id=silent.session_id).status_code == 410
         assert wire.send("get_info", model_id=silent.model_id).status_code == 404
         wire.post("session_heartbeat", session_id=beating)
@@ -190,10 +190,10 @@ def test_a_jump_of_the_clock_ends_no_session(jump_s: float) -> None:
     with served(options=Options(now=clock, session_timeout_s=100)) as (server, wire):
         model = wire.model()
         clock.now += jump_s
-        server._site.upkeep()
+        server._app_state.upkeep()
         model.step()
         clock.now -= jump_s
-        server._site.upkeep()
+        server._app_state.upkeep()
         model.step()
 
 
@@ -204,11 +204,11 @@ def test_a_machine_that_slept_ends_no_session() -> None:
     with served(options=Options(monotonic=clock, session_timeout_s=100)) as (server, wire):
         model = wire.model()
         clock.now += 3_600 * 9
-        server._site.upkeep()
+        server._app_state.upkeep()
         model.step()
         for _ in range(3):
             clock.now += 59
-            server._site.upkeep()
+            server._app_state.upkeep()
         assert wire.send("session_heartbeat", session_id=model.session_id).status_code == 410
 
 
@@ -221,7 +221,7 @@ def test_training_counts_as_a_sign_of_life() -> None:
         for _ in range(3):
             clock.now += 60
             model.step()
-            server._site.upkeep()
+            server._app_state.upkeep()
         assert wire.get(f"training_runs/{model.model_id}")["last_request_time"].startswith("2027")
 
 

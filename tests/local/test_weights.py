@@ -219,7 +219,7 @@ def test_ephemeral_saves_fix_the_weights_of_a_sampling_session(wire: Wire) -> No
 
 def test_many_ephemeral_samplers_are_put_aside_and_found_again(wire: Wire, server: Any) -> None:
     """More sampling sessions than fit in memory still sample from their own weights."""
-    shelf = server._site.adapters
+    shelf = server._app_state.adapters
     keep, shelf._in_memory = shelf._in_memory, 2
     try:
         model = wire.model()

@@ -201,7 +201,7 @@ def test_samples_are_drawn_at_each_checkpoint(tmp_path: Path) -> None:
             assert outcome.finished
             assert list(listener.found) == steps
             assert all(pairs[0][0] == "1 is" for pairs in listener.found.values())
-            shown = server._site.shown_samples.of_run(outcome.model_id)
+            shown = server._app_state.shown_samples.of_run(outcome.model_id)
             assert [one.step for one in shown] == [6, *reversed(steps), 0]
             assert all("1 is" in one.samples[0][0] for one in shown)
             run = service.create_rest_client().get_training_run(outcome.model_id)

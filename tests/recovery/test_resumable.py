@@ -293,7 +293,7 @@ def test_the_model_that_was_lost_is_unloaded_if_it_is_there(
         lost = run.training.model_id
         go(run, 8, first=break_down)
     assert run.training.model_id != lost
-    assert [model.model_id for model in server._site.models.all()] == [run.training.model_id]  # type: ignore[union-attr]
+    assert [model.model_id for model in server._app_state.models.all()] == [run.training.model_id]  # type: ignore[union-attr]
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path: Path, service: ServiceClient) -> None:

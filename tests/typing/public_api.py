@@ -159,6 +159,8 @@ def training(client: TrainingClient) -> None:
     assert_type(gradients.result().computes_loss, bool)
     assert_type(types.CheckpointPath.parse("tinker://run/name").long, str)
     assert_type(types.CheckpointPath.parse("tinker://run/name").is_short, bool)
+    assert_type(gradients.result().mean_loss, float)
+    assert_type(gradients.result().weight, float)
     assert_type(gradients.request_id, str | None)
     assert_type(client.optim_step(AdamParams(learning_rate=1e-4)), Future[types.OptimStepResponse])
     output, step = client.train_step(data, "cross_entropy", AdamParams())

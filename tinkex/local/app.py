@@ -72,14 +72,14 @@ _BINARY_BODIES = frozenset({"forward_backward"})
 _SMALL_BODY = 32 * 1024
 
 
-def build_app(site: AppState) -> Starlette:
+def build_app(state: AppState) -> Starlette:
     """Return the application; operations of the spec without a handler return 404."""
     operations = load_operations()
     endpoints: dict[str, dict[str, Endpoint]] = {}
     for name, handler in HANDLERS.items():
         operation = operations[name]
         by_method = endpoints.setdefault(operation.path, {})
-        by_method[operation.method] = _endpoint(site, operation, handler)
+        by_method[operation.method] = _endpoint(state, operation, handler)
     # One route per path, so that a 405 lists all of its methods.
     own = [
         Route(path, _by_method(by_method), methods=list(by_method))
@@ -87,12 +87,12 @@ def build_app(site: AppState) -> Starlette:
     ]
     # A path with a fixed part comes before one that takes anything there.
     own.sort(key=lambda route: route.path.count("{"))
-    routes = [*own, *Pages(site).routes(), *hub.routes(site)]
+    routes = [*own, *Pages(state).routes(), *hub.routes(state)]
     return Starlette(
         routes=routes,
         exception_handlers={
             Problem: _problem,
-            HTTPException: partial(_http_exception, site),
+            HTTPException: partial(_http_exception, state),
         },
     )
 
@@ -106,8 +106,8 @@ def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
     return endpoint
 
 
-def _endpoint(site: AppState, operation: Operation, handler: Handler) -> Endpoint:
-    run = _runner(site, handler)
+def _endpoint(state: AppState, operation: Operation, handler: Handler) -> Endpoint:
+    run = _runner(state, handler)
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -124,7 +124,7 @@ def _endpoint(site: AppState, operation: Operation, handler: Handler) -> Endpoin
             )
 
     async def respond(request: Request) -> Response:
-        with noting_refusal(site, operation.operation_id) as refusal:
+        with noting_refusal(state, operation.operation_id) as refusal:
             parameters = {
                 entry.name: entry.read(
                     request.path_params.get(entry.name)
@@ -133,7 +133,7 @@ def _endpoint(site: AppState, operation: Operation, handler: Handler) -> Endpoin
                 )
                 for entry in operation.parameters
             }
-            body = await _read_body(site, operation, request, refusal)
+            body = await _read_body(state, operation, request, refusal)
             result = await run(Call(operation.operation_id, request, parameters, body))
         if isinstance(result, Response):
             return result
@@ -146,25 +146,25 @@ def _endpoint(site: AppState, operation: Operation, handler: Handler) -> Endpoin
     return endpoint
 
 
-def _runner(site: AppState, handler: Handler) -> Callable[[Call], Awaitable[Any]]:
+def _runner(state: AppState, handler: Handler) -> Callable[[Call], Awaitable[Any]]:
     """Return how a handler is called: on the event loop, or in a worker thread if it may block."""
     if inspect.iscoroutinefunction(handler):
-        return partial(handler, site)
+        return partial(handler, state)
     if is_light(handler):
 
         async def inline(call: Call) -> Any:
-            return handler(site, call)
+            return handler(state, call)
 
         return inline
 
     async def threaded(call: Call) -> Any:
-        return await site.pool.run(partial(handler, site, call))
+        return await state.pool.run(partial(handler, state, call))
 
     return threaded
 
 
 async def _read_body(
-    site: AppState, operation: Operation, request: Request, refusal: Refusal
+    state: AppState, operation: Operation, request: Request, refusal: Refusal
 ) -> Any:
     if operation.body_name is None:
         return None
@@ -173,7 +173,7 @@ async def _read_body(
     encoding = request.headers.get("content-encoding", "identity").lower()
     if media_type.lower() == MEDIA_TYPE and operation.operation_id in _BINARY_BODIES:
         refusal.binary = True
-        parse: Callable[[bytes], Any] = partial(_parse_binary, site, encoding, refusal)
+        parse: Callable[[bytes], Any] = partial(_parse_binary, state, encoding, refusal)
     elif media_type.lower() != "application/json":
         raise Problem(415, f"{media_type!r} bodies are not understood: send application/json")
     elif encoding != "identity":
@@ -182,12 +182,12 @@ async def _read_body(
         parse = operation.read_body
     if len(content) < _SMALL_BODY and encoding == "identity":
         return _parse(parse, content)
-    return await site.pool.run(partial(_parse, parse, content))
+    return await state.pool.run(partial(_parse, parse, content))
 
 
-def _parse_binary(site: AppState, encoding: str, refusal: Refusal, content: bytes) -> Any:
+def _parse_binary(state: AppState, encoding: str, refusal: Refusal, content: bytes) -> Any:
     if encoding == "zstd":
-        content = refusal.content = decompressed(content, site.options.max_body_bytes)
+        content = refusal.content = decompressed(content, state.options.max_body_bytes)
     elif encoding != "identity":
         raise Problem(415, f"{encoding!r} is not understood: compress with zstd, or not at all")
     return read_request(content)
@@ -235,12 +235,12 @@ async def _problem(request: Request, error: Exception) -> Response:
     return problem_response(error.status, error.detail, error.headers, error.code)
 
 
-async def _http_exception(site: AppState, request: Request, error: Exception) -> Response:
+async def _http_exception(state: AppState, request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if request.url.path.startswith("/api/"):
         what = f"{request.method} {request.url.path}"
-        site.troubles.add(f"no such route ({error.status_code})", what, by_reason=False)
+        state.troubles.add(f"no such route ({error.status_code})", what, by_reason=False)
     if error.status_code == 404:
         return problem_response(404, f"{request.method} {request.url.path} is not served here")
     return problem_response(error.status_code, error.detail, error.headers)

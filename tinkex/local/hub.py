@@ -53,40 +53,40 @@ class HubFile:
     digest: str
 
 
-def routes(site: AppState) -> list[Route]:
+def routes(state: AppState) -> list[Route]:
     """Return the routes, in the order in which they have to be tried."""
     return [
-        Route("/api/models/{model:path}/tree/{revision}", _endpoint(site, _tree)),
+        Route("/api/models/{model:path}/tree/{revision}", _endpoint(state, _tree)),
         Route(
-            "/api/models/{model:path}/tree/{revision}/{folder:path}", _endpoint(site, _no_folder)
+            "/api/models/{model:path}/tree/{revision}/{folder:path}", _endpoint(state, _no_folder)
         ),
-        Route("/api/models/{model:path}/revision/{revision}", _endpoint(site, _info)),
-        Route("/api/models/{model:path}", _endpoint(site, _info)),
-        Route("/{model:path}/resolve/{revision}/{file:path}", _endpoint(site, _file)),
+        Route("/api/models/{model:path}/revision/{revision}", _endpoint(state, _info)),
+        Route("/api/models/{model:path}", _endpoint(state, _info)),
+        Route("/{model:path}/resolve/{revision}/{file:path}", _endpoint(state, _file)),
     ]
 
 
 def _endpoint(
-    site: AppState, respond: Callable[[str, list[HubFile], Request], Response]
+    state: AppState, respond: Callable[[str, list[HubFile], Request], Response]
 ) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         model = request.path_params["model"]
-        folder = _folder_of(site, model)
+        folder = _folder_of(state, model)
         if folder is None:
-            return _refusal("RepoNotFound", site.bases.unknown(model))
-        files = await site.pool.run(partial(_files, folder))
+            return _refusal("RepoNotFound", state.bases.unknown(model))
+        files = await state.pool.run(partial(_files, folder))
         return respond(model, files, request)
 
     return endpoint
 
 
-def _folder_of(site: AppState, name: str) -> Path | None:
+def _folder_of(state: AppState, name: str) -> Path | None:
     """Return the folder of the base model of a repository, or None.
 
     The official client asks for the tokenizer of ``owner/model/variant`` as ``owner/model``, and for
     those of Llama 3 under a repository without a licence to sign.
     """
-    folders = site.bases.folders
+    folders = state.bases.folders
     if name in folders:
         return folders[name]
     start = LLAMA_3 if name == LLAMA_3_TOKENIZER else f"{name}/"

@@ -21,7 +21,7 @@ _CARRIER = "cross_entropy"
 class LossPass:
     """The data of a request, with the recording of its usage and metrics."""
 
-    site: AppState
+    state: AppState
     model: LiveModel
     examples: Sequence[Example]
     loss_fn: str
@@ -32,7 +32,7 @@ class LossPass:
         output = self._run(trainer, backward=False)
         self._count()
         if self.model.meter.evaluated(self.examples, self.loss_fn, output):
-            write_validation_loss(self.site, self.model)
+            write_validation_loss(self.state, self.model)
         return output
 
     def forward_backward(self, trainer: Trainer) -> LossOutput:
@@ -40,12 +40,12 @@ class LossPass:
         output = self._run(trainer, backward=True)
         self._count()
         if self.model.meter.trained(self.examples, self.loss_fn, self.config, output):
-            write_validation_loss(self.site, self.model)
+            write_validation_loss(self.state, self.model)
         return output
 
     def _count(self) -> None:
         tokens = sum(len(example.tokens) for example in self.examples)
-        self.site.usage.add("training", self.model.base_model, self.model.session_id, tokens)
+        self.state.usage.add("training", self.model.base_model, self.model.session_id, tokens)
 
     def _run(self, trainer: Trainer, *, backward: bool) -> LossOutput:
         if self.loss_fn == CUSTOM:
@@ -59,7 +59,7 @@ class LossPass:
             raise Problem(400, "loss_fn_config['loss_id'] is missing: the id of a custom loss")
         if not loss_id.startswith(f"{self.model.session_id}:"):
             raise Problem(400, f"custom loss {loss_id!r} does not belong to this model's session")
-        return self.site.custom_losses.get(loss_id)
+        return self.state.custom_losses.get(loss_id)
 
     def _run_custom(self, trainer: Trainer, loss: CustomLoss, *, backward: bool) -> LossOutput:
         """Run a custom loss C: its gradient by the logprobs p goes in as weights.
@@ -95,13 +95,13 @@ class LossPass:
         return Example(example.tokens, inputs)
 
 
-def write_validation_loss(site: AppState, model: LiveModel) -> None:
+def write_validation_loss(state: AppState, model: LiveModel) -> None:
     """Write what a model was evaluated at since its last step, or take back what was written."""
     meter = model.meter
     if meter.validation_loss is None:
-        site.metrics.remove(model.model_id, VALIDATION_LOSS, meter.step)
+        state.metrics.remove(model.model_id, VALIDATION_LOSS, meter.step)
     else:
-        site.metrics.write(model.model_id, meter.step, {VALIDATION_LOSS: meter.validation_loss})
+        state.metrics.write(model.model_id, meter.step, {VALIDATION_LOSS: meter.validation_loss})
 
 
 def _shape(example: Example) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ class Refusal:
 
 
 @contextmanager
-def noting_refusal(site: AppState, operation: str) -> Iterator[Refusal]:
+def noting_refusal(state: AppState, operation: str) -> Iterator[Refusal]:
     """Note the refusal of a request within the block, and its sequence number."""
     refusal = Refusal()
     try:
@@ -34,7 +34,7 @@ def noting_refusal(site: AppState, operation: str) -> Iterator[Refusal]:
         raise
     except Exception as error:
         if not (isinstance(error, Problem) and error.status in _RETRIED):
-            _note(site, operation, refusal, error)
+            _note(state, operation, refusal, error)
         raise
 
 
@@ -46,21 +46,21 @@ def reason_of(problem: Problem) -> str:
     return "; ".join(issues)
 
 
-def _note(site: AppState, operation: str, refusal: Refusal, error: Exception) -> None:
+def _note(state: AppState, operation: str, refusal: Refusal, error: Exception) -> None:
     status, reason = 500, type(error).__name__
     if isinstance(error, Problem):
         status, reason = error.status, reason_of(error)
-    site.troubles.add(f"{operation} ({status})", reason)
+    state.troubles.add(f"{operation} ({status})", reason)
     try:
         model_id, seq_id = (_read_binary if refusal.binary else _read_json)(refusal.content)
     except (ParseError, ValueError, RecursionError):
         # What cannot be read belongs to no model.
         return
     if isinstance(model_id, str) and type(seq_id) is int:
-        model = site.models.find(model_id)
+        model = state.models.find(model_id)
         if model is not None:
             model.turns.refuse(seq_id)
-            site.run_log.add(model_id, f"{operation} was refused ({status}): {reason}", "error")
+            state.run_log.add(model_id, f"{operation} was refused ({status}): {reason}", "error")
 
 
 def _read_json(content: bytes) -> tuple[object, object]:

@@ -21,30 +21,30 @@ class RunStatus:
     metadata: dict[str, str]
 
 
-def status_of(site: AppState, run: RunRecord) -> RunStatus:
+def status_of(state: AppState, run: RunRecord) -> RunStatus:
     """Return the status of a run."""
-    session = _session(site, run)
+    session = _session(state, run)
     name = None if session is None else session.display_name
     metadata = {**((session and session.user_metadata) or {}), **(run.user_metadata or {})}
-    return RunStatus(_status(site, run, session), name, metadata)
+    return RunStatus(_status(state, run, session), name, metadata)
 
 
-def _session(site: AppState, run: RunRecord) -> SessionRecord | None:
+def _session(state: AppState, run: RunRecord) -> SessionRecord | None:
     if run.session_id is None:
         return None
     try:
-        return site.sessions.get(run.session_id)
+        return state.sessions.get(run.session_id)
     except Problem:
         return None
 
 
-def _status(site: AppState, run: RunRecord, session: SessionRecord | None) -> str:
+def _status(state: AppState, run: RunRecord, session: SessionRecord | None) -> str:
     if session is None or session.status == "client_finished":
         return "ended"
     if session.status != "active":
         return "lost"
-    if session.server_id != site.data.server_id:
+    if session.server_id != state.data.server_id:
         # Servers that share the folder say of each other only whether they are alive.
-        return "running" if site.data.is_alive(session.server_id) else "lost"
-    model = site.models.find(run.run_id)
+        return "running" if state.data.is_alive(session.server_id) else "lost"
+    model = state.models.find(run.run_id)
     return "ended" if model is None or model.failure is not None else "running"

@@ -97,7 +97,7 @@ class LocalServer:
         _check_key(self._options.api_key, host, without_key)
         self._given_dir = None if data_dir is None else Path(data_dir).expanduser()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._site: AppState | None = None
+        self._app_state: AppState | None = None
         self._socket: socket.socket | None = None
         self._base_url: str | None = None
         self._thread: threading.Thread | None = None
@@ -127,21 +127,21 @@ class LocalServer:
         Then it ends with a code that lets one browser in, once; a browser that was let in stays so for
         30 days, as long as the key is good.
         """
-        if self._site is None or self.api_key is None:
+        if self._app_state is None or self.api_key is None:
             return f"{self.base_url}/"
-        return f"{self.base_url}/#{self._site.page_access.new_code()}"
+        return f"{self.base_url}/#{self._app_state.page_access.new_code()}"
 
     @property
     def data_dir(self) -> Path:
         """The folder with the server's runs and checkpoints."""
-        if self._site is None:
+        if self._app_state is None:
             raise RuntimeError("the local server is not running: call start() first")
-        return self._site.data.root
+        return self._app_state.data.root
 
     @property
     def model_names(self) -> list[str]:
         """The base models this server offers."""
-        return [] if self._site is None else self._site.bases.names
+        return [] if self._app_state is None else self._app_state.bases.names
 
     def start(self) -> Self:
         """Start the server and return when it accepts requests."""
@@ -187,20 +187,20 @@ class LocalServer:
         self._socket = _listen(self._host, self._port)
         self._base_url = _url_of(self._socket)
         _started.add(self)
-        self._site = AppState(root, self._models, self._options)
-        self._site.is_embedded = self._is_embedded
-        self._site.start()
+        self._app_state = AppState(root, self._models, self._options)
+        self._app_state.is_embedded = self._is_embedded
+        self._app_state.start()
         gate = Gate(
-            build_app(self._site),
-            keys=self._site.keys,
+            build_app(self._app_state),
+            keys=self._app_state.keys,
             max_body_bytes=self._options.max_body_bytes,
             hosts=self._hosts,
-            pages=self._site.page_access,
-            refused=self._site.note_refused,
+            pages=self._app_state.page_access,
+            refused=self._app_state.note_refused,
             body_timeout_s=self._options.header_timeout_s,
         )
         app = FaultGate(gate, self.faults, self._connections, self._operations, self._latency_s)
-        self._uvicorn = _Server(_config(app, self._connections), self._site, self._connections)
+        self._uvicorn = _Server(_config(app, self._connections), self._app_state, self._connections)
         self._thread = threading.Thread(
             target=self._uvicorn.serve_in_thread,
             args=(self._socket,),
@@ -216,18 +216,18 @@ class LocalServer:
         """Close this process's copies of what keeps a port taken, and a folder in use."""
         if self._socket is not None:
             self._socket.close()
-        if self._site is not None:
-            self._site.data.release_copy()
+        if self._app_state is not None:
+            self._app_state.data.release_copy()
 
     def _tear_down(self) -> None:
-        if self._site is not None:
-            self._site.end_waits()
+        if self._app_state is not None:
+            self._app_state.end_waits()
         if self._uvicorn is not None:
             self._uvicorn.should_exit = True
         if self._thread is not None:
             self._thread.join()
-        if self._site is not None:
-            self._site.close()
+        if self._app_state is not None:
+            self._app_state.close()
         if self._socket is not None:
             self._socket.close()
         self._base_url = None
@@ -238,12 +238,12 @@ class LocalServer:
 class _Server(uvicorn.Server):
     """uvicorn in a thread, which signals when it is ready and runs the periodic work."""
 
-    def __init__(self, config: uvicorn.Config, site: AppState, connections: Connections) -> None:
+    def __init__(self, config: uvicorn.Config, state: AppState, connections: Connections) -> None:
         super().__init__(config)
         self._connections = connections
         self.ready = threading.Event()
         self.failure: BaseException | None = None
-        self._site = site
+        self._app_state = state
 
     def serve_in_thread(self, listening: socket.socket) -> None:
         """Serve until `should_exit`; a failure to start is kept in `failure`."""
@@ -275,7 +275,7 @@ class _Server(uvicorn.Server):
         while True:
             await asyncio.sleep(UPKEEP_S)
             try:
-                await self._site.pool.run(self._site.upkeep)
+                await self._app_state.pool.run(self._app_state.upkeep)
             except Exception:
                 logger.exception("upkeep failed; it is tried again in %s seconds", UPKEEP_S)
 

@@ -67,7 +67,7 @@ class Page:
 class Pages:
     """The pages of one server."""
 
-    site: AppState
+    state: AppState
     # One page is rendered at a time, so that watchers leave threads to the API.
     _turn: asyncio.Semaphore = field(init=False, factory=lambda: asyncio.Semaphore(1))
     _watchers: int = field(init=False, default=0)
@@ -98,17 +98,19 @@ class Pages:
         return Page("compare.html", COMPARISON, self._place(request, run_ids))
 
     def _place(self, request: Request, run_ids: Sequence[str]) -> Place:
-        embedded = self.site.is_embedded
+        embedded = self.state.is_embedded
         return Place(run_ids, "local" if embedded else str(request.base_url).rstrip("/"))
 
     async def _show(self, make: Callable[[Request], Page], request: Request) -> Response:
         """Answer with a page, or with its frame alone where the client is not let in yet."""
         if request.scope.get(LOCKED):
-            html = _environment().get_template("locked.html").render(embedded=self.site.is_embedded)
+            html = (
+                _environment().get_template("locked.html").render(embedded=self.state.is_embedded)
+            )
             return HTMLResponse(html, status_code=401, headers=HEADERS)
         try:
             async with self._turn:
-                html = await self.site.pool.run(partial(render, self.site, make(request)))
+                html = await self.state.pool.run(partial(render, self.state, make(request)))
         except Problem as problem:
             html = _environment().get_template("missing.html").render(reason=str(problem))
             return HTMLResponse(html, status_code=problem.status, headers=HEADERS)
@@ -126,12 +128,12 @@ class Pages:
             return Response(media_type=_STREAM, headers=HEADERS)
         page = make(request)
         for run_id in page.place.run_ids:
-            await self.site.pool.run(partial(self.site.runs.get, run_id))
-        events = self._events(Watch(self.site, page))
+            await self.state.pool.run(partial(self.state.runs.get, run_id))
+        events = self._events(Watch(self.state, page))
         return StreamingResponse(events, media_type=_STREAM, headers=HEADERS)
 
     async def _events(self, watch: "Watch") -> AsyncIterator[bytes]:
-        changes, loop = self.site.changes, asyncio.get_running_loop()
+        changes, loop = self.state.changes, asyncio.get_running_loop()
         seen, sent_at = -1, loop.time()
         self._watchers += 1
         try:
@@ -139,7 +141,7 @@ class Pages:
                 if changes.number != seen:
                     seen = changes.number
                     async with self._turn:
-                        found = await self.site.pool.run(watch.changed)
+                        found = await self.state.pool.run(watch.changed)
                 elif loop.time() - sent_at >= QUIET_S:
                     found = b": nothing new\n\n"
                 else:
@@ -154,7 +156,7 @@ class Pages:
     async def _pause(self) -> None:
         """Wait a moment, less if the server stops."""
         for _ in range(round(EVERY_S / _TICK_S)):
-            if self.site.changes.closing:
+            if self.state.changes.closing:
                 return
             await asyncio.sleep(_TICK_S)
 
@@ -168,9 +170,9 @@ class Pages:
         except orjson.JSONDecodeError as error:
             raise Problem(400, "a login is a JSON object with a code or a key") from error
         if isinstance(given, dict) and isinstance(given.get("code"), str):
-            token = self.site.page_access.token_for_code(given["code"])
+            token = self.state.page_access.token_for_code(given["code"])
         elif isinstance(given, dict) and isinstance(given.get("key"), str):
-            token = self.site.page_access.token_for_key(given["key"])
+            token = self.state.page_access.token_for_key(given["key"])
         else:
             raise Problem(400, "a login is a JSON object with a code or a key")
         return Response(
@@ -182,7 +184,7 @@ class Pages:
 class Watch:
     """What an open page has been sent, to send only what changed since then."""
 
-    _site: AppState
+    _state: AppState
     _page: Page
     _sent: dict[str, str] = field(init=False, factory=dict)
     _cursor: int | None = field(init=False, default=None)
@@ -191,7 +193,7 @@ class Watch:
         """Return the events that bring the page up to date."""
         events = []
         for name in self._page.sections:
-            html = render_section(self._site, self._page.place, name)
+            html = render_section(self._state, self._page.place, name)
             if self._sent.get(name) != html:
                 self._sent[name] = html
                 events.append(_event("section", {"name": name, "html": html}))
@@ -200,7 +202,7 @@ class Watch:
         return b"".join(events)
 
     def _points(self) -> Iterator[bytes]:
-        metrics, run_ids = self._site.metrics, self._page.place.run_ids
+        metrics, run_ids = self._state.metrics, self._page.place.run_ids
         before, self._cursor = self._cursor, metrics.cursor()
         if before is None:
             found = {run_id: metrics.whole(run_id) for run_id in run_ids}
@@ -214,21 +216,21 @@ class Watch:
             yield _event("points", {"whole": before is None, "runs": points})
 
 
-def render(site: AppState, page: Page) -> str:
+def render(state: AppState, page: Page) -> str:
     """Return a page's HTML."""
-    runs = [(view.run_id, view.name) for view in chosen_runs(site, page.place)]
+    runs = [(view.run_id, view.name) for view in chosen_runs(state, page.place)]
     # The sections' templates have escaped what is in them.
     sections = {
-        name: Markup(render_section(site, page.place, name))  # noqa: S704
+        name: Markup(render_section(state, page.place, name))  # noqa: S704
         for name in page.sections
     }
     return _environment().get_template(page.template).render(sections=sections, runs=runs)
 
 
-def render_section(site: AppState, place: Place, name: str) -> str:
+def render_section(state: AppState, place: Place, name: str) -> str:
     """Return the HTML of a section."""
     template = _environment().get_template(f"sections/{name}.html")
-    return template.render(SECTIONS[name](site, place))
+    return template.render(SECTIONS[name](state, place))
 
 
 def _columns(series: Series) -> list[Any]:

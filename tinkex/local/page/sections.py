@@ -97,56 +97,57 @@ class Place:
 Values = Mapping[str, Any]
 
 
-def view_of(site: AppState, run: RunRecord) -> RunView:
+def view_of(state: AppState, run: RunRecord) -> RunView:
     """Return a run as the pages show it."""
-    status = status_of(site, run)
-    return RunView(run, status, run_name(run, status), site.metrics.last_step(run.run_id))
+    status = status_of(state, run)
+    return RunView(run, status, run_name(run, status), state.metrics.last_step(run.run_id))
 
 
-def chosen_runs(site: AppState, place: Place) -> list[RunView]:
+def chosen_runs(state: AppState, place: Place) -> list[RunView]:
     """Return the runs of a page."""
-    return [view_of(site, site.runs.get(run_id)) for run_id in place.run_ids]
+    return [view_of(state, state.runs.get(run_id)) for run_id in place.run_ids]
 
 
-def tiles(site: AppState, place: Place) -> Values:
+def tiles(state: AppState, place: Place) -> Values:
     """Show what there is in numbers."""
     del place
-    totals = site.usage.totals()
+    totals = state.usage.totals()
     return {
-        "runs": site.runs.page(1, 0)[1],
-        "models": len(list(site.models.all())),
-        "sessions": len(site.last_seen),
-        "stored": sum(size for _, _, size in site.checkpoints.storage_by_project()),
+        "runs": state.runs.page(1, 0)[1],
+        "models": len(list(state.models.all())),
+        "sessions": len(state.last_seen),
+        "stored": sum(size for _, _, size in state.checkpoints.storage_by_project()),
         "trained": totals.get("training", 0),
         "sampled": totals.get("sampling_sample", 0),
-        "bases": site.bases.names,
+        "bases": state.bases.names,
     }
 
 
-def runs(site: AppState, place: Place) -> Values:
+def runs(state: AppState, place: Place) -> Values:
     """Show the newest runs, each with its loss curve; where there is none, how to begin one."""
-    page, total = site.runs.page(MOST_RUNS, 0)
+    page, total = state.runs.page(MOST_RUNS, 0)
     cards = []
     for run in page:
-        losses = site.metrics.losses(run.run_id)
-        cards.append((view_of(site, run), Markup(curve(losses)), losses[-1][1] if losses else None))  # noqa: S704 - drawn from numbers
-    first = f"tinkex train --base-url {place.base_url} --base-model {site.bases.names[0]} FILE"
+        losses = state.metrics.losses(run.run_id)
+        drawing = Markup(curve(losses))  # noqa: S704 - drawn from numbers
+        cards.append((view_of(state, run), drawing, losses[-1][1] if losses else None))
+    first = f"tinkex train --base-url {place.base_url} --base-model {state.bases.names[0]} FILE"
     return {"cards": cards, "total": total, "first": first}
 
 
-def queue(site: AppState, place: Place) -> Values:
+def queue(state: AppState, place: Place) -> Values:
     """Show the requests without a result: those that are computed now, and those that wait."""
     del place
-    pending = site.promises.pending()
+    pending = state.promises.pending()
     # What is computed comes first; the rest in the order of its arrival.
     pending.sort(key=lambda one: (one.began_at is None, one.opened_at))
     counts = Counter(_state(one) for one in pending)
-    states = {state: counts[state] for state in STATES if counts[state]}
+    states = {name: counts[name] for name in STATES if counts[name]}
     names: dict[str, tuple[str | None, str]] = {}
     views = []
     for promise in pending[:MOST_PENDING]:
         if promise.track not in names:
-            names[promise.track] = _track_name(site, promise.track)
+            names[promise.track] = _track_name(state, promise.track)
         views.append(_pending_view(promise, *names[promise.track]))
     return {"pending": views, "states": states, "total": len(pending)}
 
@@ -167,23 +168,23 @@ def _pending_view(promise: Promise, run_id: str | None, name: str) -> PendingVie
     )
 
 
-def _track_name(site: AppState, track: str) -> tuple[str | None, str]:
+def _track_name(state: AppState, track: str) -> tuple[str | None, str]:
     """Return the run that requests are for, if they are for one, and what to call what they are for."""
     try:
-        return track, view_of(site, site.runs.get(track)).name
+        return track, view_of(state, state.runs.get(track)).name
     except Problem:
-        sampler = site.samplers.find(track)
+        sampler = state.samplers.find(track)
     if sampler is None:
         return None, track
-    return None, _source_name(site, sampler.model_path, sampler.base_model)
+    return None, _source_name(state, sampler.model_path, sampler.base_model)
 
 
-def hours(site: AppState, place: Place) -> Values:
+def hours(state: AppState, place: Place) -> Values:
     """Show the tokens of the last hours."""
     del place
-    newest = int(site.now() // HOUR_S)
+    newest = int(state.now() // HOUR_S)
     counts: dict[int, dict[str, int]] = {hour: {} for hour in range(newest - HOURS + 1, newest + 1)}
-    for row in site.usage.window(min(counts) * HOUR_S, (newest + 1) * HOUR_S):
+    for row in state.usage.window(min(counts) * HOUR_S, (newest + 1) * HOUR_S):
         if row.kind in _KINDS:
             kinds, kind = counts[row.hour], _KINDS[row.kind]
             kinds[kind] = kinds.get(kind, 0) + row.count
@@ -197,21 +198,21 @@ def hours(site: AppState, place: Place) -> Values:
     }
 
 
-def checkpoints(site: AppState, place: Place) -> Values:
+def checkpoints(state: AppState, place: Place) -> Values:
     """Show the newest checkpoints of all runs."""
-    records, total = site.checkpoints.page(MOST_ROWS, 0)
+    records, total = state.checkpoints.page(MOST_ROWS, 0)
     names: dict[str, str] = {}
     views = []
     for record in records:
         run_id = record.path.training_run_id
         if run_id not in names:
-            names[run_id] = view_of(site, site.runs.get(run_id)).name
-        views.append(_checkpoint_view(site, place, record, names[run_id]))
+            names[run_id] = view_of(state, state.runs.get(run_id)).name
+        views.append(_checkpoint_view(state, place, record, names[run_id]))
     return {"checkpoints": views, "total": total}
 
 
 def _checkpoint_view(
-    site: AppState, place: Place, record: CheckpointRecord, name: str
+    state: AppState, place: Place, record: CheckpointRecord, name: str
 ) -> CheckpointView:
     path, server = str(record.path), f"--base-url {place.base_url}"
     commands = [("download", f"tinkex checkpoint download {server} {path}")]
@@ -224,23 +225,23 @@ def _checkpoint_view(
         ]
     elif record.path.kind == "sampler_weights":
         commands = [("chat", f"tinkex chat {server} --model-path {path}"), *commands]
-    step = site.shown_samples.step_of(record.folder_id)
+    step = state.shown_samples.step_of(record.folder_id)
     kind = KIND_NAMES[record.path.kind] + (", public" if record.public else "")
     return CheckpointView(record, name, step, kind, commands)
 
 
-def samplers(site: AppState, place: Place) -> Values:
+def samplers(state: AppState, place: Place) -> Values:
     """Show the newest sampling sessions."""
     del place
-    rows = site.database.rows(
+    rows = state.database.rows(
         "SELECT * FROM samplers ORDER BY created_at DESC LIMIT ?", (MOST_ROWS,)
     )
-    live = {sampler.sampler_id for sampler in site.samplers.all()}
+    live = {sampler.sampler_id for sampler in state.samplers.all()}
     return {
         "samplers": [
             {
                 "id": row["sampler_id"],
-                "name": _source_name(site, row["model_path"], row["base_model"]),
+                "name": _source_name(state, row["model_path"], row["base_model"]),
                 "path": row["model_path"] or row["base_model"],
                 "open": row["sampler_id"] in live,
                 "at": row["created_at"],
@@ -250,29 +251,29 @@ def samplers(site: AppState, place: Place) -> Values:
     }
 
 
-def _source_name(site: AppState, model_path: str | None, base_model: str) -> str:
+def _source_name(state: AppState, model_path: str | None, base_model: str) -> str:
     """Return what to call the weights that a sampling session samples from."""
     if model_path is None:
         return base_model
     run_id, _, rest = model_path.removeprefix("tinker://").partition("/")
     try:
-        name = view_of(site, site.runs.get(run_id)).name
+        name = view_of(state, state.runs.get(run_id)).name
     except Problem:
         return model_path
     return f"{name} / {rest.partition('/')[2]}"
 
 
-def troubles(site: AppState, place: Place) -> Values:
+def troubles(state: AppState, place: Place) -> Values:
     """Show the newest errors and refused requests."""
     del place
-    return {"troubles": site.troubles.newest()[:MOST_ROWS]}
+    return {"troubles": state.troubles.newest()[:MOST_ROWS]}
 
 
-def run_head(site: AppState, place: Place) -> Values:
+def run_head(state: AppState, place: Place) -> Values:
     """Show what a run is and how it stands."""
-    (run,) = chosen_runs(site, place)
-    newest = site.metrics.losses(run.run_id)
-    pending = [one for one in site.promises.pending() if one.track == run.run_id]
+    (run,) = chosen_runs(state, place)
+    newest = state.metrics.losses(run.run_id)
+    pending = [one for one in state.promises.pending() if one.track == run.run_id]
     return {
         "run": run,
         "loss": newest[-1][1] if newest else None,
@@ -281,16 +282,16 @@ def run_head(site: AppState, place: Place) -> Values:
     }
 
 
-def run_settings(site: AppState, place: Place) -> Values:
+def run_settings(state: AppState, place: Place) -> Values:
     """Show the settings of a run: what the client noted with it, and what its requests had."""
-    (run,) = chosen_runs(site, place)
+    (run,) = chosen_runs(state, place)
     record = run.record
     layers = [name for name in ("attn", "mlp", "unembed") if getattr(record, f"train_{name}")]
     own = {
         "base model": record.base_model,
         "LoRA rank": record.lora_rank,
         "trained layers": ", ".join(layers),
-        **site.metrics.settings(run.run_id),
+        **state.metrics.settings(run.run_id),
     }
     if own.get("grad clip norm", 0) >= NO_CLIPPING or own.get("grad clip norm") == 0:
         own["grad clip norm"] = "none"
@@ -298,28 +299,28 @@ def run_settings(site: AppState, place: Place) -> Values:
     return {"settings": own, "labels": labels, "run": run}
 
 
-def run_checkpoints(site: AppState, place: Place) -> Values:
+def run_checkpoints(state: AppState, place: Place) -> Values:
     """Show a run's checkpoints with the commands that use them."""
-    (run,) = chosen_runs(site, place)
-    records = site.checkpoints.of_run(run.run_id)
-    return {"checkpoints": [_checkpoint_view(site, place, one, run.name) for one in records]}
+    (run,) = chosen_runs(state, place)
+    records = state.checkpoints.of_run(run.run_id)
+    return {"checkpoints": [_checkpoint_view(state, place, one, run.name) for one in records]}
 
 
-def run_samples(site: AppState, place: Place) -> Values:
+def run_samples(state: AppState, place: Place) -> Values:
     """Show samples from each saved state of a run's weights."""
     (run_id,) = place.run_ids
-    return {"snapshots": site.shown_samples.of_run(run_id)}
+    return {"snapshots": state.shown_samples.of_run(run_id)}
 
 
-def run_log(site: AppState, place: Place) -> Values:
+def run_log(state: AppState, place: Place) -> Values:
     """Show what happened to a run."""
     (run_id,) = place.run_ids
-    return {"entries": site.run_log.of_run(run_id)}
+    return {"entries": state.run_log.of_run(run_id)}
 
 
-def compared(site: AppState, place: Place) -> Values:
+def compared(state: AppState, place: Place) -> Values:
     """Show the runs that are laid over each other."""
-    return {"runs": chosen_runs(site, place)}
+    return {"runs": chosen_runs(state, place)}
 
 
 SECTIONS: Mapping[str, Callable[[AppState, Place], Values]] = {

@@ -31,14 +31,14 @@ BYTES_PER_GIGABYTE = 1e9
 MOST_DAYS = 14
 
 
-def get_audit_log(site: AppState, call: Call) -> AuditLogResponse:
+def get_audit_log(state: AppState, call: Call) -> AuditLogResponse:
     """List what happened on one day."""
     day = _read(date, call.parameters["day"], "day")
-    entries = site.audit.of_day(day, call.parameters["event_type"])
+    entries = state.audit.of_day(day, call.parameters["event_type"])
     return AuditLogResponse(entries=[_audit_entry(entry) for entry in entries])
 
 
-def get_billing_usage(site: AppState, call: Call) -> BillingUsageResponse:
+def get_billing_usage(state: AppState, call: Call) -> BillingUsageResponse:
     """Return the trained, read and sampled tokens and saved checkpoints by hour, without prices."""
     start, end = (
         _read(date_time, call.parameters[name], name) for name in ("starting_on", "ending_before")
@@ -46,29 +46,29 @@ def get_billing_usage(site: AppState, call: Call) -> BillingUsageResponse:
     for name, moment in (("starting_on", start), ("ending_before", end)):
         if moment.timestamp() % HOUR_S:
             raise Problem(400, f"{name} must be a full hour in UTC, got {moment.isoformat()}")
-    if start.timestamp() > site.now():
+    if start.timestamp() > state.now():
         raise Problem(400, "starting_on must not be in the future")
     if not timedelta(0) < end - start <= timedelta(days=MOST_DAYS):
         raise Problem(
             400, f"ending_before must come after starting_on, by at most {MOST_DAYS} days"
         )
-    rows = site.usage.window(start.timestamp(), end.timestamp())
+    rows = state.usage.window(start.timestamp(), end.timestamp())
     named = sorted({row.session_id for row in rows if row.session_id is not None})
     return BillingUsageResponse(
         data=[_usage_event(row) for row in rows],
         sessions={
-            session_id: BillingSession(user_metadata=site.sessions.get(session_id).user_metadata)
+            session_id: BillingSession(user_metadata=state.sessions.get(session_id).user_metadata)
             for session_id in named
         },
     )
 
 
 def get_checkpoint_storage_usage(
-    site: AppState, call: Call
+    state: AppState, call: Call
 ) -> CurrentCheckpointStorageUsageResponse:
     """Return the storage of the checkpoints of each project."""
     project_id = call.parameters["project_id"]
-    usage = site.checkpoints.storage_by_project()
+    usage = state.checkpoints.storage_by_project()
     return CurrentCheckpointStorageUsageResponse(
         data=[
             CheckpointStorageUsage(

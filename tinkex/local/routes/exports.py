@@ -24,7 +24,7 @@ RETRY_AFTER_S = 1
 _OWN_FILES = frozenset({COMPLETE_MARKER, MANIFEST_NAME})
 
 
-def save_weights_external(site: AppState, call: Call) -> UntypedAPIFuture:
+def save_weights_external(state: AppState, call: Call) -> UntypedAPIFuture:
     """Export the adapter in PEFT layout."""
     body = call.body
     if body.age_encryption_recipients:
@@ -36,47 +36,49 @@ def save_weights_external(site: AppState, call: Call) -> UntypedAPIFuture:
     path = promised_path(body, "external_weights")
 
     def work(trainer: Trainer) -> SaveWeightsExternalResponseInternal:
-        record = site.checkpoints.save(
+        record = state.checkpoints.save(
             path, lambda folder: trainer.save(folder, False), ttl_seconds=body.ttl_seconds
         )
         return SaveWeightsExternalResponseInternal(path=str(path), size_bytes=record.size_bytes)
 
-    return submit_save(site, call, path, work, overwrite=False)
+    return submit_save(state, call, path, work, overwrite=False)
 
 
-def get_external_weights_urls(site: AppState, call: Call) -> ExternalWeightsUrlsResponse:
+def get_external_weights_urls(state: AppState, call: Call) -> ExternalWeightsUrlsResponse:
     """Sign a URL for each file of an export."""
     path = call.checkpoint_path()
     if path.kind != "external_weights":
         raise Problem(
             400, f"{path} is no export: ask for its archive, or save it with save_weights_external"
         )
-    models: list[LiveModel] = list(site.models.all())
-    if not site.checkpoints.exists(path) and any(str(path) in one.promised_names for one in models):
+    models: list[LiveModel] = list(state.models.all())
+    if not state.checkpoints.exists(path) and any(
+        str(path) in one.promised_names for one in models
+    ):
         raise Problem(
             425, f"{path} is still being written", headers={"retry-after": str(RETRY_AFTER_S)}
         )
-    folder = site.checkpoints.folder(site.checkpoints.get(path))
+    folder = state.checkpoints.folder(state.checkpoints.get(path))
     base = call.url.removesuffix("/external_weights_urls")
     urls, ends = {}, None
     for file in sorted(folder.glob("*")):
         if file.name not in _OWN_FILES:
-            query, ends = site.signer.query(_subject(path, file.name))
+            query, ends = state.signer.query(_subject(path, file.name))
             urls[file.name] = f"{base}/files/{file.name}?{query}"
     if ends is None:
         raise Problem(404, f"checkpoint {path} was deleted meanwhile")
     return ExternalWeightsUrlsResponse(urls=urls, expires=ends)
 
 
-def download_external_weights(site: AppState, call: Call) -> Response:
+def download_external_weights(state: AppState, call: Call) -> Response:
     """Send a file of an export, or a range of it."""
     path, name = call.checkpoint_path(), call.parameters["file_name"]
-    call.verify_signature(site.signer, _subject(path, name))
-    record = site.checkpoints.get(path)
-    file = site.checkpoints.folder(record) / name
+    call.verify_signature(state.signer, _subject(path, name))
+    record = state.checkpoints.get(path)
+    file = state.checkpoints.folder(record) / name
     if name in _OWN_FILES or not file.is_file():
         raise Problem(404, f"{path} has no file {name!r}")
-    return send_file(site, call, record, file, name)
+    return send_file(state, call, record, file, name)
 
 
 def _subject(path: CheckpointPath, name: str) -> str:

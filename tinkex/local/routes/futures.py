@@ -21,32 +21,32 @@ from tinkex.local.futures import Promise
 from tinkex.local.problem import Problem
 
 
-async def retrieve_future(site: AppState, call: Call) -> Any:
+async def retrieve_future(state: AppState, call: Call) -> Any:
     """Answer with the result of a promise, waiting for it as long as a poll may last."""
     request_id = call.body.request_id
-    promise = site.promises.live(request_id)
+    promise = state.promises.live(request_id)
     if promise is None:
-        promise = await site.pool.run(partial(site.promises.get, request_id))
-    if not promise.done and not await site.promises.wait(promise, site.options.long_poll_s):
+        promise = await state.pool.run(partial(state.promises.get, request_id))
+    if not promise.done and not await state.promises.wait(promise, state.options.long_poll_s):
         return _json(encode(_pending(promise)), status=408)
-    if call.body.allow_metadata_only and promise.size > site.options.inline_bytes:
+    if call.body.allow_metadata_only and promise.size > state.options.inline_bytes:
         return FutureMetadataResponse(response_payload_size=promise.size)
     payload = promise.payload
     if payload is None:
-        payload = await site.pool.run(partial(site.promises.read, promise))
+        payload = await state.pool.run(partial(state.promises.read, promise))
     if is_protobuf(call.request.headers.get("accept", "")) and not promise.failed:
-        message = await site.pool.run(partial(write_result, payload))
+        message = await state.pool.run(partial(write_result, payload))
         if message is not None:
             return Response(message, media_type=MEDIA_TYPE)
     return _json(payload)
 
 
-async def retrieve_futures(site: AppState, call: Call) -> FuturesRetrieveResponse:
+async def retrieve_futures(state: AppState, call: Call) -> FuturesRetrieveResponse:
     """List the samples completed in a sampling session since the last call."""
     body = call.body
-    sampler = site.samplers.get(body.target.sampling_session_id)
+    sampler = state.samplers.get(body.target.sampling_session_id)
     clone = body.target.cloned_sampler_id
-    longest = site.options.long_poll_s
+    longest = state.options.long_poll_s
     wait_s = longest if body.timeout is None else min(body.timeout, longest)
     changed = asyncio.Event()
     with sampler.watched(asyncio.get_running_loop(), changed):
@@ -62,14 +62,14 @@ async def retrieve_futures(site: AppState, call: Call) -> FuturesRetrieveRespons
     return FuturesRetrieveResponse(completions=[_completion(one) for one in found], cursor=cursor)
 
 
-def cancel_future(site: AppState, call: Call) -> None:
+def cancel_future(state: AppState, call: Call) -> None:
     """Cancel a sample; one that is being computed stops early."""
-    promise = site.promises.get(call.body.request_id)
+    promise = state.promises.get(call.body.request_id)
     if promise.cancel is None and not promise.done:
         raise Problem(400, "only samples can be cancelled")
     if promise.cancel is not None and not promise.done:
         promise.cancel()
-        site.fail(promise, Problem(400, "the request was cancelled"))
+        state.fail(promise, Problem(400, "the request was cancelled"))
 
 
 def _pending(promise: Promise) -> TryAgainResponse:

@@ -13,14 +13,14 @@ from tinkex.local.call import Call
 from tinkex.local.keys import NO_KEY
 
 
-def auth_token(site: AppState, call: Call) -> AuthTokenResponse:
+def auth_token(state: AppState, call: Call) -> AuthTokenResponse:
     """Exchange the key for a token, which this server takes in its place for an hour."""
-    return AuthTokenResponse(jwt=site.keys.token(call.credential))
+    return AuthTokenResponse(jwt=state.keys.token(call.credential))
 
 
-def get_own_api_key(site: AppState, call: Call) -> SelfApiKeyResponse:
+def get_own_api_key(state: AppState, call: Call) -> SelfApiKeyResponse:
     """Return the number of the key in use; keys have no names or owners here."""
-    number = site.keys.number(call.credential)
+    number = state.keys.number(call.credential)
     return SelfApiKeyResponse(
         key_id=number,
         name="none" if number == NO_KEY else f"key {number}",
@@ -32,10 +32,10 @@ def get_own_api_key(site: AppState, call: Call) -> SelfApiKeyResponse:
     )
 
 
-def delete_own_api_key(site: AppState, call: Call) -> None:
+def delete_own_api_key(state: AppState, call: Call) -> None:
     """Refuse the presented key from now on."""
-    number = site.keys.delete(call.credential)
-    site.audit.add("api_key", "delete", key_id=number)
+    number = state.keys.delete(call.credential)
+    state.audit.add("api_key", "delete", key_id=number)
 
 
 HANDLERS = {

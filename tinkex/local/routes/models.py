@@ -27,17 +27,17 @@ DEFAULT_RANK = 32
 MAX_RANK = 512
 
 
-def create_model(site: AppState, call: Call) -> UntypedAPIFuture:
+def create_model(state: AppState, call: Call) -> UntypedAPIFuture:
     """Start a new adapter on a base model."""
     body = call.body
-    site.active_session(body.session_id)
-    site.bases.check(body.base_model)
+    state.active_session(body.session_id)
+    state.bases.check(body.base_model)
     lora = _lora(body.lora_config)
     optimizer = _optimizer(body.optimizer_config) or OPTIMIZERS[0]
 
     def make() -> UntypedAPIFuture:
         return begin(
-            site,
+            state,
             session_id=body.session_id,
             model_seq_id=body.model_seq_id,
             base_model=body.base_model,
@@ -48,23 +48,23 @@ def create_model(site: AppState, call: Call) -> UntypedAPIFuture:
             operation=call.operation_id,
         )
 
-    digest = site.digest(call.operation_id, body)
-    return site.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
+    digest = state.digest(call.operation_id, body)
+    return state.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
 
 
-def create_from_weights(site: AppState, call: Call) -> UntypedAPIFuture:
+def create_from_weights(state: AppState, call: Call) -> UntypedAPIFuture:
     """Start a model from a checkpoint: `load_weights` with `session_id` and `model_seq_id`."""
     body = call.body
-    site.active_session(body.session_id)
+    state.active_session(body.session_id)
     wanted = _optimizer(body.optimizer_config)
 
     def make() -> UntypedAPIFuture:
-        record, run = site.weights_at(body.path)
+        record, run = state.weights_at(body.path)
         if body.base_model not in (None, run.base_model):
             raise Problem(
                 400, f"{body.path} was trained from {run.base_model!r}, not {body.base_model!r}"
             )
-        folder = site.checkpoints.folder(record)
+        folder = state.checkpoints.folder(record)
         saved = saved_optimizer(folder)
         if body.optimizer and wanted not in (None, saved):
             raise Problem(
@@ -72,17 +72,17 @@ def create_from_weights(site: AppState, call: Call) -> UntypedAPIFuture:
                 f"{body.path} holds the state of {saved}, not {wanted}: load it without the optimizer,"
                 " or leave optimizer_config out",
             )
-        site.audit.add("checkpoint", "read", tinker_path=body.path, purpose="training")
+        state.audit.add("checkpoint", "read", tinker_path=body.path, purpose="training")
 
         def prepare(model: LiveModel) -> LoadWeightsResponse:
-            load_into(site, model, folder, body)
+            load_into(state, model, folder, body)
             return LoadWeightsResponse(path=body.path, model_id=model.model_id)
 
         return begin(
-            site,
+            state,
             session_id=body.session_id,
             model_seq_id=body.model_seq_id,
-            base_model=site.bases.check(run.base_model),
+            base_model=state.bases.check(run.base_model),
             lora=LoraSpec(
                 rank=run.lora_rank,
                 train_attn=run.train_attn,
@@ -95,12 +95,12 @@ def create_from_weights(site: AppState, call: Call) -> UntypedAPIFuture:
             operation=call.operation_id,
         )
 
-    digest = site.digest(call.operation_id, body)
-    return site.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
+    digest = state.digest(call.operation_id, body)
+    return state.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
 
 
 def begin(
-    site: AppState,
+    state: AppState,
     *,
     session_id: str,
     model_seq_id: int,
@@ -113,9 +113,9 @@ def begin(
 ) -> UntypedAPIFuture:
     """Enter a training run and queue the making of its trainer; `prepare` ends the job."""
     model_id = f"{session_id}:train:{model_seq_id}"
-    session = site.sessions.get(session_id)
+    session = state.sessions.get(session_id)
     try:
-        site.runs.create(
+        state.runs.create(
             model_id,
             session_id=session_id,
             base_model=base_model,
@@ -128,26 +128,26 @@ def begin(
         )
     except sqlite3.IntegrityError as error:
         raise Problem(409, f"training run {model_id!r} already exists") from error
-    turns = SequenceQueue(lambda job: site.engine.put(model_id, job))
+    turns = SequenceQueue(lambda job: state.engine.put(model_id, job))
     model = LiveModel(model_id, session_id, base_model, lora, turns, optimizer)
 
     def run() -> Any:
         try:
-            model.trainer = Trainer(site.bases.get(base_model).base, lora, optimizer=optimizer)
-            site.run_log.add(model_id, f"created on {base_model}, rank {lora.rank}")
+            model.trainer = Trainer(state.bases.get(base_model).base, lora, optimizer=optimizer)
+            state.run_log.add(model_id, f"created on {base_model}, rank {lora.rank}")
             return prepare(model)
         except Exception as error:
             model.trainer = None
             model.failure = f"it could not be created: {error}"
             raise
 
-    promise = site.promises.open(session_id, operation, model_id)
-    site.models.add(model_id, session_id, model)
-    site.engine.put(model_id, Job(promise, run))
+    promise = state.promises.open(session_id, operation, model_id)
+    state.models.add(model_id, session_id, model)
+    state.engine.put(model_id, Job(promise, run))
     return UntypedAPIFuture(request_id=promise.request_id, model_id=model_id)
 
 
-def load_into(site: AppState, model: LiveModel, folder: Path, body: Any) -> None:
+def load_into(state: AppState, model: LiveModel, folder: Path, body: Any) -> None:
     """Load a checkpoint's folder; errors name the path that the user knows it by."""
     trainer, meter = model.ready(), model.meter
     try:
@@ -159,15 +159,15 @@ def load_into(site: AppState, model: LiveModel, folder: Path, body: Any) -> None
     # A fresh optimizer counts from 0; the charts of the run continue.
     meter.moved(trainer.step if body.optimizer else meter.step)
     if body.optimizer:
-        site.metrics.rewind(model.model_id, meter.step)
-    state = "with the optimizer's state" if body.optimizer else "with a fresh optimizer"
-    site.run_log.add(model.model_id, f"loaded {body.path} {state}, at step {meter.step}")
+        state.metrics.rewind(model.model_id, meter.step)
+    restored = "with the optimizer's state" if body.optimizer else "with a fresh optimizer"
+    state.run_log.add(model.model_id, f"loaded {body.path} {restored}, at step {meter.step}")
 
 
 @light
-def get_info(site: AppState, call: Call) -> GetInfoResponse:
+def get_info(state: AppState, call: Call) -> GetInfoResponse:
     """Describe a model in training."""
-    model = site.models.get(call.body.model_id)
+    model = state.models.get(call.body.model_id)
     return GetInfoResponse(
         model_id=model.model_id,
         model_data=ModelData(model_name=model.base_model, tokenizer_id=model.base_model),
@@ -178,21 +178,21 @@ def get_info(site: AppState, call: Call) -> GetInfoResponse:
     )
 
 
-def unload_model(site: AppState, call: Call) -> UntypedAPIFuture:
+def unload_model(state: AppState, call: Call) -> UntypedAPIFuture:
     """Free a model once the requests it already has are done."""
-    model = site.models.get(call.body.model_id)
-    site.active_session(model.session_id)
-    promise = site.promises.open(model.session_id, call.operation_id, model.model_id)
+    model = state.models.get(call.body.model_id)
+    state.active_session(model.session_id)
+    promise = state.promises.open(model.session_id, call.operation_id, model.model_id)
 
     def run() -> UnloadModelResponse:
         model.trainer = None
-        site.run_log.add(model.model_id, "the model was unloaded")
-        site.models.remove(model.model_id)
+        state.run_log.add(model.model_id, "the model was unloaded")
+        state.models.remove(model.model_id)
         for job in model.turns.close():
-            site.fail(job.promise, Problem(400, f"model {model.model_id!r} was unloaded"))
+            state.fail(job.promise, Problem(400, f"model {model.model_id!r} was unloaded"))
         return UnloadModelResponse(model_id=model.model_id)
 
-    site.engine.put(model.model_id, Job(promise, run))
+    state.engine.put(model.model_id, Job(promise, run))
     return UntypedAPIFuture(request_id=promise.request_id, model_id=model.model_id)
 
 

@@ -30,64 +30,64 @@ _TYPES: dict[CheckpointKind, CheckpointType] = {
 }
 
 
-def list_training_runs(site: AppState, call: Call) -> TrainingRunsResponse:
+def list_training_runs(state: AppState, call: Call) -> TrainingRunsResponse:
     """List training runs, newest first."""
     limit, offset = call.parameters["limit"], call.parameters["offset"]
-    page, total = site.runs.page(limit, offset, call.parameters["project_id"])
+    page, total = state.runs.page(limit, offset, call.parameters["project_id"])
     return TrainingRunsResponse(
-        training_runs=[_run(site, run) for run in page],
+        training_runs=[_run(state, run) for run in page],
         cursor=Cursor(offset=offset, limit=limit, total_count=total),
     )
 
 
-def get_training_run(site: AppState, call: Call) -> TrainingRun:
+def get_training_run(state: AppState, call: Call) -> TrainingRun:
     """Describe a training run."""
-    return _run(site, site.runs.get(call.parameters["training_run_id"]))
+    return _run(state, state.runs.get(call.parameters["training_run_id"]))
 
 
-def list_checkpoints(site: AppState, call: Call) -> CheckpointsListResponse:
+def list_checkpoints(state: AppState, call: Call) -> CheckpointsListResponse:
     """List a run's checkpoints, newest first."""
-    run = site.runs.get(call.parameters["training_run_id"])
+    run = state.runs.get(call.parameters["training_run_id"])
     return CheckpointsListResponse(
-        checkpoints=[_checkpoint(record) for record in site.checkpoints.of_run(run.run_id)]
+        checkpoints=[_checkpoint(record) for record in state.checkpoints.of_run(run.run_id)]
     )
 
 
-def list_user_checkpoints(site: AppState, call: Call) -> CheckpointsListResponse:
+def list_user_checkpoints(state: AppState, call: Call) -> CheckpointsListResponse:
     """List the checkpoints of all runs, newest first."""
     limit, offset = call.parameters["limit"], call.parameters["offset"]
-    page, total = site.checkpoints.page(limit, offset)
+    page, total = state.checkpoints.page(limit, offset)
     return CheckpointsListResponse(
         checkpoints=[_checkpoint(record) for record in page],
         cursor=Cursor(offset=offset, limit=limit, total_count=total),
     )
 
 
-def delete_checkpoint(site: AppState, call: Call) -> None:
+def delete_checkpoint(state: AppState, call: Call) -> None:
     """Delete a checkpoint for good."""
-    site.checkpoints.delete(call.checkpoint_path())
+    state.checkpoints.delete(call.checkpoint_path())
 
 
-def publish_checkpoint(site: AppState, call: Call) -> None:
+def publish_checkpoint(state: AppState, call: Call) -> None:
     """Mark a checkpoint as public."""
-    site.checkpoints.set_public(call.checkpoint_path(), True)
+    state.checkpoints.set_public(call.checkpoint_path(), True)
 
 
-def unpublish_checkpoint(site: AppState, call: Call) -> None:
+def unpublish_checkpoint(state: AppState, call: Call) -> None:
     """Mark a checkpoint as private again."""
-    site.checkpoints.set_public(call.checkpoint_path(), False)
+    state.checkpoints.set_public(call.checkpoint_path(), False)
 
 
-def set_checkpoint_ttl(site: AppState, call: Call) -> None:
+def set_checkpoint_ttl(state: AppState, call: Call) -> None:
     """Set or remove the expiry of a checkpoint."""
-    site.checkpoints.set_ttl(call.checkpoint_path(), call.body.ttl_seconds)
+    state.checkpoints.set_ttl(call.checkpoint_path(), call.body.ttl_seconds)
 
 
-def get_checkpoint_archive_url(site: AppState, call: Call) -> Response:
+def get_checkpoint_archive_url(state: AppState, call: Call) -> Response:
     """Redirect to the archive of a checkpoint."""
     path = call.checkpoint_path()
-    site.archives.ensure(site.checkpoints.get(path))
-    query, ends = site.signer.query(f"archive {path}")
+    state.archives.ensure(state.checkpoints.get(path))
+    query, ends = state.signer.query(f"archive {path}")
     # The URL may have left out the kind, which that of the archive never does.
     base = f"{call.url.rpartition('/checkpoints/')[0]}/checkpoints/{path.checkpoint_id}"
     return Response(
@@ -96,32 +96,32 @@ def get_checkpoint_archive_url(site: AppState, call: Call) -> Response:
     )
 
 
-def download_checkpoint_archive(site: AppState, call: Call) -> Response:
+def download_checkpoint_archive(state: AppState, call: Call) -> Response:
     """Send the archive of a checkpoint, or a range of it."""
     path = call.checkpoint_path()
-    call.verify_signature(site.signer, f"archive {path}")
-    record = site.checkpoints.get(path)
-    file = site.archives.ensure(record)
-    return send_file(site, call, record, file, f"{path.training_run_id}_{path.name}.tar")
+    call.verify_signature(state.signer, f"archive {path}")
+    record = state.checkpoints.get(path)
+    file = state.archives.ensure(record)
+    return send_file(state, call, record, file, f"{path.training_run_id}_{path.name}.tar")
 
 
 def send_file(
-    site: AppState, call: Call, record: CheckpointRecord, file: Path, filename: str
+    state: AppState, call: Call, record: CheckpointRecord, file: Path, filename: str
 ) -> Response:
     """Send a file made from a checkpoint, or a range of it; its folder never changes."""
     headers = {"etag": f'"{record.folder_id}"', "accept-ranges": "bytes"}
     if call.request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
-    site.audit.add("checkpoint", "read", tinker_path=str(record.path), purpose="download")
+    state.audit.add("checkpoint", "read", tinker_path=str(record.path), purpose="download")
     return FileResponse(
         file, media_type="application/octet-stream", filename=filename, headers=headers
     )
 
 
-def _run(site: AppState, run: RunRecord) -> TrainingRun:
-    newest = site.checkpoints.newest(run.run_id, "weights")
-    sampler = site.checkpoints.newest(run.run_id, "sampler_weights")
-    found = status_of(site, run)
+def _run(state: AppState, run: RunRecord) -> TrainingRun:
+    newest = state.checkpoints.newest(run.run_id, "weights")
+    sampler = state.checkpoints.newest(run.run_id, "sampler_weights")
+    found = status_of(state, run)
     return TrainingRun(
         training_run_id=run.run_id,
         base_model=run.base_model,

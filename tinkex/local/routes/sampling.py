@@ -53,14 +53,14 @@ class Source:
         return self.base_model if self.sampler is None else self.sampler.sampler_id
 
 
-async def asample(site: AppState, call: Call) -> UntypedAPIFuture:
+async def asample(state: AppState, call: Call) -> UntypedAPIFuture:
     """Queue a sample."""
     body = call.body
-    source = await find_source(site, body)
-    make_job = await _prepared(site, source, body)
+    source = await find_source(state, body)
+    make_job = await _prepared(state, source, body)
 
     def make() -> UntypedAPIFuture:
-        promise = site.promises.open(source.session_id, call.operation_id, source.name)
+        promise = state.promises.open(source.session_id, call.operation_id, source.name)
         sampler = source.sampler
         if sampler is not None:
             promise.on_done = partial(sampler.completed, body.seq_id)
@@ -68,27 +68,27 @@ async def asample(site: AppState, call: Call) -> UntypedAPIFuture:
         ticket = ticket_for(source, body, promise, make_job)
         if body.record_stability_info and source.session_id is not None:
             (read,) = make_job.args
-            record = partial(site.recordings.add, source.session_id, ids, read)
+            record = partial(state.recordings.add, source.session_id, ids, read)
             ticket.finish = partial(_recorded, record, ticket.finish)
-        site.put_sample(source.base_model, ticket)
+        state.put_sample(source.base_model, ticket)
         return UntypedAPIFuture(request_id=promise.request_id, sample_sequence_ids=ids)
 
     if source.sampler is None:
         return make()
-    return source.sampler.once(body.seq_id, site.digest(call.operation_id, body), make)
+    return source.sampler.once(body.seq_id, state.digest(call.operation_id, body), make)
 
 
-async def stream_sample(site: AppState, call: Call) -> StreamingResponse:
+async def stream_sample(state: AppState, call: Call) -> StreamingResponse:
     """Sample and send every token as a server-sent event while the next ones are computed."""
     body = call.body
     feed = TokenFeed(asyncio.get_running_loop())
-    source = await find_source(site, body)
-    make_job = partial(await _prepared(site, source, body), on_token=feed.token)
-    promise = site.promises.open(source.session_id, call.operation_id, source.name, kept=False)
+    source = await find_source(state, body)
+    make_job = partial(await _prepared(state, source, body), on_token=feed.token)
+    promise = state.promises.open(source.session_id, call.operation_id, source.name, kept=False)
     promise.on_done = feed.done
     ticket = ticket_for(source, body, promise, make_job)
-    site.put_sample(source.base_model, ticket)
-    decode = site.bases.get(source.base_model).decode
+    state.put_sample(source.base_model, ticket)
+    decode = state.bases.get(source.base_model).decode
 
     async def events() -> AsyncIterator[bytes]:
         try:
@@ -97,18 +97,18 @@ async def stream_sample(site: AppState, call: Call) -> StreamingResponse:
         finally:
             # Reached early if the reader has disconnected: the rest is not needed.
             ticket.cancelled = True
-            site.promises.forget(promise)
+            state.promises.forget(promise)
 
     return StreamingResponse(
         events(), media_type="text/event-stream", headers={"cache-control": "no-store"}
     )
 
 
-async def find_source(site: AppState, body: Any) -> Source:
+async def find_source(state: AppState, body: Any) -> Source:
     """Return what a request samples from, or raise a problem."""
     if body.sampling_session_id is not None:
-        sampler = site.samplers.get(body.sampling_session_id)
-        site.active_session(sampler.session_id)
+        sampler = state.samplers.get(body.sampling_session_id)
+        state.active_session(sampler.session_id)
         return Source(
             sampler.base_model,
             sampler.adapter_key,
@@ -121,9 +121,9 @@ async def find_source(site: AppState, body: Any) -> Source:
             400, "either sampling_session_id, or exactly one of base_model and model_path is needed"
         )
     if body.base_model is not None:
-        site.bases.check(body.base_model)
+        state.bases.check(body.base_model)
         return Source(body.base_model, None, None, None)
-    return await site.pool.run(partial(_source_at, site, body.model_path))
+    return await state.pool.run(partial(_source_at, state, body.model_path))
 
 
 def ticket_for(
@@ -159,20 +159,20 @@ def _recorded(
     return finish(result)
 
 
-async def _prepared(site: AppState, source: Source, body: Any) -> "partial[SampleJob]":
+async def _prepared(state: AppState, source: Source, body: Any) -> "partial[SampleJob]":
     """Read a request where it is; images are decoded by a worker thread."""
-    read = partial(read_job, site, source, body)
-    return read() if all(map(is_text, body.prompt.chunks)) else await site.pool.run(read)
+    read = partial(read_job, state, source, body)
+    return read() if all(map(is_text, body.prompt.chunks)) else await state.pool.run(read)
 
 
-def read_job(site: AppState, source: Source, body: Any) -> "partial[SampleJob]":
+def read_job(state: AppState, source: Source, body: Any) -> "partial[SampleJob]":
     """Return a maker of the engine's job, which has the prompt and still lacks the adapter."""
     if body.num_samples > MOST_SAMPLES:
         raise misfit(("body", "num_samples"), f"must be at most {MOST_SAMPLES}")
     params = body.sampling_params
-    look = partial(site.image_tokens, source.base_model)
+    look = partial(state.image_tokens, source.base_model)
     prompt = prompt_tokens(body.prompt, ("body", "prompt"), look)
-    check_pairs(body, len(prompt), site.bases.max_context(source.base_model))
+    check_pairs(body, len(prompt), state.bases.max_context(source.base_model))
     stop_tokens, stop_strings = read_stop(params.stop)
     return partial(
         SampleJob,
@@ -286,12 +286,12 @@ def _tensor_data(values: Array, dtype: TensorDtype) -> TensorData:
     )
 
 
-def _source_at(site: AppState, model_path: str) -> Source:
-    record, run = site.weights_at(model_path)
-    base = site.bases.get(run.base_model).base
-    folder = site.checkpoints.folder(record)
-    site.adapters.get(record.folder_id, folder, base)
-    site.audit.add("checkpoint", "read", tinker_path=model_path, purpose="sampling")
+def _source_at(state: AppState, model_path: str) -> Source:
+    record, run = state.weights_at(model_path)
+    base = state.bases.get(run.base_model).base
+    folder = state.checkpoints.folder(record)
+    state.adapters.get(record.folder_id, folder, base)
+    state.audit.add("checkpoint", "read", tinker_path=model_path, purpose="sampling")
     return Source(run.base_model, record.folder_id, folder, None)
 
 

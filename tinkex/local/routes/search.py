@@ -19,11 +19,11 @@ from tinkex.local.routes.runs import MODEL_OWNER, as_time
 from tinkex.local.sessions import SessionRecord
 
 
-def search_sessions(site: AppState, call: Call) -> SessionSearchResponse:
+def search_sessions(state: AppState, call: Call) -> SessionSearchResponse:
     """Find sessions by id, name, metadata, project or state, newest first."""
     body = call.body
     accept = _filter(body)
-    found = [record for record in site.sessions.all() if accept(record)]
+    found = [record for record in state.sessions.all() if accept(record)]
     if body.cursor is not None:
         last = (body.cursor.last_created_at.timestamp(), body.cursor.last_session_id)
         found = [record for record in found if _after(record, last)]
@@ -34,7 +34,7 @@ def search_sessions(site: AppState, call: Call) -> SessionSearchResponse:
             last_created_at=as_time(page[-1].created_at), last_session_id=page[-1].session_id
         )
     return SessionSearchResponse(
-        sessions=[_summary(site, record) for record in page], next_cursor=cursor
+        sessions=[_summary(state, record) for record in page], next_cursor=cursor
     )
 
 
@@ -75,8 +75,8 @@ def _after(record: SessionRecord, last: tuple[float, str]) -> bool:
     return difference < -1e-6 or (abs(difference) <= 1e-6 and record.session_id > last[1])
 
 
-def _summary(site: AppState, record: SessionRecord) -> SessionSummary:
-    count, size = site.checkpoints.storage_of_session(record.session_id)
+def _summary(state: AppState, record: SessionRecord) -> SessionSummary:
+    count, size = state.checkpoints.storage_of_session(record.session_id)
     return SessionSummary(
         session_id=record.session_id,
         created_at=as_time(record.created_at),

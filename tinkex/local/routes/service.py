@@ -21,57 +21,57 @@ from tinkex.local.routes.runs import as_time
 
 
 @light
-def healthz(site: AppState, call: Call) -> HealthResponse:
+def healthz(state: AppState, call: Call) -> HealthResponse:
     """Report that the server is up."""
-    del site, call
+    del state, call
     return HealthResponse(status="ok")
 
 
-def get_server_capabilities(site: AppState, call: Call) -> GetServerCapabilitiesResponse:
+def get_server_capabilities(state: AppState, call: Call) -> GetServerCapabilitiesResponse:
     """List the base models."""
     del call
     return GetServerCapabilitiesResponse(
         supported_models=[
             SupportedModel(
                 model_name=name,
-                max_context_length=site.bases.max_context(name),
+                max_context_length=state.bases.max_context(name),
                 trainable=True,
                 sampleable=True,
             )
-            for name in site.bases.names
+            for name in state.bases.names
         ]
     )
 
 
 @light
-def client_config(site: AppState, call: Call) -> dict[str, Any]:
+def client_config(state: AppState, call: Call) -> dict[str, Any]:
     """Return the settings that differ from their defaults.
 
     Chunks of a batch are sent one after the other: of parallel ones the official client sends the
     first chunk last, and waits indefinitely for its turn if another one was refused.
     """
-    del site
+    del state
     return {"parallel_fwdbwd_chunks": False, "console_url": str(call.request.base_url)}
 
 
 @light
-def client_dynamic_config(site: AppState, call: Call) -> ClientDynamicConfigResponse:
+def client_dynamic_config(state: AppState, call: Call) -> ClientDynamicConfigResponse:
     """Answer with the defaults, except that samples can be cancelled here."""
-    del site, call
+    del state, call
     return ClientDynamicConfigResponse(sample_cancel_enabled=True)
 
 
-def send_telemetry(site: AppState, call: Call) -> TelemetryResponse:
+def send_telemetry(state: AppState, call: Call) -> TelemetryResponse:
     """Store the events; nothing is sent anywhere."""
-    site.sessions.keep_telemetry(call.body.session_id, call.body.to_dict())
+    state.sessions.keep_telemetry(call.body.session_id, call.body.to_dict())
     return TelemetryResponse(status="accepted")
 
 
-def list_telemetry(site: AppState, call: Call) -> TelemetryListResponse:
+def list_telemetry(state: AppState, call: Call) -> TelemetryListResponse:
     """List the events that were kept, newest first."""
     asked = call.parameters
     limit, offset = asked["limit"], asked["offset"]
-    rows, total = site.sessions.telemetry(
+    rows, total = state.sessions.telemetry(
         limit,
         offset,
         session_id=asked["session_id"],
@@ -93,12 +93,12 @@ def list_telemetry(site: AppState, call: Call) -> TelemetryListResponse:
     )
 
 
-def get_tokenizer(site: AppState, call: Call) -> Any:
+def get_tokenizer(state: AppState, call: Call) -> Any:
     """Send the tokenizer.json of a base model, or its configuration."""
     model = call.parameters["model"]
     if call.parameters.get("file") == "tokenizer_config.json":
-        return site.bases.tokenizer_config(model)
-    return FileResponse(site.bases.tokenizer_file(model), media_type="application/json")
+        return state.bases.tokenizer_config(model)
+    return FileResponse(state.bases.tokenizer_file(model), media_type="application/json")
 
 
 HANDLERS = {

@@ -10,20 +10,20 @@ from tinkex.local.call import Call
 from tinkex.local.trace import trace_of
 
 
-def export_session_trace(site: AppState, call: Call) -> SessionTraceExportPollResponse:
+def export_session_trace(state: AppState, call: Call) -> SessionTraceExportPollResponse:
     """Sign a URL for the trace; it is made when that is fetched, with all that happened by then."""
     session_id = call.parameters["session_id"]
-    site.sessions.get(session_id)
-    query, _ = site.signer.query(_subject(session_id))
+    state.sessions.get(session_id)
+    query, _ = state.signer.query(_subject(session_id))
     return SessionTraceExportPollResponse(status="ready", url=f"{call.url}/download?{query}")
 
 
-def download_session_trace(site: AppState, call: Call) -> Response:
+def download_session_trace(state: AppState, call: Call) -> Response:
     """Send the trace of a session."""
     session_id = call.parameters["session_id"]
-    call.verify_signature(site.signer, _subject(session_id))
-    site.sessions.get(session_id)
-    trace = trace_of(session_id, site.journal.of_session(session_id))
+    call.verify_signature(state.signer, _subject(session_id))
+    state.sessions.get(session_id)
+    trace = trace_of(session_id, state.journal.of_session(session_id))
     return Response(
         encode(trace),
         media_type="application/json",

@@ -30,7 +30,7 @@ OUTPUT_TYPE = "TorchLossReturn"
 
 
 def submit(
-    site: AppState,
+    state: AppState,
     call: Call,
     work: Callable[[Trainer], Any],
     *,
@@ -41,66 +41,66 @@ def submit(
     `admit` is asked once per new request, before its number is used; it may raise a problem.
     """
     body = call.body
-    model = site.models.get(body.model_id)
-    site.active_session(model.session_id)
+    model = state.models.get(body.model_id)
+    state.active_session(model.session_id)
 
     def make() -> Job:
         if admit is not None:
             admit()
-        promise = site.promises.open(model.session_id, call.operation_id, model.model_id)
+        promise = state.promises.open(model.session_id, call.operation_id, model.model_id)
         return Job(promise, lambda: work(model.ready()))
 
-    request_id = model.turns.submit(body.seq_id, site.digest(call.operation_id, body), make)
-    site.runs.touch(model.model_id)
+    request_id = model.turns.submit(body.seq_id, state.digest(call.operation_id, body), make)
+    state.runs.touch(model.model_id)
     return UntypedAPIFuture(request_id=request_id, model_id=model.model_id)
 
 
-def forward(site: AppState, call: Call) -> UntypedAPIFuture:
+def forward(state: AppState, call: Call) -> UntypedAPIFuture:
     """Compute the loss and the logprobs of the targets."""
-    model = site.models.get(call.body.model_id)
-    one_pass = _read_pass(site, model, call.body.forward_input, "forward_input")
-    return submit(site, call, lambda trainer: loss_output(one_pass.forward(trainer)))
+    model = state.models.get(call.body.model_id)
+    one_pass = _read_pass(state, model, call.body.forward_input, "forward_input")
+    return submit(state, call, lambda trainer: loss_output(one_pass.forward(trainer)))
 
 
-def forward_backward(site: AppState, call: Call) -> UntypedAPIFuture:
+def forward_backward(state: AppState, call: Call) -> UntypedAPIFuture:
     """Compute the loss and accumulate its gradient.
 
     In the binary form a forward pass comes this way too.
     """
     if isinstance(call.body, ForwardRequest):
-        return forward(site, evolve(call, operation_id="forward"))
-    model = site.models.get(call.body.model_id)
-    one_pass = _read_pass(site, model, call.body.forward_backward_input, "forward_backward_input")
-    return submit(site, call, lambda trainer: loss_output(one_pass.forward_backward(trainer)))
+        return forward(state, evolve(call, operation_id="forward"))
+    model = state.models.get(call.body.model_id)
+    one_pass = _read_pass(state, model, call.body.forward_backward_input, "forward_backward_input")
+    return submit(state, call, lambda trainer: loss_output(one_pass.forward_backward(trainer)))
 
 
-def optim_step(site: AppState, call: Call) -> UntypedAPIFuture:
+def optim_step(state: AppState, call: Call) -> UntypedAPIFuture:
     """Apply the accumulated gradient with the model's optimizer."""
-    model = site.models.get(call.body.model_id)
+    model = state.models.get(call.body.model_id)
     spec = _step_settings(call.body, model.optimizer)
 
     def work(trainer: Trainer) -> OptimStepResponse:
         metrics, meter = trainer.optim_step(spec), model.meter
         if meter.asks_first and meter.validation_loss is not None:
-            write_validation_loss(site, model)
+            write_validation_loss(state, model)
         found = meter.stepped(spec, metrics)
         if meter.settings != meter.written_settings:
             meter.written_settings = dict(meter.settings)
-            site.metrics.set_settings(model.model_id, meter.settings)
-        site.metrics.write(model.model_id, meter.step, found)
+            state.metrics.set_settings(model.model_id, meter.settings)
+        state.metrics.write(model.model_id, meter.step, found)
         return OptimStepResponse(metrics=metrics)
 
-    return submit(site, call, work)
+    return submit(state, call, work)
 
 
-def _read_pass(site: AppState, model: LiveModel, source: Any, key: str) -> LossPass:
+def _read_pass(state: AppState, model: LiveModel, source: Any, key: str) -> LossPass:
     """Return the examples, the loss and its settings of a forward or forward_backward request."""
     available = (*LOSSES, CUSTOM)
     if source.loss_fn not in available:
         raise Problem(
             400, f"loss {source.loss_fn!r} is not available here: there are {', '.join(available)}"
         )
-    look = partial(site.image_tokens, model.base_model)
+    look = partial(state.image_tokens, model.base_model)
     examples = []
     for index, datum in enumerate(source.data):
         loc = ("body", key, "data", index)
@@ -111,9 +111,9 @@ def _read_pass(site: AppState, model: LiveModel, source: Any, key: str) -> LossP
         tokens = prompt_tokens(datum.model_input, (*loc, "model_input"), look)
         check_spans(datum, tokens, inputs, loc)
         if source.loss_fn == provenance.LOSS:
-            inputs = recorded_inputs(site.recordings, model.session_id, datum, tokens, inputs, loc)
+            inputs = recorded_inputs(state.recordings, model.session_id, datum, tokens, inputs, loc)
         examples.append(Example(tokens, inputs))
-    return LossPass(site, model, examples, source.loss_fn, source.loss_fn_config)
+    return LossPass(state, model, examples, source.loss_fn, source.loss_fn_config)
 
 
 def loss_output(output: LossOutput) -> ForwardBackwardOutput:

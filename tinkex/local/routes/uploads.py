@@ -14,7 +14,7 @@ from tinkex.local.problem import Problem
 MEDIA_TYPE = "multipart/form-data"
 
 
-async def upload_form(site: AppState, call: Call) -> UploadedForm:
+async def upload_form(state: AppState, call: Call) -> UploadedForm:
     """Write the form to the staging folder as it comes, read it there, and remove it."""
     content_type = call.request.headers.get("content-type", "")
     if content_type.split(";", 1)[0].strip().lower() != MEDIA_TYPE:
@@ -22,12 +22,12 @@ async def upload_form(site: AppState, call: Call) -> UploadedForm:
     if call.request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "compressed bodies are not understood: send them as they are")
     boundary = boundary_of(content_type)
-    came = site.data.staging / f"{uuid.uuid4().hex}.form"
+    came = state.data.staging / f"{uuid.uuid4().hex}.form"
     try:
         with came.open("xb") as file:
             async for piece in call.request.stream():
-                await site.pool.run(partial(file.write, piece))
-        form: UploadedForm = await site.pool.run(partial(read_form, came, boundary))
+                await state.pool.run(partial(file.write, piece))
+        form: UploadedForm = await state.pool.run(partial(read_form, came, boundary))
     finally:
         came.unlink(missing_ok=True)
     return form

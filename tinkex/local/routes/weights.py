@@ -28,35 +28,35 @@ from tinkex.local.routes.models import create_from_weights, load_into
 from tinkex.local.routes.training import submit
 
 
-def save_weights(site: AppState, call: Call) -> UntypedAPIFuture:
+def save_weights(state: AppState, call: Call) -> UntypedAPIFuture:
     """Save weights and optimizer state under a name."""
     body = call.body
     path = promised_path(body, "weights")
 
     def work(trainer: Trainer) -> SaveWeightsResponse:
-        _save(site, trainer, path, body, optimizer=True, overwrite=bool(body.overwrite))
+        _save(state, trainer, path, body, optimizer=True, overwrite=bool(body.overwrite))
         return SaveWeightsResponse(path=str(path))
 
-    return submit_save(site, call, path, work, overwrite=bool(body.overwrite))
+    return submit_save(state, call, path, work, overwrite=bool(body.overwrite))
 
 
-def save_weights_for_sampler(site: AppState, call: Call) -> UntypedAPIFuture:
+def save_weights_for_sampler(state: AppState, call: Call) -> UntypedAPIFuture:
     """Save weights for sampling: under a name, or for one sampling session alone."""
     body = call.body
     if body.sampling_session_seq_id is not None:
         if body.path is not None:
             raise Problem(400, "path and sampling_session_seq_id exclude each other")
-        return _save_ephemeral(site, call)
+        return _save_ephemeral(state, call)
     path = promised_path(body, "sampler_weights")
 
     def work(trainer: Trainer) -> SaveWeightsForSamplerResponseInternal:
-        _save(site, trainer, path, body, optimizer=False, overwrite=False)
+        _save(state, trainer, path, body, optimizer=False, overwrite=False)
         return SaveWeightsForSamplerResponseInternal(path=str(path))
 
-    return submit_save(site, call, path, work, overwrite=False)
+    return submit_save(state, call, path, work, overwrite=False)
 
 
-def load_weights(site: AppState, call: Call) -> UntypedAPIFuture:
+def load_weights(state: AppState, call: Call) -> UntypedAPIFuture:
     """Load a checkpoint into a model, or start a model from it.
 
     The hosted service takes `model_id` only as a model's first request; here it may come at any
@@ -71,31 +71,31 @@ def load_weights(site: AppState, call: Call) -> UntypedAPIFuture:
     if body.model_id is None:
         if body.session_id is None or body.model_seq_id is None:
             raise Problem(400, "either model_id, or session_id and model_seq_id are needed")
-        return create_from_weights(site, call)
-    model = site.models.get(body.model_id)
+        return create_from_weights(state, call)
+    model = state.models.get(body.model_id)
 
     def admit() -> None:
-        run = site.runs.get(path.training_run_id)
+        run = state.runs.get(path.training_run_id)
         if run.base_model != model.base_model:
             raise Problem(
                 400, f"{path} was trained from {run.base_model!r}, not {model.base_model!r}"
             )
-        if not _is_promised(site, path):
-            site.checkpoints.get(path)
+        if not _is_promised(state, path):
+            state.checkpoints.get(path)
 
     def work(_: Trainer) -> LoadWeightsResponse:
-        folder = site.checkpoints.folder(site.checkpoints.get(path))
-        load_into(site, model, folder, body)
-        site.audit.add("checkpoint", "read", tinker_path=body.path, purpose="training")
+        folder = state.checkpoints.folder(state.checkpoints.get(path))
+        load_into(state, model, folder, body)
+        state.audit.add("checkpoint", "read", tinker_path=body.path, purpose="training")
         return LoadWeightsResponse(path=body.path, model_id=model.model_id)
 
-    return submit(site, call, work, admit=admit)
+    return submit(state, call, work, admit=admit)
 
 
-def weights_info(site: AppState, call: Call) -> WeightsInfoResponse:
+def weights_info(state: AppState, call: Call) -> WeightsInfoResponse:
     """Return the base model and the settings of a checkpoint."""
-    record, run = site.weights_at(call.body.tinker_path)
-    optimizer = saved_optimizer(site.checkpoints.folder(record)) or OPTIMIZERS[0]
+    record, run = state.weights_at(call.body.tinker_path)
+    optimizer = saved_optimizer(state.checkpoints.folder(record)) or OPTIMIZERS[0]
     return WeightsInfoResponse(
         base_model=run.base_model,
         is_lora=True,
@@ -107,24 +107,24 @@ def weights_info(site: AppState, call: Call) -> WeightsInfoResponse:
     )
 
 
-def copy_weights(site: AppState, call: Call) -> CopyWeightsResponse:
+def copy_weights(state: AppState, call: Call) -> CopyWeightsResponse:
     """Copy a checkpoint into a new run, which cannot be trained."""
     body = call.body
-    record, run = site.weights_at(body.source_path)
+    record, run = state.weights_at(body.source_path)
     by_session = body.session_id is not None and body.model_seq_id is not None
     if not by_session and body.destination_project_id is None:
         raise Problem(400, "either session_id and model_seq_id, or destination_project_id, needed")
     if by_session:
-        site.active_session(body.session_id)
-    source = site.checkpoints.folder(record)
-    site.audit.add("checkpoint", "read", tinker_path=body.source_path, purpose="copy")
+        state.active_session(body.session_id)
+    source = state.checkpoints.folder(record)
+    state.audit.add("checkpoint", "read", tinker_path=body.source_path, purpose="copy")
 
     def make() -> CopyWeightsResponse:
         owner = f"{body.session_id}:train:{body.model_seq_id}" if by_session else None
         path = CheckpointPath(
             owner or f"copy-{uuid.uuid4().hex[:20]}", record.path.kind, record.path.name
         )
-        site.runs.create(
+        state.runs.create(
             path.training_run_id,
             session_id=body.session_id,
             base_model=run.base_model,
@@ -135,7 +135,7 @@ def copy_weights(site: AppState, call: Call) -> CopyWeightsResponse:
             user_metadata=run.user_metadata,
             project_id=body.destination_project_id,
         )
-        site.checkpoints.save(
+        state.checkpoints.save(
             path,
             lambda folder: _copy_files(source, folder),
             ttl_seconds=body.ttl_seconds,
@@ -145,8 +145,8 @@ def copy_weights(site: AppState, call: Call) -> CopyWeightsResponse:
 
     if not by_session:
         return make()
-    digest = site.digest(call.operation_id, body)
-    return site.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
+    digest = state.digest(call.operation_id, body)
+    return state.keyed.once("model_seq_id", body.session_id, body.model_seq_id, digest, make)
 
 
 def promised_path(body: Any, kind: CheckpointKind) -> CheckpointPath:
@@ -158,13 +158,13 @@ def promised_path(body: Any, kind: CheckpointKind) -> CheckpointPath:
 
 
 def submit_save(
-    site: AppState, call: Call, path: CheckpointPath, work: Any, *, overwrite: bool
+    state: AppState, call: Call, path: CheckpointPath, work: Any, *, overwrite: bool
 ) -> UntypedAPIFuture:
     """Queue a save, and reserve its name meanwhile."""
-    model = site.models.get(call.body.model_id)
+    model = state.models.get(call.body.model_id)
 
     def admit() -> None:
-        taken = str(path) in model.promised_names or site.checkpoints.exists(path)
+        taken = str(path) in model.promised_names or state.checkpoints.exists(path)
         if taken and not overwrite:
             raise already_there(path)
         model.promised_names.add(str(path))
@@ -174,46 +174,46 @@ def submit_save(
             result = work(trainer)
         finally:
             model.promised_names.discard(str(path))
-        site.usage.add("checkpoint", model.base_model, model.session_id, 1)
-        folder_id = site.checkpoints.get(path).folder_id
-        site.shown_samples.saved(folder_id, model.model_id, model.meter.step, path.name)
-        site.run_log.add(
+        state.usage.add("checkpoint", model.base_model, model.session_id, 1)
+        folder_id = state.checkpoints.get(path).folder_id
+        state.shown_samples.saved(folder_id, model.model_id, model.meter.step, path.name)
+        state.run_log.add(
             model.model_id, f"saved {path.kind}/{path.name} at step {model.meter.step}"
         )
         return result
 
-    return submit(site, call, run, admit=admit)
+    return submit(state, call, run, admit=admit)
 
 
-def _save_ephemeral(site: AppState, call: Call) -> UntypedAPIFuture:
+def _save_ephemeral(state: AppState, call: Call) -> UntypedAPIFuture:
     body = call.body
-    model = site.models.get(body.model_id)
+    model = state.models.get(body.model_id)
 
     def admit() -> None:
-        site.keyed.once(
+        state.keyed.once(
             "sampling_session_seq_id",
             model.session_id,
             body.sampling_session_seq_id,
-            site.digest(call.operation_id, body),
+            state.digest(call.operation_id, body),
             lambda: True,
         )
 
     def work(trainer: Trainer) -> SaveWeightsForSamplerResponseInternal:
-        sampler_id = site.sessions.add_sampler(model.session_id, model.base_model, None)
-        site.adapters.put(sampler_id, trainer.snapshot())
+        sampler_id = state.sessions.add_sampler(model.session_id, model.base_model, None)
+        state.adapters.put(sampler_id, trainer.snapshot())
         step = model.meter.step
-        site.shown_samples.saved(sampler_id, model.model_id, step, f"step {step}")
+        state.shown_samples.saved(sampler_id, model.model_id, step, f"step {step}")
         sampler = LiveSampler(
             sampler_id, model.session_id, model.base_model, None, sampler_id, None
         )
-        site.samplers.add(sampler_id, model.session_id, sampler)
+        state.samplers.add(sampler_id, model.session_id, sampler)
         return SaveWeightsForSamplerResponseInternal(sampling_session_id=sampler_id)
 
-    return submit(site, call, work, admit=admit)
+    return submit(state, call, work, admit=admit)
 
 
 def _save(
-    site: AppState,
+    state: AppState,
     trainer: Trainer,
     path: CheckpointPath,
     body: Any,
@@ -221,7 +221,7 @@ def _save(
     optimizer: bool,
     overwrite: bool,
 ) -> None:
-    site.checkpoints.save(
+    state.checkpoints.save(
         path,
         lambda folder: trainer.save(folder, optimizer),
         ttl_seconds=body.ttl_seconds,
@@ -230,8 +230,8 @@ def _save(
     )
 
 
-def _is_promised(site: AppState, path: CheckpointPath) -> bool:
-    models: list[LiveModel] = list(site.models.all())
+def _is_promised(state: AppState, path: CheckpointPath) -> bool:
+    models: list[LiveModel] = list(state.models.all())
     return any(str(path) in model.promised_names for model in models)
 
 
