@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = 110
 # What stands for an id or a path that the server makes up.
-RUN, SESSION, SAVED, TRAINED = "$RUN", "$SESSION", "$SAVED", "$TRAINED"
+RUN, SESSION, SAVED, TRAINED, ADAPTER = "$RUN", "$SESSION", "$SAVED", "$TRAINED", "$ADAPTER"
 # What `tinkex train` learns from.
 ORDERS = "".join(
     json.dumps({"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]})
@@ -74,6 +75,10 @@ SESSIONS: dict[str, list[str]] = {
     "tinkex sample": [
         f"tinkex sample {TRAINED} orders.jsonl -o responses.jsonl --temperature 0 --max-tokens 16"
     ],
+    "tinkex checkpoint merge": [
+        "tinkex checkpoint download runs/orders --output adapters",
+        f"tinkex checkpoint merge adapters/{ADAPTER} tiny-chat --output merged",
+    ],
     "tinkex session list": ["tinkex session list --limit 2"],
     "tinkex session info": [f"tinkex session info {SESSION}"],
     "tinkex session export-trace": [f"tinkex session export-trace {SESSION} -o trace.json"],
@@ -92,6 +97,7 @@ _SHOWN = {
     SESSION: f"session-{1:020d}",
     SAVED: f"tinker://session-{1:020d}:train:0/sampler_weights/first",
     TRAINED: f"tinker://session-{9:020d}:train:0/sampler_weights/final",
+    ADAPTER: f"session-{9:020d}:train:0_sampler_weights_final",
 }
 # The input to a question.
 ANSWERS = {"tinkex checkpoint delete": "y", "tinkex auth login": "tml-0123456789abcdef"}
@@ -118,6 +124,8 @@ def recorded() -> dict[str, str]:
             for line in lines:
                 out = _serve(Path(folder)) if path == "tinkex serve" else _typed(path, line, names)
                 parts.append(f"$ {line}\n{out.rstrip()}")
+                if path == "tinkex checkpoint merge" and ADAPTER not in names:
+                    [names[ADAPTER]] = (one.name for one in Path(folder, "adapters").iterdir())
             if path == "tinkex checkpoint":
                 names.update(_names(Path(folder)))
             if path == "tinkex train":
@@ -136,6 +144,7 @@ def _environment(folder: Path) -> Iterator[None]:
 
     (folder / "home").mkdir()
     (folder / "orders.jsonl").write_text(ORDERS, encoding="utf-8")
+    shutil.copytree(ROOT / "tinkex/local/models/tiny-chat", folder / "tiny-chat")
     clean = {
         name: value
         for name, value in os.environ.items()

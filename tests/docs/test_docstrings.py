@@ -25,6 +25,7 @@ from tinkex.recovery import RecoveryPolicy, resumable
 # Not run, each for a reason.
 NOT_RUN = {
     "push_to_hub": "needs an account of the hub; tests/checkpoints has a hub on loopback",
+    "merge": "needs the folder of a base model; tests/checkpoints/test_merge.py makes some",
     "from_tiktoken": "needs a file of a model that is not ours to ship; tests/tokenizer reads made ones",
     "ServiceClient.create_custom_loss": "its graph is a page long; tests/local/test_custom_loss.py has one",
 }
@@ -37,6 +38,8 @@ LOG = '{"step": 0, "loss": 2.31}\n{"step": 1, "loss": 1.98}\n'
 FILES = {
     "a.bin": "content",
     "orders.jsonl": '{"prompt": "2 red cups to Rome", "completion": "{\\"count\\": 2}"}\n' * 2,
+    "pairs.jsonl": '{"prompt": "2+2=", "chosen": "4", "rejected": "5"}\n' * 2,
+    "prompts.jsonl": '{"messages": [{"role": "user", "content": "2+2="}], "answer": "4"}\n' * 2,
     "prices.json": '{"tinkex/nano": {"train": 1.2, "prompt": 0.3, "sample": 0.9}}',
     "metrics.jsonl": LOG,
     "runs/mine/metrics.jsonl": LOG,
@@ -122,6 +125,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
                 "run-1:train:0": kept.model_id,
                 "tinker://r/": f"tinker://{kept.model_id}/",
                 "Qwen/Qwen3-8B": "tinkex/nano",
+                "Qwen/Qwen3-32B": "tinkex/nano",
                 "./my-model": "tinkex/nano",
             },
         }  # fmt: skip

@@ -1,7 +1,7 @@
 """Train by a whole method: on examples, on preferences, by reinforcement learning, from a teacher.
 
 >>> from tinkex import recipes
->>> outcome = recipes.sft("orders.jsonl", base_model="Qwen/Qwen3-8B", epochs=3)
+>>> outcome = recipes.sft("orders.jsonl", base_model="Qwen/Qwen3-8B", epochs=3, service=service)
 >>> outcome.sampler_path
 'tinker://.../sampler_weights/final'
 

@@ -86,8 +86,9 @@ def evaluate(
 ) -> list[ModelScores]:
     """Score models on the prompts of a file, one after the other.
 
+    >>> from tinkex import recipes
     >>> [base, tuned] = recipes.evaluate(
-    ...     service, ["Qwen/Qwen3-8B", outcome.sampler_path], "orders.jsonl", ["json", "loglikelihood"]
+    ...     service, ["Qwen/Qwen3-8B", path], "orders.jsonl", ["json", "loglikelihood"]
     ... )
     >>> base["json"] <= tuned["json"]
     True

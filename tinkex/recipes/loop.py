@@ -155,7 +155,7 @@ def train(
     >>> recipe = Recipe(base_model="Qwen/Qwen3-8B", steps=2)
     >>> prepared = prepare(recipe, read_examples("orders.jsonl"), tokenizer)
     >>> with resumable("runs/orders", service, base_model=recipe.base_model) as run:
-    ...     for report in tinkex.recipes.train(run, recipes.Sft(prepared), recipe):
+    ...     for report in tinkex.recipes.train(run, tinkex.recipes.Sft(prepared), recipe):
     ...         print(report.step, report.loss < 20)
     1 True
     2 True

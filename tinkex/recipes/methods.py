@@ -33,7 +33,10 @@ Folder = str | os.PathLike[str]
 def sft(data: Data, *, service: ServiceClient | None = None, **settings: Any) -> Outcome:
     """Fine-tune on examples: imitate their responses.
 
-    >>> outcome = recipes.sft("orders.jsonl", base_model="Qwen/Qwen3-8B", epochs=2)
+    >>> from tinkex import recipes
+    >>> outcome = recipes.sft(
+    ...     "orders.jsonl", base_model="Qwen/Qwen3-8B", epochs=2, service=service
+    ... )
     >>> outcome.sampler_path
     'tinker://.../sampler_weights/final'
 
@@ -56,7 +59,10 @@ def sft(data: Data, *, service: ServiceClient | None = None, **settings: Any) ->
 def dpo(data: Data, *, service: ServiceClient | None = None, **settings: Any) -> Outcome:
     """Train on preferences: make chosen responses likelier than rejected ones.
 
-    >>> outcome = recipes.dpo("pairs.jsonl", base_model="Qwen/Qwen3-8B", beta=0.1)
+    >>> from tinkex import recipes
+    >>> outcome = recipes.dpo(
+    ...     "pairs.jsonl", base_model="Qwen/Qwen3-8B", beta=0.1, service=service
+    ... )
 
     Args:
         data: Pairs: ``prompt``, ``chosen`` and ``rejected``.
@@ -80,16 +86,18 @@ def grpo(
 ) -> Outcome:
     """Train by reinforcement learning: raise the reward of the model's own responses.
 
+    >>> from tinkex import recipes
     >>> def is_short(episode):
     ...     return float(len(episode.text) < 40)
-    >>> outcome = recipes.grpo("prompts.jsonl", {"exact": 1.0, is_short: 0.1}, base_model="Qwen/Qwen3-8B")
+    >>> settings = {"base_model": "Qwen/Qwen3-8B", "max_tokens": 32, "service": service}
+    >>> outcome = recipes.grpo("prompts.jsonl", {"exact": 1.0, is_short: 0.1}, **settings)
 
     An environment of several turns is a function that continues an episode: with the result of the
     tool that the model called, or with what a user says next.
 
     >>> def respond(episode):
-    ...     return [{"role": "tool", "content": run_tool(episode.text)}]
-    >>> recipes.grpo("prompts.jsonl", "exact", respond=respond, max_turns=3, base_model="Qwen/Qwen3-8B")
+    ...     return [{"role": "user", "content": f"That is {len(episode.text)} characters."}]
+    >>> outcome = recipes.grpo("prompts.jsonl", "exact", respond=respond, max_turns=2, **settings)
 
     Args:
         data: Prompts; what else a row has is there for the reward, as `Episode.row`.
@@ -114,8 +122,13 @@ def distill(
 ) -> Outcome:
     """Bring a student to its teacher.
 
+    >>> from tinkex import recipes
     >>> outcome = recipes.distill(
-    ...     "prompts.jsonl", "Qwen/Qwen3-32B", base_model="Qwen/Qwen3-8B", on_policy=True
+    ...     "prompts.jsonl",
+    ...     "Qwen/Qwen3-32B",
+    ...     base_model="Qwen/Qwen3-8B",
+    ...     max_tokens=32,
+    ...     service=service,
     ... )
 
     Args:

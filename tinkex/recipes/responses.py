@@ -43,8 +43,9 @@ def sample_file(
 ) -> int:
     """Write a model's responses to the prompts of a file, and return how many were sampled now.
 
+    >>> from tinkex import recipes
     >>> recipes.sample_file(service, "Qwen/Qwen3-8B", "prompts.jsonl", "responses.jsonl")
-    40
+    2
 
     Each line of the output is the prompt's row, with its `line` and the `response` (with several
     samples, one line each, numbered by `sample`). Called again, it samples only what is not there.

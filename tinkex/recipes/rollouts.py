@@ -61,6 +61,9 @@ class SamplingSettings:
 class Rollouts:
     """Episodes under way: the first turns are being sampled, `result` does the rest.
 
+    >>> file = read_examples("prompts.jsonl", form="prompts")
+    >>> recipe = GrpoRecipe(base_model="Qwen/Qwen3-8B", rewards={"exact": 1.0})
+    >>> prepared = prepare(recipe, file, tokenizer)
     >>> settings = SamplingSettings(group_size=4, max_tokens=16)
     >>> episodes = Rollouts(sampler, prepared, prepared.batches[0], settings, seed="0/1").result()
 
