@@ -27,6 +27,8 @@ NOT_RUN = {
     "push_to_hub": "needs an account of the hub; tests/checkpoints has a hub on loopback",
     "from_tiktoken": "needs a file of a model that is not ours to ship; tests/tokenizer reads made ones",
     "ServiceClient.create_custom_loss": "its graph is a page long; tests/local/test_custom_loss.py has one",
+    "Form": "needs a server of the reader's; tests/checkpoints/test_multipart.py has one",
+    "run": "needs an account, named by the environment; tests/cli/test_results.py has one",
 }
 # Run, but what they print is an illustration: it depends on weights, ids or the machine.
 ILLUSTRATED = {"SamplingClient.compute_logprobs", "Future", "tinkex.observability.metrics"}
