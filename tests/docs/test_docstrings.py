@@ -28,6 +28,8 @@ NOT_RUN = {
     "merge": "needs the folder of a base model; tests/checkpoints/test_merge.py makes some",
     "from_tiktoken": "needs a file of a model that is not ours to ship; tests/tokenizer reads made ones",
     "ServiceClient.create_custom_loss": "its graph is a page long; tests/local/test_custom_loss.py has one",
+    "Form": "needs a server of the reader's; tests/checkpoints/test_multipart.py has one",
+    "run": "needs an account, named by the environment; tests/cli/test_results.py has one",
 }
 # Run, but what they print is an illustration: it depends on weights, ids or the machine.
 ILLUSTRATED = {"SamplingClient.compute_logprobs", "Future", "tinkex.observability.metrics"}

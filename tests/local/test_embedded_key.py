@@ -95,7 +95,7 @@ logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
         print("".join(shown.format()))
     try:
         tinkex.local.LocalServer(api_key=server.api_key, data_dir="/dev/null/x").start()
-    except OSError as error:
+    except RuntimeError as error:
         shown = traceback.TracebackException.from_exception(error, capture_locals=True)
         print("".join(shown.format()))
     print("KEY", server.api_key.reveal())

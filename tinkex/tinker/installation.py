@@ -54,7 +54,9 @@ def install() -> Installation:
 
     >>> import tinkex.tinker
     >>> with tinkex.tinker.install():
-    ...     import tinker  # or what imports it
+    ...     import tinker
+    >>> tinker.ModelInput.from_ints([1, 2]).length
+    2
 
     Call it before anything that imports ``tinker``. Without ``with`` it holds until the process ends.
 
