@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -24,13 +25,13 @@ class JsonForm:
     _readers: ClassVar[Readers] = {}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the object as JSON has it, without the fields that are None."""
+        """Return the object as JSON has it, without the fields that are None or NaN."""
         values = {
             field.name: getattr(self, field.name)
             for field in attrs.fields(type(self))  # type: ignore[arg-type]
             if field.init
         }
-        return {name: _plain(value) for name, value in values.items() if value is not None}
+        return {name: _plain(value) for name, value in values.items() if not _is_missing(value)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -53,6 +54,10 @@ class JsonForm:
             return cls(**read)
         except TypeError as error:
             raise ValidationError(f"is no {cls.__name__}: {error}") from None
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _plain(value: Any) -> Any:

@@ -33,7 +33,7 @@ class ForwardBackwardOutput(JsonForm):
     loss_fn_output_type: str
     loss_fn_outputs: list[dict[str, TensorData]] = field(repr=lambda outputs: f"<{len(outputs)}>")
     metrics: Mapping[str, float]
-    weight: float = field(default=float("nan"), repr=False, kw_only=True)
+    weight: float = field(default=float("nan"), repr=False, kw_only=True, eq=False)
     computes_loss: bool = field(default=False, repr=False)
 
     @property
