@@ -172,6 +172,8 @@ def test_a_docstrings_example_does_what_it_says(
         **public_names(),
         **vars(sys.modules[getattr(thing, "__module__", title)]),
         **world["names"],
+        # Whatever the world calls so: its own example means the thing itself.
+        title: thing,
     }
     parsed = doctest.DocTestParser().get_doctest(text, names, title, None, 0)
     said: list[str] = []
