@@ -19,7 +19,7 @@ NEWEST := .venv-newest
 VERSION_TESTS := tests --ignore=tests/codegen --ignore=tests/spec --ignore=tests/packaging --ignore=tests/docs/test_site.py
 # torch and jax are large; without them their tests skip: make test-lowest WITH=,torch,jax
 WITH ?=
-VERSION_NEEDS := --editable '.[local,cli,hub,chat,zstd,vision,progress,plot,otel,parquet,datasets,tinker$(WITH)]' \
+VERSION_NEEDS := --editable '.[local,cli,hub,chat,zstd,vision,progress,plot,otel,parquet,datasets,tinker,yaml,tensorboard$(WITH)]' \
 	pytest pytest-timeout pytest-xdist hypercorn hypothesis jsonschema protobuf tiktoken opentelemetry-sdk
 # $(call test_versions,<venv>,<which versions, as options of pip install>)
 define test_versions

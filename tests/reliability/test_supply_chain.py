@@ -45,7 +45,7 @@ def lowest() -> dict[str, str]:
 
 
 # What `make test` does not install: large, and tried by the tests that skip without them.
-LARGE = {"torch", "jax"}
+LARGE = {"jax", "torch", "trackio", "wandb"}
 
 
 def release(version: str) -> tuple[int, ...]:
