@@ -22,6 +22,8 @@ from tinkex.cli.group import COMMANDS
 
 SAMPLE = ("run", "--base-model", "tinkex/nano", "--prompt", "a b", "--max-tokens", "2")
 
+QUESTIONS = str(Path(__file__).resolve().parents[2] / "examples" / "data" / "questions.jsonl")
+
 # Arguments, with what `Made` fills in; and what stands on stdout.
 GOOD: list[tuple[tuple[str, ...], str]] = [
     (("--help",), "Commands:"),
@@ -53,6 +55,11 @@ GOOD: list[tuple[tuple[str, ...], str]] = [
     (("doctor",), "sample       ok"),
     (("report",), '"doctor": {{'),
     (("completion", "bash"), "_TINKEX_COMPLETE"),
+    (("evaluate", "tinkex/nano", QUESTIONS, "--limit", "1", "--max-tokens", "1"), "exact"),
+    (
+        ("sample", "tinkex/nano", QUESTIONS, "-o", "responses.jsonl", "--max-tokens", "1"),
+        "responses.jsonl",
+    ),
 ]
 
 

@@ -41,6 +41,11 @@ RUN = {
     "user_metadata": "dict",
     "display_name": "str?",
     "status": "str?",
+    "name": "str?",
+    "method": "str?",
+    "step": "int?",
+    "loss": "float?",
+    "folder": "str?",
 }
 SCHEMAS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     (("version",), {"version": "str", "commit": "str?"}),

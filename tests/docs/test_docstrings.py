@@ -18,6 +18,7 @@ import pytest
 import reference
 
 import tinkex
+from tinkex._core.events import bus
 from tinkex.local import LocalServer
 from tinkex.observability.metrics import Metrics
 from tinkex.recovery import RecoveryPolicy, resumable
@@ -135,11 +136,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def tidy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let examples write into a folder of their own, and leave logging as it was."""
+    """Let examples write into a folder of their own, and leave logging and subscriptions as they were."""
     monkeypatch.chdir(tmp_path)
     for name, content in FILES.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(content, encoding="utf-8")
+    monkeypatch.setattr(bus, "_subscriptions", bus._subscriptions)
     logger = logging.getLogger("tinkex")
     before = (logger.level, list(logger.handlers), logger.propagate)
     yield

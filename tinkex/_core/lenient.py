@@ -42,7 +42,10 @@ def lenient(
         try:
             return parse(content)
         except ParseError:
-            body = loads(content)
+            try:
+                body = loads(content)
+            except ValueError:
+                body = None
             if not isinstance(body, Mapping):
                 raise
             return read(_mended(body))

@@ -21,7 +21,7 @@ class AccessibleSessions(Record):
     type_: Literal["accessible"] = "accessible"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["accessible"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -21,7 +21,7 @@ class ActiveStatus(Record):
     type_: Literal["active"] = "active"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["active"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

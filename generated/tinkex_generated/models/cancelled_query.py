@@ -21,7 +21,7 @@ class CancelledQuery(Record):
     type_: Literal["cancelled"] = "cancelled"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["cancelled"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -23,7 +23,7 @@ class CancelledStatus(Record):
     detail: str | None = None
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["cancelled"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

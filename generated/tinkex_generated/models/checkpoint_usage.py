@@ -23,7 +23,7 @@ class CheckpointUsage(Record):
     count: int
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["checkpoint"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

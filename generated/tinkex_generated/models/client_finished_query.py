@@ -24,7 +24,7 @@ class ClientFinishedQuery(Record):
     reasons: list[SessionEndReason] | None = None
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["client_finished"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -26,7 +26,7 @@ class ClientFinishedStatus(Record):
     detail: str | None = None
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["client_finished"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -23,7 +23,7 @@ class CreateCustomLossResponse(Record):
     type_: Literal["create_custom_loss"] = "create_custom_loss"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["create_custom_loss"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

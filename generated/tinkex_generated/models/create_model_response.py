@@ -23,7 +23,7 @@ class CreateModelResponse(Record):
     type_: Literal["create_model"] = "create_model"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["create_model"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

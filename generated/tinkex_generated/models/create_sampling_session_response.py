@@ -24,7 +24,7 @@ class CreateSamplingSessionResponse(Record):
     type_: Literal["create_sampling_session"] = "create_sampling_session"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["create_sampling_session"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

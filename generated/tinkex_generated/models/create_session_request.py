@@ -41,7 +41,7 @@ class CreateSessionRequest(Record):
     type_: Literal["create_session"] = "create_session"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["create_session"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -29,7 +29,7 @@ class CreateSessionResponse(Record):
     type_: Literal["create_session"] = "create_session"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["create_session"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

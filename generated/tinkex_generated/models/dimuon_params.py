@@ -27,7 +27,7 @@ class DimuonParams(Record):
     beta1: float = 0.9
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["dimuon"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

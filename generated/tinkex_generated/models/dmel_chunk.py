@@ -23,7 +23,7 @@ class DmelChunk(Record):
     type_: Literal["dmel"] = "dmel"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["dmel"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

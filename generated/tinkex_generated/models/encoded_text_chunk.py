@@ -23,7 +23,7 @@ class EncodedTextChunk(Record):
     type_: Literal["encoded_text"] = "encoded_text"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["encoded_text"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -21,7 +21,7 @@ class FailedQuery(Record):
     type_: Literal["failed"] = "failed"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["failed"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -30,7 +30,7 @@ class FailedStatus(Record):
     reason: RequestFailure | TrainingRunFailure | SamplingSessionFailure
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["failed"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

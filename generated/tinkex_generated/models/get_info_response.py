@@ -35,7 +35,7 @@ class GetInfoResponse(Record):
     type_: Literal["get_info"] = "get_info"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["get_info"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

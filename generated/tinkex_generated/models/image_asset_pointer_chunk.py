@@ -29,7 +29,7 @@ class ImageAssetPointerChunk(Record):
     type_: Literal["image_asset_pointer"] = "image_asset_pointer"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["image_asset_pointer"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

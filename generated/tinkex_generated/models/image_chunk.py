@@ -29,7 +29,7 @@ class ImageChunk(Record):
     type_: Literal["image"] = "image"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["image"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

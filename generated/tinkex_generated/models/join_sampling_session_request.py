@@ -23,7 +23,7 @@ class JoinSamplingSessionRequest(Record):
     type_: Literal["join_sampling_session"] = "join_sampling_session"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["join_sampling_session"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

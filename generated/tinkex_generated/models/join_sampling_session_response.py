@@ -24,7 +24,7 @@ class JoinSamplingSessionResponse(Record):
     type_: Literal["join_sampling_session"] = "join_sampling_session"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["join_sampling_session"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -56,7 +56,7 @@ class LoadWeightsRequest(Record):
     type_: Literal["load_weights"] = "load_weights"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["load_weights"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -25,7 +25,7 @@ class LoadWeightsResponse(Record):
     type_: Literal["load_weights"] = "load_weights"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["load_weights"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

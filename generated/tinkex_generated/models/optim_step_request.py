@@ -33,7 +33,7 @@ class OptimStepRequest(Record):
     type_: Literal["optim_step"] = "optim_step"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["optim_step"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

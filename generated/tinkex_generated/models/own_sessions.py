@@ -21,7 +21,7 @@ class OwnSessions(Record):
     type_: Literal["own"] = "own"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["own"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

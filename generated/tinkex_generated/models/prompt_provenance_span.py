@@ -27,7 +27,7 @@ class PromptProvenanceSpan(Record):
     offset: int = 0
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["prompt_tokens"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -25,7 +25,7 @@ class RequestFailure(Record):
     request_type: str
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["request"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -63,7 +63,7 @@ class SampleRequest(Record):
     type_: Literal["sample"] = "sample"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["sample"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

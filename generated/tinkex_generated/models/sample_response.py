@@ -39,7 +39,7 @@ class SampleResponse(Record):
     type_: Literal["sample"] = "sample"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["sample"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

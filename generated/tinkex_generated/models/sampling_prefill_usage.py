@@ -25,7 +25,7 @@ class SamplingPrefillUsage(Record):
     token_count: int
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["sampling_prefill"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -23,7 +23,7 @@ class SamplingSampleUsage(Record):
     token_count: int
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["sampling_sample"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -23,7 +23,7 @@ class SamplingSessionFailure(Record):
     sampling_session_id: str
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["sampling_session"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

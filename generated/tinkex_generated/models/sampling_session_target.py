@@ -26,7 +26,7 @@ class SamplingSessionTarget(Record):
     cloned_sampler_id: int = 0
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["sampling_session"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -25,7 +25,7 @@ class SaveWeightsExternalResponseInternal(Record):
     type_: Literal["save_weights_external"] = "save_weights_external"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["save_weights_external"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -41,7 +41,7 @@ class SaveWeightsForSamplerRequest(Record):
     type_: Literal["save_weights_for_sampler"] = "save_weights_for_sampler"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["save_weights_for_sampler"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -25,7 +25,7 @@ class SaveWeightsForSamplerResponseInternal(Record):
     type_: Literal["save_weights_for_sampler"] = "save_weights_for_sampler"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["save_weights_for_sampler"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -46,7 +46,7 @@ class SaveWeightsRequest(Record):
     type_: Literal["save_weights"] = "save_weights"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["save_weights"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

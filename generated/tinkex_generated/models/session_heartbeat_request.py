@@ -23,7 +23,7 @@ class SessionHeartbeatRequest(Record):
     type_: Literal["session_heartbeat"] = "session_heartbeat"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["session_heartbeat"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -25,7 +25,7 @@ class StorageUsage(Record):
     free: bool = False
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["storage"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -23,7 +23,7 @@ class TrainingRunFailure(Record):
     training_run_id: str
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["training_run"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

@@ -23,7 +23,7 @@ class TrainingUsage(Record):
     token_count: int
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["training"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

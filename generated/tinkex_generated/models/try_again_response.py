@@ -32,7 +32,7 @@ class TryAgainResponse(Record):
     retry_after_ms: int | None = None
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["try_again"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

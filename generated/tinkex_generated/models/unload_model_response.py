@@ -23,7 +23,7 @@ class UnloadModelResponse(Record):
     type_: Literal["unload_model"] = "unload_model"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["unload_model"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

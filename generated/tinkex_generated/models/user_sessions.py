@@ -23,7 +23,7 @@ class UserSessions(Record):
     owner_urns: list[str]
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["user"]:
         """Return `type_`, by its name on the wire."""
         return self.type_
 

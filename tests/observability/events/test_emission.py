@@ -137,7 +137,7 @@ def test_what_goes_wrong_with_a_future_has_a_name_of_its_own(heard: list[Event])
     ("answer", "kind"),
     [
         (410, events.FutureApiError),
-        (422, events.FutureApiError),
+        (422, events.FutureRequestFailed),
         ((200, b"no json"), events.FutureValidationError),
         (httpx.ConnectError("no"), events.FutureConnectionError),
     ],
