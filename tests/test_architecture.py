@@ -116,7 +116,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_the_service_client_loads_only_what_it_needs_at_once() -> None:
     """The network waits for the first client, numpy for the first array, orjson for the first request."""
-    later = NETWORK | {"backoff", "email"}
+    later = NETWORK | {"backoff", "email", "secrets"}
     assert not loaded_by("from tinkex import ServiceClient") & (HEAVY | LOADED_LATE | later)
 
 

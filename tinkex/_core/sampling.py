@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -137,7 +136,12 @@ class SamplerState:
         if session.server_config.config.sample_use_retrieve_futures and not is_copy:
             self.completions = Completions(session.transport, sampling_session_id)
         # The server tells samples from repetitions by their numbers, so each copy has its own.
-        copy = secrets.randbelow(COPIES) + 1 if is_copy else 0
+        copy = 0
+        if is_copy:
+            # It loads OpenSSL, which few programs need this early.
+            import secrets
+
+            copy = secrets.randbelow(COPIES) + 1
         self._numbers = itertools.count(copy * SAMPLES_OF_A_COPY)
         most = retry_config.max_connections
         self._slots = None if most is None else Slots(most)
