@@ -12,28 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# The files whose language was reviewed; a folder stands for all modules below it.
-REVIEWED = [
-    "codegen",
-    "tinkex/__init__.py",
-    "tinkex/_base",
-    "tinkex/_core",
-    "tinkex/checkpoints",
-    "tinkex/credentials.py",
-    "tinkex/errors.py",
-    "tinkex/losses",
-    "tinkex/observability",
-    "tinkex/recovery",
-    "tinkex/regularizers",
-    "tinkex/rest.py",
-    "tinkex/retry.py",
-    "tinkex/sampling.py",
-    "tinkex/service.py",
-    "tinkex/testing",
-    "tinkex/tokenizer",
-    "tinkex/training.py",
-    "tinkex/types",
-]
+REVIEWED = ["codegen", "tinkex"]
 # Instead: again, continue or resume, response, the caller, indefinitely, during, the result, atomic,
 # emitted or subscribed, custom, invalid, available.
 WORDS = re.compile(
@@ -48,8 +27,10 @@ OF_A_CLASS = re.compile(
     r"(Be|Hold|Tell|Say|Let|Give|Make|Keep|Set|Bring|Name|Describe|Report|Return)\b"
 )
 OF_A_FUNCTION = re.compile(r"(Be|Tell|Say|Let|Give|Whether)\b")
+# A model answers, and so does a user at a prompt: here the word is of the subject.
+ANSWERS = ("tinkex/recipes", "tinkex/cli", "tinkex/local/page")
 # Lines in which such a word is the right one: the file, and the line without its indentation.
-RIGHT: set[tuple[str, str]] = set()
+RIGHT: set[tuple[str, str]] = {("tinkex/local/routes/keys.py", '"nobody@localhost"')}
 
 
 def files() -> list[Path]:
@@ -82,15 +63,20 @@ def docstrings(source: str) -> Iterator[tuple[int, str, re.Pattern[str]]]:
                 yield node.lineno, text, OF_A_CLASS if is_class else OF_A_FUNCTION
 
 
+def is_wrong(word: str, name: str) -> bool:
+    return not (word.lower().startswith("answer") and name.startswith(ANSWERS))
+
+
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_module_speaks_the_language_of_the_field(path: Path) -> None:
     """No word that has a usual term is in its comments, docstrings and messages."""
-    name = str(path.relative_to(ROOT))
+    name = path.relative_to(ROOT).as_posix()
     source = path.read_text("utf-8")
     found = [
         f"{name}:{number}: {line}"
         for number, line in prose(source)
-        if WORDS.search(line) and (name, line) not in RIGHT
+        if any(is_wrong(match.group(), name) for match in WORDS.finditer(line))
+        and (name, line) not in RIGHT
     ]
     found += [
         f"{name}:{number}: {text.splitlines()[0]}"

@@ -35,7 +35,7 @@ def _age(ctx: click.Context, option: click.Parameter, value: str | None) -> time
 @click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
 @pass_invocation
 def publish(invocation: Invocation, path: str) -> Any:
-    """Give everyone access to a checkpoint."""
+    """Publish a checkpoint for everyone."""
     with invocation.rest() as rest:
         rest.publish_checkpoint(path)
     return _done(invocation, "publish", path, f"Published {path}")

@@ -14,7 +14,7 @@ def agrees(question: str, otherwise: str) -> bool:
 
     Args:
         question: What is to be done, with a question mark.
-        otherwise: What to do where nobody can answer, such as the option that does not ask.
+        otherwise: What to do where no terminal can answer, such as the option that does not ask.
 
     Raises:
         Failed: The input ended. No answer is no agreement, and a script must not take it for success.

@@ -117,7 +117,7 @@ class Reporter(Listener):
             one.reported(report)
         remark = self._remark(report)
         with contextlib.suppress(OSError, ValueError):
-            # Where nobody watches any more (a closed pipe, a terminal that hung up), training goes on.
+            # If the reader is gone (a closed pipe, a terminal that hung up), training continues.
             self._show(report, remark)
 
     def _show(self, report: StepReport, remark: str) -> None:

@@ -22,7 +22,7 @@ _COLUMNS = {
     "messages": "conversations",
     "user": "what the user says; goes with --assistant-column",
     "assistant": "what the assistant answers",
-    "system": "what the model is told before everything else",
+    "system": "the system prompt",
 }
 
 

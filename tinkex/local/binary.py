@@ -59,7 +59,7 @@ def read_request(content: bytes) -> ForwardBackwardRequest | ForwardRequest:
     One that is `forward_only` becomes a ForwardRequest.
 
     Raises:
-        ParseError: The bytes are no such message, or a value in it cannot be right.
+        ParseError: The bytes are not such a message, or a value in it is invalid.
     """
     form, message = proto.ForwardBackwardRequest, Message(content)
     data = ForwardBackwardInput(

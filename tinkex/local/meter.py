@@ -115,7 +115,7 @@ class Meter:
         self._forget()
 
     def _is_known(self, name: str) -> bool:
-        """Say whether a name of the client's is one of the first few, and short."""
+        """Return whether a client's name is short and one of the first few."""
         if len(self._names) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
             self._names.add(name)
         return name in self._names

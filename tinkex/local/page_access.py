@@ -2,7 +2,7 @@
 
 A page that is opened without a key is only a frame. Its script exchanges a code that can be used
 once, or the key itself, for a token, keeps the token where only pages of this origin read it, and
-loads the contents with it. The code stands behind the # of a link, which a browser sends to nobody. So no
+loads the contents with it. The code stands behind the # of a link, which a browser never sends. So no
 URL that is sent, logged or stored has anything in it that lets others in, and there is no cookie that
 other servers of the machine would receive.
 """
@@ -58,7 +58,7 @@ class PageAccess:
         return self._token()
 
     def admits(self, token: str) -> bool:
-        """Say whether a token is good."""
+        """Return whether a token is valid."""
         expires, _, signature = token.partition(".")
         if not (signature and expires.isascii() and expires.isdigit() and len(expires) < 20):
             return False

@@ -122,7 +122,7 @@ class LocalServer:
 
     @property
     def console_url(self) -> str:
-        """The address of the page for a browser; made anew each time, if the server asks for a key.
+        """The address of the page for a browser; a new one each time, if the server requires a key.
 
         Then it ends with a code that lets one browser in, once; a browser that was let in stays so for
         30 days, as long as the key is good.

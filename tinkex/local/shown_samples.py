@@ -107,7 +107,7 @@ class ShownSamples:
         return None if row is None else int(row["step"])
 
     def _takes(self, key: str) -> bool:
-        """Say whether one more sample from these weights is kept, and count it."""
+        """Count a sample from these weights; return whether to keep it."""
         with self._lock:
             room = self._room.get(key)
             if room is None:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def shuffled(count: int, seed: int, epoch: int | str) -> list[int]:
-    """Return the numbers below `count` in an order that seed and epoch fix, now and for ever.
+    """Return the numbers below `count` in an order that depends on seed and epoch alone.
 
     >>> shuffled(4, seed=0, epoch=0) == shuffled(4, seed=0, epoch=0) != shuffled(4, seed=0, epoch=1)
     True

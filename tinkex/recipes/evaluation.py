@@ -110,7 +110,7 @@ def evaluate(
         tokenizer: Name or path of the tokenizer, if it is not the models' own.
 
     Raises:
-        ValidationError: An argument or a row cannot be right.
+        ValidationError: An argument or a row is invalid.
         TinkexError: The server refused.
     """
     named = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)

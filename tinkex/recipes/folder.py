@@ -143,7 +143,7 @@ class Plan:
             _check_sample(prompt, f"samples[{index}]")
 
     def write(self, folder: Path) -> None:
-        """Write the plan into its folder, in one piece.
+        """Write the plan into its folder, atomically.
 
         Raises:
             CheckpointError: The folder cannot be written to.

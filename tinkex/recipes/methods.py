@@ -50,7 +50,7 @@ def sft(data: Data, *, service: ServiceClient | None = None, **settings: Any) ->
             `listener` and `stop`, as for `fine_tune`.
 
     Raises:
-        ValidationError: A setting or an example cannot be right; nothing was sent.
+        ValidationError: A setting or an example is invalid; nothing was sent.
         TinkexError: As `fine_tune`.
     """
     return _train(Recipe, data, service, settings)
@@ -70,7 +70,7 @@ def dpo(data: Data, *, service: ServiceClient | None = None, **settings: Any) ->
         **settings: Attributes of `DpoRecipe`, and as for `sft`.
 
     Raises:
-        ValidationError: A setting or a pair cannot be right; nothing was sent.
+        ValidationError: A setting or a pair is invalid; nothing was sent.
         TinkexError: As `fine_tune`.
     """
     return _train(DpoRecipe, data, service, settings)
@@ -109,7 +109,7 @@ def grpo(
         **settings: Attributes of `GrpoRecipe`, and as for `sft`.
 
     Raises:
-        ValidationError: A setting or a prompt cannot be right; nothing was sent.
+        ValidationError: A setting or a prompt is invalid; nothing was sent.
         TinkexError: As `fine_tune`.
     """
     named = {one.name: one.weight for one in weighted(reward)}
@@ -139,7 +139,7 @@ def distill(
             student learns the teacher's samples.
 
     Raises:
-        ValidationError: A setting or a prompt cannot be right; nothing was sent.
+        ValidationError: A setting or a prompt is invalid; nothing was sent.
         TinkexError: As `fine_tune`.
     """
     return _train(DistillRecipe, data, service, {"teacher": teacher, **settings})

@@ -162,7 +162,7 @@ class Recipe:
         """Return the settings of a step with this learning rate.
 
         Raises:
-            ValidationError: One of them cannot be right.
+            ValidationError: One of them is invalid.
         """
         return AdamParams(
             learning_rate=learning_rate,
@@ -194,7 +194,7 @@ class Recipe:
         """Return the recipe that `to_dict` wrote.
 
         Raises:
-            ValidationError: It holds fields that there are not, or values that cannot be right.
+            ValidationError: It has unknown fields or invalid values.
         """
         settings = dict(value)
         method = settings.pop("method", Recipe.method)

@@ -66,7 +66,7 @@ def sample_file(
         progress: Called with the number of prompts that are done, and of all.
 
     Raises:
-        ValidationError: An argument or a row cannot be right, or the output holds something else.
+        ValidationError: An argument or a row is invalid, or the output is a file of something else.
         TinkexError: The server refused.
     """
     path = Path(output)

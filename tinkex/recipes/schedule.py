@@ -13,7 +13,7 @@ KINDS: tuple[Kind, ...] = ("constant", "linear", "cosine")
 
 @frozen
 class Schedule:
-    """Tell the learning rate of each step.
+    """The learning rate of each step.
 
     >>> schedule = Schedule("linear", peak=1.0, steps=5, warmup=1)
     >>> [schedule.at(step) for step in range(5)]

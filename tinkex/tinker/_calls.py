@@ -1,4 +1,4 @@
-"""Blocking calls in threads of their own, so that whoever makes them need not wait."""
+"""Blocking calls in separate threads, so that the caller does not wait."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class Result(ConcurrentFuture[T], APIFuture[T]):
                 native = self._sent.result()
             if native is not None:
                 left = None if timeout is None else max(0.0, timeout - time.monotonic() + began)
-                # It logs what it waits for, and its TimeoutError says what was heard last.
+                # It logs what it waits for, and its TimeoutError names the last status.
                 native.exception(left)
 
     async def result_async(self, timeout: float | None = None) -> T:
@@ -154,7 +154,7 @@ class Result(ConcurrentFuture[T], APIFuture[T]):
         return self
 
     def cancel(self) -> bool:
-        """Give up a sample that is not there yet; return whether it is given up."""
+        """Cancel a pending sample; return whether it is cancelled."""
         return self._native is not None and self._native.cancel()
 
     def add_done_callback(self, fn: Callable[[ConcurrentFuture[T]], object]) -> None:

@@ -26,7 +26,7 @@ class Installation:
         self._finder = finder
 
     def undo(self) -> None:
-        """Let ``import tinker`` mean the official package again.
+        """Resolve ``import tinker`` to the official package again.
 
         What was imported before keeps what it has.
         """
@@ -50,7 +50,7 @@ class Installation:
 
 
 def install() -> Installation:
-    """Let ``import tinker`` mean this package, in all modules that are imported from now on.
+    """Resolve ``import tinker`` to this package, in all modules that are imported from now on.
 
     >>> import tinkex.tinker
     >>> with tinkex.tinker.install():

@@ -38,7 +38,7 @@ class PromptQuery:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is asked for."""
+        """Return whether nothing is requested."""
         return not (
             self.logprobs or self.topk > 0 or self.targets is not None or self.alternatives > 0
         )

@@ -32,7 +32,7 @@ MOST_COMPARED = 8
 MOST_WATCHERS = 32
 MOST_LOGIN_BYTES = 8192
 EVERY_S = 1.0
-# So often a watcher is told that nothing happened, so that its connection stays.
+# Seconds between the comments that keep an idle stream open.
 QUIET_S = 15.0
 _TICK_S = 0.2
 _STREAM = "text/event-stream"

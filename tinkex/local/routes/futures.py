@@ -22,7 +22,7 @@ from tinkex.local.problem import Problem
 
 
 async def retrieve_future(state: AppState, call: Call) -> Any:
-    """Answer with the result of a promise, waiting for it as long as a poll may last."""
+    """Return the result of a promise, waiting for it as long as a poll may last."""
     request_id = call.body.request_id
     promise = state.promises.live(request_id)
     if promise is None:

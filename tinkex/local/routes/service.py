@@ -56,7 +56,7 @@ def client_config(state: AppState, call: Call) -> dict[str, Any]:
 
 @light
 def client_dynamic_config(state: AppState, call: Call) -> ClientDynamicConfigResponse:
-    """Answer with the defaults, except that samples can be cancelled here."""
+    """Return the defaults, except that samples can be cancelled here."""
     del state, call
     return ClientDynamicConfigResponse(sample_cancel_enabled=True)
 

@@ -230,7 +230,7 @@ class SaveWeightsRequest(StrictBase):
 
 
 class SessionHeartbeatRequest(StrictBase):
-    """Keep a session alive."""
+    """A heartbeat, which keeps a session alive."""
 
     session_id: str
     type: Literal["session_heartbeat"] = "session_heartbeat"

@@ -341,13 +341,13 @@ class SaveWeightsResponse(BaseModel):
 
 
 class SessionHeartbeatResponse(BaseModel):
-    """The answer to a heartbeat."""
+    """The response to a heartbeat."""
 
     type: Literal["session_heartbeat"] = "session_heartbeat"
 
 
 class TelemetryResponse(BaseModel):
-    """The answer to telemetry."""
+    """The response to telemetry."""
 
     status: Literal["accepted"]
 
@@ -375,7 +375,7 @@ class TrainingRunsResponse(BaseModel):
 
 
 class TryAgainResponse(BaseModel):
-    """The answer to a poll whose result is still to come."""
+    """The response to a poll whose result is pending."""
 
     type: Literal["try_again"] = "try_again"
     request_id: str

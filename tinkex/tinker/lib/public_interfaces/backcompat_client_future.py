@@ -49,7 +49,7 @@ class BackcompatClientFuture(APIFuture[C]):
 
 
 def forwarding(client: type) -> Callable[[K], K]:
-    """Let a class of futures have the methods of a client, which wait for it first."""
+    """Add the methods of a client to a class of futures; each waits for the client first."""
 
     def decorate(cls: K) -> K:
         for name, method in vars(client).items():

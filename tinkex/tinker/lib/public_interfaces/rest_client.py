@@ -192,11 +192,11 @@ class RestClient(RestCalls):
         return self._call(self._rest.delete_checkpoint, tinker_path, to=_nothing)
 
     def publish_checkpoint_from_tinker_path(self, tinker_path: str) -> APIFuture[None]:
-        """Let everybody read a checkpoint."""
+        """Publish a checkpoint for everyone."""
         return self._call(self._rest.publish_checkpoint, tinker_path, to=_nothing)
 
     def unpublish_checkpoint_from_tinker_path(self, tinker_path: str) -> APIFuture[None]:
-        """Let only its owner read a checkpoint again."""
+        """Restrict a checkpoint to its owner again."""
         return self._call(self._rest.unpublish_checkpoint, tinker_path, to=_nothing)
 
     def set_checkpoint_ttl_from_tinker_path(
