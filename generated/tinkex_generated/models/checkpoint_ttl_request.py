@@ -16,7 +16,7 @@ class CheckpointTtlRequest(Record):
 
     Attributes:
         ttl_seconds: Seconds from now until the checkpoint is deleted: between one hour and ten
-            years. Null keeps it for ever. The key is always sent.
+            years. Null keeps it indefinitely. The key is always sent.
     """
 
     ttl_seconds: int | None

@@ -12,8 +12,8 @@ from ..record import Record
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CopyWeightsRequest(Record):
-    """Copy a checkpoint, also from another account, into a new training run of one's own. Give
-    `session_id` and `model_seq_id`, or `destination_project_id`.
+    """Copy a checkpoint, also from another account, into a new training run. Give `session_id` and
+    `model_seq_id`, or `destination_project_id`.
 
     Attributes:
         source_path: The checkpoint to copy.
@@ -21,7 +21,7 @@ class CopyWeightsRequest(Record):
         model_seq_id: Number of the new run in its session.
         destination_project_id: Project of the new run.
         ttl_seconds: Seconds until the checkpoint is deleted, counted from now: between one hour
-            and ten years. Null keeps it for ever.
+            and ten years. Null keeps it indefinitely.
         weights_access_token: Credential of the account that owns the source. Newer clients send
             it in the header X-Tinker-Weights-Access-Token.
     """

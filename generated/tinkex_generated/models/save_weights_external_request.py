@@ -20,7 +20,7 @@ class SaveWeightsExternalRequest(Record):
         seq_id: Place of this request in the model's own sequence, from 1 (0 stands for the
             creation of the model).
         ttl_seconds: Seconds until the checkpoint is deleted, counted from now: between one hour
-            and ten years. Null keeps it for ever.
+            and ten years. Null keeps it indefinitely.
         age_encryption_recipients: Encrypt each file for these age or SSH public keys; the files
             then end in `.age`.
         type_: Names the kind of object. May be left out.

@@ -30,7 +30,7 @@ class SaveWeightsRequest(Record):
         seq_id: Place of this request in the model's own sequence, from 1 (0 stands for the
             creation of the model).
         ttl_seconds: Seconds until the checkpoint is deleted, counted from now: between one hour
-            and ten years. Null keeps it for ever.
+            and ten years. Null keeps it indefinitely.
         overwrite: Replace a checkpoint of that name, labels included, instead of refusing the
             request.
         user_metadata: Free labels of the caller, kept as they are and given back.

@@ -432,7 +432,7 @@ def _(w: World) -> None:
     w.made["kept"].save_state("labels", ttl_seconds=86400, user_metadata=labels).result(WAIT)
 
 
-@call("checkpoints", "create_training_client_from_state_with_optimizer: the curve goes on")
+@call("checkpoints", "create_training_client_from_state_with_optimizer: the curve continues")
 def _(w: World) -> None:
     create = w.service.create_training_client_from_state_with_optimizer
     training = create(w.made["state"], rank=RANK)

@@ -2,8 +2,8 @@
 """Download an archive of the local server.
 
 The signed URL that the local server's archive route answers with. It takes no credential:
-whoever has the URL may fetch it until it expires. Understands the headers Range (one range of
-bytes), If-Range and If-None-Match.
+anyone who has the URL may fetch it until it expires. Understands the headers Range (one range
+of bytes), If-Range and If-None-Match.
 
 GET /api/v1/training_runs/{training_run_id}/checkpoints/{checkpoint_kind}/{checkpoint_name}/download
 """

@@ -2,8 +2,8 @@
 """Download an exported file of the local server.
 
 The signed URLs that the local server's get_external_weights_urls answers with. They take no
-credential: whoever has one may fetch the file until it expires. Understands the headers Range
-(one range of bytes), If-Range and If-None-Match.
+credential: anyone who has one may fetch the file until it expires. Understands the headers
+Range (one range of bytes), If-Range and If-None-Match.
 
 GET /api/v1/training_runs/{training_run_id}/checkpoints/{checkpoint_kind}/{checkpoint_name}/files/{file_name}
 """

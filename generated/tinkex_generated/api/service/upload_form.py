@@ -1,7 +1,7 @@
 # Generated from openapi.yaml by codegen/generate.py. Do not edit.
 """Send a form with files to the local server.
 
-The local server reads the form to its end, keeps nothing of it, and answers what came: the
+The local server reads the form to its end, keeps nothing of it, and returns a summary: the
 fields, and of each file its size and checksum.
 
 POST /api/v1/uploads

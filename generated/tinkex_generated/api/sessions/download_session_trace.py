@@ -2,7 +2,7 @@
 """Download a trace of the local server.
 
 The signed URL that the local server's export_session_trace answers with. It takes no
-credential: whoever has the URL may fetch it until it expires.
+credential: anyone who has the URL may fetch it until it expires.
 
 GET /api/v1/sessions/{session_id}/trace_export/download
 """
