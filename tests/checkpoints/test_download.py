@@ -219,7 +219,7 @@ def test_a_part_from_elsewhere_is_not_spliced(
 
 
 @pytest.mark.holds("F37")
-def test_an_expired_signature_is_signed_anew(
+def test_an_expired_signature_is_signed_again(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
     """F37: 403 in the middle asks the server for another URL and goes on with it."""
@@ -517,7 +517,7 @@ def test_two_downloads_at_once_do_not_mix(
 
 
 @pytest.mark.holds("F28")
-def test_an_interrupted_download_goes_on_when_it_is_called_again(
+def test_an_interrupted_download_continues_when_it_is_called_again(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
     """F39: after Ctrl-C the target is not there, and the next call asks for the rest alone."""

@@ -134,7 +134,7 @@ def test_a_connection_cut_at_a_third_is_gone_on_with(
 
 
 @pytest.mark.holds("F34")
-def test_a_connection_that_is_reset_is_made_anew(
+def test_a_connection_that_is_reset_is_made_again(
     rest: RestClient, server: LocalServer, path: str, whole: bytes, tmp_path: Path
 ) -> None:
     """F34: also a reset before the first byte, and one of the request for the URL."""
@@ -307,7 +307,7 @@ def halting(server: LocalServer, path: str, into: Path) -> subprocess.Popen[str]
 
 
 @pytest.mark.holds("F39")
-def test_a_killed_process_leaves_what_the_next_one_goes_on_with(
+def test_a_killed_process_leaves_what_the_next_one_continues_with(
     rest: RestClient, server: LocalServer, host: ArchiveHost, path: str, tmp_path: Path
 ) -> None:
     """F39: after kill -9 in the middle there is no target, and only the rest is fetched."""
@@ -551,7 +551,7 @@ def test_a_link_that_is_put_in_the_targets_place_is_not_followed(
 
 
 @pytest.mark.holds("S11")
-def test_it_is_unpacked_in_a_folder_that_nobody_else_can_enter(
+def test_it_is_unpacked_in_a_folder_that_no_other_user_can_enter(
     rest: RestClient, path: str, tmp_path: Path
 ) -> None:
     """S11: fresh, private, and on the file system of the target, so that one rename shows it."""

@@ -66,7 +66,7 @@ def test_an_exports_files_arrive_under_their_names(
 
 
 @pytest.mark.holds("F39")
-def test_an_interrupted_export_goes_on_when_it_is_called_again(
+def test_an_interrupted_export_continues_when_it_is_called_again(
     rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
 ) -> None:
     """F39: files that were whole are asked for nothing but whether they still are."""

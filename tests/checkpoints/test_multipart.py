@@ -122,7 +122,7 @@ def test_the_form_of_the_example_has_the_size_it_had_elsewhere() -> None:
     assert len(b"".join(form)) == form.size == 516
 
 
-def test_a_file_object_is_read_anew_for_each_attempt() -> None:
+def test_a_file_object_is_read_again_for_each_attempt() -> None:
     """It is sent from where it stood when it was given, also for the second time."""
     opened = io.BytesIO(b"skip rest")
     opened.seek(5)

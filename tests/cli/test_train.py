@@ -200,7 +200,7 @@ def test_a_model_that_is_lost_is_told_of_and_brought_back(
     assert rough.json["last"] == calm.json["last"]
 
 
-def test_a_run_goes_on_only_as_it_was_begun(shell: Shell, data: Path) -> None:
+def test_a_run_continues_only_as_it_was_begun(shell: Shell, data: Path) -> None:
     """A changed file, other options and an empty folder are refused."""
     done = shell("train", str(data), *NANO, "--steps", "1", "--json")
     folder = Path(done.json["folder"])
@@ -236,7 +236,7 @@ def test_a_new_run_gets_a_folder_of_its_own(shell: Shell, data: Path) -> None:
     assert "--resume runs/words-2 continues it" in third.err
 
 
-def test_training_goes_on_from_a_checkpoint(shell: Shell, data: Path) -> None:
+def test_training_continues_from_a_checkpoint(shell: Shell, data: Path) -> None:
     """A new run begins with the weights of another one, and a fresh optimizer."""
     options = ("--batch-size", "6", "--learning-rate", "1e-2", "--no-plot", "--json")
     first = shell("train", str(data), *NANO, "--steps", "10", *options).json

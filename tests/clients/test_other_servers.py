@@ -75,7 +75,7 @@ def test_a_model_is_trained_saved_and_restored(
 
 
 @BOTH
-def test_a_job_that_fails_leaves_a_model_that_goes_on(service: ServiceClient) -> None:
+def test_a_job_that_fails_leaves_a_model_that_continues(service: ServiceClient) -> None:
     """Whether its number is used up or free, the calls after it are applied."""
     training = service.create_lora_training_client("m", rank=8)
     step(training)
@@ -168,7 +168,7 @@ def test_where_files_stay_with_the_server_the_error_says_where(
 
 
 @BOTH
-def test_a_run_goes_on_after_the_server_lost_its_model(
+def test_a_run_continues_after_the_server_lost_its_model(
     service: ServiceClient, foreign: ForeignServer, tmp_path: Path
 ) -> None:
     """The id is still known, and requests are accepted; a pass tells that the model is gone."""

@@ -216,7 +216,7 @@ def test_a_refused_sample_is_not_tried_again(script: Script) -> None:
 
 
 @pytest.mark.holds("F18")
-def test_a_lost_sample_is_sent_anew_under_a_new_number(script: Script) -> None:
+def test_a_lost_sample_is_sent_again_under_a_new_number(script: Script) -> None:
     """410 on polling means that the work is gone; sampling it again changes nothing."""
     script.results["asample-0"] = 410
     with scripted_service(script) as service:
@@ -232,7 +232,7 @@ def test_a_sample_that_is_lost_again_and_again_gives_up(script: Script) -> None:
     assert [body["seq_id"] for body in script.bodies("asample")] == [0, 1, 2]
 
 
-def test_a_failed_sample_is_not_sent_anew(script: Script) -> None:
+def test_a_failed_sample_is_not_sent_again(script: Script) -> None:
     """What the server worked on and refused would only fail again."""
     script.results["asample-0"] = {"error": "too long", "category": "user"}
     with scripted_service(script) as service, pytest.raises(RequestFailedError, match="too long"):

@@ -91,7 +91,7 @@ def test_switches_that_other_programs_read_too_forgive_what_they_do_not_know() -
 
 @pytest.mark.holds("S4")
 @pytest.mark.parametrize("settings", [{"telemetry": True}, {}])
-def test_nothing_is_reported_where_nobody_wants_to_be_tracked(settings) -> None:
+def test_nothing_is_reported_where_the_user_opts_out(settings) -> None:
     """DO_NOT_TRACK stands above the program's wish and the other variable, and says so."""
     environ = {"DO_NOT_TRACK": "1", "TINKER_TELEMETRY": "1"}
     config = resolve(environ, **LOCAL, **settings)

@@ -355,7 +355,7 @@ def letting_in(script: Script, key: list[str]) -> Callable[[Any], Any]:
 
 
 @pytest.mark.holds("F15")
-def test_a_key_that_was_changed_is_read_anew_once(
+def test_a_key_that_was_changed_is_read_again_once(
     make_transport, script: Script, clock: FakeClock
 ) -> None:
     """The refused request goes again with the new key, at once and without a retry's cost."""
@@ -427,7 +427,9 @@ def test_threads_that_are_refused_at_once_look_once(make_transport, script: Scri
 
 
 @pytest.mark.holds("F15")
-def test_a_poll_that_is_refused_goes_on_with_the_new_key(script: Script, clock: FakeClock) -> None:
+def test_a_poll_that_is_refused_continues_with_the_new_key(
+    script: Script, clock: FakeClock
+) -> None:
     """A run of days survives the change of its key in the middle of a wait."""
     good, given = [KEY], [KEY]
 
@@ -445,7 +447,7 @@ def test_a_poll_that_is_refused_goes_on_with_the_new_key(script: Script, clock: 
 
 
 @pytest.mark.holds("F15")
-def test_a_stream_that_is_refused_begins_anew_with_the_new_key(
+def test_a_stream_that_is_refused_begins_again_with_the_new_key(
     make_transport, script: Script
 ) -> None:
     """Once, before anything of it was handed out; a key that stays wrong is an error."""

@@ -12,7 +12,7 @@ SIGNED = "https://store.example/a?X-Signature=secret&b=c#d"
 
 
 @pytest.mark.parametrize("name", LOGGERS)
-def test_a_line_loses_its_queries_as_long_as_somebody_asks_for_it(
+def test_a_line_loses_its_queries_as_long_as_that_is_requested(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """S6: two users at once may end in any order; afterwards the logger is as it was."""

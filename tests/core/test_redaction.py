@@ -61,7 +61,7 @@ def test_what_is_too_short_to_be_a_secret_shreds_no_text() -> None:
     assert redact("a banana") == "a banana"
 
 
-def test_the_user_part_of_a_url_is_masked_though_nobody_registered_it() -> None:
+def test_the_user_part_of_a_url_is_masked_without_being_registered() -> None:
     """What stands before the @ of a URL is a password as a rule."""
     assert (
         redact("see http://me:hunter2@host/x and me@host")

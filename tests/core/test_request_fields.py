@@ -142,7 +142,7 @@ def test_samples_that_are_refused_side_by_side_all_go_again(script: Script) -> N
     assert sorted(taken) == list(range(20))
 
 
-def test_a_server_that_refuses_what_was_not_sent_is_not_asked_for_ever(script: Script) -> None:
+def test_a_server_that_refuses_what_was_not_sent_is_not_asked_indefinitely(script: Script) -> None:
     """Its refusal is the user's to read."""
     fault = {"type": "extra_forbidden", "loc": ["body", "user_metadata"], "msg": "no"}
     script.on("POST save_weights", (422, {"detail": [fault]}))

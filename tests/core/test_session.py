@@ -274,7 +274,7 @@ def test_a_heart_whose_connections_are_closed_stops(
 
 
 @pytest.mark.holds("F29")
-def test_a_session_that_nobody_closes_is_closed_at_exit(
+def test_a_session_that_no_caller_closes_is_closed_at_exit(
     session: Session, script: Script, monkeypatch
 ) -> None:
     """The interpreter's end is an end; a closed session asks for nothing then (F29)."""

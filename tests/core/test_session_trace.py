@@ -59,7 +59,7 @@ def test_the_trace_of_the_local_server_names_its_requests(
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_trace_that_is_cut_goes_on_where_it_broke(
+def test_a_trace_that_is_cut_continues_where_it_broke(
     rest: RestClient, host: ArchiveHost, tmp_path: Path
 ) -> None:
     """The file is whole, and its host never sees the key."""
@@ -107,7 +107,7 @@ def test_a_refused_download_leaves_nothing_and_a_cut_one_what_it_has(
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
 
 
-def test_a_file_that_somebody_makes_meanwhile_stays(
+def test_a_file_that_another_program_makes_meanwhile_stays(
     rest: RestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked for again when the trace is there, as for a checkpoint."""

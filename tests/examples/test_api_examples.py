@@ -122,7 +122,7 @@ def test_multimodal_resume_and_cleanup_runs_whole(tmp_path: Path) -> None:
     assert "Skipping" not in out
 
 
-def test_multimodal_resume_and_cleanup_goes_on_from_what_is_noted(
+def test_multimodal_resume_and_cleanup_continues_from_what_is_noted(
     shared_server: LocalServer, tmp_path: Path
 ) -> None:
     """A checkpoint is restored with its optimizer, and noted for the next time."""

@@ -34,7 +34,7 @@ def test_recovery_simulated_prints_every_step(tmp_path: Path) -> None:
     assert re.sub(r"demo-run-[0-9a-f]{8}", "RUN", done.stdout) == SIMULATED
 
 
-def test_recovery_live_injected_goes_on_in_a_new_client(tmp_path: Path) -> None:
+def test_recovery_live_injected_continues_in_a_new_client(tmp_path: Path) -> None:
     """The run that is called corrupted is restored from its checkpoint, and saves another."""
     out = output_of("recovery_live_injected", tmp_path)
     first = re.search(r"^Saved (tinker://\S+/weights/recovery-live-1-\d+)$", out, re.MULTILINE)[1]  # type: ignore[index]

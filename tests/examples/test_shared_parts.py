@@ -61,7 +61,7 @@ def test_the_data_that_come_with_the_examples_are_read(name: str) -> None:
     assert len({one.question for one in exchanges}) == len(exchanges)
 
 
-def test_batches_begin_anew_where_the_data_end() -> None:
+def test_batches_begin_again_where_the_data_end() -> None:
     """Each item is seen once before any is seen again."""
     assert conversation.batches([1, 2, 3], 2, 3) == [[1, 2], [3, 1], [2, 3]]
 

@@ -116,7 +116,7 @@ def test_checkpoints_expire() -> None:
         assert wire.post("weights_info", tinker_path=path)
 
 
-def test_expiry_goes_on_when_other_upkeep_fails(caplog: pytest.LogCaptureFixture) -> None:
+def test_expiry_continues_when_other_upkeep_fails(caplog: pytest.LogCaptureFixture) -> None:
     """One part of the upkeep that cannot be done keeps none of the others from being done."""
     clock = Clock()
     with served(options=Options(now=clock, monotonic=clock, session_timeout_s=50)) as (

@@ -249,7 +249,7 @@ def test_a_session_that_ends_cuts_its_long_job_short() -> None:
     assert log.finish(2) == ["a.0", "b", "a!"]
 
 
-def test_work_goes_on_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_continues_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """As at the exit of the interpreter, while a client still closes its session."""
     log = Log(slice_s=0.0)
 

@@ -270,7 +270,7 @@ JSON = b"content-type: application/json\r\n"
         ),
     ],
 )
-def test_a_request_that_does_not_go_on_is_ended(sent: bytes) -> None:
+def test_a_request_that_does_not_continue_is_ended(sent: bytes) -> None:
     """Neither a header nor a body can hold a connection for as long as the client likes."""
     with served(options=Options(header_timeout_s=0.2)) as (server, wire):
         url = httpx.URL(server.base_url)

@@ -24,7 +24,7 @@ def rows(data_dir: Path) -> set[str]:
     return found
 
 
-def test_training_goes_on_in_a_new_process_as_if_nothing_had_happened(tmp_path: Path) -> None:
+def test_training_continues_in_a_new_process_as_if_nothing_had_happened(tmp_path: Path) -> None:
     """Saved with the optimizer, loaded in another process: the next losses are equal."""
     with serve_process(tmp_path) as (_, wire):
         model = wire.model(lora_config={"rank": 4, "seed": 11})

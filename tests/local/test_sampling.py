@@ -114,7 +114,7 @@ def test_prompt_logprobs_belong_to_the_prompt(wire: Wire) -> None:
     assert plain["sequences"] == answer["sequences"]
 
 
-def test_without_a_limit_sampling_goes_on_to_the_end_of_the_context(wire: Wire) -> None:
+def test_without_a_limit_sampling_continues_to_the_end_of_the_context(wire: Wire) -> None:
     """max_tokens may be left out."""
     answer = sample(wire, (5, 6), params={"max_tokens": None, "stop": []})
     assert len(answer["sequences"][0]["tokens"]) == 512 - 2

@@ -20,7 +20,7 @@ def test_save_and_load_restore_weights_and_optimizer(wire: Wire) -> None:
     assert [model.step() for _ in range(3)] == first
 
 
-def test_loading_without_the_optimizer_starts_it_anew(wire: Wire) -> None:
+def test_loading_without_the_optimizer_starts_it_again(wire: Wire) -> None:
     """The weights are the same, the next step is another one."""
     model = wire.model()
     for rate in (2e-2, 1e-3):

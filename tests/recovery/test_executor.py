@@ -48,7 +48,7 @@ def unheard_of(run_id: str) -> str:
 
 
 @pytest.mark.holds("F45")
-def test_a_run_goes_on_from_its_latest_checkpoint(
+def test_a_run_continues_from_its_latest_checkpoint(
     tmp_path: Path, service: ServiceClient, data: Path, training: TrainingClient, heard: list[Event]
 ) -> None:
     """With its optimizer: the next step ends where it would have ended."""
@@ -78,7 +78,7 @@ def test_a_run_goes_on_from_its_latest_checkpoint(
     }
 
 
-def test_the_server_is_asked_for_the_latest_if_nobody_names_it(
+def test_the_server_is_asked_for_the_latest_if_none_is_named(
     service: ServiceClient, training: TrainingClient
 ) -> None:
     """The run itself knows its last training checkpoint."""

@@ -84,7 +84,7 @@ def restarted(server: LocalServer) -> LocalServer:
     return LocalServer(data_dir=folder, port=port).start()
 
 
-def test_a_run_that_crashed_goes_on_after_its_last_checkpoint(
+def test_a_run_that_crashed_continues_after_its_last_checkpoint(
     tmp_path: Path, service: ServiceClient, data: Path
 ) -> None:
     """Steps after the checkpoint are trained again, the others are not, and the weights are the same."""
@@ -98,7 +98,7 @@ def test_a_run_that_crashed_goes_on_after_its_last_checkpoint(
     assert_same_weights(stored_weights(data, last.path), undisturbed(10))
 
 
-def test_a_run_that_crashed_before_its_first_checkpoint_begins_anew(
+def test_a_run_that_crashed_before_its_first_checkpoint_begins_again(
     tmp_path: Path, service: ServiceClient
 ) -> None:
     """The seed that was drawn for it is kept, so it begins with the same adapter."""
@@ -376,7 +376,7 @@ def test_a_step_that_fails_again_and_again_is_given_up(
         assert go(run, 6) == [4, 5]
 
 
-def test_a_failure_that_nobody_looked_at_is_not_written_down_as_done(
+def test_a_failure_that_no_caller_looked_at_is_not_written_down_as_done(
     tmp_path: Path, server: LocalServer, service: ServiceClient, data: Path
 ) -> None:
     """A program that submits and never waits still trains each batch once."""

@@ -78,7 +78,7 @@ def test_a_save_that_arrived_is_looked_up_under_its_name(
         pytest.param((403, {}), id="the list is refused"),
     ],
 )
-def test_a_name_that_somebody_else_took_stays_a_conflict(
+def test_a_name_that_another_program_took_stays_a_conflict(
     training: TrainingClient, script: Script, found: Any
 ) -> None:
     """What is not certainly our own is not called a success, and its number goes to the next call."""

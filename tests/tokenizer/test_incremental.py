@@ -110,7 +110,7 @@ def test_several_tokens_at_once_are_one_piece() -> None:
     assert decoder.feed([]) == ""
 
 
-def test_a_decoder_begins_anew_after_the_end() -> None:
+def test_a_decoder_begins_again_after_the_end() -> None:
     """finish leaves nothing behind, also where a character was unfinished."""
     tokenizer = get_tokenizer(made("byte level"))
     decoder = tokenizer.incremental_decoder()

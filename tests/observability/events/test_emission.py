@@ -215,7 +215,7 @@ def test_a_quiet_program_loads_nothing_of_what_events_need() -> None:
     assert not {f"tinkex.{name}" for name in late} & loaded
 
 
-def test_calls_made_while_nobody_listens_are_not_followed() -> None:
+def test_calls_made_while_no_handler_listens_are_not_followed() -> None:
     """A future of a quiet program carries nothing of what events need."""
     script = Script().on("POST create_sampling_session", {"sampling_session_id": "sam"})
     promises(script, "POST asample", {"sequences": [{"tokens": [5], "stop_reason": "length"}]})

@@ -53,7 +53,7 @@ def test_a_handler_that_fails_hurts_neither_the_call_nor_the_others(
     assert "A handler of tinkex.tests.rang failed" in caplog.text
 
 
-def test_nobody_listens_until_somebody_does() -> None:
+def test_nothing_is_emitted_until_a_handler_subscribes() -> None:
     """Costly events need not be built for nobody."""
     assert not has_subscribers_for(Rang)
     with subscribe(print, Rang):

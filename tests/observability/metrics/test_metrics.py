@@ -212,7 +212,7 @@ def test_a_price_table_that_is_none_is_refused(tmp_path: Path, content: str, sai
         load_prices(tmp_path / "none.json")
 
 
-def test_a_ledger_begins_anew_when_it_is_reset() -> None:
+def test_a_ledger_begins_again_when_it_is_reset() -> None:
     """Nothing is left."""
     ledger = TokenLedger()
     ledger.note(events.TokensUsed(operation="sample", sampled=3))

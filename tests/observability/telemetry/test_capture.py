@@ -63,7 +63,7 @@ def test_it_decorates_functions_and_returns_what_they_return(
     assert [event.get("error_type") for event in sent(script)].count("ZeroDivisionError") == 2
 
 
-def test_a_fatal_one_ends_the_session_and_is_sent_before_it_goes_on(
+def test_a_fatal_one_ends_the_session_and_is_sent_before_it_continues(
     reporter: TelemetryReporter, script: Script
 ) -> None:
     """The error, then the session's end, at the server when the exception leaves the block."""

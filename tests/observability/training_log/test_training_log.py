@@ -67,7 +67,7 @@ def test_what_cannot_be_logged_is_refused_by_name(path: Path, arguments: dict, w
     assert path.read_text() == ""
 
 
-def test_a_run_that_goes_on_replaces_what_it_does_anew(path: Path) -> None:
+def test_a_run_that_continues_replaces_what_it_does_again(path: Path) -> None:
     """Steps after the checkpoint that it went on from are those of the second run."""
     with TrainingLog(path) as log:
         for step in (1, 2, 3, 4):
