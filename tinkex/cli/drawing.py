@@ -1,6 +1,6 @@
 """Options and checks shared by the commands that sample from a model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -41,13 +41,70 @@ def drawing_options(*, temperature: float) -> Callable[[F], F]:
         ),
     )
 
-    def add(command: F) -> F:
-        # Each decorator puts its option before those that are there.
-        for option in reversed(options):
-            command = option(command)
-        return command
+    return lambda command: _with(command, options)
 
-    return add
+
+def response_options(*, temperature: float) -> Callable[[F], F]:
+    """Return a decorator that adds the options of a command that samples a file's prompts.
+
+    Args:
+        temperature: The default.
+    """
+    options = (
+        click.option(
+            "--num-samples",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Responses to each prompt.",
+        ),
+        click.option(
+            "--max-tokens",
+            type=click.IntRange(min=1),
+            default=256,
+            show_default=True,
+            help="Most tokens of a response.",
+        ),
+        click.option(
+            "--temperature",
+            type=click.FloatRange(min=0),
+            default=temperature,
+            show_default=True,
+            help="0 takes the likeliest token each time.",
+        ),
+        click.option(
+            "--seed", type=click.IntRange(min=0), default=0, help="Makes sampling repeatable."
+        ),
+    )
+    return lambda command: _with(command, options)
+
+
+def prompt_options(command: F) -> F:
+    """Add the options that say how a file's prompts are read and written for the model."""
+    options = (
+        click.option("--split", metavar="NAME", help="Split of a data set.  [default: train]"),
+        click.option(
+            "--chat-format",
+            "chat",
+            type=click.Choice(["auto", "template", "plain"]),
+            default="auto",
+            show_default=True,
+            help="How messages are written: by the model's chat template, or as 'User: ...'.",
+        ),
+        click.option(
+            "--tokenizer",
+            metavar="NAME",
+            help="Name or path of the tokenizer.  [default: the model's own]",
+        ),
+    )
+    return _with(command, options)
+
+
+def _with(command: F, options: Sequence[Callable[[F], F]]) -> F:
+    # Each decorator puts its option before those that are there.
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def name_source(options: dict[str, Any]) -> None:

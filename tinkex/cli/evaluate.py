@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from tinkex.cli.drawing import prompt_options, response_options
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
 from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.tables import table
-from tinkex.cli.train import DataSource, column_options
+from tinkex.cli.train import DataSource, column_options, columns_of
 
 _EXAMPLE = """\b
 Example:
@@ -33,28 +34,7 @@ Example:
     help="exact, contains, regex or json, which compare with the reference answer; loglikelihood of the "
     "reference answer, in nats a token; or module:function. May be repeated.  [default: exact]",
 )
-@click.option(
-    "--max-tokens",
-    type=click.IntRange(min=1),
-    default=256,
-    show_default=True,
-    help="Most tokens of a response.",
-)
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    help="0 takes the likeliest token each time.",
-)
-@click.option(
-    "--num-samples",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Responses to each prompt.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Makes sampling repeatable.")
+@response_options(temperature=0.0)
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -69,20 +49,7 @@ Example:
     help="Write every response and its scores to this file, as JSON lines.",
 )
 @column_options
-@click.option("--split", metavar="NAME", help="Split of a data set.  [default: train]")
-@click.option(
-    "--chat-format",
-    "chat",
-    type=click.Choice(["auto", "template", "plain"]),
-    default="auto",
-    show_default=True,
-    help="How messages are written: by the model's chat template, or as 'User: ...'.",
-)
-@click.option(
-    "--tokenizer",
-    metavar="NAME",
-    help="Name or path of the tokenizer.  [default: the model's own]",
-)
+@prompt_options
 @pass_invocation
 def command(invocation: Invocation, /, **options: Any) -> Any:
     """Score models on the prompts of a file.
@@ -91,7 +58,6 @@ def command(invocation: Invocation, /, **options: Any) -> Any:
     column. FILE is what `tinkex train` takes: the last response of a row is the reference answer, or
     its field `answer`. The scores are means with their 95% intervals.
     """
-    from tinkex.cli.train import columns_of
     from tinkex.recipes import evaluate
 
     models, file = options.pop("models"), options.pop("file")

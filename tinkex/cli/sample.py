@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from tinkex.cli.drawing import prompt_options, response_options
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
 from tinkex.cli.runfolder import RunOrPath
@@ -28,43 +29,9 @@ Example:
     metavar="FILE",
     help="File of the responses. Prompts whose responses are there already are skipped.",
 )
-@click.option(
-    "--num-samples",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Responses to each prompt.",
-)
-@click.option(
-    "--max-tokens",
-    type=click.IntRange(min=1),
-    default=256,
-    show_default=True,
-    help="Most tokens of a response.",
-)
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    help="0 takes the likeliest token each time.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Makes sampling repeatable.")
+@response_options(temperature=1.0)
 @column_options
-@click.option("--split", metavar="NAME", help="Split of a data set.  [default: train]")
-@click.option(
-    "--chat-format",
-    "chat",
-    type=click.Choice(["auto", "template", "plain"]),
-    default="auto",
-    show_default=True,
-    help="How messages are written: by the model's chat template, or as 'User: ...'.",
-)
-@click.option(
-    "--tokenizer",
-    metavar="NAME",
-    help="Name or path of the tokenizer.  [default: the model's own]",
-)
+@prompt_options
 @pass_invocation
 def command(invocation: Invocation, /, **options: Any) -> Any:
     """Sample a response to every prompt of a file.

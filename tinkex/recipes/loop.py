@@ -195,11 +195,6 @@ def train(
                 under_way.clear()
             rate = schedule.at(number - 1)
             sent = method.send(run.training, number, recipe.adam(rate))
-            for future in (*sent.outputs, sent.update):
-                # Asking lets the loop thread fetch the results, so that their round trips do not
-                # add to those of sending.
-                if future is not None:
-                    future.done()
             measurement = method.measure(run.training) if measured_at(number) else None
             under_way.append((number, rate, sent, measurement))
             is_last = number == total or settled_at(number)

@@ -141,10 +141,7 @@ class Rollouts:
             seed=derived_seed(f"{self._seed}/{place}"),
         )
         more: dict[str, Any] = {"record_stability_info": True} if self._settings.record else {}
-        future = self._sampler.sample(ModelInput.from_ints(tokens), count, params, **more)
-        # Asking lets the loop thread fetch the result before it is waited for.
-        future.done()
-        return future
+        return self._sampler.sample(ModelInput.from_ints(tokens), count, params, **more)
 
     def _begun(self, prompt: Prompt, tokens: Sequence[int], sequence: SampledSequence) -> Episode:
         return self._extended(
