@@ -109,7 +109,7 @@ class Promise(Generic[T]):
     _bare_400s: int = 0
     _failed_polls: int = 0
     _was_compared: bool = False
-    _said: str = ""
+    _problem_before: str = ""
 
     def last_status(self) -> str:
         """Return the outcome of the last poll, the queue's reason for a pause, and its age."""
@@ -261,11 +261,11 @@ class Promise(Generic[T]):
 
     def _note_queue(self, state: str, reason: Any) -> None:
         self.last_outcome = f"pending, {state}"
-        said = self._redacted(reason) if reason else None
-        if (state, said) != (self.queue_state, self.queue_state_reason):
-            self.queue_state, self.queue_state_reason = state, said
+        shown = self._redacted(reason) if reason else None
+        if (state, shown) != (self.queue_state, self.queue_state_reason):
+            self.queue_state, self.queue_state_reason = state, shown
             if self.on_queue_state is not None:
-                self.on_queue_state(state, said)
+                self.on_queue_state(state, shown)
 
     def _guard(self, held: float) -> float:
         """Poll again at once if the server held the poll, and with growing pauses if it did not."""
@@ -281,7 +281,7 @@ class Promise(Generic[T]):
         self._troubles.clear()
         self._bare_400s = self._failed_polls = 0
         self._was_compared = False
-        self._said = ""
+        self._problem_before = ""
 
     def _reserve(self, response: Response, body: Mapping[str, Any]) -> float:
         if not self._allow_metadata_only:
@@ -315,14 +315,16 @@ class Promise(Generic[T]):
         a promise that it does not know. A proxy, or a replica that lags behind, says something else
         for a moment only.
         """
-        before, self._said = self._said, _problem(response, self.request_id)
-        said = self._said
-        if self._was_compared or not said or said != before:
+        before, self._problem_before = self._problem_before, _problem(response, self.request_id)
+        problem = self._problem_before
+        if self._was_compared or not problem or problem != before:
             return False
         self._was_compared = True
         stranger = _stranger(self.request_id)
         other = await self._probe(stranger)
-        return other is not None and (other.status_code != 404 or _problem(other, stranger) != said)
+        return other is not None and (
+            other.status_code != 404 or _problem(other, stranger) != problem
+        )
 
     async def _is_unwritable(self) -> bool:
         """Return whether the server fails only for this result, and not for all polls."""
@@ -349,10 +351,10 @@ class Promise(Generic[T]):
         return failure
 
     def _unwritable(self, response: Response) -> RequestFailedError:
-        said = message_of(_mapping(response)) or response.content[:200].decode("utf-8", "replace")
+        reason = message_of(_mapping(response)) or response.content[:200].decode("utf-8", "replace")
         return RequestFailedError(
             f"the result of {self.request_type} is unavailable: {self._failed_polls} polls "
-            f"failed with HTTP 500 ({self._redacted(said) or 'the server gave no reason'}), while "
+            f"failed with HTTP 500 ({self._redacted(reason) or 'the server gave no reason'}), while "
             "the server responds to polls for others. The work itself may have been done: look at the "
             "model (or load its last checkpoint) before repeating it",
             request_id=self.request_id,
@@ -405,20 +407,20 @@ class Promise(Generic[T]):
             outlasts_budget=True,
         )
 
-    def _job_failure(self, said: Any, category: Any) -> RequestFailedError:
-        if isinstance(said, Mapping):
-            category = category or said.get("category")
-            said = message_of({"error": said}) or said
+    def _job_failure(self, reason: Any, category: Any) -> RequestFailedError:
+        if isinstance(reason, Mapping):
+            category = category or reason.get("category")
+            reason = message_of({"error": reason}) or reason
         known: Category = {"user": "user", "server": "server"}.get(str(category).lower(), "unknown")  # type: ignore[assignment]
         return RequestFailedError(
-            f"{self.request_type} failed: {self._redacted(said) or 'the server gave no reason'}",
+            f"{self.request_type} failed: {self._redacted(reason) or 'the server gave no reason'}",
             request_id=self.request_id,
             category=known,
             retryable=known == "server",
         )
 
-    def _redacted(self, said: Any) -> str:
-        return safe_text(str(said or ""))
+    def _redacted(self, text: Any) -> str:
+        return safe_text(str(text or ""))
 
     def _lost(self, why: str, status: int) -> FutureLostError:
         advice = (

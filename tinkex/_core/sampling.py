@@ -380,8 +380,8 @@ class Sample:
         state = body.get("queue_state") if isinstance(body, dict) else None
         if not isinstance(state, str) or not state.startswith("paused"):
             return
-        said = body.get("queue_state_reason")
-        reason = safe_text(said) if isinstance(said, str) else None
+        text = body.get("queue_state_reason")
+        reason = safe_text(text) if isinstance(text, str) else None
         self._session.queue_watch.note(
             QueueStateChange(
                 state=state,
