@@ -20,7 +20,7 @@ from tinkex.cli.invocation import Invocation
 from tinkex.cli.options import Command, CommonOption
 from tinkex.cli.paging import collect
 from tinkex.cli.progress import drawn
-from tinkex.cli.tables import table
+from tinkex.cli.tables import facts, table
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -263,3 +263,53 @@ def test_the_page_shows_a_session_of_each_command() -> None:
 def test_every_exit_code_is_said() -> None:
     """The table that the page prints has all that the code returns."""
     assert set(failures.EXIT_CODES) == {0, 1, 2, 3, 130, 141, 143}
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()])
+def test_help_fits_a_terminal_of_80_columns(path: str, shell: Shell) -> None:
+    """No line is longer, and no option is broken at its hyphens."""
+    lines = shell(*path.split()[1:], "--help", terminal=80).out.splitlines()
+    assert [line for line in lines if len(line) > 80 or re.search("[a-z]-$", line)] == []
+
+
+def test_facts_keep_words_and_paths_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value is wrapped between words; a path that does not fit stands on a line of its own."""
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    path = "tinker://run-1:train:0/weights/final"
+    assert list(
+        facts([("answer", "one two three four five six seven"), ("to train on", path)])
+    ) == [
+        "answer:      one two three four five six",
+        "             seven",
+        "to train on:",
+        f"  {path}",
+    ]
+
+
+def test_names_of_facts_and_heads_of_tables_have_a_style(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    """On a terminal that wants colour; what a server wrote cannot begin one."""
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[1mSetting" in shell("config", "show", terminal=200).out
+    assert "\x1b" not in shell("config", "show").out
+    monkeypatch.setattr("sys.stdout", Terminal())
+    [line] = facts([("loss", "\x1b[31m0.5")], {"loss": "green"})
+    assert line == "\x1b[36mloss:\x1b[0m \x1b[32m0.5\x1b[0m"
+
+
+def test_notes_are_wrapped_between_words(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long line on stderr fits the terminal; in a pipe it is one line."""
+    monkeypatch.delenv("TINKER_BASE_URL")
+    err = shell("config", "show", terminal=60).err
+    assert max(map(len, err.splitlines())) <= 60
+    assert "(or give --api-key)" in " ".join(err.split())
+    assert len(shell("config", "show").err.splitlines()) == 1
+
+
+def test_no_changed_setting_is_said_in_words(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table without rows would look like a fault."""
+    monkeypatch.delenv("TINKER_BASE_URL")
+    assert shell("config", "show", "--changed").out == "every setting has its default\n"

@@ -30,7 +30,7 @@ PAGES = [
 # Blocks that read what the first block of their page wrote: the reader has typed both.
 CONTINUED = {("observability.md", 1), ("observability.md", 2)}
 # Packages of others that a block shows how to use; it runs where they are installed.
-OTHERS = ("wandb", "tensorboardX")
+OTHERS = ("wandb", "tensorboardX", "IPython")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 HUB_TOKEN = "hf_reader"
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _COLORS = {"ok": "green", "failed": "red", "skipped": "yellow"}
 _EPILOG = """\b
-Exit codes: 2 settings, 3 key, 10 dns, 11 tcp, 12 tls, 13 server, 14 capabilities,
-15 session, 16 sample.
+Exit codes: 2 settings, 3 key, 10 dns, 11 tcp, 12 tls, 13 server,
+14 capabilities, 15 session, 16 sample.
 """
 
 

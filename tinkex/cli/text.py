@@ -41,6 +41,38 @@ def for_terminal(text: str) -> str:
     return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", _CONTROLS.sub("", _SEQUENCES.sub("", text)))
 
 
+def fitted(text: str, head: str = "") -> str:
+    """Wrap a text to the width of the terminal, between words only.
+
+    Args:
+        text: One or more lines.
+        head: A prefix of the first line.
+    """
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns
+    paragraphs = (head + text).split("\n")
+    wrapped = [
+        textwrap.fill(one, width, break_long_words=False, break_on_hyphens=False)
+        for one in paragraphs
+    ]
+    return "\n".join(wrapped)[len(head) :]
+
+
+class Styled(str):
+    """A line in colours of our own, with nothing in it that a server could have a terminal do."""
+
+    __slots__ = ()
+
+
+def styled(text: str, **style: Any) -> str:
+    """Return a text with a style, if the user wants colour."""
+    import click
+
+    return click.style(text, **style) if wants_color() else text
+
+
 def cell(value: Any) -> str:
     """Return a value as one line without tabs, for a cell of a table."""
     return " ".join(for_terminal("N/A" if value is None else str(value)).split())

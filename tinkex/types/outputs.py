@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from attrs import field, frozen
-from tinkex_generated.record import table
+from tinkex_generated.record import shown
 
+from tinkex.errors import TinkexError
 from tinkex.types.json_form import JsonForm, Readers, by_name, listed
 from tinkex.types.tensor import TensorData
 
@@ -58,6 +59,8 @@ class ForwardBackwardOutput(JsonForm):
         return self.metrics.get("loss:sum", self.metrics.get("loss", float("nan")))
 
     def _repr_html_(self) -> str:
+        from tinkex._base.notebook import table
+
         rows = [[name, f"{value:.6g}"] for name, value in self.metrics.items()]
         return f"<p>{len(self.loss_fn_outputs)} outputs</p>{table(['metric', 'value'], rows)}"
 
@@ -99,13 +102,36 @@ class SampledSequence(JsonForm):
             requested; binary format only.
     """
 
-    tokens: list[int]
+    tokens: list[int] = field(repr=shown)
     logprobs: list[float] | None = field(default=None, repr=False)
     stop_reason: str = "length"
     sequence_id: str | None = field(default=None, repr=False)
     topk_logprobs: TopTokens | None = field(default=None, repr=False)
 
     _readers: ClassVar[Readers] = {"topk_logprobs": _pairs}
+
+
+class Decoder:
+    """A client's tokenizer, loaded on first use; a copy of it has none."""
+
+    __slots__ = ("_load",)
+
+    def __init__(self, load: Callable[[], Any] | None = None) -> None:
+        self._load = load
+
+    def texts(self, sequences: list[list[int]]) -> list[str] | None:
+        """Return the texts of tokens, None without a tokenizer."""
+        if self._load is None:
+            return None
+        try:
+            texts: list[str] = self._load().decode_batch(sequences)
+        except TinkexError:
+            # The client was closed, or its tokenizer is not to be had: the tokens are shown.
+            return None
+        return texts
+
+    def __reduce__(self) -> tuple[type[Decoder], tuple[()]]:
+        return (Decoder, ())
 
 
 @frozen
@@ -132,6 +158,8 @@ class SampleResponse(JsonForm):
     prompt_cache_hit_tokens: int = field(default=0, repr=False)
     target_prompt_logprobs: TensorData | None = field(default=None, repr=False)
     prompt_alt_tokens: PromptAltTokens | None = field(default=None, repr=False)
+    # What a notebook decodes the tokens with; it does not travel to other processes.
+    _decoder: Decoder | None = field(default=None, init=False, eq=False, repr=False)
 
     _readers: ClassVar[Readers] = {
         "sequences": listed(SampledSequence.from_dict),
@@ -141,11 +169,25 @@ class SampleResponse(JsonForm):
     }
 
     def _repr_html_(self) -> str:
+        """Return a table for notebooks: the text of each sample, or its tokens without a tokenizer."""
+        from tinkex._base.notebook import Prose, table
+
+        texts = (
+            self._decoder.texts([one.tokens for one in self.sequences]) if self._decoder else None
+        )
+        shown = [Prose(text) for text in texts] if texts else [one.tokens for one in self.sequences]
         rows = [
-            [index, len(one.tokens), one.stop_reason, _mean(one.logprobs), one.tokens]
-            for index, one in enumerate(self.sequences)
+            [index, content, len(one.tokens), one.stop_reason, _mean(one.logprobs)]
+            for index, (one, content) in enumerate(zip(self.sequences, shown, strict=True))
         ]
-        return table(["sample", "length", "stop reason", "mean logprob", "tokens"], rows)
+        name = "text" if texts else "token ids"
+        return table(["sample", name, "tokens", "stop reason", "mean logprob"], rows)
+
+
+def decoded_by(response: SampleResponse, load: Callable[[], Any]) -> SampleResponse:
+    """Let notebooks show a response's text, with the tokenizer that a function loads; return it."""
+    object.__setattr__(response, "_decoder", Decoder(load))
+    return response
 
 
 def _mean(logprobs: list[float] | None) -> str | None:
