@@ -140,6 +140,7 @@ def test_wide_characters_take_two_columns(monkeypatch: pytest.MonkeyPatch) -> No
     """Columns line up behind Chinese names and accents that combine."""
     monkeypatch.setattr("sys.stdout", Terminal())
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
     lines = list(table(("Name", "N"), [("漢字", 1), ("e\u0301", 2), ("abcd", 3)]))
     assert [line[-1] for line in lines] == ["N", "1", "2", "3"]
     assert {width(line) for line in lines} == {7}
@@ -149,6 +150,7 @@ def test_a_narrow_terminal_keeps_one_line_a_row(monkeypatch: pytest.MonkeyPatch)
     """Optional columns go first, then the elastic one is shortened in its middle."""
     headers, row = ("ID", "Model", "Owner"), ("r" * 30, "Qwen/Qwen3-235B-A22B", "somebody")
     shown = {}
+    monkeypatch.setenv("NO_COLOR", "1")
     for columns in (70, 56, 44, 30):
         monkeypatch.setenv("COLUMNS", str(columns))
         monkeypatch.setattr("sys.stdout", Terminal())
@@ -156,7 +158,7 @@ def test_a_narrow_terminal_keeps_one_line_a_row(monkeypatch: pytest.MonkeyPatch)
     assert shown[70][1] == "  ".join(row)
     assert shown[56][1] == "  ".join(row[:2])
     assert shown[44][1] == f"{row[0]}  Qwen/…B-A22B"
-    assert shown[30][0] == f"ID:    {row[0]}"
+    assert shown[30][:2] == ["ID:", f"  {row[0]}"]
 
 
 def test_changed_settings_can_be_shown_alone(shell: Shell) -> None:
@@ -313,3 +315,19 @@ def test_no_changed_setting_is_said_in_words(shell: Shell, monkeypatch: pytest.M
     """A table without rows would look like a fault."""
     monkeypatch.delenv("TINKER_BASE_URL")
     assert shell("config", "show", "--changed").out == "every setting has its default\n"
+
+
+def test_a_misspelt_model_is_named_with_the_one_that_was_meant(shell: Shell) -> None:
+    """The server's suggestion is what to do; nothing else is advised beside it."""
+    err = shell("chat", "tinkex/tiny-cat", stdin="hello").err
+    assert "unknown model 'tinkex/tiny-cat'; did you mean 'tinkex/tiny-chat'?" in err
+    assert "check the id" not in err
+
+
+def test_a_deep_settings_file_is_named(shell: Shell, tmp_path: Path) -> None:
+    """A file that cannot be read is a usage error, which names it."""
+    file = tmp_path / "deep.json"
+    file.write_text('{"rank": ' + "[" * 100_000)
+    done = shell("train", "--config", str(file), "orders.jsonl")
+    assert done.code == 2
+    assert "deep.json is nested too deeply" in done.err

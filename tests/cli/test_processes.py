@@ -257,7 +257,7 @@ def test_progress_is_drawn_on_a_terminal_unless_it_is_not_wanted(shell: Shell) -
     assert code == 0
     assert "\r\x1b[KFetching training runs" in shown
     assert "Run ID " in shown.rpartition("\x1b[K")[2]
-    assert "\x1b" not in on_a_terminal("run", "list", "--no-progress")[1]
+    assert "\x1b[K" not in on_a_terminal("run", "list", "--no-progress")[1]
 
 
 @pytest.mark.parametrize(

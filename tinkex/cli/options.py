@@ -83,6 +83,10 @@ class Formatter(click.HelpFormatter):
         whole = [(term, text.replace("-", _HYPHEN)) for term, text in rows]
         super().write_dl(whole, col_max, col_spacing)
 
+    def write_text(self, text: str) -> None:
+        """Write a paragraph."""
+        super().write_text(text.replace("-", _HYPHEN))
+
     def getvalue(self) -> str:
         """Return the text."""
         return super().getvalue().replace(_HYPHEN, "-")

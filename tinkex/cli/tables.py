@@ -1,12 +1,11 @@
 """Tables: aligned columns on a terminal, tab-separated cells in a pipe."""
 
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tinkex._base.columns import columns, width
-from tinkex.cli.text import Styled, cell, is_terminal, styled
+from tinkex.cli.text import Styled, cell, is_terminal, styled, wrapped
 
 # A cell is not shortened to fewer columns than this.
 _SHORTEST = 8
@@ -107,9 +106,7 @@ def facts(
         text = cell(value)
         longest = max(map(width, text.split()), default=0)
         indent = aligned if aligned + longest <= _columns() else _OWN_LINE
-        lines = textwrap.wrap(
-            text, max(_columns() - indent, 1), break_long_words=False, break_on_hyphens=False
-        ) or [""]
+        lines = wrapped(text, indent)
         if indent == _OWN_LINE:
             lines.insert(0, "")
         for number, line in enumerate(lines):

@@ -48,16 +48,22 @@ def fitted(text: str, head: str = "") -> str:
         text: One or more lines.
         head: A prefix of the first line.
     """
+    lines = [line for one in (head + text).split("\n") for line in wrapped(one)]
+    return "\n".join(lines)[len(head) :]
+
+
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """Return the lines of a text on the terminal, broken between words only.
+
+    Args:
+        text: One line.
+        indent: The columns in front of each line.
+    """
     import shutil
     import textwrap
 
-    width = shutil.get_terminal_size().columns
-    paragraphs = (head + text).split("\n")
-    wrapped = [
-        textwrap.fill(one, width, break_long_words=False, break_on_hyphens=False)
-        for one in paragraphs
-    ]
-    return "\n".join(wrapped)[len(head) :]
+    columns = max(shutil.get_terminal_size().columns - indent, 1)
+    return textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 class Styled(str):
