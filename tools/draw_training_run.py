@@ -98,7 +98,7 @@ def main() -> None:
     """Run, and draw a picture for wide pages and one for phones."""
     losses, right, [(order, answer)], line = run()
     title = "A training run: the loss falls, validation responses become correct"
-    wide, narrow = Picture(820, 330, title), Picture(420, 560, title)
+    wide, narrow = Picture(820, 330, title), Picture(420, 580, title)
     wide.text(24, 28, "Orders in plain English to JSON: a run of make demo", 15, bold=True)
     narrow.text(12, 28, "Orders in plain English to JSON: make demo", 15, bold=True)
     wide.text(24, 46, line, 12, FAINT)
@@ -108,10 +108,13 @@ def main() -> None:
     right_drawn(wide, right, 440, 84)
     losses_drawn(narrow, losses, 48, 100)
     right_drawn(narrow, right, 48, 318)
-    for picture, x, y in ((wide, 24, 290), (narrow, 12, 520)):
-        for below, what, words, color in ((0, "order", order, INK), (20, "answer", answer, TEAL)):
-            picture.text(x, y + below, what, 12, FAINT)
-            picture.text(x + 46, y + below, words, 11, color, mono=True)
+    for number, (what, words, color) in enumerate(
+        (("order", order, INK), ("answer", answer, TEAL))
+    ):
+        wide.text(24, 290 + 20 * number, what, 12, FAINT)
+        wide.text(76, 290 + 20 * number, words, 12, color, mono=True)
+        narrow.text(12, 515 + 32 * number, what, 11, FAINT)
+        narrow.text(12, 528 + 32 * number, words, 10, color, mono=True)
     wide.write(PICTURES / "training-run.svg")
     narrow.write(PICTURES / "training-run-narrow.svg")
 
