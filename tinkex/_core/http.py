@@ -16,10 +16,10 @@ from tinkex_generated.types import Request
 
 from tinkex._base.headers import is_header_name
 from tinkex._base.version import __version__
-from tinkex._core.config import Config
 from tinkex._core.content import Content
 from tinkex._core.failures import Failure, transport_error
 from tinkex._core.response import OpenResponse, RequestHeaders
+from tinkex.config import Config
 from tinkex.errors import TransportError
 
 CONNECT_TIMEOUT = 5.0

@@ -22,7 +22,6 @@ from tinkex._base.lazy import LazyModule
 from tinkex._base.redaction import hide
 from tinkex._base.secret import Secret
 from tinkex._core import loop
-from tinkex._core.config import Config, redact_headers
 from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import Failure, api_error, decode_error, transport_error
@@ -39,6 +38,7 @@ from tinkex._core.retry import (
     is_repeatable,
 )
 from tinkex._core.retry_safety import RequestClass, request_class
+from tinkex.config import Config, redact_headers
 from tinkex.errors import (
     ApiError,
     CircuitOpenError,
