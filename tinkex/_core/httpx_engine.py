@@ -15,7 +15,6 @@ import httpx
 from tinkex_generated.types import Request
 
 from tinkex._base.redaction import safe_text, without_queries
-from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import (
     Failure,
@@ -28,8 +27,10 @@ from tinkex._core.http import (
     CONNECT_TIMEOUT,
     NOT_TLS,
     PROXY_CREDENTIALS,
+    Content,
     fixed_headers,
     not_sent,
+    size_of,
     target_of,
     unauthorised_proxy,
 )

@@ -13,17 +13,18 @@ from tinkex_generated.types import Request
 
 from tinkex._base.lazy import LazyModule
 from tinkex._base.redaction import safe_text, strip_queries
-from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import Failure, transport_error, wants_client_certificate
 from tinkex._core.http import (
     CONNECT_TIMEOUT,
     NOT_TLS,
     PROXY_CREDENTIALS,
+    Content,
     Engine,
     fixed_headers,
     not_sent,
     refused,
+    size_of,
     target_of,
     unauthorised_proxy,
     unsendable,
