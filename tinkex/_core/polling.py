@@ -451,7 +451,7 @@ class Work(Protocol[T_co]):
         ...
 
     def on_queue_state(self, observer: Callable[[str, str | None], object] | None) -> None:
-        """Call a function with state and reason whenever the queue state changes; None calls nobody."""
+        """Call a function with state and reason whenever the queue state changes; None removes it."""
         ...
 
     async def result(self) -> T_co:
@@ -482,7 +482,7 @@ class PromisedWork:
         return self._current or next(promises, None)
 
     def on_queue_state(self, observer: Callable[[str, str | None], object] | None) -> None:
-        """Call a function whenever the queue state of a part changes; None calls nobody."""
+        """Call a function whenever the queue state of a part changes; None removes it."""
         for part in self._parts:
             if isinstance(part, Promise):
                 part.on_queue_state = observer

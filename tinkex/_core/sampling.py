@@ -204,7 +204,7 @@ class Sample:
         self.promise: Promise[Any] | None = None
 
     def on_queue_state(self, observer: Callable[[str, str | None], object] | None) -> None:
-        """Call a function whenever the queue state changes; None calls nobody."""
+        """Call a function whenever the queue state changes; None removes it."""
         self._observer = observer
         if self.promise is not None:
             self.promise.on_queue_state = observer
