@@ -45,7 +45,7 @@ LINK = re.compile(r"(\]\(|\]: |(?:href|src|srcset)=\")(?![a-z]+:|#)([^)\s#\"]+)"
 FENCE = re.compile(r"^(```.*?^```|    .*?$)", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(^```.*?^```|^    .*?$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 # As code hosts find them: $inline$ and $$in a line of its own$$.
-FORMULA = re.compile(r"(?<![\w$])(\$\$?)(?![\s\d])([^$\n]+?)(?<!\s)\1(?![\w$])")
+FORMULA = re.compile(r"(?<![\w$])(\$\$?)(?!\s)([^$\n]+?)(?<!\s)\1(?![\w$])")
 
 
 class SiteError(Exception):
@@ -87,7 +87,10 @@ def with_formulas(text: str) -> str:
     """Write the LaTeX of a page as MathML, which browsers draw without a script or a font."""
 
     def drawn(match: re.Match[str]) -> str:
-        return str(convert(match[2], display="block" if match[1] == "$$" else "inline"))
+        if match[1] == "$$":
+            return str(convert(match[2], display="block"))
+        # At the beginning of a line Markdown takes <math> alone for a block.
+        return f"<span>{convert(match[2])}</span>"
 
     # Every second part is code.
     parts = CODE.split(text)

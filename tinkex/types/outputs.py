@@ -229,7 +229,7 @@ class SampleResponse(JsonForm):
 
 
 def decoded_by(response: SampleResponse, load: Callable[[], Any]) -> SampleResponse:
-    """Let notebooks show a response's text, with the tokenizer that a function loads; return it."""
+    """Return a response whose text notebooks can show, with the tokenizer that a function loads."""
     object.__setattr__(response, "_decoder", Decoder(load))
     return response
 
