@@ -4,7 +4,7 @@ Until the command can report a Ctrl-C itself, Ctrl-C ends the process without a 
 """
 
 # `signal` itself takes milliseconds to import.
-import _signal
+import _signal  # type: ignore[import-not-found]
 
 # A shell starts background jobs with SIGINT ignored; that stays.
 _raises = _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler

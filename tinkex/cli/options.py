@@ -1,6 +1,6 @@
 """The options that every command takes, and the commands that have them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -77,7 +77,7 @@ class Formatter(click.HelpFormatter):
     """A formatter of help that breaks no word at its hyphens, as click does."""
 
     def write_dl(
-        self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
     ) -> None:
         """Write a list of terms and definitions."""
         whole = [(term, text.replace("-", _HYPHEN)) for term, text in rows]
