@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.extent import ALL
+from support.extent import ALL, examples
 
 # A shell lets what it starts with `&` ignore Ctrl-C, and so would every program that the tests start and
 # interrupt: it would run to its end instead.
@@ -21,6 +21,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 settings.register_profile(
     "steady",
     deadline=None,
+    max_examples=examples(100),
     derandomize=not ALL,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
