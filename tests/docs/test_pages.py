@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from support.extent import ALL
 from support.hub_repositories import hub_repositories
 from support.pages import fenced
+from support.programs import run_program
 
 import tinkex
 from tinkex._core.settings import SETTINGS
@@ -76,12 +76,13 @@ def run(programs: dict[str, str], folder: Path, hub: str) -> subprocess.Complete
     for file, program in zip(files, programs.values(), strict=True):
         file.parent.mkdir()
         file.write_text(program, encoding="utf-8")
-    return subprocess.run(
+    starter = folder / "one_after_the_other.py"
+    starter.write_text(ONE_AFTER_THE_OTHER, encoding="utf-8")
+    return run_program(
+        starter,
+        *map(str, files),
         # The Hub's library sends files in a way that its HTTP library warns of.
-        [
-            *(sys.executable, "-W", "error", "-W", "ignore:Use 'content=:DeprecationWarning"),
-            *("-c", ONE_AFTER_THE_OTHER, *map(str, files)),
-        ],
+        options=("-W", "error", "-W", "ignore:Use 'content=:DeprecationWarning"),
         env={
             "PATH": "/usr/bin:/bin",
             "HOME": str(folder),
@@ -90,10 +91,8 @@ def run(programs: dict[str, str], folder: Path, hub: str) -> subprocess.Complete
             "HF_TOKEN": HUB_TOKEN,
             "HF_HUB_DISABLE_XET": "1",
         },
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
+        folder=folder,
+        afresh=ALL,
     )
 
 

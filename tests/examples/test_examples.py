@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.extent import ALL
+from support.programs import run_program
 
 from tinkex.local import LocalServer
 
@@ -21,10 +22,8 @@ def run(name: str, home: Path, **settings: str) -> subprocess.CompletedProcess[s
         name: value for name, value in os.environ.items() if not name.startswith(("TINK", "HF_"))
     }
     env |= {"HOME": str(home), "TINKEX_LOCAL_DIR": str(home / "data"), **settings}
-    return subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")],
-        env=env, cwd=home, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    file = EXAMPLES / f"{name}.py"
+    return run_program(file, options=("-W", "error"), env=env, folder=home, afresh=ALL)
 
 
 def output_of(name: str, home: Path, **settings: str) -> str:
