@@ -18,8 +18,8 @@ from support.pages import fenced
 from support.programs import run_program
 
 import tinkex
-from tinkex._core.settings import SETTINGS
 from tinkex.cli.group import tinkex as tinkex_command
+from tinkex.config.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
