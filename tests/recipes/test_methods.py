@@ -200,9 +200,9 @@ def test_distillation_lowers_the_divergence_from_the_teacher(
             str(teacher.sampler_path),
             on_policy=on_policy,
             held_out=0.5,
-            group_size=8,
-            steps=10,
-            learning_rate=7e-3,
+            group_size=16,
+            steps=12,
+            learning_rate=5e-3,
             folder=tmp_path / str(on_policy),
             **settings,
         )
