@@ -17,10 +17,13 @@ import subprocess
 import sys
 import tempfile
 import types
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+# What the interpreter reads in an environment.
+OURS = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
 NUMBER = struct.Struct("!i")
 # What the embedded server and its clients load. A program that is forked is the first to use any of it.
 IMPORTED = (
@@ -50,11 +53,14 @@ def run_program(
         options: Options of the interpreter.
         env: Its environment.
         folder: Its working directory.
-        afresh: Whether the interpreter is a new one; it is, too, if the environment changes what is imported.
+        afresh: Whether the interpreter is a new one; it is, too, where the environment changes what is imported,
+            and where forking is not safe.
         timeout: Seconds after which it is killed.
     """
-    changed = {name for name, value in env.items() if os.environ.get(name) != value}
-    if afresh or not hasattr(os, "fork") or any(name.startswith("PYTHON") for name in changed):
+    is_like_ours = {
+        name: env[name] for name in env if name.startswith("PYTHON")
+    }.items() <= OURS.items()
+    if afresh or sys.platform != "linux" or not is_like_ours:
         return subprocess.run(
             [sys.executable, *options, str(file), *arguments],
             env=env, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False,
@@ -122,7 +128,10 @@ def _fork_for_each(control: socket.socket) -> None:
         message, files, *_ = socket.recv_fds(control, 1, 3)
         if not message:
             sys.exit()
-        child = os.fork()
+        with warnings.catch_warnings():
+            # From threads of the linear algebra library, which lets itself be forked.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if child == 0:
             control.close()
             _become(*files)
