@@ -43,6 +43,31 @@ def output_on(server: LocalServer, name: str, home: Path, **settings: str) -> st
     return done.stdout
 
 
+def test_a_program_that_is_forked_is_like_one_of_its_own(tmp_path: Path) -> None:
+    """With its own arguments, environment, folder and streams, it ends as it would alone."""
+    file = tmp_path / "program.py"
+    file.write_text(
+        "import os, sys\n"
+        "print(__name__, __file__, sys.argv, sys.path[0], os.getcwd(), sorted(os.environ))\n"
+        "sys.exit('no')\n"
+    )
+    folder = tmp_path / "here"
+    folder.mkdir()
+    forked, alone = (
+        run_program(
+            file,
+            "a",
+            options=("-W", "error"),
+            env={"LC_ALL": "C.UTF-8"},
+            folder=folder,
+            afresh=afresh,
+        )
+        for afresh in (False, True)
+    )
+    assert (forked.returncode, forked.stderr) == (1, "no\n")
+    assert (forked.stdout, forked.stderr) == (alone.stdout, alone.stderr)
+
+
 def test_sampling_basic_prints_each_sample(tmp_path: Path) -> None:
     """As many samples come back as were asked for, as text."""
     out = output_of("sampling_basic", tmp_path, TINKER_NUM_SAMPLES="2", TINKER_MAX_TOKENS="12")

@@ -348,7 +348,7 @@ def test_a_plan_of_each_method_can_be_read_again(tmp_path: Path) -> None:
 def test_a_reward_that_can_be_checked_is_raised_without_hacking_it(tmp_path: Path) -> None:
     """From below 0.3 to above 0.8 on questions that were not trained on, which are then answered.
 
-    In the short form to above a half, in a few larger steps.
+    In the short form to above 0.4, in a few larger steps.
     """
     settings: dict[str, Any] = {
         "steps": 24,

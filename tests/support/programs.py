@@ -95,9 +95,9 @@ class _Parent:
 
     def run(self, files: tuple[IO[bytes], ...], timeout: float) -> int:
         socket.send_fds(self._control, [b"."], [file.fileno() for file in files])
-        self._control.settimeout(60)
-        child = self._number()
+        # The first one waits until everything is imported.
         self._control.settimeout(timeout)
+        child = self._number()
         try:
             return self._number()
         except TimeoutError:
@@ -145,7 +145,7 @@ def _fork_for_each(control: socket.socket) -> None:
 
 def _become(asked: int, out: int, err: int) -> None:
     """Take on streams, environment, folder and arguments."""
-    with open(asked) as file:
+    with open(asked, encoding="utf-8") as file:
         told = json.load(file)
     for ours, number in ((out, 1), (err, 2)):
         os.dup2(ours, number)
