@@ -19,7 +19,7 @@ SECONDS = extent("SOAK_SECONDS", 12, 600)
 
 @pytest.mark.holds("F45")
 @pytest.mark.slow
-@pytest.mark.timeout(300 + SECONDS)
+@pytest.mark.timeout(600 + SECONDS)
 def test_training_under_faults_and_kills_ends_in_the_weights_of_a_calm_run(tmp_path: Path) -> None:
     """`make soak`, in seconds in place of ten minutes: what it reports is that nothing was lost or done twice."""
     done = subprocess.run(
