@@ -85,7 +85,9 @@ class Formatter(click.HelpFormatter):
 
     def write_text(self, text: str) -> None:
         """Write a paragraph."""
-        super().write_text(text.replace("-", _HYPHEN))
+        # click's method, which has no encoding as that of a path has.
+        write = super().write_text
+        write(text.replace("-", _HYPHEN))
 
     def getvalue(self) -> str:
         """Return the text."""
