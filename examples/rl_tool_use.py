@@ -80,14 +80,14 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     data = Path(__file__).parent / "data/prices.jsonl"
-    add("data", nargs="?", default=data, help="prompts with prices and answers (data/prices.jsonl)")
+    add("data", nargs="?", default=data, help="prompts, prices and answers (data/prices.jsonl)")
     add("--model", default="tinkex/tiny-chat", help="base model (%(default)s)")
     url = os.environ.get("TINKER_BASE_URL", "local")
     add("--base-url", default=url, help="server (TINKER_BASE_URL, or the embedded local server)")
     add("--steps", type=int, default=12, help="optimizer steps (%(default)s)")
     add("--batch-size", type=int, default=8, help="prompts per step (%(default)s)")
     add("--group-size", type=int, default=8, help="episodes per prompt (%(default)s)")
-    add("--learning-rate", type=float, default=4e-3, help="falls linearly to zero (%(default)s)")
+    add("--learning-rate", type=float, default=3e-3, help="falls linearly to zero (%(default)s)")
     return parser.parse_args()
 
 
@@ -102,7 +102,7 @@ def main() -> None:
 
         def validate() -> float:
             sampler = training.save_weights_and_get_sampling_client()
-            episodes = play(sampler, held_out, seed=0)
+            episodes = play(sampler, held_out * 2, seed=0)
             for message in episodes[0].messages:
                 print(f"    {message['role']}: {message['content']!r}")
             calls = np.mean([len(one.turns) > 1 for one in episodes])
@@ -116,7 +116,7 @@ def main() -> None:
         for step in range(args.steps):
             sampler = training.save_weights_and_get_sampling_client()
             groups = [one for one in batches[step] for _ in range(args.group_size)]
-            episodes = play(sampler, groups, seed=10_000 * (step + 1))
+            episodes = play(sampler, groups, seed=1000 * (step + 1))
             rewards = np.array([one.reward for one in episodes]).reshape(-1, args.group_size)
             spread = rewards.std(axis=1, keepdims=True) + 1e-6
             advantages = (rewards - rewards.mean(axis=1, keepdims=True)) / spread / rewards.size
