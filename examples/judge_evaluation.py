@@ -164,5 +164,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except tinkex.TinkexError as error:
+    except (tinkex.TinkexError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -38,9 +38,10 @@ def test_a_file_that_is_no_data_is_named_with_its_line(tmp_path: Path) -> None:
     file.write_text('\n{"messages": [{"role": "user"}]}\n')
     done = run("sft_jsonl", tmp_path, str(file))
     assert done.returncode == 1
-    assert "bad.jsonl" in done.stderr
-    assert "line 2" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert re.fullmatch(r"error: .*bad\.jsonl:2: messages\[0\]\.content: .+\n", done.stderr)
+    missing = run("sft_jsonl", tmp_path, "nowhere.jsonl")
+    assert missing.returncode == 1
+    assert re.fullmatch(r"error: .*nowhere\.jsonl.*\n", missing.stderr)
 
 
 def test_reinforcement_learning_raises_the_held_out_reward(
