@@ -116,7 +116,7 @@ def main() -> None:
         tokenizers = [teacher.get_tokenizer(), student.get_tokenizer()]
         if len({tuple(one.encode(openings[0])) for one in tokenizers}) > 1:
             sys.exit("error: teacher and student have different tokenizers")
-        before = divergence(student, held_out)
+        before = after = divergence(student, held_out)
         print(f"  step   0/{args.steps}  divergence {before:.3f} nats per token")
         batches = recipes.Batches(seen, batch_size=16, seed=0)
         for step in range(args.steps):

@@ -36,7 +36,8 @@ class Episode:
     prompt: Prompt
     messages: list[Any]
     turns: list[tuple[list[int], tinkex.SampledSequence]] = field(default_factory=list)
-    reward: float | None = None
+    reward: float = 0.0
+    is_over: bool = False
 
     def read(self, text: str) -> None:
         """Take a response: call the tool if it is the name of an entry, else end the episode."""
@@ -48,13 +49,14 @@ class Episode:
             self.messages.append({"role": "user", "content": result})
         else:
             self.reward = float(text == self.prompt.answer)
+            self.is_over = True
 
 
 def play(sampler: tinkex.SamplingClient, prompts: Sequence[Prompt], seed: int) -> list[Episode]:
     """Sample an episode of each prompt; a turn of all of them at a time."""
     tokenizer = sampler.get_tokenizer()
     episodes = [Episode(one, list(one.messages or [])) for one in prompts]
-    while running := [one for one in episodes if one.reward is None]:
+    while running := [one for one in episodes if not one.is_over]:
         inputs = [
             tokenizer.apply_chat_template(one.messages, add_generation_prompt=True)
             for one in running
