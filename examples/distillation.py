@@ -1,4 +1,4 @@
-"""Distill one model into another: the student learns the teacher's distribution, not only its samples.
+r"""Distill one model into another: the student learns the teacher's distribution, not only its samples.
 
     python examples/distillation.py
     python examples/distillation.py --teacher Qwen/Qwen3-32B --student Qwen/Qwen3-8B --learning-rate 2e-4 \
@@ -89,8 +89,8 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     data = Path(__file__).parent / "data/openings.jsonl"
     add("data", nargs="?", default=data, help="lines of {'prompt': ...} (data/openings.jsonl)")
-    add("--teacher", default="tinkex/tiny-chat", help="(%(default)s)")
-    add("--student", default="tinkex/nano", help="(%(default)s)")
+    add("--teacher", default="tinkex/tiny-chat", help="base model (%(default)s)")
+    add("--student", default="tinkex/nano", help="base model to train (%(default)s)")
     url = os.environ.get("TINKER_BASE_URL", "local")
     add("--base-url", default=url, help="server (TINKER_BASE_URL, or the embedded local server)")
     add("--texts", type=int, default=16, help="texts per opening (%(default)s)")

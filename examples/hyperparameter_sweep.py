@@ -1,4 +1,4 @@
-"""Sweep learning rate and rank: one training client for each setting, all at the same time.
+r"""Sweep learning rate and rank: one training client for each setting, all at the same time.
 
     python examples/hyperparameter_sweep.py
     python examples/hyperparameter_sweep.py chats.jsonl --model Qwen/Qwen3-8B --rates 1e-4 3e-4 1e-3 \
@@ -44,8 +44,14 @@ def parse_arguments() -> argparse.Namespace:
     add("--model", default="tinkex/tiny-chat", help="base model (%(default)s)")
     url = os.environ.get("TINKER_BASE_URL", "local")
     add("--base-url", default=url, help="server (TINKER_BASE_URL, or the embedded local server)")
-    add("--rates", type=float, nargs="+", default=[2e-3, 8e-3, 3.2e-2], help="(%(default)s)")
-    add("--ranks", type=int, nargs="+", default=[4, 16], help="(%(default)s)")
+    add(
+        "--rates",
+        type=float,
+        nargs="+",
+        default=[2e-3, 8e-3, 3.2e-2],
+        help="learning rates (2e-3 8e-3 3.2e-2)",
+    )
+    add("--ranks", type=int, nargs="+", default=[4, 16], help="ranks of the LoRA adapters (4 16)")
     add("--steps", type=int, default=12, help="optimizer steps of each (%(default)s)")
     add("--batch-size", type=int, default=16, help="examples per step (%(default)s)")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""Reinforcement learning with a verifiable reward: extract a field from a short text.
+r"""Reinforcement learning with a verifiable reward: extract a field from a short text.
 
     python examples/rl_importance_sampling.py
     python examples/rl_importance_sampling.py questions.jsonl --model Qwen/Qwen3-8B --learning-rate 4e-5 \
@@ -66,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--steps", type=int, default=20, help="optimizer steps (%(default)s)")
     add("--batch-size", type=int, default=12, help="prompts per step (%(default)s)")
     add("--group-size", type=int, default=8, help="responses per prompt (%(default)s)")
-    add("--learning-rate", type=float, default=3e-3, help="(%(default)s)")
+    add("--learning-rate", type=float, default=3e-3, help="of Adam (%(default)s)")
     return parser.parse_args()
 
 
