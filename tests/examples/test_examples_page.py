@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from examples.test_examples import EXAMPLES
+from examples.test_examples import EXAMPLES, run
 
 PAGE = (EXAMPLES / "README.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| \[(\w+)\]\(\1\.py\) \| (.+) \| (\d+ (?:s|min)) \|$", re.MULTILINE)
@@ -62,10 +62,7 @@ def test_every_link_of_the_page_leads_to_a_file() -> None:
 def test_help_names_every_setting(name: str, tmp_path: Path) -> None:
     """The help begins with what the page says, names each option and variable, and runs nothing else."""
     path = EXAMPLES / f"{name}.py"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(path), "--help"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = run(name, tmp_path, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert ROWS[name] in done.stdout
     source = path.read_text(encoding="utf-8")
