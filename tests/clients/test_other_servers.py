@@ -12,10 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tinkex_generated.models as models
 from support.clock import FakeClock
 from support.command import Shell
 from support.foreign_server import ForeignServer, foreign_server
 from support.nano import NANO
+from tinkex_generated import Client
+from tinkex_generated.api.futures import retrieve_future
+from tinkex_generated.api.models import create_model
+from tinkex_generated.api.sessions import create_session
+from tinkex_generated.api.training import forward_backward, optim_step
 
 from tinkex import AdamParams, Datum, ModelInput, SamplingParams, ServiceClient, recipes
 from tinkex.errors import (
@@ -80,6 +86,45 @@ def test_a_model_is_trained_saved_and_restored(
     sent = [body for body in foreign.bodies("forward_backward") if not body]
     assert len(sent) == 1
     assert foreign.bodies("forward") == []
+
+
+@BOTH
+def test_the_generated_client_reads_what_they_answer(served: tuple[ForeignServer, str]) -> None:
+    """201 and 202 are successes, and a pass may leave out its metrics; all of it is in the contract."""
+    with Client(base_url=served[1], token="tml-x") as client:
+
+        def result_of(promise: Any) -> Any:
+            assert isinstance(promise, models.UntypedAPIFuture)
+            poll = models.FutureRetrieveRequest(request_id=promise.request_id)
+            return retrieve_future.sync(client=client, body=poll)
+
+        session = create_session.sync(
+            client=client,
+            body=models.CreateSessionRequest(tags=[], user_metadata=None, sdk_version="1"),
+        )
+        lora = models.LoraConfig(rank=8)
+        model = models.CreateModelRequest(
+            session_id=session.session_id, model_seq_id=0, base_model="m", lora_config=lora
+        )
+        made = result_of(create_model.sync(client=client, body=model))
+        inputs = {
+            "target_tokens": models.TensorData(data=[2], dtype="int64", shape=[1]),
+            "weights": models.TensorData(data=[1.0], dtype="float32", shape=[1]),
+        }
+        prompt = models.ModelInput(chunks=[models.EncodedTextChunk(tokens=[1])])
+        batch = models.ForwardBackwardInput(
+            data=[models.Datum(model_input=prompt, loss_fn_inputs=inputs)], loss_fn="cross_entropy"
+        )
+        asked = models.ForwardBackwardRequest(
+            model_id=made.model_id, seq_id=1, forward_backward_input=batch
+        )
+        output = result_of(forward_backward.sync(client=client, body=asked))
+        assert isinstance(output, models.ForwardBackwardOutput)
+        assert not output.metrics
+        step = models.OptimStepRequest(
+            model_id=made.model_id, seq_id=2, adam_params=models.AdamParams()
+        )
+        optim_step.sync(client=client, body=step)
 
 
 @BOTH

@@ -191,7 +191,8 @@ class ForeignServer:
                     if self.shows_loss
                 }
             )
-        return 200, {"loss_fn_output_type": "scalar", "loss_fn_outputs": outputs, "metrics": {}}
+        metrics = {} if self.flavour == "tuft" else {"metrics": {}}
+        return 200, {"loss_fn_output_type": "scalar", "loss_fn_outputs": outputs, **metrics}
 
     def _optim_step(self, body: Any) -> Any:
         def work(model: str) -> Any:
