@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from attrs import define, field
 from tinkex_generated.types import loads
 
-from tinkex._core.config import Config
 from tinkex._core.retry import is_repeatable
+from tinkex.config import Config
 from tinkex.errors import ApiError, ServerError
 
 T = TypeVar("T")
