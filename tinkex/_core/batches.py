@@ -32,7 +32,7 @@ from tinkex._core.wire.combine import (
     total_weight,
     with_loss,
 )
-from tinkex._core.wire_negotiation import Form, Operation, server_form
+from tinkex._core.wire_negotiation import Operation, WireFormat, negotiation_with
 from tinkex.types import Datum, ForwardBackwardOutput
 
 __all__ = ["Operation", "submit_batch"]
@@ -66,9 +66,9 @@ def submit_batch(
     batch = _Batch(model_id, operation, data, loss_fn, config, session.limits)
     compress = _wants_compression(session)
 
-    def send(form: Form, tentative: bool) -> Work[ForwardBackwardOutput]:
+    def send(wire_format: WireFormat, tentative: bool) -> Work[ForwardBackwardOutput]:
         return queue.submit(
-            batch.as_json() if form == "json" else batch.as_protobuf(compress=compress),
+            batch.as_json() if wire_format == "json" else batch.as_protobuf(compress=compress),
             request_type="Forward" if operation == "forward" else "ForwardBackward",
             parse=decode.forward_backward_output,
             combine=partial(_combined, data, loss_fn, target_shapes(data)),
@@ -78,7 +78,7 @@ def submit_batch(
     # One turn, so that a second attempt in the other format keeps the sequence number.
     with queue.turn():
         number = queue.next_number
-        work = server_form(session.transport.config).send(
+        work = negotiation_with(session.transport.config).send(
             send,
             session.transport.config.wire_format,
             operation,
