@@ -201,7 +201,7 @@ def close(a: Any, b: Any) -> None:
     """Hold that numbers agree."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     assert a.shape == b.shape, f"{a.shape} and {b.shape}"
-    assert np.abs(a - b).max() < CLOSE, f"they differ by {np.abs(a - b).max():.4g}"
+    assert np.abs(a - b).max() < CLOSE, f"they differ: {a.tolist()} and {b.tolist()}"
 
 
 def logprobs_of(output: Any) -> np.ndarray[Any, Any]:
