@@ -28,13 +28,17 @@ def test_a_path_comes_back_as_it_was(run: str, kind: str, name: str) -> None:
     assert CheckpointPath(run, kind, name) == path
 
 
-def test_a_path_may_leave_out_the_kind_of_weights_to_sample_from() -> None:
-    """It is printed as it was written, and names the same checkpoint as the long form."""
-    short = CheckpointPath.parse("tinker://model_1/s1")
-    long = CheckpointPath.parse("tinker://model_1/sampler_weights/s1")
-    assert str(short) == "tinker://model_1/s1"
+@pytest.mark.parametrize("name", ["s1", *KINDS])
+def test_a_path_may_leave_out_the_kind_of_weights_to_sample_from(name: str) -> None:
+    """It is printed as it was written, and names the same checkpoint as the long form.
+
+    SkyRL gives such a path for each name, also for one that reads like a kind.
+    """
+    short = CheckpointPath.parse(f"tinker://model_1/{name}")
+    long = CheckpointPath.parse(f"tinker://model_1/sampler_weights/{name}")
+    assert str(short) == f"tinker://model_1/{name}"
     assert short.long == str(long) == long.long
-    assert (short.kind, short.name, short.checkpoint_type) == ("sampler_weights", "s1", "sampler")
+    assert (short.kind, short.name, short.checkpoint_type) == ("sampler_weights", name, "sampler")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,6 @@ def test_a_path_may_leave_out_the_kind_of_weights_to_sample_from() -> None:
         "http://run/weights/a",
         "tinker://",
         "tinker://run",
-        "tinker://run/weights",
         "tinker://run/weights/",
         "tinker:///weights/a",
         "tinker://run/weights/a/b",
