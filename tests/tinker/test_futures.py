@@ -77,6 +77,24 @@ def test_training_requests_go_out_in_the_order_of_the_calls(script: Script) -> N
     assert [[body["seq_id"] for body in each] for each in bodies] == [[1, 3, 5], [2, 4, 6]]
 
 
+def test_a_twin_calls_what_its_method_has_become(script: Script) -> None:
+    """A library that replaces or overrides a method gets its own from the deprecated twin too."""
+
+    class Mine(SamplingClient):
+        def sample(self, *args: Any, **kwargs: Any) -> Any:
+            return super().sample(*args[:1], 1, *args[2:], **kwargs)
+
+        def get_base_model(self) -> str:
+            return "mine"
+
+    with scripted_service(script, wire_format="json") as service:
+        client = Mine(service.create_sampling_client(base_model="B"))
+        with pytest.warns(FutureWarning):
+            asyncio.run(client.sample_async(PROMPT, 5, PARAMS))
+            assert asyncio.run(client.get_base_model_async()) == "mine"
+    assert script.bodies("asample")[0].get("num_samples", 1) == 1
+
+
 def test_what_is_refused_is_raised_by_the_result(script: Script) -> None:
     """Not by the call, as in the official package; the next request goes on."""
     script.on("POST optim_step", (400, {"detail": "no"}), {"request_id": "optim_step-0"})

@@ -35,7 +35,7 @@ def _dtype(name: str) -> np.dtype[Any]:
 
 
 @functools.cache
-def _name_of(dtype: np.dtype[Any]) -> str:
+def dtype_name(dtype: np.dtype[Any]) -> str:
     """Return a dtype's name, which numpy would build again each time."""
     return dtype.name
 
@@ -160,7 +160,7 @@ class TensorData:
     @property
     def dtype(self) -> TensorDtype:
         """Return "float32" or "int64"."""
-        return cast("TensorDtype", _name_of(self._array.dtype))
+        return cast("TensorDtype", dtype_name(self._array.dtype))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -263,7 +263,7 @@ class TensorData:
 
 def _travels(array: npt.NDArray[Any], dtype: TensorDtype | None) -> bool:
     """Return whether an array can be sent as it is, as one of a dtype if that is given."""
-    name = _name_of(array.dtype)
+    name = dtype_name(array.dtype)
     return name in _DTYPES and dtype in (None, name) and array.flags.c_contiguous
 
 
@@ -324,6 +324,8 @@ def check_finite(array: npt.NDArray[Any], path: str) -> None:
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if not array.flags.writeable:
+        return array
     view = array.view()
     view.flags.writeable = False
     return view
