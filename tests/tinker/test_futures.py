@@ -91,6 +91,7 @@ def test_a_twin_calls_what_its_method_has_become(script: Script) -> None:
         client = Mine(service.create_sampling_client(base_model="B"))
         with pytest.warns(FutureWarning):
             asyncio.run(client.sample_async(PROMPT, 5, PARAMS))
+        with pytest.warns(FutureWarning):
             assert asyncio.run(client.get_base_model_async()) == "mine"
     assert script.bodies("asample")[0].get("num_samples", 1) == 1
 

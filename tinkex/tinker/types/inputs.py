@@ -76,6 +76,8 @@ class EncodedTextChunk(StrictBase):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, EncodedTextChunk) and [*self] == [*other]
 
+    __hash__ = None  # type: ignore[assignment]
+
     def __iter__(self) -> Generator[tuple[str, Any], None, None]:
         _read(self)
         return super().__iter__()
