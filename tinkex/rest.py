@@ -731,12 +731,12 @@ def _read_runs(content: bytes) -> TrainingRunsResponse:
 
 
 def _complete(run: TrainingRun) -> TrainingRun:
-    newest = {
-        name: with_run_id(checkpoint)
-        for name in ("last_checkpoint", "last_sampler_checkpoint")
-        if (checkpoint := getattr(run, name)) is not None
-    }
-    return evolve(run, **newest)
+    last, sampler = run.last_checkpoint, run.last_sampler_checkpoint
+    return evolve(
+        run,
+        last_checkpoint=last and with_run_id(last),
+        last_sampler_checkpoint=sampler and with_run_id(sampler),
+    )
 
 
 def _has_route(error: ApiError) -> bool:

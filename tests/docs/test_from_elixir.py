@@ -54,7 +54,7 @@ TYPES = """
     TrainingRunsResponse TryAgainResponse UnloadModelRequest UnloadModelResponse
     WeightsInfoResponse EventType Severity GenericEvent SessionStartEvent SessionEndEvent
     UnhandledExceptionEvent TelemetryEvent TelemetryBatch TelemetrySendRequest TypeAliases
-""".split()
+""".split()  # noqa: SIM905
 # The public functions of its REST client, whose names are kept.
 REST = """
     get_session list_sessions get_sampler get_weights_info_by_tinker_path get_training_run
@@ -63,7 +63,7 @@ REST = """
     publish_checkpoint_from_tinker_path unpublish_checkpoint_from_tinker_path
     set_checkpoint_ttl_from_tinker_path delete_checkpoint_from_tinker_path
     get_checkpoint_archive_url_from_tinker_path
-""".split()
+""".split()  # noqa: SIM905
 EVENTS = """
     http.request.start http.request.stop http.request.exception queue.state_change future.timeout
     future.api_error future.connection_error future.request_failed future.validation_error
@@ -72,7 +72,7 @@ EVENTS = """
     recovery.client_created recovery.completed recovery.failed recovery.exhausted
     custom_loss.start custom_loss.stop custom_loss.exception regularizer.compute.start
     regularizer.compute.stop regularizer.compute.exception
-""".split()
+""".split()  # noqa: SIM905
 
 
 @pytest.mark.parametrize("part", PARTS)
