@@ -275,4 +275,4 @@ def _request_id(body: dict[str, Any], response: Response) -> str | None:
 
 def _category(body: dict[str, Any]) -> Category | None:
     known = RequestErrorCategory.parse(body.get("category"))
-    return None if known is RequestErrorCategory.UNKNOWN else known.value
+    return None if known is RequestErrorCategory.UNKNOWN else known.value  # type: ignore[return-value]

@@ -277,13 +277,9 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
         return to_array(value.numpy(), dtype, path)
     if dtype is not None and dtype not in _DTYPES:
         raise ValidationError(f"must be 'float32' or 'int64', not {dtype!r}", path="dtype")
-    if type(value).__name__ == "MaskedArray" and np.ma.is_masked(value):
-        raise ValidationError(
-            "is a masked array, whose mask would be lost: fill it (array.filled(0)), or leave the "
-            "cells out",
-            path=path,
-        )
     flat = flat_array(value, dtype)
+    if flat is None:
+        check_mask(value, path)
     try:
         array = np.asarray(on_the_host(value)) if flat is None else flat
     except (ValueError, TypeError, OverflowError) as error:
@@ -293,6 +289,21 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
     if converted.flags.c_contiguous:
         return converted
     return np.ascontiguousarray(converted).reshape(array.shape)
+
+
+def check_mask(value: Any, path: str) -> None:
+    """Refuse a numpy masked array, or a list of them, of which numpy would take the masked cells too.
+
+    Raises:
+        ValidationError: A cell is masked.
+    """
+    items = value if isinstance(value, list | tuple) else (value,)
+    if any(type(item).__name__ == "MaskedArray" and np.ma.is_masked(item) for item in items):
+        raise ValidationError(
+            "is a masked array, whose mask would be lost: fill it (array.filled(0)), or leave the "
+            "cells out",
+            path=path,
+        )
 
 
 def on_the_host(value: Any) -> Any:

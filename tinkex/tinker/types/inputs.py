@@ -16,7 +16,7 @@ from tinkex.types.datum import INPUT_DTYPES
 from tinkex.types.flat import flat_array
 from tinkex.types.model_input import DmelChunk as NativeDmelChunk
 from tinkex.types.sparse import compressed, written_out
-from tinkex.types.tensor import dtype_name
+from tinkex.types.tensor import check_mask, dtype_name
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -248,6 +248,7 @@ class TensorData:
             raise TypeError("TensorData needs a dtype: 'float32' or 'int64'")
         if dtype not in ("float32", "int64"):
             raise ValueError(f"dtype must be 'float32' or 'int64', not {dtype!r}")
+        check_mask(data, "data")
         array = np.asarray([] if data is None else data, dtype=dtype)
         if sparse_crow_indices is None and shape is not None and list(array.shape) != shape:
             array = array.reshape(shape)
