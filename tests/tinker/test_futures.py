@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import threading
+import weakref
 from typing import Any
 
 import pytest
 from support.scripted import Script, promises, scripted_service
 
+import tinkex
 from tinkex.tinker import APIFuture, types
 from tinkex.tinker._calls import Calls
-from tinkex.tinker._futures import AwaitableConcurrentFuture
+from tinkex.tinker._futures import AwaitableConcurrentFuture, Result
+from tinkex.tinker._translation import sample_response
 from tinkex.tinker.lib.public_interfaces.backcompat_training_client_future import (
     BackcompatTrainingClientFuture,
 )
@@ -126,6 +130,20 @@ def test_a_wait_that_is_over_leaves_the_future_valid(script: Script) -> None:
         with pytest.raises(TimeoutError):
             asyncio.run(future.result_async(timeout=0.01))
         held.set()
+
+
+def test_a_result_is_kept_in_one_form(script: Script) -> None:
+    """Our own future and its result are let go, so that a program's results are not held twice."""
+    with scripted_service(script) as service:
+        native = service.create_sampling_client(base_model="B")
+        future = native.sample(tinkex.ModelInput.from_ints([1, 2, 3]))
+        kept = weakref.ref(future)
+        result = Result(sample_response).follow(future)
+        assert result.result(5).sequences[0].tokens == [5, 6]
+        assert not result.cancel()
+        del future
+        gc.collect()
+        assert kept() is None
 
 
 def test_callbacks_may_block(script: Script) -> None:
