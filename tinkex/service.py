@@ -5,19 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future as StandardFuture
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast
 
 from tinkex_generated.api.service import get_server_capabilities, healthz
 
 from tinkex._base.secret import Secret
 from tinkex._core.checks import check_training_path
-from tinkex._core.config import Config, settle
 from tinkex._core.embedded_server import embedded_server, with_embedded_server
 from tinkex._core.lenient import read_capabilities
 from tinkex._core.model_creation import ExpectedAdapter, check_restorable, lora_of, optimizer_of
 from tinkex._core.queue_state import QueueObserver
 from tinkex._core.session import Session
 from tinkex._core.transport import Transport
+from tinkex.config import Config, settle
 from tinkex.errors import ClientClosedError, ValidationError
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.training import TrainingClient
@@ -170,7 +170,7 @@ class ServiceClient:
         >>> with ServiceClient(base_url="local", telemetry=True) as service:
         ...     service.telemetry.log("epoch_done", {"epoch": 3, "loss": 1.25})
         """
-        return self.session.telemetry
+        return cast("TelemetryReporter | None", self.session.telemetry)
 
     def submit(
         self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs

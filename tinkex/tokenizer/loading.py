@@ -8,14 +8,13 @@ from typing import Any, Protocol, TypeAlias
 
 import tokenizers
 
-from tinkex._core.settings import SETTINGS
-from tinkex._core.transport import Transport
+from tinkex.config.settings import SETTINGS
 from tinkex.errors import TokenizerError, ValidationError
 from tinkex.tokenizer import hub
 from tinkex.tokenizer.files import LARGEST, TIKTOKEN, TOKENIZER, TokenizerFiles, read, read_folder
 from tinkex.tokenizer.once import once
 from tinkex.tokenizer.ranks import read_tiktoken_folder
-from tinkex.tokenizer.search import Search
+from tinkex.tokenizer.search import Search, TokenizerServer
 from tinkex.tokenizer.tokenizer import Tokenizer
 
 
@@ -43,7 +42,7 @@ def get_tokenizer(
     model: TokenizerSource,
     revision: str | None = None,
     *,
-    transport: Transport | None = None,
+    transport: TokenizerServer | None = None,
     tokenizer_id: str | None = None,
     offline: bool | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
