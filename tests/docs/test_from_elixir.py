@@ -11,7 +11,7 @@ import pytest
 from support.nano import nano_service
 
 import tinkex
-from tinkex._core.settings import SETTINGS
+from tinkex.config.settings import SETTINGS
 
 __all__ = ["nano_service"]
 

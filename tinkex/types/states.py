@@ -24,7 +24,16 @@ class _Word(StrEnum):
         return next((word for word in cls if word == found), None)
 
 
-class QueueState(_Word):
+class _OpenWord(_Word):
+    """A word that may be unknown."""
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read a word, in any case; anything else is `UNKNOWN`."""
+        return cls._find(text) or cls("unknown")
+
+
+class QueueState(_OpenWord):
     """The state of the queue that a pending request waits in.
 
     >>> QueueState.parse("Paused_Capacity").is_paused
@@ -36,18 +45,13 @@ class QueueState(_Word):
     PAUSED_RATE_LIMIT = "paused_rate_limit"
     UNKNOWN = "unknown"
 
-    @classmethod
-    def parse(cls, text: object) -> QueueState:
-        """Read a state, in any case; anything else is `UNKNOWN`."""
-        return cls._find(text) or cls.UNKNOWN
-
     @property
     def is_paused(self) -> bool:
         """Return whether requests wait for something other than their turn."""
         return self in {QueueState.PAUSED_CAPACITY, QueueState.PAUSED_RATE_LIMIT}
 
 
-class RequestErrorCategory(_Word):
+class RequestErrorCategory(_OpenWord):
     """The party that can fix a failure; `TinkexError.category` is one of these.
 
     >>> RequestErrorCategory.parse("USER").retryable
@@ -57,11 +61,6 @@ class RequestErrorCategory(_Word):
     UNKNOWN = "unknown"
     SERVER = "server"
     USER = "user"
-
-    @classmethod
-    def parse(cls, text: object) -> RequestErrorCategory:
-        """Read a category, in any case; anything else is `UNKNOWN`."""
-        return cls._find(text) or cls.UNKNOWN
 
     @property
     def retryable(self) -> bool:
