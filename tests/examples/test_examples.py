@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.extent import ALL
+from support.programs import run_program
 
 from tinkex.local import LocalServer
 
@@ -21,10 +22,8 @@ def run(name: str, home: Path, **settings: str) -> subprocess.CompletedProcess[s
         name: value for name, value in os.environ.items() if not name.startswith(("TINK", "HF_"))
     }
     env |= {"HOME": str(home), "TINKEX_LOCAL_DIR": str(home / "data"), **settings}
-    return subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")],
-        env=env, cwd=home, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    file = EXAMPLES / f"{name}.py"
+    return run_program(file, options=("-W", "error"), env=env, folder=home, afresh=ALL)
 
 
 def output_of(name: str, home: Path, **settings: str) -> str:
@@ -42,6 +41,31 @@ def output_on(server: LocalServer, name: str, home: Path, **settings: str) -> st
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
+
+
+def test_a_program_that_is_forked_is_like_one_of_its_own(tmp_path: Path) -> None:
+    """With its own arguments, environment, folder and streams, it ends as it would alone."""
+    file = tmp_path / "program.py"
+    file.write_text(
+        "import os, sys\n"
+        "print(__name__, __file__, sys.argv, sys.path[0], os.getcwd(), sorted(os.environ))\n"
+        "sys.exit('no')\n"
+    )
+    folder = tmp_path / "here"
+    folder.mkdir()
+    forked, alone = (
+        run_program(
+            file,
+            "a",
+            options=("-W", "error"),
+            env={"LC_ALL": "C.UTF-8"},
+            folder=folder,
+            afresh=afresh,
+        )
+        for afresh in (False, True)
+    )
+    assert (forked.returncode, forked.stderr) == (1, "no\n")
+    assert (forked.stdout, forked.stderr) == (alone.stdout, alone.stderr)
 
 
 def test_sampling_basic_prints_each_sample(tmp_path: Path) -> None:
