@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinkex.errors import ValidationError
-from tinkex.types import CheckpointPath
+from tinkex.types import CheckpointPath, ParsedCheckpointTinkerPath
 
 NAMES = st.text(
     st.characters(exclude_categories=["C", "Z"], exclude_characters="/?#\\"), min_size=1
@@ -26,6 +26,8 @@ def test_a_path_comes_back_as_it_was(run: str, kind: str, name: str) -> None:
     assert (path.training_run_id, path.kind, path.name) == (run, kind, name)
     assert (path.checkpoint_type, path.checkpoint_id) == (KINDS[kind], f"{kind}/{name}")
     assert CheckpointPath(run, kind, name) == path
+    official = ParsedCheckpointTinkerPath.from_tinker_path(text)
+    assert (official, official.tinker_path) == (path, text)
 
 
 @pytest.mark.parametrize("name", ["s1", *KINDS])
