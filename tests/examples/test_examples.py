@@ -16,14 +16,16 @@ from tinkex.local import LocalServer
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(name: str, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+def run(
+    name: str, home: Path, *arguments: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
     """Run an example in a process and a home folder of its own, without a key."""
     env = {
         name: value for name, value in os.environ.items() if not name.startswith(("TINK", "HF_"))
     }
     env |= {"HOME": str(home), "TINKEX_LOCAL_DIR": str(home / "data"), **settings}
     file = EXAMPLES / f"{name}.py"
-    return run_program(file, options=("-W", "error"), env=env, folder=home, afresh=ALL)
+    return run_program(file, *arguments, options=("-W", "error"), env=env, folder=home, afresh=ALL)
 
 
 def output_of(name: str, home: Path, **settings: str) -> str:
@@ -35,9 +37,9 @@ def output_of(name: str, home: Path, **settings: str) -> str:
     return done.stdout
 
 
-def output_on(server: LocalServer, name: str, home: Path, **settings: str) -> str:
+def output_on(server: LocalServer, name: str, home: Path, *arguments: str, **settings: str) -> str:
     """Return what an example prints that uses a server which others use too."""
-    done = run(name, home, TINKER_BASE_URL=server.base_url, **settings)
+    done = run(name, home, *arguments, TINKER_BASE_URL=server.base_url, **settings)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
@@ -136,7 +138,7 @@ def test_checkpoint_download_brings_a_whole_adapter(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["sampling_basic", "training_loop", "demo"])
+@pytest.mark.parametrize("name", ["sampling_basic", "training_loop"])
 def test_a_wrong_key_is_one_clear_line(name: str, tmp_path: Path) -> None:
     """A key of another service is refused before anything is sent, without a traceback."""
     done = run(name, tmp_path, TINKER_API_KEY="sk-another-service")

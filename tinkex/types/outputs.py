@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from attrs import field, frozen
 from tinkex_generated.record import shown
@@ -194,6 +194,7 @@ class SampleResponse(JsonForm):
             0.0 where none was requested; binary format only.
         prompt_alt_tokens: Alternative tokens at each position of the prompt, if requested; binary format
             only.
+        type: The type tag in JSON.
     """
 
     sequences: list[SampledSequence]
@@ -202,6 +203,7 @@ class SampleResponse(JsonForm):
     prompt_cache_hit_tokens: int = field(default=0, repr=False)
     target_prompt_logprobs: TensorData | None = field(default=None, repr=False)
     prompt_alt_tokens: PromptAltTokens | None = field(default=None, repr=False)
+    type: Literal["sample"] = field(default="sample", repr=False, kw_only=True)
     # What a notebook decodes the tokens with; it does not travel to other processes.
     _decoder: Decoder | None = field(default=None, init=False, eq=False, repr=False)
 
