@@ -28,6 +28,7 @@ from tinkex.errors import (
 )
 from tinkex.types.states import RequestErrorCategory
 
+UNKNOWN_MODEL = "unknown_model"
 # Server texts that refuse a client for its version.
 _OUTDATED = re.compile(
     r"(sdk|client)\b.{0,40}\bversion\b.{0,60}\b(no longer|not|un)\s?-?supported"
@@ -160,8 +161,8 @@ def api_error(response: Response, what: str) -> ApiError:
     if is_missing_route(status, text):
         other = _OTHER_WAYS.get(what)
         hint = "this server does not offer the route" + (f"; {other}" if other else "")
-    elif "did you mean" in detail:
-        # The server knows better what to do.
+    elif body.get("code") == UNKNOWN_MODEL:
+        # The server names the models that it has.
         hint = ""
     else:
         hint = _hint(409 if kind is ConflictError else status)

@@ -62,7 +62,7 @@ class BaseShelf:
     def check(self, name: str) -> str:
         """Return the name if there is such a model, or raise a 404 problem that lists them."""
         if name not in self.folders:
-            raise Problem(404, self.unknown(name))
+            raise Problem(404, self.unknown(name), code="unknown_model")
         return name
 
     def unknown(self, name: str) -> str:
