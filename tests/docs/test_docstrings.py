@@ -122,7 +122,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             "stand_ins": {
                 'ServiceClient(base_url="local"': f'ServiceClient(base_url="{server.base_url}"',
                 "ServiceClient(telemetry": f'ServiceClient(base_url="{server.base_url}", telemetry',
-                'inspect("checkpoints/run-1:train:0_sampler_weights_final"': f'inspect("{got.folder}"',
+                'inspect("checkpoints/run-1_train_0_sampler_weights_final"': f'inspect("{got.folder}"',
                 'weights/a", rank=32': 'weights/a", rank=8',
                 "steps(1000)": "steps(3)",
                 "run-1:train:0": kept.model_id,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from tinkex._base.file_names import portable_name
 from tinkex.errors import ApiError, TokenizerError, ValidationError
 from tinkex.recipes.folder import Plan, Source, has_run
 from tinkex.recipes.prepare import Prepared, prepare
@@ -265,6 +266,6 @@ def tokenizer_of(service: ServiceClient, model: str, named: str | None = None) -
 
 def free_folder(data: str, base: Path = Path("runs")) -> Path:
     """Return a folder for a new run on some data, beside those that are there."""
-    stem = Path(data).name.partition(".")[0].replace(" ", "-") or "data"
+    stem = portable_name(Path(data).name.partition(".")[0].replace(" ", "-")) or "data"
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(base / name for name in names if not has_run(base / name))
