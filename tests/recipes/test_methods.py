@@ -18,7 +18,7 @@ from support.nano import NANO, nano_service
 from support.stored_weights import assert_same_weights, stored_weights
 
 from tinkex import ModelInput, SamplingParams, ServiceClient, recipes
-from tinkex.errors import ValidationError
+from tinkex.errors import CheckpointError, ValidationError
 from tinkex.local import LocalServer
 from tinkex.recipes.folder import Plan
 from tinkex.recipes.on_policy import Journal, Scored
@@ -279,6 +279,43 @@ def test_the_best_weights_are_kept_and_a_run_stops_early(
         "sft", nano_service, tmp_path, steps=40, measure_every=1, patience=2, learning_rate=0.1
     )
     assert again == outcome
+
+
+def test_a_runs_folder_stands_for_its_weights(
+    nano_service: ServiceClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what to evaluate, to sample, to learn from and to train on; what names no run is a path or a model."""
+    monkeypatch.chdir(tmp_path)
+    settings: dict[str, Any] = {"steps": 2, "measure_every": 1}
+    first = train_by("sft", nano_service, Path("runs/first"), **settings)
+    assert first.best is not None
+    assert recipes.checkpoint_path("runs/first") == first.sampler_path
+    assert recipes.checkpoint_path("latest", "training") == first.state_path
+    assert recipes.checkpoint_path("latest@best") == first.best["sampler_path"]
+    for other in (NANO, "runs/none", "runs", str(first.sampler_path), "runs/first@worst"):
+        assert recipes.checkpoint_path(other) == other
+    [scores] = recipes.evaluate(nano_service, "latest", ROWS[:1], "exact", max_tokens=1)
+    assert scores.model == "latest"
+    recipes.sample_file(nano_service, "runs/first", ROWS[:1], "out.jsonl", max_tokens=1)
+    more: dict[str, Any] = {**settings, "rank": 2, "batch_size": 2, "service": nano_service}
+    taught = recipes.distill(
+        ROWS, "latest", base_model=NANO, max_tokens=1, folder="runs/taught", **more
+    )
+    assert taught.finished
+    # What is latest when the run continues is another one.
+    written = Plan.read(Path("runs/taught")).recipe
+    assert isinstance(written, recipes.DistillRecipe)
+    assert written.teacher == first.sampler_path
+    further = recipes.sft(ROWS, from_checkpoint="runs/first", folder="runs/further", **more)
+    assert further.finished
+    stopped = train_by("sft", nano_service, Path("runs/stopped"), stop=lambda: True)
+    assert not stopped.finished
+    assert "/weights/" in recipes.checkpoint_path("runs/stopped", "any")
+    with pytest.raises(CheckpointError, match="has no weights to sample from yet; continue it"):
+        recipes.checkpoint_path("runs/stopped")
+    monkeypatch.chdir(tmp_path / "runs")
+    with pytest.raises(CheckpointError, match="there is no run in runs"):
+        recipes.checkpoint_path("latest")
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ Example:
 @_in(
     _BY_METHOD,
     "--teacher",
-    type=RunOrPath(names=True),
+    type=RunOrPath(others=True),
     metavar="MODEL",
     help="distill: base model, path of weights or run's folder to learn from.",
 )

@@ -103,7 +103,9 @@ def download_checkpoint_archive(state: AppState, call: Call) -> Response:
     call.verify_signature(state.signer, f"archive {path}")
     record = state.checkpoints.get(path)
     file = state.archives.ensure(record)
-    return send_file(state, call, record, file, portable_name(f"{path.training_run_id}_{path.name}.tar"))
+    return send_file(
+        state, call, record, file, portable_name(f"{path.training_run_id}_{path.name}.tar")
+    )
 
 
 def send_file(
