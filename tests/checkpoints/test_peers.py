@@ -6,7 +6,9 @@ these tests in an environment that has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from attrs import frozen
+from safetensors.numpy import load_file
 
 import tinkex
 from tinkex import AdamParams, ModelInput, ServiceClient
@@ -27,6 +30,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")
 
+LLAMA_CPP = os.environ.get("LLAMA_CPP")
 TINY_CHAT = Path(tinkex.__file__).parent / "local/models/tiny-chat"
 SHAPE = {
     "vocab_size": 1024,
@@ -105,14 +109,14 @@ def by_peft(trained: Trained) -> Any:
 
 
 @pytest.fixture(params=["Qwen3", "Llama"])
-def untied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Trained]:
-    yield trained_on(model_in(tmp_path / "base", request.param, "float32", tied=False), tmp_path)
+def untied(request: pytest.FixtureRequest, tmp_path: Path) -> Trained:
+    return trained_on(model_in(tmp_path / "base", request.param, "float32", tied=False), tmp_path)
 
 
 @pytest.fixture(params=["train_unembed", "no train_unembed"])
-def tied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Trained]:
+def tied(request: pytest.FixtureRequest, tmp_path: Path) -> Trained:
     base = model_in(tmp_path / "base", "Qwen3", "float32", tied=True)
-    yield trained_on(base, tmp_path, train_unembed=request.param == "train_unembed")
+    return trained_on(base, tmp_path, train_unembed=request.param == "train_unembed")
 
 
 def test_peft_loads_a_downloaded_adapter(untied: Trained) -> None:
@@ -162,3 +166,24 @@ def test_a_merged_model_with_tied_embeddings_says_what_the_server_says(
     off = abs(logprobs_of(by_peft(tied).merge_and_unload()) - tied.logprobs).max()
     adapts_unembedding = not merged.config.tie_word_embeddings
     assert (off > 0.1) == adapts_unembedding, f"peft's merged model is off by {off:.2g} nats"
+
+
+@pytest.mark.skipif(LLAMA_CPP is None, reason="LLAMA_CPP names no folder of its source")
+def test_llama_cpp_converts_a_downloaded_adapter(tied: Trained, tmp_path: Path) -> None:
+    """As it is; every matrix is in the file, with the same numbers."""
+    gguf = pytest.importorskip("gguf")
+    program = Path(str(LLAMA_CPP)) / "convert_lora_to_gguf.py"
+    file = tmp_path / "adapter.gguf"
+    options = ["--base", tied.base, "--outfile", file, "--outtype", "f32"]
+    done = subprocess.run(
+        [sys.executable, program, tied.adapter, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    converted = {one.name: one.data for one in gguf.GGUFReader(file).tensors}
+    tensors = load_file(tied.adapter / "adapter_model.safetensors")
+    assert len(converted) == len(tensors)
+    layer = "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight"
+    np.testing.assert_array_equal(converted["blk.1.attn_q.weight.lora_a"], tensors[layer])
