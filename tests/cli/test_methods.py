@@ -99,8 +99,14 @@ def test_options_come_from_a_file(shell: Shell, rows: str) -> None:
     done = shell("train", "--config", "b.json")
     assert done.code == 2
     assert "sets 'colour', and there is no such option" in " ".join(done.err.split())
-    Path("c.yaml").write_text("base-model: [")
     pytest.importorskip("yaml")
+    Path("c.yaml").write_text(
+        f"file: {rows}\nmodel:\n  base-model: tinkex/nano\n  rank: 2\nsteps: 1\n"
+    )
+    done = shell("train", "--config", "c.yaml", "--no-plot", "-o", "third")
+    assert done.code == 0, done.err
+    assert Plan.read(Path("third")).recipe.rank == 2
+    Path("c.yaml").write_text("base-model: [")
     assert "cannot be read" in shell("train", "--config", "c.yaml").err
 
 
@@ -146,7 +152,7 @@ def test_a_runs_folder_is_taken_wherever_a_path_is(shell: Shell, rows: str) -> N
             assert run_id in (shown.json.get("run_id"), shown.json.get("training_run_id"))
         assert shell("run", "--model-path", named, "--prompt", "a", *sampled).code == 0
         assert shell("evaluate", named, rows, "--limit", "1", *sampled).code == 0
-        assert shell("sample", named, rows, "-o", f"{named[-4:]}.jsonl", *sampled).code == 0
+        assert shell("sample", named, rows, "-o", f"of-{named[-4:]}.jsonl", *sampled).code == 0
         saved = shell("checkpoint", "--model-path", named, "-o", "saved.json", "--name", "again")
         assert saved.code == 0, saved.err
     further = shell("train", rows, "--from", "runs/rows", "--steps", "1", "--no-plot", "--json")

@@ -18,9 +18,9 @@ from support.nano import NANO, nano_service
 from support.stored_weights import assert_same_weights, stored_weights
 
 from tinkex import ModelInput, SamplingParams, ServiceClient, recipes
-from tinkex.errors import CheckpointError, ValidationError
+from tinkex.errors import CheckpointError, TinkexError, ValidationError
 from tinkex.local import LocalServer
-from tinkex.recipes.folder import Plan
+from tinkex.recipes.folder import Plan, summary
 from tinkex.recipes.on_policy import Journal, Scored
 from tinkex.recipes.rewards import weighted
 from tinkex.recovery import read_run
@@ -28,7 +28,7 @@ from tinkex.recovery import read_run
 __all__ = ["nano_service"]
 
 DATA = Path(__file__).resolve().parents[2] / "examples/data"
-METHODS = ["sft", "dpo", "grpo", "distill on-policy", "distill from samples"]
+METHODS = ["sft", "dpo", "grpo", "distill", "distill by reward", "distill from samples"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -181,7 +181,7 @@ def test_an_episode_of_several_turns_uses_a_tool(
 def test_distillation_lowers_the_divergence_from_the_teacher(
     nano_service: ServiceClient, tmp_path: Path
 ) -> None:
-    """On the teacher's samples, and on the student's own."""
+    """On the teacher's samples, and on the student's own: towards the teacher's distribution, and by reward."""
     rows = [{"prompt": f"{n} is"} for n in range(40)]
     settings: dict[str, Any] = {
         "base_model": NANO,
@@ -193,20 +193,26 @@ def test_distillation_lowers_the_divergence_from_the_teacher(
     teacher = recipes.grpo(
         rows, begins_even, steps=6, learning_rate=1e-2, folder=tmp_path / "teacher", **settings
     )
-    for on_policy in (False, True):
+    kinds: list[dict[str, Any]] = [
+        {"on_policy": False},
+        # The model that is fast hardly prefers one token over another: few are no distribution.
+        {"teacher_share": 0.0, "top_k": 512},
+        {"loss_fn": "importance_sampling"},
+    ]
+    for kind in kinds:
         outcome = recipes.distill(
             rows,
             str(teacher.sampler_path),
-            on_policy=on_policy,
             held_out=0.5,
             group_size=16,
             steps=12,
             learning_rate=5e-3,
-            folder=tmp_path / str(on_policy),
+            folder=tmp_path / next(iter(kind)),
+            **kind,
             **settings,
         )
         before, after = outcome.measured_before["held_out_kl"], outcome.measured["held_out_kl"]
-        assert after < 0.6 * before, (on_policy, before, after)
+        assert after < 0.6 * before, (kind, before, after)
 
 
 def test_evaluation_agrees_with_a_plain_loop(nano_service: ServiceClient) -> None:
@@ -318,6 +324,38 @@ def test_a_runs_folder_stands_for_its_weights(
         recipes.checkpoint_path("latest")
 
 
+def test_a_run_has_a_state_that_its_folder_shows(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """Running while a process trains; then stopped, failed or finished."""
+    states = []
+
+    class Fails(recipes.Listener):
+        def reported(self, report: recipes.StepReport) -> None:
+            states.append(summary(tmp_path).state)
+            if report.step == 6:
+                raise TinkexError("the server is on fire")
+
+    stopped = train_by("sft", nano_service, tmp_path, stop=lambda: True)
+    assert not stopped.finished
+    assert summary(tmp_path).state == "stopped"
+    with pytest.raises(TinkexError, match="on fire"):
+        train_by("sft", nano_service, tmp_path, listener=Fails())
+    assert set(states) == {"running"}
+    assert summary(tmp_path).state == "failed"
+    assert train_by("sft", nano_service, tmp_path).finished
+    assert summary(tmp_path).state == "finished"
+
+
+def test_epochs_may_be_a_fraction(nano_service: ServiceClient, tmp_path: Path) -> None:
+    """Of six examples in batches of two, one and two thirds are five steps."""
+    outcome = train_by(
+        "sft", nano_service, tmp_path, steps=None, epochs=5 / 3, batch_size=2, held_out=0.25
+    )
+    assert outcome.last is not None
+    assert (outcome.steps, outcome.last.epoch) == (5, pytest.approx(5 / 3))
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -392,12 +430,13 @@ def test_a_reward_that_can_be_checked_is_raised_without_hacking_it(tmp_path: Pat
             "exact",
             base_model="tinkex/tiny-chat",
             rank=16,
-            steps=24,
+            steps=16,
             batch_size=12,
             learning_rate=3e-3,
             held_out=0.15,
-            measure_every=24,
-            max_tokens=24,
+            measure_every=16,
+            # No answer has more tokens than half of this.
+            max_tokens=12,
             folder=tmp_path / "run",
             service=service,
         )
@@ -407,6 +446,34 @@ def test_a_reward_that_can_be_checked_is_raised_without_hacking_it(tmp_path: Pat
     assert outcome.measured["held_out_reward"] > 0.8
     # Only the right word, alone, has a reward: a response cannot have it in another way.
     assert greedy["exact"] > 0.8
+
+
+def test_a_student_that_never_says_what_its_teacher_says_learns_it(
+    nano_service: ServiceClient, tmp_path: Path
+) -> None:
+    """By the defaults, from a teacher whose tokens it would not sample; by reward alone it learns nothing."""
+    rows = [{"prompt": f"{n} is"} for n in range(40)]
+    settings: dict[str, Any] = {"base_model": NANO, "batch_size": 8, "service": nano_service}
+    taught = [{**row, "completion": " 77 77"} for row in rows]
+    teacher = recipes.sft(taught, steps=20, folder=tmp_path / "teacher", **settings)
+
+    def divergence(**more: Any) -> tuple[float, float]:
+        outcome = recipes.distill(
+            rows,
+            str(teacher.sampler_path),
+            steps=20,
+            held_out=0.5,
+            max_tokens=6,
+            folder=tmp_path / str(len(more)),
+            **more,
+            **settings,
+        )
+        return outcome.measured_before["held_out_kl"], outcome.measured["held_out_kl"]
+
+    before, after = divergence()
+    assert before > 2
+    assert after < 0.2
+    assert divergence(loss_fn="importance_sampling")[1] > 1
 
 
 @pytest.mark.slow
