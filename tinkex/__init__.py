@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from tinkex import types as types
     from tinkex._base.secret import Secret as Secret
     from tinkex._core import multipart as multipart
-    from tinkex._core.config import Config as Config
     from tinkex._core.futures import Future as Future
     from tinkex._core.futures import as_completed as as_completed
     from tinkex._core.futures import wait as wait
+    from tinkex.config import Config as Config
     from tinkex.errors import ApiError as ApiError
     from tinkex.errors import AuthenticationError as AuthenticationError
     from tinkex.errors import BadRequestError as BadRequestError
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Secret": "tinkex._base.secret",
-    "Config": "tinkex._core.config",
+    "Config": "tinkex.config",
     "Future": "tinkex._core.futures",
     "as_completed": "tinkex._core.futures",
     "wait": "tinkex._core.futures",

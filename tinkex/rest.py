@@ -62,7 +62,6 @@ from tinkex_generated.types import Request
 from tinkex._base.clock import Clock
 from tinkex._base.secret import Secret
 from tinkex._core.checks import checked_id, checked_ttl
-from tinkex._core.config import Config, settle
 from tinkex._core.embedded_server import with_embedded_server
 from tinkex._core.failures import is_missing_route
 from tinkex._core.lenient import lenient, read_capabilities, with_run_id
@@ -72,6 +71,7 @@ from tinkex._core.raw_request import RawResponse, send_raw
 from tinkex._core.response import REDIRECTS, Response
 from tinkex._core.retry import ARCHIVE_PATIENCE, TRACE_PATIENCE, RetryPolicy
 from tinkex._core.transport import Transport
+from tinkex.config import Config, settle
 from tinkex.errors import (
     ApiError,
     BadRequestError,

@@ -15,7 +15,6 @@ from tinkex_generated.models import CreateSamplingSessionRequest, SampleRequest
 
 from tinkex._base.secret import Secret
 from tinkex._core.checks import check_sampling_path, checked_count, checked_prompt, checked_settings
-from tinkex._core.config import settle
 from tinkex._core.futures import Future
 from tinkex._core.sample_many import sample_each
 from tinkex._core.sample_stream import stream
@@ -30,6 +29,7 @@ from tinkex._core.session import Session
 from tinkex._core.submission import future
 from tinkex._core.transport import Transport
 from tinkex._core.wire import encode
+from tinkex.config import settle
 from tinkex.errors import ValidationError
 from tinkex.types import (
     ModelInput,

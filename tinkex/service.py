@@ -11,13 +11,13 @@ from tinkex_generated.api.service import get_server_capabilities, healthz
 
 from tinkex._base.secret import Secret
 from tinkex._core.checks import check_training_path
-from tinkex._core.config import Config, settle
 from tinkex._core.embedded_server import embedded_server, with_embedded_server
 from tinkex._core.lenient import read_capabilities
 from tinkex._core.model_creation import ExpectedAdapter, check_restorable, lora_of, optimizer_of
 from tinkex._core.queue_state import QueueObserver
 from tinkex._core.session import Session
 from tinkex._core.transport import Transport
+from tinkex.config import Config, settle
 from tinkex.errors import ClientClosedError, ValidationError
 from tinkex.sampling import RetryConfig, SamplingClient
 from tinkex.training import TrainingClient

@@ -71,7 +71,7 @@ def test_help_loads_no_client(line: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.splitlines()[-1].split())
-    heavy = {"attrs", "httpx", "json", "numpy", "orjson", "rich", "ssl", "tinkex._core.config"}
+    heavy = {"attrs", "httpx", "json", "numpy", "orjson", "rich", "ssl", "tinkex.config"}
     assert not loaded & heavy
 
 

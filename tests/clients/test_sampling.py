@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ from support.clock import FakeClock, StandingClock
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import RetryConfig, SamplingClient, ServiceClient
+from tinkex._core import loop
 from tinkex.errors import (
     BadRequestError,
     DecodeError,
@@ -403,3 +406,21 @@ def test_an_unreadable_answer_does_not_repeat_the_key() -> None:
         with pytest.raises(DecodeError, match="you sent") as caught:
             sampler.sample(ModelInput.from_ints([1])).result()
     assert key not in str(caught.value)
+
+
+def test_a_finished_sample_is_freed_without_the_garbage_collector(script: Script) -> None:
+    """Thousands of them would otherwise wait for it, with their prompts."""
+    with scripted_service(script) as service:
+        future = sampler(service).sample(PROMPT, 1, PARAMS)
+        future.result()
+        freed = weakref.ref(future)
+        ended = threading.Event()
+        gc.disable()
+        try:
+            # The loop's thread drops its own references right after it has woken the caller.
+            loop.call_soon(ended.set)
+            ended.wait()
+            del future
+            assert freed() is None
+        finally:
+            gc.enable()

@@ -11,9 +11,9 @@ import pytest
 from support.clock import FakeClock
 from support.scripted import BASE_URL, Script
 
-from tinkex._core.config import Config
 from tinkex._core.session import Session
 from tinkex._core.transport import Transport
+from tinkex.config import Config
 
 MakeTransport = Callable[..., Transport]
 

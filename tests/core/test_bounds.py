@@ -20,8 +20,8 @@ from support.raw_server import GOOD, RawServer
 
 from tinkex import ServiceClient
 from tinkex._core import transport as transport_module
-from tinkex._core.config import Config
 from tinkex._core.transport import Transport
+from tinkex.config import Config
 from tinkex.errors import DecodeError, FutureTimeoutError, ReadTimeoutError
 
 MEBIBYTE = 1024**2

@@ -22,8 +22,8 @@ from support.clock import FakeClock
 from support.scripted import Script, scripted_service
 
 import tinkex
-from tinkex._core.config import Config
 from tinkex._core.credentials import Credentials
+from tinkex.config import Config
 from tinkex.credentials import MOST_OUTPUT, CredentialsFile, KeyCommand
 from tinkex.errors import AuthenticationError, ConfigurationError, MissingCredentialsError
 from tinkex.local import LocalServer, Options

@@ -13,7 +13,6 @@ from support.scripted import Script, scripted_service
 
 from tinkex import Datum, ModelInput, RetryConfig
 from tinkex._core import loop
-from tinkex._core.config import Config
 from tinkex._core.limits import (
     CAREFUL_DISPATCHES,
     CAREFUL_SECONDS,
@@ -25,6 +24,7 @@ from tinkex._core.limits import (
 )
 from tinkex._core.server_config import ServerConfig, fetch_server_config
 from tinkex._core.session import Session
+from tinkex.config import Config
 from tinkex.errors import ConfigurationError
 
 HINTS = {

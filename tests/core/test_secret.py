@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinkex._base.secret import Secret
-from tinkex._core.config import Config
+from tinkex.config import Config
 
 KEY = "tml-canary-0123456789-wxyz"
 

@@ -28,9 +28,9 @@ from support.scripted import BASE_URL, Script
 from tinkex_generated.api.service import get_server_capabilities
 from tinkex_generated.types import Request
 
-from tinkex._core.config import Config
 from tinkex._core.retry import RetryBudget
 from tinkex._core.transport import Transport
+from tinkex.config import Config
 from tinkex.errors import (
     ApiError,
     AuthenticationError,

@@ -14,7 +14,7 @@ from support.messages import fill_map, message
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import ServiceClient, TrainingClient
-from tinkex._core.compression import _has_zstandard
+from tinkex._core.batches import _has_zstandard
 from tinkex.errors import (
     ApiError,
     BadRequestError,

@@ -17,8 +17,8 @@ from support.hub_repositories import hub_repositories
 from support.pages import fenced
 
 import tinkex
-from tinkex._core.settings import SETTINGS
 from tinkex.cli.group import tinkex as tinkex_command
+from tinkex.config.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

@@ -10,9 +10,9 @@ from support.clock import FakeClock
 from support.raw_server import RawServer
 from support.scripted import Script
 
-from tinkex._core.config import Config
 from tinkex._core.pyqwest_engine import PyqwestEngine
 from tinkex._core.transport import Transport
+from tinkex.config import Config
 
 MakeTransport = Callable[..., Transport]
 KEY = "tml-canary-0123456789"

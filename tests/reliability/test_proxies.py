@@ -18,10 +18,10 @@ from support.package import PACKAGE
 from support.proxy_server import ProxyServer
 from support.raw_server import BODY, RawServer
 
-from tinkex._core.config import Config
 from tinkex._core.transport import Transport
 from tinkex.checkpoints.fetch import Source, fetch
 from tinkex.checkpoints.partial import Partial
+from tinkex.config import Config
 from tinkex.errors import ProxyError, TransportError
 
 HOST = "tinker.example.org"

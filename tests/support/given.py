@@ -22,7 +22,7 @@ class Given:
         self._held = held
         self._free = asyncio.Event()
 
-    def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
+    def on_queue_state(self, observer: Callable[[str, str | None], object] | None) -> None:
         """Have no queue."""
 
     def let_go(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -13,10 +16,10 @@ from tinkex_generated.types import Request
 
 from tinkex._base.protobuf.fields import Writer
 from tinkex._core.checks import checked_data
-from tinkex._core.compression import compressed, wants_compression
 from tinkex._core.events.bus import has_subscribers
 from tinkex._core.limits import Limits
 from tinkex._core.polling import Work
+from tinkex._core.session import Session
 from tinkex._core.submission import SubmissionQueue
 from tinkex._core.token_counts import emit_trained_tokens
 from tinkex._core.wire import binary, decode, encode
@@ -29,10 +32,15 @@ from tinkex._core.wire.combine import (
     total_weight,
     with_loss,
 )
-from tinkex._core.wire_negotiation import Form, Operation, server_form
+from tinkex._core.wire_negotiation import Operation, WireFormat, negotiation_with
 from tinkex.types import Datum, ForwardBackwardOutput
 
 __all__ = ["Operation", "submit_batch"]
+
+log = logging.getLogger("tinkex.training")
+
+# Higher levels cost several times as much and hardly shrink numbers further.
+_ZSTD_LEVEL = 1
 
 
 def submit_batch(
@@ -56,11 +64,11 @@ def submit_batch(
     data = checked_data(data)
     session = queue.session
     batch = _Batch(model_id, operation, data, loss_fn, config, session.limits)
-    compress = wants_compression(session)
+    compress = _wants_compression(session)
 
-    def send(form: Form, tentative: bool) -> Work[ForwardBackwardOutput]:
+    def send(wire_format: WireFormat, tentative: bool) -> Work[ForwardBackwardOutput]:
         return queue.submit(
-            batch.as_json() if form == "json" else batch.as_protobuf(compress=compress),
+            batch.as_json() if wire_format == "json" else batch.as_protobuf(compress=compress),
             request_type="Forward" if operation == "forward" else "ForwardBackward",
             parse=decode.forward_backward_output,
             combine=partial(_combined, data, loss_fn, target_shapes(data)),
@@ -70,7 +78,7 @@ def submit_batch(
     # One turn, so that a second attempt in the other format keeps the sequence number.
     with queue.turn():
         number = queue.next_number
-        work = server_form(session.transport.config).send(
+        work = negotiation_with(session.transport.config).send(
             send,
             session.transport.config.wire_format,
             operation,
@@ -166,4 +174,24 @@ class _BinaryRequest(Request):
 
     def encode(self) -> bytes:
         content = self.make()
-        return compressed(content) if self.compress else content
+        return _compressed(content) if self.compress else content
+
+
+def _wants_compression(session: Session) -> bool:
+    """Return whether the server asked for compressed batches and zstandard is installed."""
+    return session.server_config.config.proto_compress_fwdbwd and _has_zstandard()
+
+
+def _compressed(content: bytes) -> bytes:
+    """Return the content as a zstd frame."""
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(content)
+
+
+@functools.cache
+def _has_zstandard() -> bool:
+    if importlib.util.find_spec("zstandard") is not None:
+        return True
+    log.info("the server asks for compressed batches: pip install 'tinkex[zstd]' to send them")
+    return False

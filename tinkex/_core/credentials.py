@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tinkex._base.lazy import LazyModule
 from tinkex._base.redaction import hide
 from tinkex._base.secret import Secret
-from tinkex._core.config import Config
+from tinkex.config import Config
 from tinkex.errors import AuthenticationError, TinkexError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinkex._core.config import Config
+from tinkex.config import Config
 from tinkex.errors import ConfigurationError, MissingDependencyError
 
 

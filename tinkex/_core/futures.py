@@ -202,6 +202,8 @@ class Future(concurrent.futures.Future[T]):
             return
         finally:
             unfinished.pop(self, None)
+            # Without a circle, memory is free as soon as the caller drops the future.
+            self._work.on_queue_state(None)
         self._observer.ended("ok")
         try:
             self.set_result(value)

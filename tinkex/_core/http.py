@@ -1,4 +1,4 @@
-"""What HTTP engines share: their protocol, headers, targets, and errors before sending.
+"""What HTTP engines share: their protocol, request content, headers, targets, and errors before sending.
 
 `tinkex._core.pyqwest_engine` is the default. `tinkex._core.httpx_engine` replaces it for injected httpx
 transports, unchecked certificates, and forked processes.
@@ -8,24 +8,40 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from typing import Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlencode
 
 from tinkex_generated.types import Request
 
 from tinkex._base.headers import is_header_name
 from tinkex._base.version import __version__
-from tinkex._core.config import Config
-from tinkex._core.content import Content
 from tinkex._core.failures import Failure, transport_error
 from tinkex._core.response import OpenResponse, RequestHeaders
+from tinkex.config import Config
 from tinkex.errors import TransportError
 
 CONNECT_TIMEOUT = 5.0
 
 _ARCHITECTURES: Mapping[str, str] = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
+
+
+@runtime_checkable
+class StreamedContent(Protocol):
+    """Content of a known size that need not be in memory, and can be iterated again for each attempt."""
+
+    @property
+    def size(self) -> int:
+        """Return the total number of bytes."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the bytes, from the start."""
+        ...
+
+
+Content: TypeAlias = bytes | StreamedContent
 
 
 class Engine(Protocol):
@@ -49,6 +65,13 @@ class Engine(Protocol):
     async def aclose(self) -> None:
         """Close every connection."""
         ...
+
+
+def size_of(content: Content | None) -> int:
+    """Return the number of bytes of a content; 0 for None."""
+    if content is None:
+        return 0
+    return len(content) if isinstance(content, bytes) else content.size
 
 
 def fixed_headers(config: Config) -> RequestHeaders:

@@ -15,8 +15,6 @@ import httpx
 from tinkex_generated.types import Request
 
 from tinkex._base.redaction import safe_text, without_queries
-from tinkex._core.config import Config
-from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import (
     Failure,
@@ -29,14 +27,17 @@ from tinkex._core.http import (
     CONNECT_TIMEOUT,
     NOT_TLS,
     PROXY_CREDENTIALS,
+    Content,
     fixed_headers,
     not_sent,
+    size_of,
     target_of,
     unauthorised_proxy,
 )
-from tinkex._core.proxies import proxy_for
 from tinkex._core.response import Headers, OpenResponse
 from tinkex._core.tls import client_context
+from tinkex.config import Config
+from tinkex.config.proxies import proxy_for
 from tinkex.errors import ConfigurationError, TransportError
 
 _WITHOUT_TLS = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE")

@@ -18,7 +18,7 @@ from attrs import field, frozen
 
 from tinkex._base.clock import Clock
 from tinkex._base.lazy import LazyModule
-from tinkex._core.config import Config
+from tinkex.config import Config
 
 if TYPE_CHECKING:
     import asyncio

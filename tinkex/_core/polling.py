@@ -450,8 +450,8 @@ class Work(Protocol[T_co]):
         """Return the promise that is being polled, if any."""
         ...
 
-    def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
-        """Call a function with state and reason whenever the queue state changes."""
+    def on_queue_state(self, observer: Callable[[str, str | None], object] | None) -> None:
+        """Call a function with state and reason whenever the queue state changes; None removes it."""
         ...
 
     async def result(self) -> T_co:
@@ -481,8 +481,8 @@ class PromisedWork:
         promises = (part for part in self._parts if isinstance(part, Promise))
         return self._current or next(promises, None)
 
-    def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
-        """Call a function whenever the queue state of a part changes."""
+    def on_queue_state(self, observer: Callable[[str, str | None], object] | None) -> None:
+        """Call a function whenever the queue state of a part changes; None removes it."""
         for part in self._parts:
             if isinstance(part, Promise):
                 part.on_queue_state = observer

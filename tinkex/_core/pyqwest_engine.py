@@ -13,23 +13,22 @@ from tinkex_generated.types import Request
 
 from tinkex._base.lazy import LazyModule
 from tinkex._base.redaction import safe_text, strip_queries
-from tinkex._core.config import Config
-from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import Failure, transport_error, wants_client_certificate
 from tinkex._core.http import (
     CONNECT_TIMEOUT,
     NOT_TLS,
     PROXY_CREDENTIALS,
+    Content,
     Engine,
     fixed_headers,
     not_sent,
     refused,
+    size_of,
     target_of,
     unauthorised_proxy,
     unsendable,
 )
-from tinkex._core.proxies import proxy_for
 from tinkex._core.response import Headers, OpenResponse
 from tinkex._core.retry_safety import request_class
 from tinkex._core.tls import (
@@ -38,6 +37,8 @@ from tinkex._core.tls import (
     names_authorities,
     unusable_client_certificate,
 )
+from tinkex.config import Config
+from tinkex.config.proxies import proxy_for
 from tinkex.errors import ConfigurationError, TLSError, TransportError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from attrs import field, frozen
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import Request, loads
 
-from tinkex._core.config import redact_headers
 from tinkex._core.multipart import Files, Form, encode
 from tinkex._core.transport import Transport
+from tinkex.config import redact_headers
 from tinkex.errors import ValidationError
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

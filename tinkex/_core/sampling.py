@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve, field, frozen
@@ -193,7 +194,6 @@ class Sample:
         self._prompt = prompt
         self._read = read
         self._request: Request | None = None
-        self._sequence_ids: Any = None
         self._prompt_bytes = estimate_input_bytes(prompt)
         self._retries: Retries | None = None
         self._rate_limit: Retries | None = None
@@ -203,9 +203,11 @@ class Sample:
         self._observer: Callable[[str, str | None], object] | None = None
         self.promise: Promise[Any] | None = None
 
-    def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
-        """Call a function whenever the queue state changes."""
+    def on_queue_state(self, observer: Callable[[str, str | None], object] | None) -> None:
+        """Call a function whenever the queue state changes; None removes it."""
         self._observer = observer
+        if self.promise is not None:
+            self.promise.on_queue_state = observer
 
     def cancel(self) -> None:
         """Cancel the sample, from any thread, and notify the server if it was accepted."""
@@ -290,16 +292,16 @@ class Sample:
             if not isinstance(body, dict):
                 raise ParseError("", "is not a JSON object")
             if "request_id" not in body:
-                return Done(self._parsed(body))
+                return Done(_parsed(self._read, None, body))
         except ValueError as error:
             why = str(error)
         else:
-            self._sequence_ids = body.get("sample_sequence_ids")
             self.promise = promise(
                 self._session,
                 body["request_id"],
                 "Sample",
-                self._parsed,
+                # Not a method: the promise would hold the sample, which holds it.
+                partial(_parsed, self._read, body.get("sample_sequence_ids")),
                 roundtrip,
                 resubmittable=True,
             )
@@ -307,11 +309,6 @@ class Sample:
             self.promise.completions = self._state.completions
             return self.promise
         raise self._session.transport.decode_error(response, "asample", why)
-
-    def _parsed(self, body: Any) -> Any:
-        return self._read(
-            decode.with_sequence_ids(decode.sample_response(body), self._sequence_ids)
-        )
 
     def _give_up(self) -> None:
         self._is_unwanted = True
@@ -391,6 +388,10 @@ class Sample:
                 session_id=self._session.id,
             )
         )
+
+
+def _parsed(read: Callable[[Any], Any], sequence_ids: Any, body: Any) -> Any:
+    return read(decode.with_sequence_ids(decode.sample_response(body), sequence_ids))
 
 
 def with_first_token(prompt: ModelInput) -> Callable[[SampleResponse], SampleResponse]:

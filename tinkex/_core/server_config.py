@@ -18,10 +18,10 @@ from tinkex_generated.models import (
 from tinkex_generated.types import Request, loads
 
 from tinkex._base.redaction import safe_text
-from tinkex._core.config import Config
 from tinkex._core.limits import Limits
 from tinkex._core.retry import RetryPolicy
 from tinkex._core.transport import Transport
+from tinkex.config import Config
 from tinkex.errors import TransportError
 
 T = TypeVar("T")

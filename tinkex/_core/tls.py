@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinkex._base.lazy import LazyModule
-from tinkex._core.config import Config
+from tinkex.config import Config
 from tinkex.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ def emit_trained_tokens(session_id: str, operation: str, data: Sequence[Datum]) 
 
 def emit_sampled_tokens(session_id: str, prompt: ModelInput, value: Any) -> None:
     """Emit the tokens of a finished sample, or of a prompt with its log probabilities."""
-    sampled = sum(len(sequence.tokens) for sequence in getattr(value, "sequences", ()))
+    sampled = sum(sequence.tokens_np.size for sequence in getattr(value, "sequences", ()))
     operation = "sample" if hasattr(value, "sequences") else "compute_logprobs"
     _emit(operation, session_id, prompted=prompt.known_length() or 0, sampled=sampled)
 

@@ -22,11 +22,9 @@ from tinkex._base.lazy import LazyModule
 from tinkex._base.redaction import hide
 from tinkex._base.secret import Secret
 from tinkex._core import loop
-from tinkex._core.config import Config, redact_headers
-from tinkex._core.content import Content, size_of
 from tinkex._core.credentials import Credentials
 from tinkex._core.failures import Failure, api_error, decode_error, transport_error
-from tinkex._core.http import Engine, fixed_headers
+from tinkex._core.http import Content, Engine, fixed_headers, size_of
 from tinkex._core.instrumentation import RequestObserver, observed
 from tinkex._core.pyqwest_engine import open_engine
 from tinkex._core.request_fields import fields_of
@@ -39,6 +37,7 @@ from tinkex._core.retry import (
     is_repeatable,
 )
 from tinkex._core.retry_safety import RequestClass, request_class
+from tinkex.config import Config, redact_headers
 from tinkex.errors import (
     ApiError,
     CircuitOpenError,

@@ -14,35 +14,35 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from attrs import define, field
 from tinkex_generated.types import loads
 
-from tinkex._core.config import Config
 from tinkex._core.retry import is_repeatable
+from tinkex.config import Config
 from tinkex.errors import ApiError, ServerError
 
 T = TypeVar("T")
 
-Form = Literal["protobuf", "json"]
+WireFormat = Literal["protobuf", "json"]
 Operation = Literal["forward", "forward_backward"]
-Send: TypeAlias = Callable[[Form, bool], T]
+Send: TypeAlias = Callable[[WireFormat, bool], T]
 
 log = logging.getLogger("tinkex.training")
 
-# These are about the caller or the moment, whatever the form.
-_NOT_THE_FORM = frozenset({401, 402, 403, 408, 425, 429})
-# With these a server says that it does not take a form at all, or that the number is taken.
+# These are about the caller or the moment, whatever the formatat.
+_NOT_THE_FORMAT = frozenset({401, 402, 403, 408, 425, 429})
+# With these a server says that it does not take a format at all, or that the number is taken.
 _NOT_TAKEN = frozenset({405, 409, 415, 501})
 _NO_ROUTE = frozenset({404, 405, 501})
 
 
 @define(eq=False)
-class WireFormat:
-    """The wire format of one server.
+class Negotiation:
+    """The negotiation with one server.
 
     Attributes:
         known: The format in which it accepted a batch; None before the first one.
         lacks_forward: Whether it has no route for a forward pass as JSON.
     """
 
-    known: Form | None = None
+    known: WireFormat | None = None
     lacks_forward: bool = field(default=False)
 
     def send(
@@ -73,25 +73,27 @@ class WireFormat:
             return _in_json_alone(send)
         if self.known is None:
             return self._find_out(send, operation, is_untouched)
-        form: Form = "protobuf" if operation == "forward" and self.lacks_forward else self.known
+        chosen: WireFormat = (
+            "protobuf" if operation == "forward" and self.lacks_forward else self.known
+        )
         try:
-            result = send(form, False)
+            result = send(chosen, False)
         except ApiError as error:
             if not is_untouched():
                 raise
             lacks_forward = (
-                form == "json" and operation == "forward" and error.status_code in _NO_ROUTE
+                chosen == "json" and operation == "forward" and error.status_code in _NO_ROUTE
             )
             if error.status_code != 415 and not lacks_forward:
                 raise
             return self._in_other(
-                send, "json" if form == "protobuf" else "protobuf", error, operation
+                send, "json" if chosen == "protobuf" else "protobuf", error, operation
             )
-        self._learn(form, operation)
+        self._learn(chosen, operation)
         return result
 
     def _find_out(self, send: Send[T], operation: Operation, is_untouched: Callable[[], bool]) -> T:
-        """Send the first call to a server: in the binary form, and after any failure as JSON.
+        """Send the first call to a server: in the binary format, and after any failure as JSON.
 
         A server may refuse bytes that it cannot read with whatever status.
         """
@@ -104,7 +106,7 @@ class WireFormat:
         else:
             self._learn("protobuf", operation)
             return result
-        if binary.status_code in _NOT_THE_FORM or binary.retry_after is not None:
+        if binary.status_code in _NOT_THE_FORMAT or binary.retry_after is not None:
             if not is_repeatable(binary, operation):
                 raise binary
             return self._repeated(send, "protobuf", operation)
@@ -123,31 +125,33 @@ class WireFormat:
             raise refusal
         return self._repeated(send, "json" if refusal is json else "protobuf", operation)
 
-    def _repeated(self, send: Send[T], form: Form, operation: Operation) -> T:
-        result = send(form, False)
-        self._learn(form, operation)
+    def _repeated(self, send: Send[T], chosen: WireFormat, operation: Operation) -> T:
+        result = send(chosen, False)
+        self._learn(chosen, operation)
         return result
 
-    def _in_other(self, send: Send[T], form: Form, refusal: ApiError, operation: Operation) -> T:
-        """Send a call in the other form, after the one that was known was refused."""
-        log.info("the server refused the format of a batch (%s); sending it as %s", refusal, form)
+    def _in_other(
+        self, send: Send[T], chosen: WireFormat, refusal: ApiError, operation: Operation
+    ) -> T:
+        """Send a call in the other format, after the one that was known was refused."""
+        log.info("the server refused the format of a batch (%s); sending it as %s", refusal, chosen)
         try:
-            result = send(form, True)
+            result = send(chosen, True)
         except ApiError as error:
             if error.status_code in _NOT_TAKEN | _NO_ROUTE or _is_about_whole_body(error):
                 raise refusal from None
             raise
         if refusal.status_code == 415:
-            self._learn(form, operation)
+            self._learn(chosen, operation)
         else:
             self.lacks_forward = True
         return result
 
-    def _learn(self, form: Form, operation: Operation) -> None:
+    def _learn(self, chosen: WireFormat, operation: Operation) -> None:
         is_detour = operation == "forward" and self.lacks_forward
-        if form != self.known and not is_detour:
-            log.debug("this server gets batches as %s", form)
-            self.known = form
+        if chosen != self.known and not is_detour:
+            log.debug("this server gets batches as %s", chosen)
+            self.known = chosen
 
 
 def _in_json_alone(send: Send[T]) -> T:
@@ -163,24 +167,24 @@ def _in_json_alone(send: Send[T]) -> T:
 
 
 def _about_the_call(binary: ApiError, json: ApiError, operation: Operation) -> ApiError:
-    """Return which of two refusals is about the call, and not about the form in which it came."""
+    """Return which of two refusals is about the call, and not about the format in which it came."""
     not_taken = _NOT_TAKEN | (_NO_ROUTE if operation == "forward" else frozenset())
     if json.status_code in not_taken or _is_about_whole_body(json):
         return binary
     if binary.status_code in _NOT_TAKEN or _is_about_whole_body(binary):
         return json
     if isinstance(json, ServerError):
-        # Of a server that fails at both forms in the same way, nothing is known yet.
+        # Of a server that fails at both formats in the same way, nothing is known yet.
         return binary if binary.status_code == json.status_code else json
     if not isinstance(binary, ServerError) and binary.body != json.body:
-        json.message += f". In the binary form, {binary.message}"
+        json.message += f". In the binary format, {binary.message}"
     return json
 
 
 def _is_about_whole_body(error: ApiError) -> bool:
     """Return whether a validator refuses the body as a whole, or the one field that wraps it in JSON.
 
-    So does a server that read the bytes of the other form. Bad data are named by a place inside.
+    So does a server that read the bytes of the other format. Bad data are named by a place inside.
     """
     if error.status_code != 422:
         return False
@@ -203,11 +207,11 @@ def _is_outer(place: Any) -> bool:
     return False
 
 
-_forms: dict[str, WireFormat] = {}
-_forms_lock = threading.Lock()
+_negotiations: dict[str, Negotiation] = {}
+_lock = threading.Lock()
 
 
-def server_form(config: Config) -> WireFormat:
-    """Return the known wire format of a server; shared by all clients of the process."""
-    with _forms_lock:
-        return _forms.setdefault(config.base_url, WireFormat())
+def negotiation_with(config: Config) -> Negotiation:
+    """Return the negotiation with a server; shared by all clients of the process."""
+    with _lock:
+        return _negotiations.setdefault(config.base_url, Negotiation())

@@ -18,10 +18,8 @@ from tinkex._base.clock import Clock
 from tinkex._base.redaction import without_queries
 from tinkex._base.secret import Secret
 from tinkex._base.urls import is_loopback_host, split_url
-from tinkex._core.config import Config
 from tinkex._core.events.bus import has_subscribers
 from tinkex._core.instrumentation import RequestObserver
-from tinkex._core.proxies import ProxySettings, proxy_for_url
 from tinkex._core.response import REDIRECTS
 from tinkex._core.retry import (
     Retries,
@@ -32,6 +30,8 @@ from tinkex._core.retry import (
 )
 from tinkex._core.tls import tls_context
 from tinkex.checkpoints.partial import Partial
+from tinkex.config import Config
+from tinkex.config.proxies import ProxySettings, proxy_for_url
 from tinkex.errors import (
     CheckpointError,
     ConfigurationError,

@@ -16,7 +16,7 @@ from tinkex.cli.text import is_terminal
 
 if TYPE_CHECKING:
     from tinkex._base.secret import Secret
-    from tinkex._core.config import Config
+    from tinkex.config import Config
     from tinkex.credentials import CredentialsFile
     from tinkex.rest import RestClient
 
@@ -160,7 +160,7 @@ def _asked_for() -> "Secret":
 
 
 def _credentials_file() -> "CredentialsFile":
-    from tinkex._core.config import CREDENTIALS_FILE
+    from tinkex.config import CREDENTIALS_FILE
     from tinkex.credentials import CredentialsFile
 
     return CredentialsFile(os.environ.get(_VARIABLE) or Path.home() / CREDENTIALS_FILE)

@@ -62,8 +62,8 @@ def described(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:
     """Return each setting with its value, source and variable, and the problems found."""
-    from tinkex._core.config import Config
-    from tinkex._core.settings import SETTINGS
+    from tinkex.config import Config
+    from tinkex.config.settings import SETTINGS
     from tinkex.errors import ConfigurationError
 
     try:
@@ -92,7 +92,7 @@ def _settings(arguments: dict[str, Any]) -> tuple[list[Row], list[str]]:
 
 
 def _rows(config: Any) -> list[Row]:
-    from tinkex._core.settings import SETTINGS
+    from tinkex.config.settings import SETTINGS
 
     return [
         (name, value, "command line" if source == "argument" else source, SETTINGS[name].env)

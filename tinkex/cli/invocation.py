@@ -11,8 +11,8 @@ from tinkex.cli.progress import ERASE, Step, drawn
 from tinkex.cli.text import for_terminal, is_terminal, iso, to_json
 
 if TYPE_CHECKING:
-    from tinkex._core.config import Config
     from tinkex._core.queue_state import QueueStateChange
+    from tinkex.config import Config
     from tinkex.rest import RestClient
     from tinkex.service import ServiceClient
 
@@ -52,7 +52,7 @@ class Invocation:
 
     def config(self) -> "Config":
         """Return all settings: the command line's, else the environment's, else the defaults."""
-        from tinkex._core.config import Config
+        from tinkex.config import Config
 
         return Config.resolve(**self.settings)
 

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from tinkex._core.config import Config
-from tinkex._core.proxies import proxy_for
 from tinkex._core.tls import tls_context
 from tinkex.cli.auth import key_name
 from tinkex.cli.failures import CREDENTIALS, explained
+from tinkex.config import Config
+from tinkex.config.proxies import proxy_for
 from tinkex.errors import AuthenticationError, NotFoundError, TinkexError, TokenizerError
 from tinkex.service import ServiceClient
 from tinkex.types import ModelInput, SamplingParams

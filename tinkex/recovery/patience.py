@@ -127,7 +127,7 @@ class _PatientWork:
     def promise(self) -> Promise[Any] | None:
         return self._work.promise
 
-    def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
+    def on_queue_state(self, observer: Callable[[str, str | None], object] | None) -> None:
         self._work.on_queue_state(observer)
 
     async def result(self) -> Any:

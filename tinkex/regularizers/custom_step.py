@@ -171,7 +171,7 @@ class SurrogateWork:
         """Return the promise that is being polled."""
         return self._work.promise
 
-    def on_queue_state(self, observer: Callable[[str, str | None], object]) -> None:
+    def on_queue_state(self, observer: Callable[[str, str | None], object] | None) -> None:
         """Call a function whenever the queue state changes."""
         self._work.on_queue_state(observer)
 

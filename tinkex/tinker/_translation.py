@@ -72,10 +72,10 @@ def _sequence(value: native.SampledSequence) -> SampledSequence:
     return SampledSequence(
         value.stop_reason,  # type: ignore[arg-type]
         value.sequence_id or "",
-        np.array(value.tokens, np.int32),
-        None if value.logprobs is None else np.array(value.logprobs, np.float32),
+        value.tokens_np,
+        value.logprobs_np,
         None if topk is None else _matrices(topk),
-        value.tokens,
+        None,
         value.logprobs,
         topk,
     )

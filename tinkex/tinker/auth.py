@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tinkex
-from tinkex._core.config import Config
+from tinkex.config import Config
 from tinkex.credentials import CredentialsFile
 from tinkex.errors import ConfigurationError, TinkexError
 from tinkex.tinker._exceptions import TinkerError, translating

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import tokenizers
 
-from tinkex._core.settings import SETTINGS
-from tinkex._core.transport import Transport
+from tinkex.config.settings import SETTINGS
 from tinkex.errors import TokenizerError, ValidationError
 from tinkex.tokenizer import hub
 from tinkex.tokenizer.files import LARGEST, TIKTOKEN, TOKENIZER, TokenizerFiles, read, read_folder
@@ -17,6 +16,9 @@ from tinkex.tokenizer.once import once
 from tinkex.tokenizer.ranks import read_tiktoken_folder
 from tinkex.tokenizer.search import Search
 from tinkex.tokenizer.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from tinkex._core.transport import Transport
 
 
 class HasTokenizer(Protocol):

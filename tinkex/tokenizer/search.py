@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field
 from tinkex_generated.api.tokenizers import get_tokenizer as tokenizer_route
 
-from tinkex._core.transport import Transport
 from tinkex.errors import MissingDependencyError, NotFoundError, TokenizerError, UnprocessableError
 from tinkex.tokenizer import hub
 from tinkex.tokenizer.files import (
@@ -25,6 +24,9 @@ from tinkex.tokenizer.names import TokenizerId, resolve
 from tinkex.tokenizer.once import once
 from tinkex.tokenizer.ranks import read_tiktoken_folder
 from tinkex.tokenizer.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from tinkex._core.transport import Transport
 
 log = logging.getLogger("tinkex.tokenizer")
 

@@ -27,7 +27,7 @@ class JsonForm:
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it, without the fields that are None or NaN."""
         values = {
-            field.name: getattr(self, field.name)
+            field.alias: getattr(self, field.alias)
             for field in attrs.fields(type(self))  # type: ignore[arg-type]
             if field.init
         }
@@ -42,7 +42,7 @@ class JsonForm:
         """
         if not isinstance(data, Mapping):
             raise ValidationError(f"must be a dict, not a {type(data).__name__}")
-        known = {field.name for field in attrs.fields(cls) if field.init}  # type: ignore[arg-type]
+        known = {field.alias for field in attrs.fields(cls) if field.init}  # type: ignore[arg-type]
         unknown = sorted(set(data) - known)
         if unknown:
             raise ValidationError(f"is no field of {cls.__name__}", path=str(unknown[0]))

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import field, frozen
 from tinkex_generated.record import table
 
+from tinkex._base.lazy import LazyModule
 from tinkex.types.json_form import JsonForm, Readers, by_name, listed
 from tinkex.types.tensor import TensorData
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+else:
+    np = LazyModule("numpy")
 
 
 @frozen
@@ -85,27 +92,64 @@ class PromptAltTokens(JsonForm):
     _readers: ClassVar[Readers] = {"tokens": TensorData.from_dict, "logprobs": TensorData.from_dict}
 
 
-@frozen
+def _listed(values: Any) -> Any:
+    return values.tolist() if hasattr(values, "tolist") else values
+
+
+@frozen(repr=False)
 class SampledSequence(JsonForm):
     """A sampled continuation.
 
+    Results of the binary format hold arrays of four bytes a number, until a list is first read.
+
     Attributes:
         tokens: The sampled token ids, without the prompt.
+        tokens_np: The same as a new array, int32 [M].
         logprobs: The log probability of each token under the model (at temperature 1, before top-k and
             top-p), if the server returns it.
+        logprobs_np: The same as a new array, float32 [M].
         stop_reason: "stop" for an end of text or a stop string, "length" for a limit.
         sequence_id: The server's id of the sequence within the session, if it returns one.
         topk_logprobs: The likeliest (token id, log probability) pairs of each sampled token, if
             requested; binary format only.
     """
 
-    tokens: list[int]
-    logprobs: list[float] | None = field(default=None, repr=False)
+    _tokens: list[int] | npt.NDArray[np.int32] = field(alias="tokens", eq=_listed)
+    _logprobs: list[float] | npt.NDArray[np.float32] | None = field(
+        default=None, alias="logprobs", eq=_listed
+    )
     stop_reason: str = "length"
-    sequence_id: str | None = field(default=None, repr=False)
-    topk_logprobs: TopTokens | None = field(default=None, repr=False)
+    sequence_id: str | None = None
+    topk_logprobs: TopTokens | None = None
 
     _readers: ClassVar[Readers] = {"topk_logprobs": _pairs}
+
+    @property
+    def tokens(self) -> list[int]:
+        """Return the token ids."""
+        if not isinstance(self._tokens, list):
+            object.__setattr__(self, "_tokens", _listed(self._tokens))
+        return self._tokens  # type: ignore[return-value]
+
+    @property
+    def tokens_np(self) -> npt.NDArray[np.int32]:
+        """Return the token ids as an array, int32 [M]."""
+        return np.array(self._tokens, np.int32)
+
+    @property
+    def logprobs(self) -> list[float] | None:
+        """Return the log probability of each token."""
+        if not isinstance(self._logprobs, list):
+            object.__setattr__(self, "_logprobs", _listed(self._logprobs))
+        return self._logprobs  # type: ignore[return-value]
+
+    @property
+    def logprobs_np(self) -> npt.NDArray[np.float32] | None:
+        """Return the log probability of each token as an array, float32 [M]."""
+        return None if self._logprobs is None else np.array(self._logprobs, np.float32)
+
+    def __repr__(self) -> str:
+        return f"SampledSequence(tokens={self.tokens!r}, stop_reason={self.stop_reason!r})"
 
 
 @frozen

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from tinkex import events as bus
-from tinkex._core.config import Config
 from tinkex._core.queue_state import QueueStateChange
 from tinkex._core.transport import Transport
+from tinkex.config import Config
 from tinkex.errors import BadRequestError, RateLimitError, ServerError, ValidationError
 from tinkex.observability.events import emit
 from tinkex.observability.telemetry import TelemetryReporter

@@ -204,7 +204,7 @@ def array(data: memoryview | None, dtype: str | np.dtype[Any], path: str) -> Arr
             path, f"has {len(data)} bytes, not a multiple of the item size of {kind.name}"
         )
     # A copy: inside a message an array may be unaligned.
-    return np.frombuffer(data, kind).astype(kind.newbyteorder("="))
+    return np.frombuffer(data, kind).astype(kind.type)
 
 
 def _falls(numbers: Array) -> bool:

@@ -252,10 +252,10 @@ def sample_response(content: bytes) -> SampleResponse:
 
 def _sequence(message: Message) -> SampledSequence:
     form = proto.SampledSequence
-    logprobs = array(message.blob(form.logprobs), "<f4", message.at("logprobs")).tolist()
+    logprobs = array(message.blob(form.logprobs), "<f4", message.at("logprobs"))
     return SampledSequence(
-        tokens=array(message.blob(form.tokens), "<i4", message.at("tokens")).tolist(),
-        logprobs=logprobs or None,
+        tokens=array(message.blob(form.tokens), "<i4", message.at("tokens")),
+        logprobs=logprobs if logprobs.size else None,
         stop_reason=_STOP_REASONS.get(message.integer(form.stop_reason, bits=32), "unknown"),
         topk_logprobs=_topk(message.message(form.topk_sampled_logprobs, "topk_sampled_logprobs")),
     )

@@ -15,8 +15,8 @@ from tinkex._base.redaction import hide
 from tinkex._base.secret import Secret
 from tinkex._base.urls import is_loopback_host, split_url
 from tinkex._base.version import SDK_VERSION
-from tinkex._core.proxies import parse_proxy
-from tinkex._core.settings import SETTINGS
+from tinkex.config.proxies import parse_proxy
+from tinkex.config.settings import SETTINGS
 from tinkex.errors import ConfigurationError, MissingCredentialsError
 
 HOSTED_BASE_URL = "https://tinker.thinkingmachines.dev/services/tinker-prod"

@@ -23,7 +23,7 @@ from tinkex._base.urls import is_loopback_host, split_url
 from tinkex.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from tinkex._core.config import Config
+    from tinkex.config import Config
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
 _BRACKETED = re.compile(r"\[([^\]]+)\](/\d+)?(?::(\d+))?")

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tinkex import ServiceClient
 from tinkex._base.secret import Secret
 from tinkex._base.urls import is_loopback_host
-from tinkex._core.config import HOSTED_BASE_URL, Config, redact_headers
 from tinkex._core.limits import sample_limiter
-from tinkex._core.settings import SETTINGS
+from tinkex.config import HOSTED_BASE_URL, Config, redact_headers
+from tinkex.config.settings import SETTINGS
 from tinkex.errors import ConfigurationError, MissingCredentialsError, TinkexError
 
 KEY = "tml-canary-0123456789-wxyz"

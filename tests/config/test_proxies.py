@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tinkex._base.secret import Secret
-from tinkex._core.config import Config
-from tinkex._core.proxies import ProxySettings, is_exempt, parse_proxy, proxy_for, proxy_for_url
+from tinkex.config import Config
+from tinkex.config.proxies import ProxySettings, is_exempt, parse_proxy, proxy_for, proxy_for_url
 from tinkex.errors import ConfigurationError
 
 URL = "https://tinker.example.org/services"

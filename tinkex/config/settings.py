@@ -18,7 +18,7 @@ from attrs import frozen
 
 from tinkex._base.headers import is_header_name
 from tinkex._base.secret import Secret
-from tinkex._core.proxies import WRONG, parse_proxy
+from tinkex.config.proxies import WRONG, parse_proxy
 from tinkex.errors import ConfigurationError
 
 T = TypeVar("T")

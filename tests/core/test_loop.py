@@ -1,0 +1,44 @@
+"""The process's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tinkex._core import loop
+
+
+@pytest.fixture
+def busy() -> Iterator[threading.Event]:
+    """Keep a callback waiting on the loop in every round, until the event is set."""
+    stop = threading.Event()
+
+    def again() -> None:
+        if not stop.is_set():
+            loop.call_soon(again)
+
+    loop.call_soon(again)
+    yield stop
+    stop.set()
+
+
+def test_sockets_are_served_while_callbacks_keep_the_loop_busy(busy: threading.Event) -> None:
+    """An encrypted connection of the httpx engine runs on the loop itself."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        async def exchange() -> bytes:
+            reader, writer = await asyncio.open_connection(*server.getsockname())
+            accepted = await asyncio.to_thread(server.accept)
+            with closing(accepted[0]) as peer:
+                peer.sendall(b"hello")
+                received = await reader.readexactly(5)
+            writer.close()
+            return received
+
+        assert loop.finished(exchange(), set()).result() == b"hello"
+    assert not busy.is_set()
