@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from run import VENVS
+from run import VENVS, environment_in
 
 ROOT = Path(__file__).resolve().parents[2]
 # The build for CPUs where an index has one; pinned, or pip takes gigabytes for GPUs.
@@ -29,13 +29,7 @@ TESTS = ("tests/engine/test_peers.py", "tests/checkpoints/test_peers.py")
 
 
 def main() -> int:
-    venv = VENVS / "peft"
-    python = venv / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for packages in ((TORCH,), NEEDS, ("--editable", f"{ROOT}[local]")):
-        subprocess.run([*pip, *packages], check=True)
+    python = environment_in(VENVS / "peft", (TORCH,), NEEDS, ("--editable", f"{ROOT}[local]"))
     run = [python, "-m", "pytest", "-p", "no:cacheprovider", "-rs", *TESTS]
     return subprocess.run(run, cwd=ROOT, timeout=1800, check=False).returncode
 

@@ -453,9 +453,15 @@ def test_a_student_that_never_says_what_its_teacher_says_learns_it(
 ) -> None:
     """By the defaults, from a teacher whose tokens it would not sample; by reward alone it learns nothing."""
     rows = [{"prompt": f"{n} is"} for n in range(40)]
-    settings: dict[str, Any] = {"base_model": NANO, "batch_size": 8, "service": nano_service}
+    settings: dict[str, Any] = {
+        "base_model": NANO,
+        "rank": 8,
+        "batch_size": 8,
+        "learning_rate": 1e-2,
+        "service": nano_service,
+    }
     taught = [{**row, "completion": " 77 77"} for row in rows]
-    teacher = recipes.sft(taught, steps=20, folder=tmp_path / "teacher", **settings)
+    teacher = recipes.sft(taught, steps=30, folder=tmp_path / "teacher", **settings)
 
     def divergence(**more: Any) -> tuple[float, float]:
         outcome = recipes.distill(
@@ -463,7 +469,7 @@ def test_a_student_that_never_says_what_its_teacher_says_learns_it(
             str(teacher.sampler_path),
             steps=20,
             held_out=0.5,
-            max_tokens=6,
+            max_tokens=4,
             folder=tmp_path / str(len(more)),
             **more,
             **settings,
@@ -471,9 +477,9 @@ def test_a_student_that_never_says_what_its_teacher_says_learns_it(
         return outcome.measured_before["held_out_kl"], outcome.measured["held_out_kl"]
 
     before, after = divergence()
-    assert before > 2
-    assert after < 0.2
-    assert divergence(loss_fn="importance_sampling")[1] > 1
+    assert before > 3
+    assert after < 0.2 * before
+    assert divergence(loss_fn="importance_sampling")[1] > 0.5 * before
 
 
 @pytest.mark.slow
@@ -496,10 +502,9 @@ def test_a_fresh_adapter_comes_within_a_tenth_of_a_nat_of_its_teacher(tmp_path: 
         outcome = recipes.distill(
             DATA / "tickets.jsonl",
             str(teacher.sampler_path),
-            on_policy=False,
-            steps=20,
-            learning_rate=4e-3,
+            steps=24,
             held_out=0.15,
+            measure_every=24,
             max_tokens=16,
             folder=tmp_path / "student",
             **settings,

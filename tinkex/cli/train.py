@@ -202,8 +202,7 @@ Example:
     "--schedule",
     "schedule_kind",
     type=click.Choice(["linear", "cosine", "constant"]),
-    help="Decay of the learning rate after warm-up.  [default: linear; constant for grpo and "
-    "distill]",
+    help="Decay of the learning rate after warm-up.  [default: linear; constant for grpo]",
 )
 @_in(
     _STEPS,

@@ -322,6 +322,7 @@ class DistillRecipe(RolloutRecipe):
     on_policy: bool = True
     group_size: int = 4
     loss_fn: str = "cross_entropy"
+    schedule_kind: Kind = "linear"
     top_k: int = 16
     teacher_share: float = 0.5
 
