@@ -5,7 +5,7 @@
 Run by tests/interop/cookbook.py in a virtual environment that holds the cookbook, the official client
 and tinkex. CLIENT is "official" or "tinkex"; what the recipe measured is in FOLDER/metrics.jsonl.
 
-RECIPE may have a seed behind a colon. The recipes are the cookbook's own. What stands in for the outside world: small data sets in place of
+RECIPE may have a seed behind a hyphen. The recipes are the cookbook's own. What stands in for the outside world: small data sets in place of
 those of the hub, the local server's small model, rewards that a small model can earn, and seeds, so that
 two runs can be compared.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 client, recipe, folder = sys.argv[1:]
-recipe, _, seed = recipe.partition(":")
+recipe, _, seed = recipe.partition("-")
 SEED = int(seed or 7)
 if client == "tinkex":
     import tinkex.tinker

@@ -32,7 +32,7 @@ Curve = list[float]
 
 def by_cookbook(python: Path, url: str, seed: int, folder: Path) -> Curve:
     """Return the loss of each step of the cookbook's run."""
-    metrics = run(python, url, "official", f"dpo_preferences:{seed}", folder)
+    metrics = run(python, url, "official", f"dpo_preferences-{seed}", folder)
     return [one["dpo_loss"] for one in metrics]
 
 

@@ -61,7 +61,9 @@ class Distill(OnPolicy):
         self._learns_targets = recipe.on_policy and recipe.loss_fn == "cross_entropy"
         self._top_k = recipe.top_k
         # So many steps, the first ones, train on what the teacher samples.
-        share = recipe.teacher_share if self._learns_targets else 1 - recipe.on_policy
+        share = 0.0 if recipe.on_policy else 1.0
+        if self._learns_targets:
+            share = recipe.teacher_share
         self._teacher_steps = round(share * prepared.steps)
         self._teacher = teacher
         self.objective = HELD_OUT_KL if prepared.held_out else None
