@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future as StandardFuture
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast
 
 from tinkex_generated.api.service import get_server_capabilities, healthz
 
@@ -170,7 +170,7 @@ class ServiceClient:
         >>> with ServiceClient(base_url="local", telemetry=True) as service:
         ...     service.telemetry.log("epoch_done", {"epoch": 3, "loss": 1.25})
         """
-        return self.session.telemetry
+        return cast("TelemetryReporter | None", self.session.telemetry)
 
     def submit(
         self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs

@@ -15,8 +15,8 @@ from typing import ClassVar, Literal, TypeVar
 
 from attrs import frozen
 
-from tinkex import events
 from tinkex._base.clock import SYSTEM_CLOCK, Clock
+from tinkex._core.events.bus import Event, emit
 from tinkex.errors import CircuitOpenError, ValidationError
 
 __all__ = ["BreakerChange", "BreakerState", "CircuitBreaker", "CircuitBreakers"]
@@ -26,7 +26,7 @@ BreakerState = Literal["closed", "open", "half_open"]
 
 
 @frozen(kw_only=True)
-class BreakerChange(events.Event):
+class BreakerChange(Event):
     """A breaker changed its state.
 
     Attributes:
@@ -211,9 +211,7 @@ class CircuitBreaker:
 
     def _emit_change(self, before: BreakerState, after: BreakerState, failures: int) -> None:
         if before != after:
-            events.emit(
-                BreakerChange(breaker=self.name, before=before, after=after, failures=failures)
-            )
+            emit(BreakerChange(breaker=self.name, before=before, after=after, failures=failures))
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.name or 'without a name'}: {self.state}>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tinkex_generated.types import Request
 
@@ -24,9 +24,31 @@ from tinkex.errors import (
 
 if TYPE_CHECKING:
     from tinkex._core.events.types import Outcome
-    from tinkex._core.futures import Future
-    from tinkex._core.tracing import RequestSpan
-    from tinkex._core.transport import Transport
+    from tinkex._core.tracing import RequestSpan, Tracer
+    from tinkex.config import Config
+
+
+class Sender(Protocol):
+    """What sends the requests of one session."""
+
+    config: Config
+    clock: Clock
+    session_id: str | None
+    tracer: Tracer | None
+
+
+class Pending(Protocol):
+    """A call whose result is pending."""
+
+    operation: str
+    subject: str | None
+    session_id: str | None
+    submitted_at: float
+
+    @property
+    def request_id(self) -> str | None:
+        """Return the server's request id, once there is one."""
+        ...
 
 
 class RequestObserver:
@@ -115,7 +137,7 @@ class RequestObserver:
 
 
 def observed(
-    transport: Transport, request: Request, headers: Mapping[str, str] | None = None
+    transport: Sender, request: Request, headers: Mapping[str, str] | None = None
 ) -> RequestObserver:
     """Return the observer of a request to the API, sent with these headers."""
     if transport.tracer is None and not has_subscribers():
@@ -148,7 +170,7 @@ class FutureObserver:
 
     __slots__ = ("_context", "_future", "_is_over", "_is_silent", "_lock")
 
-    def __init__(self, future: Future[Any], context: OperationContext | None) -> None:
+    def __init__(self, future: Pending, context: OperationContext | None) -> None:
         self._context = context
         self._is_silent = context is None and not has_subscribers()
         if self._is_silent:

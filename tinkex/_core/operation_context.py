@@ -5,10 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Self
+from typing import Any, Protocol, Self
 
-if TYPE_CHECKING:
-    from tinkex._core.tracing import OperationSpan
+
+class CallSpan(Protocol):
+    """The span of a call, until its result is available."""
+
+    span: Any
+
+    def end(self, error: BaseException | None, request_id: str | None) -> None:
+        """End the span."""
+        ...
 
 
 class OperationContext:
@@ -23,7 +30,7 @@ class OperationContext:
     """
 
     def __init__(
-        self, operation: str, model: str | None = None, span: OperationSpan | None = None
+        self, operation: str, model: str | None = None, span: CallSpan | None = None
     ) -> None:
         self.operation = operation
         self.model = model

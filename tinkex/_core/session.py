@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from attrs import frozen
 from tinkex_generated.api.sessions import create_session, finish_session, session_heartbeat
@@ -41,8 +41,6 @@ from tinkex.errors import (
 
 if TYPE_CHECKING:
     import asyncio
-
-    from tinkex.observability.telemetry import TelemetryReporter
 else:
     asyncio = LazyModule("asyncio")
 
@@ -61,6 +59,18 @@ NOT_FOUND_BEFORE_LOST = 2
 _NO_CONTEXT: AbstractContextManager[Any] = nullcontext()
 
 FinishReason = shutdown.ExitReason
+
+
+class Reporter(Protocol):
+    """What reports a session's telemetry."""
+
+    def log_exception(self, error: BaseException, severity: Literal["CRITICAL"]) -> bool:
+        """Report an exception that ended the program's work."""
+        ...
+
+    def stop(self, timeout: float) -> bool:
+        """Send what is left, for at most so many seconds."""
+        ...
 
 
 @frozen
@@ -111,7 +121,7 @@ class Session:
         transport: Transport,
         heartbeat_interval: float = HEARTBEAT_INTERVAL,
         observers: Sequence[QueueObserver] = (),
-        report: Callable[[Transport, str], TelemetryReporter] | None = None,
+        report: Callable[[Transport, str], Reporter] | None = None,
         joined: str | None = None,
     ) -> None:
         config = transport.config
@@ -135,7 +145,7 @@ class Session:
         self._closing = threading.Lock()
         self.heartbeat = HeartbeatState(transport.clock.now())
         self._heartbeat_task: asyncio.Task[Any] | None = None
-        self.telemetry: TelemetryReporter | None = None
+        self.telemetry: Reporter | None = None
         self._is_joined = joined is not None
         self.id: str = joined or self._begin()
         transport.session_id = self.id

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from attrs import evolve, frozen
 
@@ -22,6 +22,7 @@ from tinkex.checkpoints.extract import Limits, iter_files, safe_paths
 from tinkex.checkpoints.extract import extract as unpack
 from tinkex.checkpoints.fetch import Progress, Source, fetch
 from tinkex.checkpoints.partial import Partial
+from tinkex.checkpoints.server import CheckpointServer
 from tinkex.checkpoints.staging import abandon, discard, staging
 from tinkex.errors import (
     ApiError,
@@ -31,9 +32,6 @@ from tinkex.errors import (
     UnsafeArchiveError,
 )
 from tinkex.types import CheckpointPath
-
-if TYPE_CHECKING:
-    from tinkex.rest import RestClient
 
 T = TypeVar("T")
 
@@ -63,7 +61,7 @@ class Download:
 
 
 def download(
-    rest: RestClient,
+    rest: CheckpointServer,
     path: str,
     output_dir: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -84,7 +82,7 @@ def download(
     exported for this, in a session of its own.
 
     Args:
-        rest: A client of the server.
+        rest: A `RestClient` of the server.
         path: ``tinker://<run>/<kind>/<name>``.
         output_dir: The parent folder; the current directory by default.
         force: Whether to replace a folder that an earlier download created. Other folders are never
@@ -156,7 +154,7 @@ def _guarded(progress: Progress) -> Progress:
 class _Job:
     """The arguments of one download."""
 
-    rest: RestClient
+    rest: CheckpointServer
     path: str
     progress: Progress | None
     extract: bool

@@ -6,7 +6,6 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tinkex._base.file_names import portable_name
 from tinkex._base.secret import Secret
@@ -14,18 +13,16 @@ from tinkex._core.checks import checked_id
 from tinkex._core.retry import TRACE_PATIENCE
 from tinkex.checkpoints.fetch import Source, fetch
 from tinkex.checkpoints.partial import Partial
+from tinkex.checkpoints.server import CheckpointServer
 from tinkex.checkpoints.staging import abandon, discard, staging
 from tinkex.errors import CheckpointError, RequestFailedError, ValidationError
-
-if TYPE_CHECKING:
-    from tinkex.rest import RestClient
 
 # A trace has a few hundred bytes per request.
 MOST_BYTES = 16 * 1024**3
 
 
 def download_session_trace(
-    rest: RestClient,
+    rest: CheckpointServer,
     session_id: str,
     file: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -40,7 +37,7 @@ def download_session_trace(
     an interrupted one, and the host of the file gets no key or cookie.
 
     Args:
-        rest: A client of the server.
+        rest: A `RestClient` of the server.
         session_id: The session.
         file: The target; ``<session id>.trace.json`` in the current folder by default.
         force: Whether to replace an existing file.
@@ -89,7 +86,7 @@ def _check_target(target: Path, *, force: bool) -> None:
         )
 
 
-def _signs(rest: RestClient, session_id: str, patience: float) -> Iterator[Secret]:
+def _signs(rest: CheckpointServer, session_id: str, patience: float) -> Iterator[Secret]:
     """Yield URLs of the trace, each with a new signature."""
     while True:
         url = Secret(rest.export_session_trace(session_id, patience).url or "")

@@ -140,7 +140,7 @@ class Regularizer:
         """
         library = tracing.library_of(logprobs)
         if library is not None:
-            traced: Value = tracing.value(self, logprobs, data, library)
+            traced: Value = tracing.value(self.value_and_gradient, logprobs, data, library)
             return traced
         arrays, _ = to_arrays(logprobs)
         return self._reduced(arrays, self._references(arrays, data))

@@ -5,15 +5,12 @@ Each library treats the value as one operation whose derivative is the analytic 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from tinkex.types.tensor import on_the_host
-
-if TYPE_CHECKING:
-    from tinkex.regularizers.base import Regularizer
 
 Library = Literal["autograd", "torch", "jax"]
 
@@ -32,14 +29,19 @@ def library_of(logprobs: Any) -> Library | None:
     return None
 
 
-def value(regularizer: Regularizer, logprobs: Any, data: Any, library: Library) -> Any:
-    """Return the value as a traced number of the library."""
+def value(
+    value_and_gradient: Callable[[Any, Any], tuple[Any, Any]],
+    logprobs: Any,
+    data: Any,
+    library: Library,
+) -> Any:
+    """Return a regularizer's value as a traced number of the library."""
     batch = isinstance(logprobs, list | tuple)
     pieces = list(logprobs) if batch else [logprobs]
 
     def evaluate(arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
         plain = [np.asarray(on_the_host(array), np.float64) for array in arrays]
-        found, gradients = regularizer.value_and_gradient(plain, data)
+        found, gradients = value_and_gradient(plain, data)
         return np.asarray(found).sum(), list(gradients)
 
     with_library = {"autograd": _autograd, "torch": _torch, "jax": _jax}[library]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import tokenizers
 
@@ -14,11 +14,8 @@ from tinkex.tokenizer import hub
 from tinkex.tokenizer.files import LARGEST, TIKTOKEN, TOKENIZER, TokenizerFiles, read, read_folder
 from tinkex.tokenizer.once import once
 from tinkex.tokenizer.ranks import read_tiktoken_folder
-from tinkex.tokenizer.search import Search
+from tinkex.tokenizer.search import Search, TokenizerServer
 from tinkex.tokenizer.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from tinkex._core.transport import Transport
 
 
 class HasTokenizer(Protocol):
@@ -45,7 +42,7 @@ def get_tokenizer(
     model: TokenizerSource,
     revision: str | None = None,
     *,
-    transport: Transport | None = None,
+    transport: TokenizerServer | None = None,
     tokenizer_id: str | None = None,
     offline: bool | None = None,
     cache_dir: str | os.PathLike[str] | None = None,

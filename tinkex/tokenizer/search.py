@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from attrs import define, field
 from tinkex_generated.api.tokenizers import get_tokenizer as tokenizer_route
+from tinkex_generated.types import Request
 
+from tinkex.config import Config
 from tinkex.errors import MissingDependencyError, NotFoundError, TokenizerError, UnprocessableError
 from tinkex.tokenizer import hub
 from tinkex.tokenizer.files import (
@@ -25,14 +27,35 @@ from tinkex.tokenizer.once import once
 from tinkex.tokenizer.ranks import read_tiktoken_folder
 from tinkex.tokenizer.tokenizer import Tokenizer
 
-if TYPE_CHECKING:
-    from tinkex._core.transport import Transport
-
 log = logging.getLogger("tinkex.tokenizer")
 
 # The models in the package, which have their tokenizer with them.
 _SHIPPED = Path(__file__).parents[1] / "local" / "models" / "tiny-chat"
 _SHIPPED_NAMES = ("tinkex/tiny-chat", "tinkex/nano")
+
+
+class Content(Protocol):
+    """A response, of which the body is read."""
+
+    @property
+    def content(self) -> bytes:
+        """Return the body."""
+        ...
+
+
+class TokenizerServer(Protocol):
+    """A connection to a server that may offer tokenizers."""
+
+    config: Config
+
+    @property
+    def where(self) -> str:
+        """Return the server's address."""
+        ...
+
+    def send(self, request: Request) -> Content:
+        """Send a request and return its response."""
+        ...
 
 
 @define
@@ -50,7 +73,7 @@ class Search:
 
     model: str
     revision: str | None
-    transport: Transport | None
+    transport: TokenizerServer | None
     tokenizer_id: str | None
     offline: bool
     cache_dir: str | os.PathLike[str] | None
