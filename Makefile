@@ -76,7 +76,7 @@ check-generated: $(DEV)  ## fail if a generated file is not what it is made from
 	$(PY) tools/tinker_page.py --check
 
 tests: $(DEV)  ## the tests alone, in several processes (TESTS=tests/losses WORKERS=0)
-	@echo "Tests: about 8,000, in $(WORKERS) processes; the long ones come first ..."
+	@echo "Tests: about 9,500, in $(WORKERS) processes; the long ones come first ..."
 	$(PY) -m pytest $(PARALLEL) $(TESTS)
 
 tests-anywhere: $(DEV)  ## train a model, and run the tests that need nothing of POSIX

@@ -90,7 +90,7 @@ def main() -> int:
     download = output_of("download.py", "--mib", "256", "--markdown", seconds=DOWNLOAD_SECONDS)
     arrays = output_of("json_arrays.py", "--markdown", seconds=ARRAYS_SECONDS)
     cli = output_of("cli.py", "--markdown", seconds=CLI_SECONDS)
-    drop_in = output_of("drop_in.py", "--repeat", "3", seconds=DROP_IN_SECONDS)
+    drop_in = output_of("drop_in.py", "--repeat", "5", seconds=DROP_IN_SECONDS)
     today = dt.datetime.now(dt.UTC).date()
     PAGE.write_text(
         f"# Results\n\nMade by `make bench` on {today} at {commit()}: do not edit.\n\n"

@@ -1,4 +1,7 @@
-"""What the examples share: a connection, settings from the environment, sizes for people."""
+"""What the short examples share: a connection, settings from the environment, sizes for people.
+
+With --help, an example prints its docstring and ends when it imports this.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,10 @@ from typing import Any, TypeVar
 import tinkex
 
 T = TypeVar("T")
+
+if {"-h", "--help"} & set(sys.argv[1:]):
+    print(sys.modules["__main__"].__doc__)
+    sys.exit()
 
 
 def connect(**settings: Any) -> tinkex.ServiceClient:
@@ -45,11 +52,6 @@ def setting(name: str, default: T, convert: Callable[[str], T]) -> T:
         return convert(os.environ[name])
     except (KeyError, ValueError):
         return default
-
-
-def learning_rate(model: str, small: float, large: float = 2e-4) -> float:
-    """Return TINKER_LEARNING_RATE, or what suits the local server's tiny models, or real ones."""
-    return setting("TINKER_LEARNING_RATE", small if model.startswith("tinkex/") else large, float)
 
 
 def human(size: int | None) -> str:

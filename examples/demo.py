@@ -2,102 +2,70 @@
 
     make demo        (or: python examples/demo.py)
 
-The task: read an order written in plain English and answer with its fields as JSON. The model has
-never seen this format. A LoRA adapter is trained on generated orders and tried on orders that are
-not among them. Everything runs on the embedded local server: no key, no network, no GPU.
-
-Settings: TINKER_BASE_URL and TINKER_API_KEY (another server), TINKER_BASE_MODEL, DEMO_STEPS (40),
-DEMO_OUTPUT_DIR (demo-output).
+The task: read an order in plain English and respond with its fields as JSON. The model has never seen this
+format. A LoRA adapter is trained on the orders of a file and tried on orders that are not among them.
+Everything runs on the embedded local server: no key, no network, no GPU.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import random
+import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from connection import base_model, connect, setting
-
-from tinkex import (
-    AdamParams,
-    Datum,
-    ModelInput,
-    SamplingClient,
-    SamplingParams,
-    TinkexError,
-    Tokenizer,
-)
+import tinkex
+from tinkex import losses
 from tinkex.checkpoints import download
 
+ORDERS = Path(__file__).parent / "data/orders.jsonl"
 BATCH = 32
 RANK = 32
 LEARNING_RATE = 4e-3
 HELD_OUT = 16
 
-COLORS = ["red", "blue", "green", "black", "white", "yellow"]
-ITEMS = ["lamp", "chair", "book", "coat", "cup", "box", "hat", "clock"]
-CITIES = ["Paris", "London", "Rome", "Berlin", "Madrid", "Tokyo"]
-PHRASES = [
-    "Please send {count} {color} {item}s to {city}.",
-    "I want {count} {color} {item}s in {city}.",
-    "We need {count} {color} {item}s. Ship to {city}.",
-    "Send to {city}: {count} {color} {item}s.",
-]
+
+def read_orders(path: Path) -> list[tuple[str, str]]:
+    """Return the pairs of an order and its fields as JSON."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = [json.loads(line)["messages"] for line in lines]
+    return [(asked["content"], answered["content"]) for asked, answered in pairs]
 
 
-def make_orders(count: int, seed: int) -> list[tuple[str, str]]:
-    """Make distinct pairs of an order and its fields as JSON."""
-    draw = random.Random(seed)
-    orders: dict[str, str] = {}
-    while len(orders) < count:
-        fields = {
-            "count": draw.randint(2, 9),
-            "color": draw.choice(COLORS),
-            "item": draw.choice(ITEMS),
-            "city": draw.choice(CITIES),
-        }
-        orders[draw.choice(PHRASES).format(**fields)] = json.dumps(fields)
-    return list(orders.items())
+def prompt_tokens(tokenizer: tinkex.Tokenizer, order: str) -> list[int]:
+    """Write an order by the model's chat template, up to where the response begins."""
+    messages = [{"role": "user", "content": order}]
+    return tokenizer.apply_chat_template(messages, add_generation_prompt=True)
 
 
-def chat_prompt(text: str) -> str:
-    """Frame a message the way the model's chat format does."""
-    return f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+def training_datum(tokenizer: tinkex.Tokenizer, order: str, answer: str) -> tinkex.Datum:
+    """Return an example whose loss counts the response alone, with the token that ends it."""
+    response = tokenizer.encode(f"{answer}{tokenizer.eos_token}", add_special_tokens=False)
+    return losses.completion_datum(prompt_tokens(tokenizer, order), response)
 
 
-def training_datum(tokenizer: Tokenizer, order: str, answer: str) -> Datum:
-    """Make an example whose loss counts the tokens of the answer alone."""
-    prompt = tokenizer.encode(chat_prompt(order))
-    completion = tokenizer.encode(f"{answer}<|im_end|>")
-    tokens = prompt + completion
-    weights = [0.0] * (len(prompt) - 1) + [1.0] * len(completion)
-    return Datum(
-        model_input=ModelInput.from_ints(tokens[:-1]),
-        loss_fn_inputs={"target_tokens": tokens[1:], "weights": weights},
-    )
-
-
-def answer(sampler: SamplingClient, tokenizer: Tokenizer, orders: list[str]) -> list[str]:
-    """Ask for all orders at once and return the answers."""
-    params = SamplingParams(max_tokens=48, temperature=0.0, stop=["<|im_end|>"])
-    futures = [
-        sampler.sample(ModelInput.from_ints(tokenizer.encode(chat_prompt(order))), 1, params)
-        for order in orders
-    ]
+def answer(
+    sampler: tinkex.SamplingClient, tokenizer: tinkex.Tokenizer, orders: Sequence[str]
+) -> list[str]:
+    """Sample the likeliest responses to all orders at once."""
+    inputs = [tinkex.ModelInput.from_ints(prompt_tokens(tokenizer, order)) for order in orders]
+    params = tinkex.SamplingParams(max_tokens=48, temperature=0, stop=[tokenizer.eos_token_id])
+    responses = dict(sampler.sample_many(inputs, 1, params))
     return [
-        tokenizer.decode(future.result().sequences[0].tokens, skip_special_tokens=True).strip()
-        for future in futures
+        tokenizer.decode(responses[index].sequences[0].tokens, skip_special_tokens=True).strip()
+        for index in range(len(orders))
     ]
 
 
-def show(title: str, orders: list[tuple[str, str]], answers: list[str]) -> None:
-    """Print what the model says to some orders, and how many of all it reads right."""
+def show(title: str, orders: Sequence[tuple[str, str]], answers: Sequence[str]) -> None:
+    """Print some responses, and how many of all are right."""
     right = sum(said == wanted for said, (_, wanted) in zip(answers, orders, strict=True))
     print(f"\n{title}: {right} of {len(orders)} held-out orders right")
     for (order, _), said in list(zip(orders, answers, strict=True))[:3]:
-        print(f"  order:  {order}\n  answer: {said}")
+        print(f"  order:    {order}\n  response: {said}")
 
 
 def show_progress(done: int, total: int | None) -> None:
@@ -106,62 +74,67 @@ def show_progress(done: int, total: int | None) -> None:
         print(f"\r  {done:,} of {total or 0:,} bytes", end="", flush=True)
 
 
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--model", default="tinkex/tiny-chat", help="base model (%(default)s)")
+    url = os.environ.get("TINKER_BASE_URL", "local")
+    add("--base-url", default=url, help="server (TINKER_BASE_URL, or the embedded local server)")
+    add("--steps", type=int, default=40, help="optimizer steps (%(default)s)")
+    add("--output-dir", type=Path, default=Path("demo-output"), help="(%(default)s)")
+    return parser.parse_args()
+
+
 def main() -> None:
     """Run the whole way once."""
+    args = parse_arguments()
     started = time.perf_counter()
-    steps = setting("DEMO_STEPS", 40, int)
-    orders = make_orders(BATCH * 8 + HELD_OUT, seed=7)
+    orders = read_orders(ORDERS)
     held_out, training_set = orders[:HELD_OUT], orders[HELD_OUT:]
 
-    with connect() as service:
-        model = base_model(service)
-        training = service.create_lora_training_client(model, rank=RANK, seed=1)
+    with tinkex.ServiceClient(base_url=args.base_url) as service:
+        training = service.create_lora_training_client(args.model, rank=RANK, seed=1)
         tokenizer = training.get_tokenizer()
-        print(f"Model {model} with a LoRA adapter of rank {RANK}, at {service.base_url}")
+        print(f"Model {args.model} with a LoRA adapter of rank {RANK}, at {service.base_url}")
 
         before = training.save_weights_and_get_sampling_client()
         show("Before", held_out, answer(before, tokenizer, [order for order, _ in held_out]))
 
-        print(f"\nTraining: {steps} steps of {BATCH} orders")
+        print(f"\nTraining: {args.steps} steps of {BATCH} orders")
         data = [training_datum(tokenizer, *pair) for pair in training_set]
-        tokens = BATCH * sum(datum.model_input.length for datum in data) // len(data)
-        losses = []
-        for step in range(steps):
+        losses_so_far = []
+        for step in range(args.steps):
             batch = [data[(step * BATCH + i) % len(data)] for i in range(BATCH)]
-            rate = LEARNING_RATE * (1 - step / steps)
+            rate = LEARNING_RATE * (1 - step / args.steps)
             begun = time.perf_counter()
             output, update = training.train_step(
-                batch, "cross_entropy", AdamParams(learning_rate=rate)
+                batch, "cross_entropy", tinkex.AdamParams(learning_rate=rate)
             )
-            counted = sum(sum(datum.loss_fn_inputs["weights"].data) for datum in batch)
-            losses.append(output.result().loss / counted)
+            losses_so_far.append(output.result().mean_loss)
             update.result()
             seconds = time.perf_counter() - begun
-            bar = "#" * round(30 * losses[-1] / losses[0])
+            bar = "#" * round(30 * losses_so_far[-1] / losses_so_far[0])
             print(
-                f"  step {step + 1:3}/{steps}  loss {losses[-1]:7.4f}  {bar:30}  "
-                f"{seconds * 1000:4.0f} ms, {tokens / seconds:,.0f} tokens/s",
+                f"  step {step + 1:3}/{args.steps}  loss {losses_so_far[-1]:7.4f}  {bar:30}  "
+                f"{seconds * 1000:4.0f} ms",
                 flush=True,
             )
-        print(f"\nLoss per token: {losses[0]:.4f} at the first step, {losses[-1]:.4f} at the last")
+        first, last = losses_so_far[0], losses_so_far[-1]
+        print(f"\nLoss per token: {first:.4f} at the first step, {last:.4f} at the last")
 
         name = f"orders-{int(time.time())}"
         state = training.save_state(name)
-        weights = training.save_weights_for_sampler(name)
-        print(
-            f"Saved {state.result().path} (to train on)\n  and {weights.result().path} (to sample from)"
-        )
-
-        after = training.create_sampling_client(weights.result().path or "")
+        weights = training.save_weights_for_sampler(name).result().path or ""
+        print(f"Saved {state.result().path} (to train on)\n  and {weights} (to sample from)")
+        after = training.create_sampling_client(weights)
         show("After", held_out, answer(after, tokenizer, [order for order, _ in held_out]))
 
         print("\nDownloading the adapter")
-        got = download(
-            service.create_rest_client(),
-            weights.result().path or "",
-            setting("DEMO_OUTPUT_DIR", Path("demo-output"), Path),
-            progress=show_progress,
-        )
+        rest = service.create_rest_client()
+        got = download(rest, weights, args.output_dir, progress=show_progress)
         print(f"\n  {got.folder}: {', '.join(file.name for file in got.files)}")
     print(f"\nDone in {time.perf_counter() - started:.0f} s.")
 
@@ -169,5 +142,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except TinkexError as error:
+    except (tinkex.TinkexError, OSError) as error:
         sys.exit(f"error: {error}")

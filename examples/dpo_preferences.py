@@ -1,164 +1,134 @@
-"""Train on preferences: direct preference optimization (DPO) as a custom loss.
+"""Train on preference pairs: direct preference optimization (DPO) as a custom loss.
 
     python examples/dpo_preferences.py
+    python examples/dpo_preferences.py pairs.jsonl --model Qwen/Qwen3-8B --learning-rate 1e-5 --base-url URL
 
-Of each pair of answers one is preferred: here, the whole sentence over the bare word, both right. The
-loss is -log sigmoid(beta x margin), where the margin is by how much more the model prefers the one than
-it did before training (Rafailov et al. 2023). It is a few lines of numpy; forward_backward_custom does
-the rest. Measured on pairs that are not trained on, and by what the model then says: with four times the
-learning rate the margin grows tenfold and the answers fall apart, so the loss alone shows nothing. The
-curves are drawn to dpo_preferences.svg. About 6 seconds on the local server.
-
-Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_STEPS (20), TINKER_PAIRS (12, a
-step), TINKER_BETA (0.1), TINKER_LEARNING_RATE, TINKER_PLOT (dpo_preferences.svg).
+This is the loop of `tinkex train --method dpo` and `tinkex.recipes.dpo`. In the file, the chosen response
+is a full sentence and the rejected one a bare word; both are correct. The loss is -log sigmoid(beta *
+margin), where the margin is how much more the model prefers the chosen response than it did before training
+(Rafailov et al. 2023). It is measured on held-out pairs, next to what the model then says: with four times
+the learning rate the margin grows tenfold and the responses fall apart, so the loss alone shows nothing.
 """
 
 from __future__ import annotations
 
-import random
+import argparse
+import functools
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from connection import base_model, connect, learning_rate, setting
-from conversation import Exchange, Format, batches
-from drawing import Panel, draw
 
-from tinkex import AdamParams, Datum, SamplingClient, TinkexError, TrainingClient
-
-BETA = setting("TINKER_BETA", 0.1, float)
-HELD_OUT = 16
-EVALUATE_EVERY = 4
-
-OPPOSITES = (
-    "hot:cold big:small fast:slow old:young wet:dry light:dark high:low open:closed full:empty "
-    "happy:sad rich:poor strong:weak early:late thick:thin near:far hard:soft clean:dirty long:short "
-    "up:down left:right day:night black:white first:last wide:narrow"
-)
-CAPITALS = (
-    "France:Paris Germany:Berlin Italy:Rome Spain:Madrid Norway:Oslo Japan:Tokyo Egypt:Cairo "
-    "Russia:Moscow Poland:Warsaw Greece:Athens Austria:Vienna Portugal:Lisbon Sweden:Stockholm "
-    "China:Beijing Peru:Lima Cuba:Havana"
-)
+import tinkex
+from tinkex import recipes
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A question with the answer that is preferred, and the other one."""
-
-    question: str
-    chosen: str
-    rejected: str
+def pair_data(pairs: Sequence[Any], tokenizer: tinkex.Tokenizer) -> list[tinkex.Datum]:
+    """Return two examples for each pair: chosen and rejected in turn."""
+    sides = [side for pair in pairs for side in (pair.chosen, pair.rejected)]
+    return [one.datum() for one in recipes.tokenize(sides, tokenizer).examples]
 
 
-def make_pairs() -> list[Pair]:
-    """Return pairs about opposites and capitals, in an order that mixes both."""
-    pairs = []
-    for facts, relation in ((OPPOSITES, "opposite"), (CAPITALS, "capital")):
-        for fact in facts.split():
-            of, value = fact.split(":")
-            sentence = f"The {relation} of {of} is {value}."
-            pairs.append(Pair(f"What is the {relation} of {of}?", sentence, value))
-    random.Random(1).shuffle(pairs)
-    return pairs
+def margins(data: Sequence[tinkex.Datum], logprobs: Sequence[Any]) -> list[Any]:
+    """Return log p(chosen) - log p(rejected) of each pair."""
+    # The weights are 1 along the response and 0 along the prompt.
+    weights = [datum.loss_fn_inputs["weights"].numpy() for datum in data]
+    sums = [(each * weight).sum() for each, weight in zip(logprobs, weights, strict=True)]
+    return [chosen - rejected for chosen, rejected in zip(sums[::2], sums[1::2], strict=True)]
 
 
-def answer_logprobs(data: Sequence[Datum], logprobs: Sequence[Any]) -> list[Any]:
-    """Return the log probability of each answer as a whole."""
-    # The weights of `Format.datum` are 1 along the answer and 0 along the question.
-    marks = [datum.loss_fn_inputs["weights"].numpy() for datum in data]
-    return [(lp * mark).sum() for lp, mark in zip(logprobs, marks, strict=True)]
+def dpo_loss(
+    data: Sequence[tinkex.Datum], logprobs: Sequence[Any], *, reference: Any, beta: float
+) -> tuple[Any, dict[str, Any]]:
+    """Return the loss of a batch, as `forward_backward_custom` takes it: numpy code, by autograd."""
+    gains = [now - before for now, before in zip(margins(data, logprobs), reference, strict=True)]
+    return sum(np.log1p(np.exp(-beta * gain)) for gain in gains) / len(gains), {}
 
 
-class Preferences:
-    """Pairs as data, chosen and rejected in turn, with how much the untrained model prefers each."""
-
-    def __init__(self, form: Format, pairs: Sequence[Pair], training: TrainingClient) -> None:
-        self.data = [
-            form.datum(Exchange(pair.question, answer))
-            for pair in pairs
-            for answer in (pair.chosen, pair.rejected)
-        ]
-        self.reference = np.zeros(len(pairs))
-        self.reference = self.margins(training)
-
-    def margins(self, training: TrainingClient) -> Any:
-        """Return by how much more the model prefers each pair's chosen answer than before training."""
-        outputs = training.forward(self.data, "cross_entropy").result().loss_fn_outputs
-        each = answer_logprobs(self.data, [output["logprobs"].numpy() for output in outputs])
-        return np.array(each[::2]) - np.array(each[1::2]) - self.reference
-
-    def step(self, training: TrainingClient, chosen: Sequence[int], adam: AdamParams) -> float:
-        """Take one step on some of the pairs, and return its loss."""
-        data = [self.data[2 * pair + side] for pair in chosen for side in (0, 1)]
-
-        def dpo(data: Sequence[Datum], logprobs: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
-            each = answer_logprobs(data, logprobs)
-            loss = 0.0
-            for place, pair in enumerate(chosen):
-                margin = each[2 * place] - each[2 * place + 1] - self.reference[pair]
-                loss = loss + np.log1p(np.exp(-BETA * margin)) / len(chosen)
-            return loss, {}
-
-        output = training.forward_backward_custom(data, dpo)
-        update = training.optim_step(adam)
-        update.result()
-        return output.result().loss
+def current_margins(training: tinkex.TrainingClient, data: Sequence[tinkex.Datum]) -> Any:
+    """Return the margins of the current weights, without gradients."""
+    outputs = training.forward(data, "cross_entropy").result().loss_fn_outputs
+    return np.array(margins(data, [output["logprobs"].numpy() for output in outputs]))
 
 
-def habits(form: Format, sampler: SamplingClient, pairs: Sequence[Pair]) -> tuple[float, float]:
-    """Print some answers; return the shares that are whole sentences, and that are right."""
-    answers = form.answers(sampler, [pair.question for pair in pairs])
-    for answer, pair in list(zip(answers, pairs, strict=True))[:3]:
-        print(f"  {pair.question} {answer!r}")
-    sentences = sum(answer.endswith(".") and " is " in answer for answer in answers)
-    right = sum(pair.rejected in answer for answer, pair in zip(answers, pairs, strict=True))
-    return sentences / len(pairs), right / len(pairs)
+def respond(sampler: tinkex.SamplingClient, pairs: Sequence[Any]) -> list[str]:
+    """Return the likeliest response to each pair's prompt."""
+    tokenizer = sampler.get_tokenizer()
+    params = tinkex.SamplingParams(max_tokens=32, temperature=0, stop=[tokenizer.eos_token_id])
+    inputs = [
+        tinkex.ModelInput.from_ints(
+            tokenizer.apply_chat_template(pair.chosen.messages[:-1], add_generation_prompt=True)
+        )
+        for pair in pairs
+    ]
+    responses = dict(sampler.sample_many(inputs, 1, params))
+    return [
+        tokenizer.decode(responses[index].sequences[0].tokens, skip_special_tokens=True)
+        for index in range(len(pairs))
+    ]
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    data = Path(__file__).parent / "data/preferences.jsonl"
+    add("data", nargs="?", default=data, help="prompt, chosen, rejected (data/preferences.jsonl)")
+    add("--model", default="tinkex/tiny-chat", help="base model (%(default)s)")
+    url = os.environ.get("TINKER_BASE_URL", "local")
+    add("--base-url", default=url, help="server (TINKER_BASE_URL, or the embedded local server)")
+    add("--steps", type=int, default=20, help="optimizer steps (%(default)s)")
+    add("--batch-size", type=int, default=12, help="pairs per step (%(default)s)")
+    add("--beta", type=float, default=0.1, help="how much a margin counts (%(default)s)")
+    add("--learning-rate", type=float, default=5e-4, help="falls linearly to zero (%(default)s)")
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Train on the preferences, and measure what they did."""
-    steps = max(1, setting("TINKER_STEPS", 20, int))
-    plot = Path(setting("TINKER_PLOT", "dpo_preferences.svg", str))
-    pairs = make_pairs()
-    with connect() as service:
-        model = base_model(service)
-        rate = learning_rate(model, small=5e-4, large=1e-5)
-        print(f"{model}: {len(pairs) - HELD_OUT} pairs, and {HELD_OUT} held out; beta {BETA}")
-        training = service.create_lora_training_client(model, rank=16, seed=0)
-        form = Format(training.get_tokenizer())
-        test = Preferences(form, pairs[:HELD_OUT], training)
-        seen = Preferences(form, pairs[HELD_OUT:], training)
-        before = habits(form, training.save_weights_and_get_sampling_client(), pairs[:HELD_OUT])
+    """Train on the pairs, and measure margins and responses of held-out ones."""
+    args = parse_arguments()
+    pairs = recipes.read_examples(args.data, form="pairs").examples
+    seen, held_out = recipes.split(pairs, share=0.4, seed=0)
+    with tinkex.ServiceClient(base_url=args.base_url) as service:
+        training = service.create_lora_training_client(args.model, rank=16, seed=0)
+        tokenizer = training.get_tokenizer()
+        data, validation = (pair_data(part, tokenizer) for part in (seen, held_out))
+        # The reference is the untrained model: its margins are computed once.
+        reference = current_margins(training, data)
+        reference_held_out = current_margins(training, validation)
+        before = respond(training.save_weights_and_get_sampling_client(), held_out)
 
-        losses: list[float] = []
-        margins: list[tuple[float, float]] = [(0, 0.0)]
-        order = list(range(len(pairs) - HELD_OUT))
-        size = max(1, setting("TINKER_PAIRS", 12, int))
-        for step, chosen in enumerate(batches(order, size, steps), 1):
-            adam = AdamParams(learning_rate=rate * (1 - (step - 1) / steps))
-            losses.append(seen.step(training, chosen, adam))
-            if step % EVALUATE_EVERY == 0 or step == steps:
-                margins.append((step, float(test.margins(training).mean())))
-            print(f"  step {step:3}/{steps}  loss {losses[-1]:.4f}", flush=True)
-        won = float((test.margins(training) > 0).mean())
-        after = habits(form, training.save_weights_and_get_sampling_client(), pairs[:HELD_OUT])
-    print(f"Measured: held-out pairs whose margin grew: {won:.0%}, by {margins[-1][1]:.2f} nats")
-    print(f"Measured: held-out answers in whole sentences {before[0]:.0%} -> {after[0]:.0%}")
-    print(f"Measured: held-out answers that hold the right word {before[1]:.0%} -> {after[1]:.0%}")
-    panels = [
-        Panel("loss of the pairs trained on", "step", curves={"loss": losses}),
-        Panel("margin on held-out pairs, in nats", "step", curves={"margin": margins}, dots=True),
+        batches = recipes.Batches(range(len(seen)), args.batch_size, seed=0)
+        for step in range(args.steps):
+            chosen = batches[step]
+            batch = [data[2 * pair + side] for pair in chosen for side in (0, 1)]
+            loss = functools.partial(dpo_loss, reference=reference[chosen], beta=args.beta)
+            output = training.forward_backward_custom(batch, loss)
+            rate = args.learning_rate * (1 - step / args.steps)
+            training.optim_step(tinkex.AdamParams(learning_rate=rate))
+            print(f"  step {step + 1:3}/{args.steps}  loss {output.result().loss:.4f}", flush=True)
+
+        gains = current_margins(training, validation) - reference_held_out
+        after = respond(training.save_weights_and_get_sampling_client(), held_out)
+    for pair, was, now in list(zip(held_out, before, after, strict=True))[:3]:
+        print(f"{pair.chosen.messages[-2]['content']} {was!r} -> {now!r}")
+    wanted = [pair.chosen.messages[-1]["content"] for pair in held_out]
+    print(
+        f"Margin of held-out pairs: 0.0 -> {gains.mean():.1f} nats, positive for {np.mean(gains > 0):.0%}"
+    )
+    shares = [
+        np.mean([a == b for a, b in zip(said, wanted, strict=True)]) for said in (before, after)
     ]
-    draw(plot, f"DPO with {model}: whole sentences preferred", panels)
-    print(f"Picture: {plot}")
+    print(f"Held-out responses that are the chosen one: {shares[0]:.0%} -> {shares[1]:.0%}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except TinkexError as error:
+    except (tinkex.TinkexError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -1,148 +1,103 @@
-"""Sweep learning rate and rank: one training client for each setting, all at the same time.
+r"""Sweep learning rate and rank: one training client for each setting, all at the same time.
 
     python examples/hyperparameter_sweep.py
+    python examples/hyperparameter_sweep.py chats.jsonl --model Qwen/Qwen3-8B --rates 1e-4 3e-4 1e-3 \
+        --ranks 8 32 --base-url URL
 
-The clients are created side by side. Then every step of every client is submitted before the first
-result is waited for, so the server always has work, whatever the way there. Each is judged by its loss
-on what is held out, with the same data in the same order; the best is saved. The comparison is drawn to
-hyperparameter_sweep.svg. About 15 seconds on the local server, which trains one model after the other;
-the hosted service trains them in parallel.
-
-Settings: TINKER_API_KEY, TINKER_BASE_URL, TINKER_BASE_MODEL, TINKER_DATA (data/tickets.jsonl),
-TINKER_RATES (comma-separated), TINKER_RANKS (4,16), TINKER_STEPS (16), TINKER_BATCH_SIZE (16),
-TINKER_PLOT (hyperparameter_sweep.svg).
+The clients are created side by side. Then every step of every client is submitted before the first result
+is waited for, so the server always has work, whatever the latency. All see the same data in the same order
+and are compared by their validation loss. The hosted service trains them in parallel; the local server
+trains one after the other.
 """
 
 from __future__ import annotations
 
-import random
+import argparse
+import itertools
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from connection import base_model, connect, setting
-from conversation import TICKETS, Format, batches, read_exchanges
-from drawing import Panel, draw
-
-from tinkex import (
-    AdamParams,
-    Datum,
-    ForwardBackwardOutput,
-    Future,
-    TinkexError,
-    TrainingClient,
-)
-
-N = TypeVar("N", int, float)
-HELD_OUT = 40
+import tinkex
+from tinkex import recipes
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One setting, the client that tries it, and its loss on what is held out, when it is there."""
-
-    rate: float
-    rank: int
-    training: TrainingClient
-    held_out: Future[ForwardBackwardOutput]
-    tokens: float
-
-    def loss(self) -> float:
-        """Wait for the last result, and return the loss per token."""
-        return self.held_out.result().loss / self.tokens
+def train(
+    training: tinkex.TrainingClient, batches: Sequence[list[tinkex.Datum]], learning_rate: float
+) -> None:
+    """Submit all steps; none of them is waited for."""
+    for step, batch in enumerate(batches):
+        rate = learning_rate * (1 - step / len(batches))
+        training.train_step(batch, "cross_entropy", tinkex.AdamParams(learning_rate=rate))
 
 
-def numbers(name: str, default: Sequence[N], convert: Callable[[str], N]) -> list[N]:
-    """Return a comma-separated setting."""
-    return setting(name, list(default), lambda text: [convert(one) for one in text.split(",")])
-
-
-def begin(
-    rate: float, rank: int, training: TrainingClient, steps: list[list[Datum]], test: list[Datum]
-) -> Trial:
-    """Submit all steps and the evaluation after them; none of it is waited for."""
-    for number, batch in enumerate(steps):
-        adam = AdamParams(learning_rate=rate * (1 - number / len(steps)))
-        training.train_step(batch, "cross_entropy", adam)
-    tokens = sum(float(datum.loss_fn_inputs["weights"].numpy().sum()) for datum in test)
-    return Trial(rate, rank, training, training.forward(test, "cross_entropy"), tokens)
-
-
-def show(trials: Sequence[Trial]) -> Trial:
-    """Print a table of all trials, and return the best."""
-    losses = {(one.rate, one.rank): one.loss() for one in trials}
-    ranks = sorted({one.rank for one in trials})
-    print(
-        "held-out loss per token\n  learning rate" + "".join(f"  rank {rank:3}" for rank in ranks)
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for rate in sorted({one.rate for one in trials}):
-        print(f"  {rate:13g}" + "".join(f"  {losses[rate, rank]:8.4f}" for rank in ranks))
-    return min(trials, key=Trial.loss)
-
-
-def panel_of(trials: Sequence[Trial]) -> Panel:
-    """Return the losses over the learning rates, with a curve for each rank."""
-    curves = {
-        f"rank {rank}": [(one.rate, one.loss()) for one in trials if one.rank == rank]
-        for rank in sorted({one.rank for one in trials})
-    }
-    return Panel("held-out loss per token", "learning rate", curves, log_x=True, dots=True)
+    add = parser.add_argument
+    data = Path(__file__).parent / "data/tickets.jsonl"
+    add("data", nargs="?", default=data, help="lines of {'messages': [...]} (data/tickets.jsonl)")
+    add("--model", default="tinkex/tiny-chat", help="base model (%(default)s)")
+    url = os.environ.get("TINKER_BASE_URL", "local")
+    add("--base-url", default=url, help="server (TINKER_BASE_URL, or the embedded local server)")
+    add(
+        "--rates",
+        type=float,
+        nargs="+",
+        default=[2e-3, 8e-3, 3.2e-2],
+        help="learning rates (2e-3 8e-3 3.2e-2)",
+    )
+    add("--ranks", type=int, nargs="+", default=[4, 16], help="ranks of the LoRA adapters (4 16)")
+    add("--steps", type=int, default=12, help="optimizer steps of each (%(default)s)")
+    add("--batch-size", type=int, default=16, help="examples per step (%(default)s)")
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Create, submit, wait, compare, and draw."""
-    steps = max(1, setting("TINKER_STEPS", 16, int))
-    plot = Path(setting("TINKER_PLOT", "hyperparameter_sweep.svg", str))
-    exchanges = read_exchanges(setting("TINKER_DATA", TICKETS, Path))
-    if len(exchanges) <= HELD_OUT:
-        sys.exit(
-            f"error: TINKER_DATA holds {len(exchanges)} conversations; {HELD_OUT} are held out"
-        )
-    random.Random(0).shuffle(exchanges)
-    with connect() as service:
-        model = base_model(service)
-        small = model.startswith("tinkex/")
-        rates = numbers(
-            "TINKER_RATES", (2e-3, 8e-3, 3.2e-2) if small else (1e-4, 3e-4, 1e-3), float
-        )
-        settings = [
-            (rate, rank) for rate in rates for rank in numbers("TINKER_RANKS", (4, 16), int)
-        ]
-        print(f"{len(settings)} settings, {steps} steps each, of {model}")
-        started = time.perf_counter()
+    """Create, submit, wait, compare, and save the best."""
+    args = parse_arguments()
+    examples = recipes.read_examples(args.data).examples
+    settings = list(itertools.product(args.rates, args.ranks))
+    started = time.perf_counter()
+    with tinkex.ServiceClient(base_url=args.base_url) as service:
         jobs = [
-            service.submit(service.create_lora_training_client, model, rank=rank, seed=0)
+            service.submit(service.create_lora_training_client, args.model, rank=rank, seed=0)
             for _, rank in settings
         ]
         clients = [job.result() for job in jobs]
-        print(f"All clients after {time.perf_counter() - started:.2f} s")
+        tokenized = recipes.tokenize(examples, clients[0].get_tokenizer()).examples
+        seen, held_out = recipes.split([one.datum() for one in tokenized], share=0.15, seed=0)
+        shuffled = recipes.Batches(seen, args.batch_size, seed=0)
+        batches = [shuffled[step] for step in range(args.steps)]
+        futures = []
+        for (rate, _), training in zip(settings, clients, strict=True):
+            train(training, batches, rate)
+            futures.append(training.forward(held_out, "cross_entropy"))
+        print(f"{len(settings)} settings of {args.steps} steps submitted", end=" ")
+        print(f"after {time.perf_counter() - started:.1f} s", flush=True)
+        losses = {
+            setting: future.result().mean_loss
+            for setting, future in zip(settings, futures, strict=True)
+        }
+        print(f"All results after {time.perf_counter() - started:.1f} s")
+        best = min(losses, key=losses.__getitem__)
+        saved = clients[settings.index(best)].save_weights_for_sampler("best", 86_400).result()
 
-        form = Format(clients[0].get_tokenizer())
-        data = [form.datum(one) for one in exchanges]
-        size = max(1, setting("TINKER_BATCH_SIZE", 16, int))
-        in_turn = batches(data[HELD_OUT:], size, steps)
-        trials = [
-            begin(rate, rank, client, in_turn, data[:HELD_OUT])
-            for (rate, rank), client in zip(settings, clients, strict=True)
-        ]
-        print(f"All steps submitted after {time.perf_counter() - started:.2f} s")
-        best = show(trials)
-        print(f"All results after {time.perf_counter() - started:.2f} s")
-        saved = best.training.save_weights_for_sampler("best-of-sweep", ttl_seconds=86_400)
-        print(
-            f"Measured: best of {len(trials)}: learning rate {best.rate:g}, rank {best.rank}, "
-            f"held-out loss {best.loss():.4f} per token"
-        )
-        print(f"Saved for a day: {saved.result().path}")
-    draw(plot, f"{model}: {steps} steps with {len(trials)} settings", [panel_of(trials)])
-    print(f"Picture: {plot}")
+    print("\nValidation loss per token\n" + "learning rate".rjust(15), end="")
+    print("".join(f"rank {rank:3}".rjust(12) for rank in args.ranks))
+    for rate in args.rates:
+        cells = [f"{losses[rate, rank]:12.4f}" for rank in args.ranks]
+        print(f"{rate:15g}" + "".join(cells))
+    print(f"\nBest: learning rate {best[0]:g}, rank {best[1]}, validation loss {losses[best]:.4f}")
+    print(f"Saved for a day: {saved.path}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except TinkexError as error:
+    except (tinkex.TinkexError, OSError) as error:
         sys.exit(f"error: {error}")

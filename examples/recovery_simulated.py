@@ -14,6 +14,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import connection  # noqa: F401 - it answers --help
 from attrs import define, field
 
 from tinkex import RestClient, ServiceClient, TinkexError, TrainingClient

@@ -5,7 +5,8 @@
     python examples/run_all.py --list
 
 Without TINKER_API_KEY and TINKER_BASE_URL they share one embedded local server, whose data go when the
-run ends; else they use the service that these name. Files that they write are kept in examples-output.
+run ends; else they use the service that these name (the whole tasks, from demo on, use a hosted one only
+if TINKER_BASE_URL names it). Files that they write are kept in examples-output.
 An example may end well (ok), find that the server lacks what it shows (skipped), or fail. Exit code 1
 if one failed, 130 after Ctrl-C.
 """
@@ -40,8 +41,9 @@ ORDER = (
     "multimodal_resume_and_cleanup", "training_persistence", "checkpoint_multi_delete",
     "save_weights_and_sample", "queue_state_observer_demo", "recovery_simulated",
     "recovery_live_injected", "kimi_k2_sampling", "model_info_and_unload", "heartbeat_probe",
-    "demo", "sft_jsonl", "rl_importance_sampling", "dpo_preferences", "distillation",
-    "hyperparameter_sweep", "evaluate_checkpoint",
+    "demo", "sft_jsonl", "rl_importance_sampling", "rl_tool_use", "dpo_preferences",
+    "preferences_from_samples", "distillation", "prompt_distillation", "hyperparameter_sweep",
+    "evaluate_checkpoint", "judge_evaluation",
 )  # fmt: skip
 
 

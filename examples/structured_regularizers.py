@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import connection  # noqa: F401 - it answers --help
 import numpy as np
 
 from tinkex import Datum, ModelInput, TinkexError

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.extent import ALL
+from support.extent import ALL, examples
 
 # A shell lets what it starts with `&` ignore Ctrl-C, and so would every program that the tests start and
 # interrupt: it would run to its end instead.
@@ -21,6 +21,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 settings.register_profile(
     "steady",
     deadline=None,
+    max_examples=examples(100),
     derandomize=not ALL,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -46,3 +47,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the longest files begin."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow and item.path.parent.name not in LONG)
+
+
+# Files whose tests share what takes long to make run in one process, or each process would make it; the site is
+# even built in one place.
+TOGETHER = {
+    "codegen": "tests/codegen/",
+    "site": ("tests/docs/test_site.py", "tests/docs/test_search.py"),
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give each process of pytest-xdist whole files, and all of those that share something."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            shared = (name for name, files in TOGETHER.items() if nodeid.startswith(files))
+            return next(shared, super()._split_scope(nodeid))
+
+    return Scheduling(config, log)

@@ -229,7 +229,7 @@ class RestClient:
                 training_run_id=checked_id(training_run_id, "training_run_id"),
                 access_scope=_scope(access_scope),
             ),
-            lenient(get_training_run.parse_response, TrainingRun.from_dict),
+            _read_run,
         )
 
     def get_training_run_by_tinker_path(
@@ -262,7 +262,7 @@ class RestClient:
                 access_scope=_scope(access_scope),
                 project_id=project_id,
             ),
-            lenient(list_training_runs.parse_response, TrainingRunsResponse.from_dict),
+            _read_runs,
         )
 
     def iter_training_runs(
@@ -719,6 +719,24 @@ def _read_checkpoints(content: bytes) -> CheckpointsListResponse:
     read = lenient(list_user_checkpoints.parse_response, CheckpointsListResponse.from_dict)
     page = read(content)
     return evolve(page, checkpoints=[with_run_id(checkpoint) for checkpoint in page.checkpoints])
+
+
+def _read_run(content: bytes) -> TrainingRun:
+    return _complete(lenient(get_training_run.parse_response, TrainingRun.from_dict)(content))
+
+
+def _read_runs(content: bytes) -> TrainingRunsResponse:
+    page = lenient(list_training_runs.parse_response, TrainingRunsResponse.from_dict)(content)
+    return evolve(page, training_runs=[_complete(run) for run in page.training_runs])
+
+
+def _complete(run: TrainingRun) -> TrainingRun:
+    last, sampler = run.last_checkpoint, run.last_sampler_checkpoint
+    return evolve(
+        run,
+        last_checkpoint=last and with_run_id(last),
+        last_sampler_checkpoint=sampler and with_run_id(sampler),
+    )
 
 
 def _has_route(error: ApiError) -> bool:

@@ -22,7 +22,7 @@ STEPS, EVERY = 40, 4
 
 def run() -> tuple[list[float], list[tuple[int, int]], list[tuple[str, str]], str]:
     """Train; return the losses, (step, orders right), the last answers and a line about the setting."""
-    orders = demo.make_orders(demo.BATCH * 8 + demo.HELD_OUT, seed=7)
+    orders = demo.read_orders(demo.ORDERS)
     held_out, training_set = orders[: demo.HELD_OUT], orders[demo.HELD_OUT :]
     losses: list[float] = []
     right: list[tuple[int, int]] = []

@@ -10,7 +10,7 @@ while a third one samples and downloads checkpoints. Both are started again when
 Between them, in this process, lies a network that loses, delays, cuts, denies and repeats requests.
 In the end the last checkpoint of each model, optimizer included, must be the same to the last bit as that
 of as many steps against a server that nothing happens to, and so must samples and downloads. Too few
-faults are a failure too.
+faults are a failure too; on a machine that is busy it takes longer, until enough has happened.
 """
 
 from __future__ import annotations
@@ -325,20 +325,25 @@ def programs(
 
 
 def torment(
-    server: Program, training: Program, chance: random.Random, seconds: float
+    server: Program,
+    training: Program,
+    chance: random.Random,
+    seconds: float,
+    is_enough: Callable[[], bool],
 ) -> Counter[str]:
-    """Kill, stop and start both for so long; return what was done how often."""
+    """Kill, stop and start both for so long, and until enough has happened; return what was done."""
     done: Counter[str] = Counter()
-    ends = time.monotonic() + seconds
+    began = time.monotonic()
+    ends, gives_up = began + seconds, began + seconds + PATIENCE
     pause = threading.Event()
     # A long soak has time for runs that get somewhere in between.
     longest_peace = 4.0 + min(seconds, 600.0) / 60
     next_blow = time.monotonic() + chance.uniform(1.0, 4.0)
-    while time.monotonic() < ends:
+    while (now := time.monotonic()) < ends or (now < gives_up and not is_enough()):
         pause.wait(0.05)
         server.keep()
         training.keep()
-        if time.monotonic() < next_blow:
+        if now < next_blow:
             continue
         blow = chance.choices(
             ["server killed", "program killed", "both killed", "server stopped", "program ended"],
@@ -399,17 +404,25 @@ def digest(tensors: dict[str, np.ndarray]) -> str:
     return found.hexdigest()
 
 
+def lacking(folder: Path, network: Counter[str], seconds: float) -> list[str]:
+    """Return what too little happened of."""
+    names, played = _happened(folder)
+    found = [name for name in ("sampled", "downloaded") if not names[name]]
+    for what, count in (("server", played.total()), ("network", network.total())):
+        if count < LEAST_FAULTS[what] * seconds / 60:
+            found.append(f"faults of the {what}")
+    return found
+
+
 def report(
     folder: Path,
     done: Counter[str],
     starts: tuple[int, int],
     steps: int,
     network: Counter[str],
-    seconds: float,
-) -> list[str]:
-    """Print what happened; return what was too little of it."""
-    names = Counter(event["name"] for event in _events(folder))
-    played = Counter(json.loads(line)["name"] for line in _lines(folder / "faults.jsonl"))
+) -> None:
+    """Print what happened."""
+    names, played = _happened(folder)
     print(f"  steps             {steps:,}, and {max(0, names['step'] - steps):,} done again")
     print(f"  beside them       {names['sampled']:,} times {len(PROMPTS)} samples, ", end="")
     print(f"{names['downloaded']:,} downloads")
@@ -421,12 +434,12 @@ def report(
         f"  brought back      {names['tinkex.recovery.completed']} times within the program, "
         f"in {names['tinkex.recovery.started']} attempts"
     )
-    lacking = [name for name in ("sampled", "downloaded") if not names[name]]
-    minutes = seconds / 60
-    for what, count in (("server", played.total()), ("network", network.total())):
-        if count < LEAST_FAULTS[what] * minutes:
-            lacking.append(f"faults of the {what}")
-    return lacking
+
+
+def _happened(folder: Path) -> tuple[Counter[str], Counter[str]]:
+    """Return how often the program noted what, and how often the server played which fault."""
+    played = (json.loads(line)["name"] for line in _lines(folder / "faults.jsonl"))
+    return Counter(event["name"] for event in _events(folder)), Counter(played)
 
 
 def soak(folder: Path, seconds: float, seed: int) -> int:
@@ -434,7 +447,9 @@ def soak(folder: Path, seconds: float, seed: int) -> int:
     chance = random.Random(seed)
     print(f"soak: {seconds:g} s, seed {seed}, in {folder}", flush=True)
     with programs(folder, chance, Plan(seed, share=0.1)) as (server, training, network):
-        done = torment(server, training, chance, seconds)
+        done = torment(
+            server, training, chance, seconds, lambda: not lacking(folder, network.played, seconds)
+        )
         finish(server, training, folder)
         starts = server.starts, training.starts
     records = [read_run(folder / f"run-{number}") for number in range(RUNS)]
@@ -448,7 +463,8 @@ def soak(folder: Path, seconds: float, seed: int) -> int:
     ):
         ours = [weights(service, one.path, folder / "downloads") for one in last]
         wrong = wrong_downloads(folder, service)
-    lacking = report(folder, done, starts, sum(one.step for one in last), network.played, seconds)
+    report(folder, done, starts, sum(one.step for one in last), network.played)
+    too_few = lacking(folder, network.played, seconds)
     for number, one in enumerate(last):
         theirs, tokens = calm(folder, number, one.step)
         wrong += [f"run {number}: {name}" for name in differing(ours[number], theirs)]
@@ -456,13 +472,13 @@ def soak(folder: Path, seconds: float, seed: int) -> int:
         wrong.append("samples")
     leaks = [file.name for file in folder.glob("*.*l*") if CANARY in file.read_text()]
     print(f"  key in a log      {', '.join(leaks) or 'no'}")
-    print(f"  too few           {', '.join(lacking) or 'nothing'}")
+    print(f"  too few           {', '.join(too_few) or 'nothing'}")
     if wrong:
         print(f"  weights           DIFFER from those of a calm run: {', '.join(wrong)}")
     else:
         count = sum(len(each) for each in ours)
         print(f"  weights           {count} tensors, the same to the last bit as a calm run's")
-    return 1 if wrong or leaks or lacking else 0
+    return 1 if wrong or leaks or too_few else 0
 
 
 def wrong_downloads(folder: Path, service: tinkex.ServiceClient) -> list[str]:

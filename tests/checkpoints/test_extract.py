@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.archives import FILES, checkpoint, file, special, tar
+from support.extent import examples
 
 from tinkex.checkpoints import Limits, extract
 from tinkex.errors import CheckpointError, DownloadIncompleteError, UnsafeArchiveError
@@ -145,7 +146,7 @@ def test_endless_padding_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzipped"])
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(data=st.data())
 def test_a_cut_archive_is_never_whole(tmp_path: Path, packed: bool, data: st.DataObject) -> None:
     """Cut anywhere before its end, an archive is incomplete, also between two members."""
@@ -176,7 +177,7 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, content: bytes) -
 
 
 @pytest.mark.holds("S8")
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_a_damaged_archive_raises_nothing_else(tmp_path: Path, data: st.DataObject) -> None:
     """S8: whatever bytes are changed, the result is files or one of our errors."""
@@ -196,7 +197,7 @@ def test_a_damaged_archive_raises_nothing_else(tmp_path: Path, data: st.DataObje
 
 
 @pytest.mark.holds("S8")
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     st.lists(
         st.text(st.sampled_from("aA.b/\\ \n:\u00e9\u202e~"), min_size=1, max_size=6),
@@ -282,7 +283,7 @@ def hostile_archives(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.holds("S8")
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(content=hostile_archives())
 def test_a_hostile_archive_is_unpacked_safely_or_refused(tmp_path: Path, content: bytes) -> None:
     """S8, S9: what comes out is regular, below the folder, bounded and without rights; or nothing."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
+from support.extent import examples
 from support.nano import NANO
 
 from tinkex import ServiceClient
@@ -120,7 +121,7 @@ def test_a_header_longer_than_its_file_is_not_read(tmp_path: Path, length: int) 
 
 
 @pytest.mark.holds("S12")
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_described_or_refused(tmp_path: Path, content: bytes) -> None:
     """S12: nothing but a CheckpointError comes out of a file of noise."""

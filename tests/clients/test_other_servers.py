@@ -5,19 +5,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tinkex_generated.models as models
 from support.clock import FakeClock
 from support.command import Shell
 from support.foreign_server import ForeignServer, foreign_server
+from support.nano import NANO
+from tinkex_generated import Client
+from tinkex_generated.api.futures import retrieve_future
+from tinkex_generated.api.models import create_model
+from tinkex_generated.api.sessions import create_session
+from tinkex_generated.api.training import forward_backward, optim_step
 
-from tinkex import AdamParams, Datum, ModelInput, SamplingParams, ServiceClient
+from tinkex import AdamParams, Datum, ModelInput, SamplingParams, ServiceClient, recipes
 from tinkex.errors import (
     ApiError,
+    BadRequestError,
     CheckpointError,
     NotFoundError,
     RequestFailedError,
@@ -28,6 +37,11 @@ from tinkex.recovery.restore import is_loss
 
 BOTH = pytest.mark.parametrize("flavour", ["skyrl", "tuft"])
 PROMPT = ModelInput.from_ints([1, 2, 3])
+EXAMPLES = [{"prompt": f"{n} is", "completion": f" {n}"} for n in range(1, 9)]
+SFT: dict[str, Any] = {
+    "base_model": "m", "tokenizer": NANO, "steps": 6, "batch_size": 2, "measure_every": 2,
+    "checkpoint_every": 3,
+}  # fmt: skip
 RUN: dict[str, Any] = {"base_model": "m", "rank": 8, "checkpoint_every": 2}
 
 
@@ -72,6 +86,91 @@ def test_a_model_is_trained_saved_and_restored(
     sent = [body for body in foreign.bodies("forward_backward") if not body]
     assert len(sent) == 1
     assert foreign.bodies("forward") == []
+
+
+@BOTH
+def test_the_generated_client_reads_what_they_answer(served: tuple[ForeignServer, str]) -> None:
+    """201 and 202 are successes, and a pass may leave out its metrics; all of it is in the contract."""
+    with Client(base_url=served[1], token="tml-x") as client:
+
+        def result_of(promise: Any) -> Any:
+            assert isinstance(promise, models.UntypedAPIFuture)
+            poll = models.FutureRetrieveRequest(request_id=promise.request_id)
+            return retrieve_future.sync(client=client, body=poll)
+
+        session = create_session.sync(
+            client=client,
+            body=models.CreateSessionRequest(tags=[], user_metadata=None, sdk_version="1"),
+        )
+        lora = models.LoraConfig(rank=8)
+        model = models.CreateModelRequest(
+            session_id=session.session_id, model_seq_id=0, base_model="m", lora_config=lora
+        )
+        made = result_of(create_model.sync(client=client, body=model))
+        inputs = {
+            "target_tokens": models.TensorData(data=[2], dtype="int64", shape=[1]),
+            "weights": models.TensorData(data=[1.0], dtype="float32", shape=[1]),
+        }
+        prompt = models.ModelInput(chunks=[models.EncodedTextChunk(tokens=[1])])
+        batch = models.ForwardBackwardInput(
+            data=[models.Datum(model_input=prompt, loss_fn_inputs=inputs)], loss_fn="cross_entropy"
+        )
+        asked = models.ForwardBackwardRequest(
+            model_id=made.model_id, seq_id=1, forward_backward_input=batch
+        )
+        output = result_of(forward_backward.sync(client=client, body=asked))
+        assert isinstance(output, models.ForwardBackwardOutput)
+        assert not output.metrics
+        step = models.OptimStepRequest(
+            model_id=made.model_id, seq_id=2, adam_params=models.AdamParams()
+        )
+        optim_step.sync(client=client, body=step)
+
+
+@BOTH
+def test_a_method_of_training_runs_to_its_end(
+    service: ServiceClient, foreign: ForeignServer, tmp_path: Path
+) -> None:
+    """Fine-tuning with a validation loss, saves and metadata, in JSON and without a loss in the metrics."""
+    outcome = recipes.sft(EXAMPLES, service=service, folder=tmp_path / "run", held_out=0.25, **SFT)
+    assert outcome.steps == 6
+    assert None not in (outcome.first_loss, outcome.last_loss, outcome.held_out_loss)
+    assert outcome.last_loss < outcome.first_loss
+    assert outcome.held_out_loss < outcome.held_out_loss_before
+    assert outcome.sampler_path in foreign.taken
+    batches = foreign.bodies("forward_backward")
+    assert [bool(body) for body in batches] == [False] + [True] * (len(batches) - 1)
+    again = recipes.sft(EXAMPLES, service=service, folder=tmp_path / "run", held_out=0.25, **SFT)
+    assert again.sampler_path == outcome.sampler_path
+
+
+@BOTH
+@pytest.mark.parametrize("shows_loss", [True, False])
+def test_the_command_trains_whether_or_not_the_server_tells_the_loss(
+    served: tuple[ForeignServer, str],
+    shows_loss: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """An unknown loss is shown as unknown, and never taken for one that has diverged."""
+    foreign, url = served
+    foreign.shows_loss = shows_loss
+    shell = Shell(url, monkeypatch, tmp_path)
+    file = tmp_path / "train.jsonl"
+    file.write_text("\n".join(map(json.dumps, EXAMPLES)))
+    done = shell(
+        "train", str(file), "--base-model", "m", "--tokenizer", NANO, "--steps", "3",
+        "--batch-size", "2", "--held-out", "0.25", "-o", str(tmp_path / "run"), "--json",
+        "--api-key", "tml-x",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.json["steps"] == 3
+    assert done.json["sampler_path"] in foreign.taken
+    assert "nan" not in done.err.lower()
+    if shows_loss:
+        assert done.json["last_loss"] < done.json["first_loss"]
+    else:
+        assert done.json["last_loss"] is None
 
 
 @BOTH
@@ -128,23 +227,29 @@ def test_a_field_that_the_user_depends_on_is_not_dropped(
 
 
 @pytest.mark.parametrize("flavour", ["skyrl"])
+@pytest.mark.parametrize("name", ["s1", "weights", "sampler_weights"])
 def test_paths_of_two_parts_work_where_others_do(
-    service: ServiceClient, foreign: ForeignServer
+    service: ServiceClient, foreign: ForeignServer, name: str, tmp_path: Path
 ) -> None:
-    """The server's own words for weights to sample from: info, archive by name, sampling, deletion."""
+    """Info, archive by the bare name, sampling and deletion, also of a name that reads like a kind."""
     training = service.create_lora_training_client("m", rank=8)
-    path = training.save_weights_for_sampler("s1").result().path
-    assert path == "tinker://model_1/s1"
+    path = training.save_weights_for_sampler(name).result().path
+    assert path == f"tinker://model_1/{name}"
     rest = service.create_rest_client()
     info = rest.get_weights_info_by_tinker_path(path)
     assert (info.base_model, info.lora_rank) == ("m", 8)
     url = rest.get_checkpoint_archive_url(path).url
-    assert url.endswith("/api/v1/training_runs/model_1/checkpoints/s1/x")
-    assert rest.get_checkpoint_archive_url("tinker://model_1/sampler_weights/s1").url == url
+    assert url.endswith(f"/api/v1/training_runs/model_1/checkpoints/{name}/x")
+    assert rest.get_checkpoint_archive_url(f"tinker://model_1/sampler_weights/{name}").url == url
+    got = rest.download_checkpoint(path, tmp_path)
+    assert got.folder == tmp_path / f"model_1_{name}"
+    assert "adapter_model.safetensors" in [file.name for file in got.files]
     assert service.create_sampling_client(path).model_path == path
     with pytest.raises(NotFoundError, match="does not offer the route"):
         rest.delete_checkpoint(path)
-    assert foreign.requests[-1][0] == "training_runs/model_1/checkpoints/sampler_weights/s1"
+    assert foreign.requests[-1][0] == f"training_runs/model_1/checkpoints/sampler_weights/{name}"
+    with pytest.raises(BadRequestError, match="must be in format"):
+        service.create_training_client_from_state(path)
 
 
 @pytest.mark.parametrize("flavour", ["skyrl"])
@@ -233,16 +338,22 @@ def test_the_doctor_leaves_out_a_key_that_cannot_be_tried(
 
 
 @pytest.mark.parametrize("flavour", ["skyrl"])
+@pytest.mark.parametrize("name", ["s1", "weights"])
 def test_the_command_line_names_the_other_way(
-    served: tuple[ForeignServer, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    served: tuple[ForeignServer, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     """Where there is no list of all checkpoints, one of a run can be asked for."""
     shell = Shell(served[1], monkeypatch, tmp_path)
+    shell.set("TINKER_API_KEY", "tml-x")
     with ServiceClient(base_url=served[1], api_key="tml-x") as service:
-        path = service.create_lora_training_client("m").save_weights_for_sampler("s1").result().path
-    done = shell("checkpoint", "list", "--api-key", "tml-x")
+        path = service.create_lora_training_client("m").save_weights_for_sampler(name).result().path
+    done = shell("checkpoint", "list")
     assert "--run-id lists those of one run" in " ".join(done.err.split())
-    listed = shell("checkpoint", "list", "--run-id", "model_1", "--api-key", "tml-x", "--json")
+    listed = shell("checkpoint", "list", "--run-id", "model_1", "--json")
     assert listed.json["shown"] == 1
-    info = shell("checkpoint", "info", str(path), "--api-key", "tml-x", "--json")
+    info = shell("checkpoint", "info", str(path), "--json")
     assert info.json["lora_rank"] == 8
+    got = shell("checkpoint", "download", str(path), "-o", str(tmp_path / "got"), "--json")
+    assert got.json["files"]
+    gone = shell("checkpoint", "delete", str(path), "--yes")
+    assert "does not offer the route" in " ".join(gone.err.split())

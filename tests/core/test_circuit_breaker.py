@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support import calls
 from support.calls import CAPABILITIES, STEP
 from support.clock import FakeClock
+from support.extent import examples
 from support.scripted import Script, promises, scripted_service
 
 from tinkex import events
@@ -253,7 +254,7 @@ class Model(RuleBasedStateMachine):
 
 TestAnyOrder = Model.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=40,
+    max_examples=examples(40),
     stateful_step_count=25,
 )
 

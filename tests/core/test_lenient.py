@@ -60,3 +60,20 @@ def test_a_checkpoint_names_its_run() -> None:
     with scripted_service(script) as service:
         found = service.create_rest_client().list_checkpoints("r").checkpoints
     assert [checkpoint.training_run_id for checkpoint in found] == ["r:train:0", "x"]
+
+
+def test_the_newest_checkpoints_of_a_run_name_it_too() -> None:
+    """In a list of runs and in a single one."""
+    run = {
+        "training_run_id": "r:train:0", "base_model": "b", "model_owner": "o", "is_lora": True,
+        "last_request_time": "2026-01-02T00:00:00Z", "last_checkpoint": CHECKPOINT,
+    }  # fmt: skip
+    page = {"training_runs": [run], "cursor": {"offset": 0, "limit": 20, "total_count": 1}}
+    script = Script().on("GET training_runs/r", run).on("GET training_runs", page)
+    with scripted_service(script) as service:
+        rest = service.create_rest_client()
+        found = [rest.get_training_run("r"), *rest.list_training_runs().training_runs]
+    for one in found:
+        assert one.last_checkpoint is not None
+        assert one.last_checkpoint.training_run_id == "r:train:0"
+        assert one.last_sampler_checkpoint is None

@@ -15,7 +15,7 @@ from support.scripted import Script, promises, scripted_service
 
 from tinkex import ModelInput, SamplingParams, ServiceClient
 from tinkex._core.request_fields import DEFAULTS
-from tinkex.errors import UnprocessableError
+from tinkex.errors import ConflictError, UnprocessableError
 
 PROMPT = ModelInput.from_ints([1, 2])
 SAMPLE = {"sequences": [{"tokens": [1], "stop_reason": "length"}]}
@@ -105,6 +105,18 @@ def test_labels_that_a_server_refuses_are_left_out_and_that_is_remembered(
     assert [record.message for record in caplog.records] == [
         "this server does not accept user_metadata of save_weights; omitting it from now on"
     ]
+
+
+def test_a_server_that_cannot_replace_a_checkpoint_still_saves_one(script: Script) -> None:
+    """Leaving out `overwrite` does no harm: a name that is taken is a conflict there."""
+    script.on("POST save_weights", forbidding(lambda: SAVED, "overwrite"))
+    with scripted_service(script) as service:
+        training = service.create_lora_training_client("B")
+        assert training.save_state("a", overwrite=True).result().path == SAVED["path"]
+        script.on("POST save_weights", forbidding(lambda: (409, {"detail": "taken"}), "overwrite"))
+        with pytest.raises(ConflictError, match="taken"):
+            training.save_state("a", overwrite=True).result()
+    assert ["overwrite" in body for body in script.bodies("save_weights")] == [True, False, False]
 
 
 def test_a_setting_that_says_nothing_is_left_out_where_it_is_refused(script: Script) -> None:

@@ -14,6 +14,7 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clock import FakeClock
+from support.extent import examples
 from support.interrupts import interrupted
 from support.scripted import Script
 from tinkex_generated.api.training import forward_backward, optim_step
@@ -413,7 +414,7 @@ class Server:
 
 
 @pytest.mark.holds("F31")
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     faults=st.lists(
         st.sampled_from(["", "", "refuse", "lose request", "lose answer"]), max_size=60

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,10 @@ from typing import Any
 
 import click
 import pytest
+from support.extent import ALL
 from support.hub_repositories import hub_repositories
 from support.pages import fenced
+from support.programs import run_program
 
 import tinkex
 from tinkex.cli.group import tinkex as tinkex_command
@@ -30,7 +31,7 @@ PAGES = [
 # Blocks that read what the first block of their page wrote: the reader has typed both.
 CONTINUED = {("observability.md", 1), ("observability.md", 2)}
 # Packages of others that a block shows how to use; it runs where they are installed.
-OTHERS = ("wandb", "tensorboardX")
+OTHERS = re.compile(r"^(?:import|from) (wandb|tensorboardX)\b", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 HUB_TOKEN = "hf_reader"
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
@@ -48,13 +49,40 @@ def blocks() -> list[Any]:
     return found
 
 
-def run(program: str, folder: Path, hub: str) -> subprocess.CompletedProcess[str]:
-    """Run a program as a reader would, in a folder of its own."""
-    file = folder / "program.py"
-    file.write_text(program, encoding="utf-8")
-    return subprocess.run(
+def together() -> list[Any]:
+    """List the programs that one process runs: a page's one after the other, or, in the long form, each alone."""
+    processes: dict[str, dict[str, str]] = {}
+    for one in blocks()[1:]:
+        (program,) = one.values
+        is_alone = ALL or OTHERS.search(program)
+        processes.setdefault(one.id if is_alone else one.id.rpartition("-")[0], {})[one.id] = (
+            program
+        )
+    return [pytest.param(programs, id=name) for name, programs in processes.items()]
+
+
+# The traceback of one that fails names its file.
+ONE_AFTER_THE_OTHER = """
+import os, runpy, sys
+for file in sys.argv[1:]:
+    os.chdir(os.path.dirname(file))
+    runpy.run_path(file, run_name="__main__")
+"""
+
+
+def run(programs: dict[str, str], folder: Path, hub: str) -> subprocess.CompletedProcess[str]:
+    """Run programs as a reader would, each in a folder of its own."""
+    files = [folder / name / f"{name}.py" for name in programs]
+    for file, program in zip(files, programs.values(), strict=True):
+        file.parent.mkdir()
+        file.write_text(program, encoding="utf-8")
+    starter = folder / "one_after_the_other.py"
+    starter.write_text(ONE_AFTER_THE_OTHER, encoding="utf-8")
+    return run_program(
+        starter,
+        *map(str, files),
         # The Hub's library sends files in a way that its HTTP library warns of.
-        [sys.executable, "-W", "error", "-W", "ignore:Use 'content=:DeprecationWarning", str(file)],
+        options=("-W", "error", "-W", "ignore:Use 'content=:DeprecationWarning"),
         env={
             "PATH": "/usr/bin:/bin",
             "HOME": str(folder),
@@ -63,10 +91,8 @@ def run(program: str, folder: Path, hub: str) -> subprocess.CompletedProcess[str
             "HF_TOKEN": HUB_TOKEN,
             "HF_HUB_DISABLE_XET": "1",
         },
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
+        folder=folder,
+        afresh=ALL,
     )
 
 
@@ -81,20 +107,20 @@ def hub() -> Iterator[str]:
 README = blocks()[0]
 
 
-@pytest.mark.parametrize("program", blocks()[1:])
-def test_a_program_in_the_docs_runs(program: str, hub: str, tmp_path: Path) -> None:
-    """A reader can paste the block into a file and run it."""
-    for package in OTHERS:
-        if f"import {package}" in program or f"from {package}" in program:
-            pytest.importorskip(package)
-    done = run(program, tmp_path, hub)
+@pytest.mark.parametrize("programs", together())
+def test_the_programs_in_the_docs_run(programs: dict[str, str], hub: str, tmp_path: Path) -> None:
+    """A reader can paste each block into a file and run it."""
+    for program in programs.values():
+        if other := OTHERS.search(program):
+            pytest.importorskip(other[1])
+    done = run(programs, tmp_path, hub)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("program", [README])
 def test_the_readmes_program_learns_its_answer(program: str, hub: str, tmp_path: Path) -> None:
     """The first program ends with the answer that it was trained on; it has ten lines."""
-    done = run(program, tmp_path, hub)
+    done = run({"README.md-0": program}, tmp_path, hub)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "My cat is called Fig, the clever one."
     lines = [line for line in program.splitlines() if line and not line.startswith("from ")]

@@ -114,7 +114,7 @@ def test_make_does_what_the_pages_say(made_clone: Path, tmp_path: Path) -> None:
         commands = [line.partition("#")[0].strip() for line in block.splitlines()]
         assert commands == ["make demo", "make test"]
     typed = typed.replace("make test ", "make -n test ")
-    done = type_in(typed, made_clone, tmp_path, DEMO_OUTPUT_DIR=str(tmp_path / "out"))
+    done = type_in(typed, made_clone, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "-m pytest" in done.stdout
     first, last = map(
@@ -125,7 +125,7 @@ def test_make_does_what_the_pages_say(made_clone: Path, tmp_path: Path) -> None:
     assert len(right) == 2
     assert right[0] <= 2
     assert right[1] >= 12
-    assert list((tmp_path / "out").glob("*/adapter_model.safetensors"))
+    assert list((made_clone / "demo-output").glob("*/adapter_model.safetensors"))
 
 
 @IN_ITS_OWN_VENV

@@ -5,26 +5,27 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.extent import ALL
+from support.programs import run_program
 
 from tinkex.local import LocalServer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(name: str, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+def run(
+    name: str, home: Path, *arguments: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
     """Run an example in a process and a home folder of its own, without a key."""
     env = {
         name: value for name, value in os.environ.items() if not name.startswith(("TINK", "HF_"))
     }
     env |= {"HOME": str(home), "TINKEX_LOCAL_DIR": str(home / "data"), **settings}
-    return subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")],
-        env=env, cwd=home, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    file = EXAMPLES / f"{name}.py"
+    return run_program(file, *arguments, options=("-W", "error"), env=env, folder=home, afresh=ALL)
 
 
 def output_of(name: str, home: Path, **settings: str) -> str:
@@ -36,12 +37,37 @@ def output_of(name: str, home: Path, **settings: str) -> str:
     return done.stdout
 
 
-def output_on(server: LocalServer, name: str, home: Path, **settings: str) -> str:
+def output_on(server: LocalServer, name: str, home: Path, *arguments: str, **settings: str) -> str:
     """Return what an example prints that uses a server which others use too."""
-    done = run(name, home, TINKER_BASE_URL=server.base_url, **settings)
+    done = run(name, home, *arguments, TINKER_BASE_URL=server.base_url, **settings)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
+
+
+def test_a_program_that_is_forked_is_like_one_of_its_own(tmp_path: Path) -> None:
+    """With its own arguments, environment, folder and streams, it ends as it would alone."""
+    file = tmp_path / "program.py"
+    file.write_text(
+        "import os, sys\n"
+        "print(__name__, __file__, sys.argv, sys.path[0], os.getcwd(), sorted(os.environ))\n"
+        "sys.exit('no')\n"
+    )
+    folder = tmp_path / "here"
+    folder.mkdir()
+    forked, alone = (
+        run_program(
+            file,
+            "a",
+            options=("-W", "error"),
+            env={"LC_ALL": "C.UTF-8"},
+            folder=folder,
+            afresh=afresh,
+        )
+        for afresh in (False, True)
+    )
+    assert (forked.returncode, forked.stderr) == (1, "no\n")
+    assert (forked.stdout, forked.stderr) == (alone.stdout, alone.stderr)
 
 
 def test_sampling_basic_prints_each_sample(tmp_path: Path) -> None:
@@ -112,7 +138,7 @@ def test_checkpoint_download_brings_a_whole_adapter(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["sampling_basic", "training_loop", "demo"])
+@pytest.mark.parametrize("name", ["sampling_basic", "training_loop"])
 def test_a_wrong_key_is_one_clear_line(name: str, tmp_path: Path) -> None:
     """A key of another service is refused before anything is sent, without a traceback."""
     done = run(name, tmp_path, TINKER_API_KEY="sk-another-service")

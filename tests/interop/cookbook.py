@@ -54,6 +54,12 @@ def environment_with_cookbook() -> Path:
     return environment_in(VENVS / "cookbook", *installs)
 
 
+def versions(python: Path) -> str:
+    """Return what is compared; pip takes the newest cookbook that it can install."""
+    code = "import sys; from importlib.metadata import version as v; print(*(f'{p} {v(p)}' for p in sys.argv[1:]), sep=', ')"
+    return subprocess.check_output([python, "-c", code, "tinker-cookbook", "tinker"], text=True)
+
+
 def run(python: Path, url: str, client: str, recipe: str, folder: Path) -> list[dict[str, Any]]:
     """Run a recipe, and return what it measured at each step.
 
@@ -104,6 +110,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="all, if none is given")
     given = parser.parse_args(arguments)
     python = given.python or environment_with_cookbook()
+    print(versions(python), end="", flush=True)
     failed = 0
     with (
         tempfile.TemporaryDirectory(prefix="tinkex-cookbook-") as folder,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import itertools
 import json
 import sys
@@ -30,6 +31,7 @@ if client == "tinkex":
 
     tinkex.tinker.install()
 
+import chz  # noqa: E402
 import datasets  # noqa: E402
 import tinker  # noqa: E402
 from tinker_cookbook import model_info  # noqa: E402
@@ -74,10 +76,14 @@ def load_dataset(path: str, *_: Any, split: str | None = None, **__: Any) -> Any
 def seeded() -> None:
     """Give every model and every sample a seed, through the public methods of either client."""
     create = tinker.ServiceClient.create_lora_training_client
+    signature = inspect.signature(create)
 
     @functools.wraps(create)
-    def create_seeded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return create(self, *args, **{"seed": SEED, **kwargs})
+    def create_seeded(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        if given.arguments.get("seed") is None:
+            given.arguments["seed"] = SEED
+        return create(*given.args, **given.kwargs)
 
     tinker.ServiceClient.create_lora_training_client = create_seeded
     sample = tinker.SamplingClient.sample
@@ -121,9 +127,11 @@ def sl_loop() -> None:
     )
 
 
-def rl_loop(**settings: Any) -> None:
+def rl_loop(loss_fn: str | None = None) -> None:
     from tinker_cookbook.recipes import rl_loop as module
 
+    # Before 0.6 the loop had one loss, importance sampling, and no setting for it.
+    has_choice = loss_fn is not None and "loss_fn" in chz.chz_fields(module.Config)
     module.get_reward = lambda response, _: float(reward(response))
     config = module.Config(
         log_path=folder,
@@ -134,7 +142,7 @@ def rl_loop(**settings: Any) -> None:
         max_steps=3,
         save_every=2,
         lora_rank=8,
-        **settings,
+        **({"loss_fn": loss_fn} if has_choice else {}),
     )
     module.main(config)
 

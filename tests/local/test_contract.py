@@ -42,6 +42,12 @@ positive_data_acceptance.expected-statuses = ["2xx", "3xx", "400", "401", "403",
 include-operation-id = "stream_sample"
 checks.response_schema_conformance.enabled = false
 """
+# One validator refuses what does not fit the spec, so in the short form each operation is sent a drawn request of that
+# kind, and only those that fit are gone through systematically.
+SHORT = """
+[phases.coverage.generation]
+mode = "positive"
+"""
 
 
 def things_that_exist(wire: Wire) -> dict[str, list[str]]:
@@ -103,7 +109,7 @@ def things_that_exist(wire: Wire) -> dict[str, list[str]]:
 def test_server_keeps_the_contract(tmp_path: Path) -> None:
     """No generated request finds a difference between the server and the spec."""
     config = tmp_path / "schemathesis.toml"
-    config.write_text(CONFIG)
+    config.write_text(CONFIG + (SHORT if EXAMPLES < 10 else ""))
     with LocalServer(api_key=KEY, options=Options(long_poll_s=0.05)) as server:
         wire = Wire(server.base_url, **{"x-api-key": KEY})
         known = things_that_exist(wire)

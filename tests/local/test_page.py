@@ -448,6 +448,21 @@ def test_few_samples_of_each_saved_state_are_kept() -> None:
         assert (snapshot.label, snapshot.step, len(snapshot.samples)) == ("s", 1, 4)
 
 
+def test_saved_states_are_shown_in_the_order_of_saving() -> None:
+    """Also when the machine's clock was set back in between."""
+    clock = Clock()
+    with served(options=Options(now=clock)) as (server, wire):
+        model = wire.model()
+        for name in "ab":
+            path = model.call("save_weights_for_sampler", path=name)["path"]
+            prompt = {"chunks": [{"type": "encoded_text", "tokens": [5]}]}
+            body = {"prompt": prompt, "sampling_params": {"max_tokens": 1}}
+            wire.result(wire.post("asample", model_path=path, **body))
+            clock.now -= 60
+        shown = server._app_state.shown_samples.of_run(model.model_id)
+    assert [one.label for one in shown] == ["b", "a"]
+
+
 # The drawings of the first page
 
 

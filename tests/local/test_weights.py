@@ -111,7 +111,6 @@ def test_bad_names_are_refused(wire: Wire, name: str) -> None:
     ("path", "status"),
     [
         ("tinker://x", 400),
-        ("tinker://x/weights", 400),
         ("tinker://x/other/a", 400),
         ("tinker://x/weights/a/b", 400),
         ("tinker://none:train:0/weights/a", 404),
@@ -137,6 +136,22 @@ def test_sampler_weights_cannot_be_resumed(wire: Wire) -> None:
     )
     assert refused.status_code == 400
     assert "sampling only" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["s", "weights", "sampler_weights"])
+def test_a_path_of_two_parts_names_weights_to_sample_from(wire: Wire, name: str) -> None:
+    """The second part is the name, also where it reads like a kind."""
+    model = wire.model()
+    model.call("save_weights_for_sampler", path=name)
+    short = f"tinker://{model.model_id}/{name}"
+    assert wire.post("weights_info", tinker_path=short)["base_model"]
+    load = {"model_id": model.model_id, "seq_id": 2, "path": short, "optimizer": False}
+    refused = wire.send("load_weights", **load)
+    assert refused.status_code == 400
+    assert f"/sampler_weights/{name} holds weights for sampling only" in refused.json()["detail"]
+    missing = wire.send("weights_info", tinker_path=f"tinker://{model.model_id}/external_weights")
+    assert missing.status_code == 404
+    assert "/sampler_weights/external_weights" in missing.json()["detail"]
 
 
 def test_a_checkpoint_that_does_not_fit_fails_with_the_difference(wire: Wire) -> None:

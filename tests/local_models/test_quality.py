@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from support.extent import ALL
 from tokenizers import Tokenizer
 
 from tinkex.local.engine import AdamSpec, Base, Example, LoraSpec, SampleJob, Sampler, Trainer
@@ -87,7 +88,11 @@ def test_held_out_text_is_expected(base, tokenizer, corpus):
 
 
 def test_a_new_form_of_answer_is_learned_in_a_few_steps(base, tokenizer, chat, reply):
-    """Thirty steps teach the model to dress its answers as a pirate would, also for questions it was not shown."""
+    """Thirty steps teach the model to dress its answers as a pirate would, also for questions it was not shown.
+
+    In the short form half as many, and larger ones.
+    """
+    steps, rate = (30, 2e-3) if ALL else (15, 4e-3)
     rng = random.Random(7)
     kinds = [chat.KINDS[name][0] for name in ("capital", "colour_of", "opposite", "add")]
     exchanges = [rng.choice(kinds)(rng) for _ in range(96)]
@@ -98,10 +103,10 @@ def test_a_new_form_of_answer_is_learned_in_a_few_steps(base, tokenizer, chat, r
         weights = np.array([0] * len(prompt) + [1] * len(answer))
         examples.append(example(np.array(prompt + answer), weights))
     trainer = Trainer(base, LoraSpec(rank=16, seed=0))
-    for step in range(30):
+    for step in range(steps):
         batch = [examples[(step * 32 + i) % len(examples)] for i in range(32)]
         trainer.forward_backward(batch, "cross_entropy", None)
-        trainer.optim_step(AdamSpec(learning_rate=2e-3))
+        trainer.optim_step(AdamSpec(learning_rate=rate))
     shown = {exchange.question for exchange in exchanges}
     asked = [e for e in (rng.choice(kinds)(rng) for _ in range(60)) if e.question not in shown][:20]
     replies = [reply(e.question, trainer.snapshot()) for e in asked]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.extent import ALL
 from support.methods import PAIRS, ROWS, begins_even, train_by
 from support.nano import NANO, nano_service
 from support.stored_weights import assert_same_weights, stored_weights
@@ -420,7 +421,28 @@ def test_a_plan_of_each_method_can_be_read_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_reward_that_can_be_checked_is_raised_without_hacking_it(tmp_path: Path) -> None:
-    """From below 0.3 to above 0.8 on questions that were not trained on, which are then answered."""
+    """From below 0.3 to above 0.8 on questions that were not trained on, which are then answered.
+
+    In the short form to above 0.4, in a few larger steps.
+    """
+    settings: dict[str, Any] = {
+        "steps": 16,
+        "batch_size": 12,
+        "learning_rate": 3e-3,
+        "held_out": 0.15,
+        # No answer has more tokens than half of this.
+        "max_tokens": 12,
+    }
+    if not ALL:
+        settings = {
+            "steps": 6,
+            "batch_size": 8,
+            "group_size": 6,
+            "learning_rate": 5e-3,
+            "held_out": 0.1,
+            "max_tokens": 12,
+        }
+    asked, least = (40, 0.8) if ALL else (20, 0.4)
     with (
         LocalServer(data_dir=tmp_path / "data") as server,
         ServiceClient(base_url=server.base_url) as service,
@@ -430,22 +452,19 @@ def test_a_reward_that_can_be_checked_is_raised_without_hacking_it(tmp_path: Pat
             "exact",
             base_model="tinkex/tiny-chat",
             rank=16,
-            steps=16,
-            batch_size=12,
-            learning_rate=3e-3,
-            held_out=0.15,
-            measure_every=16,
-            # No answer has more tokens than half of this.
-            max_tokens=12,
+            measure_every=24,
             folder=tmp_path / "run",
             service=service,
+            **settings,
         )
         rows = [json.loads(line) for line in (DATA / "questions.jsonl").read_text().splitlines()]
-        [greedy] = recipes.evaluate(service, str(outcome.sampler_path), rows[-40:], "exact")
+        [greedy] = recipes.evaluate(
+            service, str(outcome.sampler_path), rows[-asked:], "exact", max_tokens=24
+        )
     assert outcome.measured_before["held_out_reward"] < 0.3
-    assert outcome.measured["held_out_reward"] > 0.8
+    assert outcome.measured["held_out_reward"] > least
     # Only the right word, alone, has a reward: a response cannot have it in another way.
-    assert greedy["exact"] > 0.8
+    assert greedy["exact"] > least
 
 
 def test_a_student_that_never_says_what_its_teacher_says_learns_it(
@@ -485,7 +504,12 @@ def test_a_student_that_never_says_what_its_teacher_says_learns_it(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_fresh_adapter_comes_within_a_tenth_of_a_nat_of_its_teacher(tmp_path: Path) -> None:
-    """On prompts that it was not trained on."""
+    """On prompts that it was not trained on; in the short form much nearer than it began."""
+    steps, held_out = (16, 0.15) if ALL else (10, 0.05)
+    student: dict[str, Any] = {"steps": 24, "measure_every": 24}
+    if not ALL:
+        rate = {"learning_rate": 8e-3, "schedule_kind": "constant"}
+        student = {"on_policy": False, "steps": 10, **rate}
     with (
         LocalServer(data_dir=tmp_path / "data") as server,
         ServiceClient(base_url=server.base_url) as service,
@@ -497,20 +521,19 @@ def test_a_fresh_adapter_comes_within_a_tenth_of_a_nat_of_its_teacher(tmp_path: 
             "service": service,
         }
         teacher = recipes.sft(
-            DATA / "tickets.jsonl", steps=16, folder=tmp_path / "teacher", **settings
+            DATA / "tickets.jsonl", steps=steps, folder=tmp_path / "teacher", **settings
         )
         outcome = recipes.distill(
             DATA / "tickets.jsonl",
             str(teacher.sampler_path),
-            steps=24,
-            held_out=0.15,
-            measure_every=24,
+            held_out=held_out,
+            **student,
             max_tokens=16,
             folder=tmp_path / "student",
             **settings,
         )
     assert outcome.measured_before["held_out_kl"] > 1
-    assert outcome.measured["held_out_kl"] < 0.1
+    assert outcome.measured["held_out_kl"] < (0.1 if ALL else 0.7)
 
 
 @pytest.mark.slow
@@ -525,9 +548,9 @@ def test_preferences_of_a_file_are_learned(tmp_path: Path) -> None:
             DATA / "preferences.jsonl",
             base_model="tinkex/tiny-chat",
             rank=16,
-            steps=20,
+            steps=20 if ALL else 8,
             batch_size=12,
-            learning_rate=5e-4,
+            learning_rate=5e-4 if ALL else 1e-3,
             held_out=0.4,
             samples=("What is the opposite of hot?",),
             folder=tmp_path / "run",

@@ -10,6 +10,7 @@ from autograd import numpy as anp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from support.extent import examples
 
 from tinkex import Datum, ModelInput
 from tinkex.regularizers import (
@@ -102,7 +103,7 @@ def total(regularizer: Any, logprobs: list[np.ndarray], data: list[Datum]) -> fl
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(drawn=st.data(), case=cases())
 def test_the_gradient_is_the_slope_of_the_value(family: str, drawn: Any, case: Any) -> None:
     """At points where the value is smooth, central differences agree with the gradient."""
@@ -130,7 +131,7 @@ def test_the_gradient_is_the_slope_of_the_value(family: str, drawn: Any, case: A
 
 
 @given(REGULARIZERS, st.sampled_from([-1e30, -1e4, -300.0, -50.0, 0.0, 1e-30]))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_extreme_values_do_not_break_it(regularizer: Any, extreme: float) -> None:
     """However improbable the tokens are, values and gradients are numbers."""
     logprobs = np.array([extreme, -1.0, extreme])

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.calls import CAPABILITIES, STEP
 from support.clock import FakeClock
+from support.extent import examples
 from support.scripted import Script, scripted_service
 
 from tinkex import Config, types
@@ -22,7 +23,7 @@ HOSTILE = st.text(
 )
 CLEAR = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\r\x00"
 RELAXED = settings(
-    max_examples=30,
+    max_examples=examples(30),
 )
 
 

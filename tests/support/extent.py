@@ -14,3 +14,8 @@ def extent(name: str, short: int, whole: int) -> int:
     """
     given = os.environ.get(f"TINKEX_{name}")
     return int(given) if given else whole if ALL else short
+
+
+def examples(whole: int) -> int:
+    """Return how many examples a property is tried with: a quarter in the short form."""
+    return whole if ALL else max(whole // 4, 5)

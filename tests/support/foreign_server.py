@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 from attrs import define, field
+from support.archives import checkpoint
 
 Flavour = Literal["skyrl", "tuft"]
 
@@ -41,12 +42,14 @@ class ForeignServer:
 
     Attributes:
         flavour: "skyrl" for SkyRL 0.3.0, "tuft" for TuFT 0.2.2.
+        shows_loss: Whether a pass has anything in its result that tells the loss.
         steps: The steps that each model has taken; a model of another process is not there.
         taken: The steps of each checkpoint.
         requests: (route, body) of each request, in order.
     """
 
     flavour: Flavour
+    shows_loss: bool = True
     steps: dict[str, int] = field(factory=dict)
     taken: dict[str, int] = field(factory=dict)
     requests: list[tuple[str, Any]] = field(factory=list)
@@ -119,6 +122,8 @@ class ForeignServer:
             found = [path for path in self.taken if path.startswith(f"tinker://{run}/")]
             return 200, {"checkpoints": [_listed(path) for path in found]}
         names = rest[1:-1]
+        if rest[-1] == "x":
+            return 200, checkpoint(packed=True)
         if rest[-1] == "archive" and self.flavour == "tuft":
             return 302, "", {"location": f"file:///srv/tuft/{run}/{names[-1]}"}
         if rest[-1] == "archive" and len(names) == 1:
@@ -183,9 +188,11 @@ class ForeignServer:
                 {
                     name: {"data": [value] * length, "dtype": "float32", "shape": [length]}
                     for name, value in tensors.items()
+                    if self.shows_loss
                 }
             )
-        return 200, {"loss_fn_output_type": "scalar", "loss_fn_outputs": outputs, "metrics": {}}
+        metrics = {} if self.flavour == "tuft" else {"metrics": {}}
+        return 200, {"loss_fn_output_type": "scalar", "loss_fn_outputs": outputs, **metrics}
 
     def _optim_step(self, body: Any) -> Any:
         def work(model: str) -> Any:
@@ -207,6 +214,8 @@ class ForeignServer:
         return 200, {"path": path}
 
     def _load_weights(self, body: Any) -> Any:
+        if self.flavour == "skyrl" and "/weights/" not in body["path"]:
+            return 400, {"detail": "request.path must be in format tinker://model_id/weights/name"}
         # Before the job's turn, as TuFT does it, so that its number is free.
         if body["path"] not in self.taken:
             return self._promise((404, {"detail": f"Checkpoint {body['path']} not found."}))
@@ -253,10 +262,11 @@ def foreign_server(flavour: Flavour) -> Iterator[tuple[ForeignServer, str]]:
         def _do(self) -> None:
             content = self.rfile.read(int(self.headers.get("content-length") or 0))
             status, body, *more = foreign.answer(self.command, self.path, self.headers, content)
-            is_text = isinstance(body, str)
-            sent = body.encode() if is_text else json.dumps(body).encode()
+            body = body.encode() if isinstance(body, str) else body
+            is_json = not isinstance(body, bytes)
+            sent = json.dumps(body).encode() if is_json else body
             self.send_response(status)
-            self.send_header("content-type", "text/plain" if is_text else "application/json")
+            self.send_header("content-type", "application/json" if is_json else "text/plain")
             self.send_header("content-length", str(len(sent)))
             for name, value in (more[0] if more else {}).items():
                 self.send_header(name, value)

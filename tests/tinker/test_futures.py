@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import threading
+import weakref
 from typing import Any
 
 import pytest
 from support.scripted import Script, promises, scripted_service
 
+import tinkex
 from tinkex.tinker import APIFuture, types
 from tinkex.tinker._calls import Calls
-from tinkex.tinker._futures import AwaitableConcurrentFuture
+from tinkex.tinker._futures import AwaitableConcurrentFuture, Result
+from tinkex.tinker._translation import sample_response
 from tinkex.tinker.lib.public_interfaces.backcompat_training_client_future import (
     BackcompatTrainingClientFuture,
 )
@@ -77,6 +81,25 @@ def test_training_requests_go_out_in_the_order_of_the_calls(script: Script) -> N
     assert [[body["seq_id"] for body in each] for each in bodies] == [[1, 3, 5], [2, 4, 6]]
 
 
+def test_a_twin_calls_what_its_method_has_become(script: Script) -> None:
+    """A library that replaces or overrides a method gets its own from the deprecated twin too."""
+
+    class Mine(SamplingClient):
+        def sample(self, *args: Any, **kwargs: Any) -> Any:
+            return super().sample(*args[:1], 1, *args[2:], **kwargs)
+
+        def get_base_model(self) -> str:
+            return "mine"
+
+    with scripted_service(script, wire_format="json") as service:
+        client = Mine(service.create_sampling_client(base_model="B"))
+        with pytest.warns(FutureWarning):
+            asyncio.run(client.sample_async(PROMPT, 5, PARAMS))
+        with pytest.warns(FutureWarning):
+            assert asyncio.run(client.get_base_model_async()) == "mine"
+    assert script.bodies("asample")[0].get("num_samples", 1) == 1
+
+
 def test_what_is_refused_is_raised_by_the_result(script: Script) -> None:
     """Not by the call, as in the official package; the next request goes on."""
     script.on("POST optim_step", (400, {"detail": "no"}), {"request_id": "optim_step-0"})
@@ -107,6 +130,20 @@ def test_a_wait_that_is_over_leaves_the_future_valid(script: Script) -> None:
         with pytest.raises(TimeoutError):
             asyncio.run(future.result_async(timeout=0.01))
         held.set()
+
+
+def test_a_result_is_kept_in_one_form(script: Script) -> None:
+    """Our own future and its result are let go, so that a program's results are not held twice."""
+    with scripted_service(script) as service:
+        native = service.create_sampling_client(base_model="B")
+        future = native.sample(tinkex.ModelInput.from_ints([1, 2, 3]))
+        kept = weakref.ref(future)
+        result = Result(sample_response).follow(future)
+        assert result.result(5).sequences[0].tokens == [5, 6]
+        assert not result.cancel()
+        del future
+        gc.collect()
+        assert kept() is None
 
 
 def test_callbacks_may_block(script: Script) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import pickle
 
@@ -13,6 +14,7 @@ from tinkex import types as native
 from tinkex.tinker import types
 from tinkex.tinker._translation import sample_response
 from tinkex.tinker.types.inputs import TopkLogprobs
+from tinkex.types.foreign import model_input_of
 
 PROMPT = types.ModelInput.from_ints([1, 2, 3])
 # The two forms of one matrix.
@@ -39,6 +41,34 @@ def test_records_are_pydantic_models() -> None:
     with pytest.raises(pydantic.ValidationError):
         PROMPT.chunks = []
     assert pickle.loads(pickle.dumps(PROMPT)) == PROMPT
+
+
+def test_token_ids_are_a_list_to_everyone() -> None:
+    """However they are kept: read, written to, compared, copied, dumped, shown."""
+    mine = [1, 2, 3]
+    chunk = types.EncodedTextChunk(tokens=mine)
+    mine.append(4)
+    read = types.EncodedTextChunk(tokens=[1, 2, 3])
+    assert (type(read.tokens), read.tokens, read.length) == (list, [1, 2, 3], 3)
+    assert chunk == read
+    assert chunk != types.EncodedTextChunk(tokens=[1, 2])
+    assert chunk.model_copy(update={"tokens": [9]}).tokens == [9]
+    assert copy.deepcopy(chunk) == chunk.model_copy() == chunk
+    fresh = types.EncodedTextChunk(tokens=[1, 2, 3])
+    assert repr(fresh) == "EncodedTextChunk(tokens=[1, 2, 3], type='encoded_text')"
+    assert dict(types.EncodedTextChunk(tokens=[1])) == {"tokens": [1], "type": "encoded_text"}
+    assert types.EncodedTextChunk(tokens=[1]).model_dump_json() == (
+        '{"tokens":[1],"type":"encoded_text"}'
+    )
+    assert types.EncodedTextChunk(tokens=(1, 2)).model_dump()["tokens"] == (1, 2)
+    read.tokens.append(7)  # type: ignore[attr-defined]
+    sent = model_input_of(types.ModelInput(chunks=[read, fresh]), "prompt")
+    assert sent.to_ints() == [1, 2, 3, 7, 1, 2, 3]
+    assert types.ModelInput(chunks=[read, fresh]).to_ints() == [1, 2, 3, 7, 1, 2, 3]
+    with pytest.raises(pydantic.ValidationError):
+        types.EncodedTextChunk(tokens=["a"])
+    with pytest.raises(pydantic.ValidationError):
+        fresh.tokens = [1]
 
 
 def test_records_of_records_are_read_by_their_type() -> None:

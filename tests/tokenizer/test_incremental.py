@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.extent import examples
 from support.made_tokenizers import MAKERS, made
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models
@@ -28,7 +29,7 @@ def pieces(decoder: IncrementalDecoder, ids: list[int]) -> list[str]:
 
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("skip", [False, True], ids=["all", "skipping"])
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(numbers=IDS)
 def test_the_pieces_of_any_ids_join_to_the_whole_text(
     kind: str, skip: bool, numbers: list[int]
@@ -41,7 +42,7 @@ def test_the_pieces_of_any_ids_join_to_the_whole_text(
 
 
 @pytest.mark.parametrize("kind", ["byte level", "byte fallback"])
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(text=TEXTS)
 def test_no_piece_holds_half_a_character(kind: str, text: str) -> None:
     """A text without U+FFFD is streamed without U+FFFD, whole characters only."""
@@ -53,7 +54,7 @@ def test_no_piece_holds_half_a_character(kind: str, text: str) -> None:
     assert sum(piece.count(ODD) for piece in got) == whole.count(ODD)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.binary(max_size=120))
 def test_broken_bytes_are_streamed_as_decode_writes_them(data: bytes) -> None:
     """Byte after byte, UTF-8 or not, over any length."""

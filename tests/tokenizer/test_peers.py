@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.extent import examples
 from support.made_tokenizers import CORPUS, MAKERS, made
 
 from tinkex import Tokenizer, get_tokenizer
@@ -49,7 +50,7 @@ def both(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tokeni
     return get_tokenizer(folder), transformers.PreTrainedTokenizerFast.from_pretrained(folder)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(text=TEXT, framed=st.booleans())
 def test_ids_are_those_of_transformers(
     both: tuple[Tokenizer, Any], text: str, framed: bool
@@ -65,7 +66,7 @@ def test_batches_are_those_of_transformers(both: tuple[Tokenizer, Any]) -> None:
     assert ours.encode_batch(CORPUS) == theirs(CORPUS)["input_ids"]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(numbers=st.lists(st.integers(0, 5000), max_size=30), skip=st.booleans())
 def test_texts_are_those_of_transformers(
     both: tuple[Tokenizer, Any], numbers: list[int], skip: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.extent import examples
 from support.made_tokenizers import MAKERS, made
 
 from tinkex import Tokenizer, get_tokenizer
@@ -18,7 +19,7 @@ def tokenizer_of(kind: str) -> Tokenizer:
 
 
 @pytest.mark.parametrize("kind", LOSSLESS)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(text=TEXT)
 def test_every_text_comes_back(kind: str, text: str) -> None:
     """Encoding and decoding loses no character of Unicode."""
@@ -31,7 +32,7 @@ def test_every_text_comes_back(kind: str, text: str) -> None:
     assert all(0 <= id_ < tokenizer.vocab_size for id_ in ids)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(text=st.text("thequickbrownfxjmpsvlazydg ", max_size=40))
 def test_known_letters_come_back_from_a_unigram_model(text: str) -> None:
     """A model without bytes gives back its words; the frame is skipped."""
@@ -41,7 +42,7 @@ def test_known_letters_come_back_from_a_unigram_model(text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [*MAKERS, "tiny-chat"])
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(parts=st.lists(st.one_of(TEXT, st.integers(0, 9)), max_size=8))
 def test_special_tokens_are_one_id_wherever_they_stand(kind: str, parts: list[str | int]) -> None:
     """As many as the text holds, in its order; what skips them leaves the rest."""
@@ -62,7 +63,7 @@ def test_special_tokens_are_one_id_wherever_they_stand(kind: str, parts: list[st
 
 
 @pytest.mark.parametrize("kind", [*MAKERS, "tiny-chat"])
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(texts=st.lists(TEXT, max_size=6))
 def test_a_batch_is_its_texts_one_by_one(kind: str, texts: list[str]) -> None:
     """Neither encoding nor decoding depends on what else is in the batch."""

@@ -11,7 +11,7 @@ import pytest
 import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.extent import ALL
+from support.extent import ALL, examples
 from support.made_tokenizers import CORPUS, kimi_config, trained_ranks, write_tiktoken
 
 from tinkex.errors import TokenizerError
@@ -69,7 +69,7 @@ def both(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tokeni
     )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(text=TEXTS)
 def test_ids_are_those_of_tiktoken(both: tuple[Tokenizer, Any], text: str) -> None:
     """Every text has the ids that the tiktoken package gives it, special tokens and all."""
@@ -100,7 +100,7 @@ def test_every_character_falls_into_the_same_class(both: tuple[Tokenizer, Any]) 
         assert ours.encode(block) == theirs.encode_ordinary(block), hex(start)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(numbers=st.lists(st.integers(0, 2**16), max_size=30))
 def test_any_ids_decode_as_with_tiktoken(both: tuple[Tokenizer, Any], numbers: list[int]) -> None:
     """Ids in any order, of which bytes may be no UTF-8, give the same text."""
@@ -109,7 +109,7 @@ def test_any_ids_decode_as_with_tiktoken(both: tuple[Tokenizer, Any], numbers: l
     assert ours.decode(ids) == theirs.decode(ids, errors="replace")
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_tables_that_no_training_made_are_read_alike(data: st.DataObject) -> None:
     """Tokens in any order of ranks, also such that no two tokens make, are merged as by tiktoken."""

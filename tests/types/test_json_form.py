@@ -10,6 +10,7 @@ import pytest
 
 from tinkex import types
 from tinkex.errors import ValidationError
+from tinkex.tinker import types as foreign
 
 TENSOR = types.TensorData([[1.0, 2.0]], "float32")
 PROMPT = types.ModelInput.from_ints([1, 2]).append(types.ImageChunk(b"abc", "png", 3))
@@ -98,8 +99,32 @@ def test_parts_that_make_no_matrix_are_refused(change: dict[str, Any], said: str
         types.TensorData([9], "int64", **{**parts, **change})
 
 
-def test_a_masked_array_is_refused() -> None:
-    """Its mask would be lost without a word."""
-    with pytest.raises(ValidationError, match="masked array"):
-        types.TensorData(np.ma.masked_array([1.0, 2.0], mask=[False, True]))
+MASKED = np.ma.masked_array([1, 2], mask=[False, True])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: types.TensorData(MASKED),
+        lambda: types.TensorData([MASKED, MASKED]),
+        lambda: types.EncodedTextChunk(MASKED),
+        lambda: types.ModelInput.from_ints(MASKED),
+        lambda: types.Datum(types.ModelInput.from_ints([1, 2]), {"target_tokens": MASKED}),
+        lambda: foreign.TensorData.from_numpy(MASKED),
+        lambda: foreign.Datum(foreign.ModelInput.from_ints([1, 2]), {"target_tokens": MASKED}),
+    ],
+)
+def test_a_masked_array_is_refused(make: Any) -> None:
+    """Its mask would be lost without a word; one without masked cells is an array."""
+    with pytest.raises(ValueError, match="masked array"):
+        make()
     assert types.TensorData(np.ma.masked_array([1.0])).tolist() == [1.0]
+
+
+def test_a_sample_response_says_what_it_is() -> None:
+    """As each record on the wire does, by the name that everybody else has."""
+    response = types.SampleResponse([types.SampledSequence([1])])
+    assert response.type == response.to_dict()["type"] == "sample"
+    for name in types.__all__:
+        kind = getattr(types, name)
+        assert hasattr(kind, "type") or not hasattr(kind, "type_"), name

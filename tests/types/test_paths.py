@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinkex.errors import ValidationError
-from tinkex.types import CheckpointPath
+from tinkex.types import CheckpointPath, ParsedCheckpointTinkerPath
 
 NAMES = st.text(
     st.characters(exclude_categories=["C", "Z"], exclude_characters="/?#\\"), min_size=1
@@ -26,15 +26,21 @@ def test_a_path_comes_back_as_it_was(run: str, kind: str, name: str) -> None:
     assert (path.training_run_id, path.kind, path.name) == (run, kind, name)
     assert (path.checkpoint_type, path.checkpoint_id) == (KINDS[kind], f"{kind}/{name}")
     assert CheckpointPath(run, kind, name) == path
+    official = ParsedCheckpointTinkerPath.from_tinker_path(text)
+    assert (official, official.tinker_path) == (path, text)
 
 
-def test_a_path_may_leave_out_the_kind_of_weights_to_sample_from() -> None:
-    """It is printed as it was written, and names the same checkpoint as the long form."""
-    short = CheckpointPath.parse("tinker://model_1/s1")
-    long = CheckpointPath.parse("tinker://model_1/sampler_weights/s1")
-    assert str(short) == "tinker://model_1/s1"
+@pytest.mark.parametrize("name", ["s1", *KINDS])
+def test_a_path_may_leave_out_the_kind_of_weights_to_sample_from(name: str) -> None:
+    """It is printed as it was written, and names the same checkpoint as the long form.
+
+    SkyRL gives such a path for each name, also for one that reads like a kind.
+    """
+    short = CheckpointPath.parse(f"tinker://model_1/{name}")
+    long = CheckpointPath.parse(f"tinker://model_1/sampler_weights/{name}")
+    assert str(short) == f"tinker://model_1/{name}"
     assert short.long == str(long) == long.long
-    assert (short.kind, short.name, short.checkpoint_type) == ("sampler_weights", "s1", "sampler")
+    assert (short.kind, short.name, short.checkpoint_type) == ("sampler_weights", name, "sampler")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +51,6 @@ def test_a_path_may_leave_out_the_kind_of_weights_to_sample_from() -> None:
         "http://run/weights/a",
         "tinker://",
         "tinker://run",
-        "tinker://run/weights",
         "tinker://run/weights/",
         "tinker:///weights/a",
         "tinker://run/weights/a/b",

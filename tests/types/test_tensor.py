@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tinkex.errors import ValidationError
+from tinkex.errors import MissingDependencyError, ValidationError
+from tinkex.tinker import types as foreign
 from tinkex.types import Datum, ModelInput, TensorData
 
 FLOATS = [np.float16, np.float32, np.float64, np.longdouble, ">f4", "<f8"]
@@ -86,6 +89,16 @@ def test_real_torch_tensors_go_in_and_out() -> None:
     out = tensor.to_torch()
     out[0] = 9.0
     assert tensor.tolist() == [1.0, 0.5]
+
+
+@pytest.mark.parametrize("kind", [TensorData, foreign.TensorData])
+def test_without_torch_its_tensors_name_the_install_line(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The promised error, with what to type, instead of a bare ModuleNotFoundError."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        kind([1.0], "float32").to_torch()
 
 
 def test_objects_known_to_numpy_are_taken() -> None:

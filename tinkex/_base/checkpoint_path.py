@@ -40,13 +40,14 @@ class CheckpointPath:
     def parse(cls, path: str) -> Self:
         """Parse a path of the form ``tinker://<run>/<kind>/<name>``.
 
-        Some servers omit the kind of weights to sample from: ``tinker://<run>/<name>``.
+        Some servers omit the kind of weights to sample from: ``tinker://<run>/<name>``. The second
+        part is the name even if it reads like a kind, since weights can be saved as "weights".
 
         Raises:
             ValidationError: The path has another form.
         """
         parts = split_path(path, cls.error)
-        if len(parts) == 2 and parts[1] not in _KINDS:
+        if len(parts) == 2:
             return cls(parts[0], "sampler_weights", parts[1], is_short=True)
         if len(parts) != 3:
             raise cls.error(f"checkpoint path {path!r} must have the form {FORM}")

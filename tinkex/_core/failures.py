@@ -26,6 +26,7 @@ from tinkex.errors import (
     VersionNotSupportedError,
     api_error_class,
 )
+from tinkex.types.states import RequestErrorCategory
 
 # Server texts that refuse a client for its version.
 _OUTDATED = re.compile(
@@ -273,5 +274,5 @@ def _request_id(body: dict[str, Any], response: Response) -> str | None:
 
 
 def _category(body: dict[str, Any]) -> Category | None:
-    value = str(body.get("category", "")).lower()
-    return value if value in {"user", "server"} else None  # type: ignore[return-value]
+    known = RequestErrorCategory.parse(body.get("category"))
+    return None if known is RequestErrorCategory.UNKNOWN else known.value  # type: ignore[return-value]

@@ -34,6 +34,7 @@ from tinkex.errors import (
     TinkexError,
     TransportError,
 )
+from tinkex.types.states import RequestErrorCategory
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -411,7 +412,7 @@ class Promise(Generic[T]):
         if isinstance(reason, Mapping):
             category = category or reason.get("category")
             reason = message_of({"error": reason}) or reason
-        known: Category = {"user": "user", "server": "server"}.get(str(category).lower(), "unknown")  # type: ignore[assignment]
+        known: Category = RequestErrorCategory.parse(category).value
         return RequestFailedError(
             f"{self.request_type} failed: {self._redacted(reason) or 'the server gave no reason'}",
             request_id=self.request_id,

@@ -34,9 +34,10 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "save_weights_for_sampler": {"kind": "snapshot"},
 }
 _STREAMED = {"stream_sample": "asample"}
-# Requests have the same effect without these fields, whatever their values.
+# Requests have the same effect without these fields, whatever their values. Without `overwrite`, a save
+# under a name that is taken is a conflict, so no checkpoint is kept or replaced in silence.
 _LABELS: frozenset[Path] = frozenset(
-    {("type",), ("user_metadata",), ("allow_metadata_only",), ("display_name",)}
+    {("type",), ("user_metadata",), ("allow_metadata_only",), ("display_name",), ("overwrite",)}
 )
 # Requests have the same effect without these fields if they have these values. They are sent until they
 # are refused, since servers differ in their defaults.

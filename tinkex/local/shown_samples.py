@@ -52,7 +52,8 @@ class ShownSamples:
                     (key, run_id, step, label, self._now()),
                 )
                 old = connection.execute(
-                    "SELECT adapter FROM snapshots WHERE run_id = ? ORDER BY at DESC, rowid DESC"
+                    # In the order of saving, which a clock that is set back does not change.
+                    "SELECT adapter FROM snapshots WHERE run_id = ? ORDER BY rowid DESC"
                     " LIMIT -1 OFFSET ?",
                     (run_id, MOST_SNAPSHOTS),
                 ).fetchall()
@@ -92,7 +93,7 @@ class ShownSamples:
         """Return the states of a run's weights that have samples, newest first."""
         rows = self._database.rows(
             "SELECT label, step, at, prompt, sampled, snapshots.adapter FROM snapshots JOIN samples"
-            " USING (adapter) WHERE run_id = ? ORDER BY at DESC, snapshots.rowid DESC, sample_id",
+            " USING (adapter) WHERE run_id = ? ORDER BY snapshots.rowid DESC, sample_id",
             (run_id,),
         )
         found: dict[str, Snapshot] = {}

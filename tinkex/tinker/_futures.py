@@ -118,6 +118,9 @@ class Result(ConcurrentFuture[T], APIFuture[T]):
         except InvalidStateError:
             # Its user has cancelled it meanwhile.
             return
+        finally:
+            # Both forms of a result in memory would keep the garbage collector busy.
+            self._native = self._sent = None
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the result."""
@@ -133,12 +136,13 @@ class Result(ConcurrentFuture[T], APIFuture[T]):
 
     def _wait(self, timeout: float | None) -> None:
         began = time.monotonic()
-        native = self._native
+        # Taken once: when the result is there, they are gone.
+        native, sent = self._native, self._sent
         with contextlib.suppress(CancelledError):
-            if native is None and self._sent is not None:
-                if self._sent.exception(timeout) is not None:
+            if native is None and sent is not None:
+                if sent.exception(timeout) is not None:
                     return
-                native = self._sent.result()
+                native = sent.result()
             if native is not None:
                 left = None if timeout is None else max(0.0, timeout - time.monotonic() + began)
                 # It logs what it waits for, and its TimeoutError names the last status.
@@ -155,7 +159,8 @@ class Result(ConcurrentFuture[T], APIFuture[T]):
 
     def cancel(self) -> bool:
         """Cancel a pending sample; return whether it is cancelled."""
-        return self._native is not None and self._native.cancel()
+        native = self._native
+        return self.cancelled() or (native is not None and native.cancel())
 
     def add_done_callback(self, fn: Callable[[ConcurrentFuture[T]], object]) -> None:
         """Call a function with this future when the result is there, in the callbacks' thread."""

@@ -31,7 +31,7 @@ def awaiting(
     """Return the twin of a method that awaits its future."""
 
     async def twin(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await method(self, *args, **kwargs)
+        return await _overridden(self, method)(*args, **kwargs)
 
     named: Callable[Concatenate[S, P], Coroutine[Any, Any, T]] = _named(twin, method)
     return named
@@ -43,10 +43,16 @@ def returning(
     """Return the twin of a method that returns what the method returns."""
 
     async def twin(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
-        return method(self, *args, **kwargs)
+        return _overridden(self, method)(*args, **kwargs)
 
     named: Callable[Concatenate[S, P], Coroutine[Any, Any, T]] = _named(twin, method)
     return named
+
+
+def _overridden(client: Any, method: Callable[..., T]) -> Callable[..., T]:
+    """Return the client's method; libraries change it, and expect that of its twin too."""
+    found: Callable[..., T] = getattr(client, method.__name__)
+    return found
 
 
 def superseded(instead: str) -> Callable[[Callable[P, T]], Callable[P, T]]:

@@ -32,6 +32,7 @@ from tinkex.types.provenance import (
     ProvenanceSpans,
     SampledProvenanceSpan,
 )
+from tinkex.types.states import QueueState, RequestErrorCategory, StopReason
 from tinkex.types.tensor import TensorData, TensorDtype
 
 if TYPE_CHECKING:
@@ -89,8 +90,6 @@ if TYPE_CHECKING:
     from tinkex_generated.models import OptimizerConfig as OptimizerConfig
     from tinkex_generated.models import OptimStepRequest as OptimStepRequest
     from tinkex_generated.models import OptimStepResponse as OptimStepResponse
-    from tinkex_generated.models import QueueState as QueueState
-    from tinkex_generated.models import RequestErrorCategory as RequestErrorCategory
     from tinkex_generated.models import RequestFailedResponse as FutureFailedResponse
     from tinkex_generated.models import RequestFailedResponse as RequestFailedResponse
     from tinkex_generated.models import SampleRequest as SampleRequest
@@ -116,7 +115,6 @@ if TYPE_CHECKING:
         SessionTraceExportPollResponse as SessionTraceExportPollResponse,
     )
     from tinkex_generated.models import Severity as Severity
-    from tinkex_generated.models import StopReason as StopReason
     from tinkex_generated.models import SupportedModel as SupportedModel
     from tinkex_generated.models import TelemetryResponse as TelemetryResponse
     from tinkex_generated.models import TelemetrySendRequest as TelemetrySendRequest

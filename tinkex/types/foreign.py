@@ -93,7 +93,7 @@ def _chunk(value: Any, path: str) -> ModelInputChunk:
         raise ValidationError(f"is a {type(value).__name__}, not a chunk", path=path)
     if kind is EncodedTextChunk:
         # Those of tinkex.tinker bring their array along.
-        array = getattr(value.tokens, "array", None)
+        array = getattr(value, "_numpy", None)
         return (
             EncodedTextChunk(value.tokens) if array is None else EncodedTextChunk.of_integers(array)
         )

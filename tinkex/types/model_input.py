@@ -13,7 +13,7 @@ from tinkex._base.lazy import LazyModule
 from tinkex.errors import ValidationError
 from tinkex.types.flat import flat_array
 from tinkex.types.json_form import JsonForm, Readers, listed
-from tinkex.types.tensor import on_the_host
+from tinkex.types.tensor import check_mask, on_the_host
 
 if TYPE_CHECKING:
     import numpy as np
@@ -378,6 +378,8 @@ def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int
             "must be token ids; encode text with a tokenizer first", path="tokens"
         )
     flat = flat_array(tokens, "int64")
+    if flat is None:
+        check_mask(tokens, "tokens")
     try:
         array = np.asarray(on_the_host(tokens)) if flat is None else flat
     except (ValueError, TypeError, OverflowError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from attrs import field, frozen
 from tinkex_generated.record import table
@@ -168,6 +168,7 @@ class SampleResponse(JsonForm):
             0.0 where none was requested; binary format only.
         prompt_alt_tokens: Alternative tokens at each position of the prompt, if requested; binary format
             only.
+        type: The type tag in JSON.
     """
 
     sequences: list[SampledSequence]
@@ -176,6 +177,7 @@ class SampleResponse(JsonForm):
     prompt_cache_hit_tokens: int = field(default=0, repr=False)
     target_prompt_logprobs: TensorData | None = field(default=None, repr=False)
     prompt_alt_tokens: PromptAltTokens | None = field(default=None, repr=False)
+    type: Literal["sample"] = field(default="sample", repr=False, kw_only=True)
 
     _readers: ClassVar[Readers] = {
         "sequences": listed(SampledSequence.from_dict),

@@ -35,7 +35,7 @@ def _dtype(name: str) -> np.dtype[Any]:
 
 
 @functools.cache
-def _name_of(dtype: np.dtype[Any]) -> str:
+def dtype_name(dtype: np.dtype[Any]) -> str:
     """Return a dtype's name, which numpy would build again each time."""
     return dtype.name
 
@@ -160,7 +160,7 @@ class TensorData:
     @property
     def dtype(self) -> TensorDtype:
         """Return "float32" or "int64"."""
-        return cast("TensorDtype", _name_of(self._array.dtype))
+        return cast("TensorDtype", dtype_name(self._array.dtype))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -263,7 +263,7 @@ class TensorData:
 
 def _travels(array: npt.NDArray[Any], dtype: TensorDtype | None) -> bool:
     """Return whether an array can be sent as it is, as one of a dtype if that is given."""
-    name = _name_of(array.dtype)
+    name = dtype_name(array.dtype)
     return name in _DTYPES and dtype in (None, name) and array.flags.c_contiguous
 
 
@@ -277,13 +277,9 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
         return to_array(value.numpy(), dtype, path)
     if dtype is not None and dtype not in _DTYPES:
         raise ValidationError(f"must be 'float32' or 'int64', not {dtype!r}", path="dtype")
-    if type(value).__name__ == "MaskedArray" and np.ma.is_masked(value):
-        raise ValidationError(
-            "is a masked array, whose mask would be lost: fill it (array.filled(0)), or leave the "
-            "cells out",
-            path=path,
-        )
     flat = flat_array(value, dtype)
+    if flat is None:
+        check_mask(value, path)
     try:
         array = np.asarray(on_the_host(value)) if flat is None else flat
     except (ValueError, TypeError, OverflowError) as error:
@@ -293,6 +289,21 @@ def to_array(value: Any, dtype: TensorDtype | None = None, path: str = "data") -
     if converted.flags.c_contiguous:
         return converted
     return np.ascontiguousarray(converted).reshape(array.shape)
+
+
+def check_mask(value: Any, path: str) -> None:
+    """Refuse a numpy masked array, or a list of them, of which numpy would take the masked cells too.
+
+    Raises:
+        ValidationError: A cell is masked.
+    """
+    items = value if isinstance(value, list | tuple) else (value,)
+    if any(type(item).__name__ == "MaskedArray" and np.ma.is_masked(item) for item in items):
+        raise ValidationError(
+            "is a masked array, whose mask would be lost: fill it (array.filled(0)), or leave the "
+            "cells out",
+            path=path,
+        )
 
 
 def on_the_host(value: Any) -> Any:
@@ -324,6 +335,8 @@ def check_finite(array: npt.NDArray[Any], path: str) -> None:
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if not array.flags.writeable:
+        return array
     view = array.view()
     view.flags.writeable = False
     return view

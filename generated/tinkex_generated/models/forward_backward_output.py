@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import attrs
 
-from ..decode import Reader, dict_of, list_of, mapping, number, required, string
+from ..decode import Reader, dict_of, list_of, mapping, number, optional, required, string
 from ..record import Record
 from .tensor_data import TensorData
 
@@ -25,7 +25,7 @@ class ForwardBackwardOutput(Record):
 
     loss_fn_output_type: str
     loss_fn_outputs: list[dict[str, TensorData]]
-    metrics: dict[str, float]
+    metrics: dict[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON has it; arrays are shared, not copied."""
@@ -35,8 +35,9 @@ class ForwardBackwardOutput(Record):
                 {key: item1.to_dict() for key, item1 in item.items()}
                 for item in self.loss_fn_outputs
             ],
-            "metrics": self.metrics,
         }
+        if self.metrics is not None:
+            result["metrics"] = self.metrics
         return result
 
     @classmethod
@@ -46,7 +47,7 @@ class ForwardBackwardOutput(Record):
         return cls(
             loss_fn_output_type=required(data, "loss_fn_output_type", string),
             loss_fn_outputs=required(data, "loss_fn_outputs", _READ_LOSS_FN_OUTPUTS),
-            metrics=required(data, "metrics", _READ_METRICS),
+            metrics=optional(data, "metrics", _READ_METRICS),
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.extent import examples
 from tinkex_generated.errors import ParseError
 from tinkex_generated.types import dumps, loads
 
@@ -15,7 +16,7 @@ from tinkex._core.wire import decode, json_arrays
 from tinkex._core.wire.json_arrays import load_with_arrays
 
 SLOW_TO_MAKE = settings(
-    max_examples=300,
+    max_examples=examples(300),
 )
 
 

@@ -154,8 +154,8 @@ class SkyRL(Server):
         return {
             **super().environment(),
             "JAX_PLATFORMS": "cpu",
-            # What was compiled once is quick to start again.
-            "JAX_COMPILATION_CACHE_DIR": str(self.folder / "compiled"),
+            # Compiling takes most of a run's time; what one run has compiled, the next one finds.
+            "JAX_COMPILATION_CACHE_DIR": str(self.venv() / "compiled"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         }

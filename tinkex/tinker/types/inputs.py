@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -17,6 +16,7 @@ from tinkex.types.datum import INPUT_DTYPES
 from tinkex.types.flat import flat_array
 from tinkex.types.model_input import DmelChunk as NativeDmelChunk
 from tinkex.types.sparse import compressed, written_out
+from tinkex.types.tensor import check_mask, dtype_name
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,38 +40,12 @@ LossFnType = Literal[
 _SPARSE = frozenset({"target_tokens", "weights"})
 
 
-class TokenIds(list[int]):
-    """A list of token ids that keeps their array, in which they are sent, until it is changed."""
-
-    __slots__ = ("array",)
-
-    def __init__(self, ids: list[int], array: npt.NDArray[Any]) -> None:
-        super().__init__(ids)
-        self.array: npt.NDArray[Any] | None = array
-
-    def __reduce__(self) -> Any:
-        return list, (list(self),)
-
-
-def _forgetting(name: str) -> Any:
-    change = getattr(list, name)
-
-    def changed(self: TokenIds, *args: Any, **kwargs: Any) -> Any:
-        self.array = None
-        return change(self, *args, **kwargs)
-
-    return functools.wraps(change)(changed)
-
-
-for _name in (
-    "__setitem__", "__delitem__", "__iadd__", "__imul__", "append", "extend", "insert", "pop",
-    "remove", "clear", "sort", "reverse",
-):  # fmt: skip
-    setattr(TokenIds, _name, _forgetting(_name))
-
-
 class EncodedTextChunk(StrictBase):
-    """A run of token ids."""
+    """A run of token ids.
+
+    Ids from a list are kept as the array in which they are sent, and become a list again when
+    `tokens` is read: most programs only send them, and a second list of them all is what costs.
+    """
 
     tokens: Sequence[int]
     type: Literal["encoded_text"] = "encoded_text"
@@ -80,13 +54,48 @@ class EncodedTextChunk(StrictBase):
     @classmethod
     def _checked(cls, value: Any, check: Callable[[Any], Any]) -> Any:
         """Check a plain list in one pass, several times faster than item by item."""
-        array = value.array if type(value) is TokenIds else flat_array(value, "int64")
-        return check(value) if array is None or array.dtype != np.int64 else TokenIds(value, array)
+        array = flat_array(value, "int64") if type(value) is list else None
+        return check(value) if array is None or array.dtype != np.int64 else array
+
+    @field_serializer("tokens", mode="wrap")
+    def _written(self, _: Any, write: Callable[[Any], Sequence[int]]) -> Sequence[int]:
+        return write(self.tokens)
+
+    @property
+    def _numpy(self) -> npt.NDArray[Any] | None:
+        """Return the ids' array, unless they were read."""
+        tokens = self.__dict__["tokens"]
+        return tokens if isinstance(tokens, np.ndarray) else None
 
     @property
     def length(self) -> int:
         """Return the number of tokens."""
-        return len(self.tokens)
+        return len(self.__dict__["tokens"])
+
+    # pydantic looks at the attributes' dict.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EncodedTextChunk) and [*self] == [*other]
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __iter__(self) -> Generator[tuple[str, Any], None, None]:
+        _read(self)
+        return super().__iter__()
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self)
+
+
+def _read(chunk: EncodedTextChunk) -> Sequence[int]:
+    array = chunk._numpy
+    if array is not None:
+        chunk.__dict__["tokens"] = array.tolist()
+    tokens: Sequence[int] = chunk.__dict__["tokens"]
+    return tokens
+
+
+# In the class's body it would be the field's default.
+EncodedTextChunk.tokens = property(_read)  # type: ignore[assignment]
 
 
 class _Image(StrictBase):
@@ -190,7 +199,8 @@ class ModelInput(StrictBase):
         for index, chunk in enumerate(self.chunks):
             if not isinstance(chunk, EncodedTextChunk):
                 raise ValueError(f"chunks[{index}] is of type {chunk.type}, which has no token ids")  # noqa: TRY004
-            ids.extend(chunk.tokens)
+            array = chunk._numpy
+            ids.extend(chunk.tokens if array is None else array.tolist())
         return ids
 
     @property
@@ -238,6 +248,7 @@ class TensorData:
             raise TypeError("TensorData needs a dtype: 'float32' or 'int64'")
         if dtype not in ("float32", "int64"):
             raise ValueError(f"dtype must be 'float32' or 'int64', not {dtype!r}")
+        check_mask(data, "data")
         array = np.asarray([] if data is None else data, dtype=dtype)
         if sparse_crow_indices is None and shape is not None and list(array.shape) != shape:
             array = array.reshape(shape)
@@ -254,8 +265,8 @@ class TensorData:
         """Wrap a float32 or int64 array without another look at it."""
         tensor = cls.__new__(cls)
         tensor.__dict__.update(
-            dtype=array.dtype.name,
-            shape=list(array.shape),
+            dtype=dtype_name(array.dtype),
+            shape=[*array.shape],
             sparse_crow_indices=None,
             sparse_col_indices=None,
             _numpy=array,

@@ -70,9 +70,7 @@ _READ_RESPONSE: Reader[
         constants={"status": "complete_metadata"},
     ),
     fitting(RequestFailedResponse.from_dict, keys=("error",)),
-    fitting(
-        ForwardBackwardOutput.from_dict, keys=("loss_fn_output_type", "loss_fn_outputs", "metrics")
-    ),
+    fitting(ForwardBackwardOutput.from_dict, keys=("loss_fn_output_type", "loss_fn_outputs")),
     fitting(SampleResponse.from_dict, keys=("sequences",), constants={"type": "sample"}),
     fitting(CreateModelResponse.from_dict, keys=("model_id",), constants={"type": "create_model"}),
     fitting(UnloadModelResponse.from_dict, keys=("model_id",), constants={"type": "unload_model"}),
