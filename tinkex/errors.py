@@ -115,6 +115,12 @@ class TinkexError(Exception):
         known = ", ".join(f"{name}={value}" for name, value in ids.items() if value is not None)
         return f"{self.message} ({known})" if known else self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows: the caller's own lines, and the message."""
+        from tinkex._base.notebook import traceback_lines
+
+        return traceback_lines(self)
+
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call __init__ with the message alone and lose the keyword arguments.
         return (_rebuild, (type(self), self.args, self.__dict__.copy()))

@@ -38,6 +38,7 @@ from tinkex.types import (
     SamplingParams,
     TensorData,
 )
+from tinkex.types.outputs import decoded_by
 
 if TYPE_CHECKING:
     from tinkex.tokenizer import Tokenizer
@@ -199,7 +200,10 @@ class SamplingClient:
         )
         # Of the last positions alone, none is the first token's.
         read = with_first_token(prompt) if last_n is None else _unchanged
-        return self._begin("sample", body, prompt, read)
+        decoder = self.get_tokenizer
+        return self._begin(
+            "sample", body, prompt, lambda response: decoded_by(read(response), decoder)
+        )
 
     @overload
     def sample_many(

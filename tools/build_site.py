@@ -20,6 +20,7 @@ from typing import Any
 
 import reference
 import yaml
+from latex2mathml.converter import convert
 
 from tinkex._base.version import __version__
 
@@ -40,8 +41,11 @@ ELSEWHERE = {
 }
 # A folder that a page links to is shown by this page.
 FOLDERS = {"examples": "examples.md", "bench": "benchmarks.md", "codegen": "codegen.md"}
-LINK = re.compile(r"(\]\(|\]: |(?:href|src)=\")(?![a-z]+:|#)([^)\s#\"]+)")
+LINK = re.compile(r"(\]\(|\]: |(?:href|src|srcset)=\")(?![a-z]+:|#)([^)\s#\"]+)")
 FENCE = re.compile(r"^(```.*?^```|    .*?$)", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"(^```.*?^```|^    .*?$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+# As code hosts find them: $inline$ and $$in a line of its own$$.
+FORMULA = re.compile(r"(?<![\w$])(\$\$?)(?!\s)([^$\n]+?)(?<!\s)\1(?![\w$])")
 
 
 class SiteError(Exception):
@@ -77,6 +81,20 @@ def with_links_that_lead(text: str, place: str, origin: Path, places: dict[Path,
     # Links are looked for outside code alone.
     parts = FENCE.split(text)
     return "".join(part if i % 2 else LINK.sub(moved, part) for i, part in enumerate(parts))
+
+
+def with_formulas(text: str) -> str:
+    """Write the LaTeX of a page as MathML, which browsers draw without a script or a font."""
+
+    def drawn(match: re.Match[str]) -> str:
+        if match[1] == "$$":
+            return str(convert(match[2], display="block"))
+        # At the beginning of a line Markdown takes <math> alone for a block.
+        return f"<span>{convert(match[2])}</span>"
+
+    # Every second part is code.
+    parts = CODE.split(text)
+    return "".join(part if i % 2 else FORMULA.sub(drawn, part) for i, part in enumerate(parts))
 
 
 def index_with_links(text: str) -> str:
@@ -148,7 +166,7 @@ def stage() -> None:
     examples = write_examples(places)
     for place, text in texts.items():
         (PAGES / place).parent.mkdir(parents=True, exist_ok=True)
-        moved = with_links_that_lead(text, place, pages[place], places)
+        moved = with_formulas(with_links_that_lead(text, place, pages[place], places))
         if place == "api.md":
             moved = index_with_links(moved)
         (PAGES / place).write_text(moved, encoding="utf-8")

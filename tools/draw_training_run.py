@@ -1,4 +1,4 @@
-"""Train as `make demo` does, look at held-out orders on the way, and draw docs/pictures/training-run.svg.
+"""Train as `make demo` does, look at held-out orders on the way, and draw docs/pictures/training-run*.svg.
 
 python tools/draw_training_run.py
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +19,9 @@ from svg import FAINT, INK, ROSE, TEAL, Picture  # noqa: E402
 import tinkex  # noqa: E402
 
 STEPS, EVERY = 40, 4
+# Of a chart.
+WIDTH, HEIGHT = 340, 146
+PICTURES = ROOT / "docs" / "pictures"
 
 
 def run() -> tuple[list[float], list[tuple[int, int]], list[tuple[str, str]], str]:
@@ -58,48 +62,61 @@ def axis(picture: Picture, x: float, width: float, bottom: float) -> None:
     picture.text(x + width, bottom + 34, "step", 11, FAINT, "end")
 
 
-def main() -> None:
-    """Run and draw."""
-    losses, right, examples, line = run()
-    picture = Picture(
-        820, 330, "A training run: the loss falls, validation responses become correct"
-    )
-    picture.text(24, 28, "Orders in plain English to JSON: a run of make demo", 15, bold=True)
-    picture.text(24, 46, line, 12, FAINT)
-    top, bottom, width = 84, 230, 340
-    for x, title in (
-        (48, "loss per token"),
-        (440, f"validation orders correct, of {demo.HELD_OUT}"),
-    ):
-        picture.text(x, top - 12, title, 13)
-        axis(picture, x, width, bottom)
-    most = max(losses)
-    for value in (0, most / 2, most):
-        y = bottom - (bottom - top) * value / most
-        picture.text(42, y + 4, f"{value:.1f}", 11, FAINT, "end")
-    picture.line(
-        [
-            (48 + width * (i + 1) / STEPS, bottom - (bottom - top) * loss / most)
-            for i, loss in enumerate(losses)
-        ],
-        TEAL,
-        2.2,
-    )
+def scale(picture: Picture, x: float, top: float, bottom: float, values: Sequence[str]) -> None:
+    """Write values on the left of a chart, from its bottom to its top."""
+    for number, value in enumerate(values):
+        y = bottom - (bottom - top) * number / (len(values) - 1)
+        picture.text(x - 6, y + 4, value, 11, FAINT, "end")
+
+
+def losses_drawn(picture: Picture, losses: Sequence[float], x: float, y: float) -> None:
+    """Draw the loss of each step; the chart's upper left corner is given."""
+    top, bottom, most = y, y + HEIGHT, max(losses)
+    picture.text(x, top - 12, "loss per token", 13)
+    axis(picture, x, WIDTH, bottom)
+    scale(picture, x, top, bottom, [f"{value:.1f}" for value in (0, most / 2, most)])
     points = [
-        (440 + width * step / STEPS, bottom - (bottom - top) * n / demo.HELD_OUT)
-        for step, n in right
+        (x + WIDTH * (i + 1) / STEPS, bottom - HEIGHT * loss / most)
+        for i, loss in enumerate(losses)
     ]
+    picture.line(points, TEAL, 2.2)
+
+
+def right_drawn(picture: Picture, right: Sequence[tuple[int, int]], x: float, y: float) -> None:
+    """Draw how many validation orders were right; the chart's upper left corner is given."""
+    top, bottom = y, y + HEIGHT
+    picture.text(x, top - 12, f"validation orders correct, of {demo.HELD_OUT}", 13)
+    axis(picture, x, WIDTH, bottom)
+    scale(picture, x, top, bottom, [str(n) for n in (0, demo.HELD_OUT // 2, demo.HELD_OUT)])
+    points = [(x + WIDTH * step / STEPS, bottom - HEIGHT * n / demo.HELD_OUT) for step, n in right]
     picture.line(points, ROSE, 2.2)
-    for x, y in points:
-        picture.dot(x, y, ROSE)
-    for value in (0, demo.HELD_OUT // 2, demo.HELD_OUT):
-        y = bottom - (bottom - top) * value / demo.HELD_OUT
-        picture.text(434, y + 4, str(value), 11, FAINT, "end")
-    order, answer = examples[0]
-    for y, what, words, color in ((290, "order", order, INK), (310, "answer", answer, TEAL)):
-        picture.text(24, y, what, 12, FAINT)
-        picture.text(76, y, words, 12, color, mono=True)
-    picture.write(ROOT / "docs" / "pictures" / "training-run.svg")
+    for place in points:
+        picture.dot(*place, ROSE)
+
+
+def main() -> None:
+    """Run, and draw a picture for wide pages and one for phones."""
+    losses, right, [(order, answer)], line = run()
+    title = "A training run: the loss falls, validation responses become correct"
+    wide, narrow = Picture(820, 330, title), Picture(420, 580, title)
+    wide.text(24, 28, "Orders in plain English to JSON: a run of make demo", 15, bold=True)
+    narrow.text(12, 28, "Orders in plain English to JSON: make demo", 15, bold=True)
+    wide.text(24, 46, line, 12, FAINT)
+    for y, part in zip((46, 62), line.split(" steps of "), strict=True):
+        narrow.text(12, y, part if y == 46 else f"steps of {part}", 12, FAINT)
+    losses_drawn(wide, losses, 48, 84)
+    right_drawn(wide, right, 440, 84)
+    losses_drawn(narrow, losses, 48, 100)
+    right_drawn(narrow, right, 48, 318)
+    for number, (what, words, color) in enumerate(
+        (("order", order, INK), ("answer", answer, TEAL))
+    ):
+        wide.text(24, 290 + 20 * number, what, 12, FAINT)
+        wide.text(76, 290 + 20 * number, words, 12, color, mono=True)
+        narrow.text(12, 515 + 32 * number, what, 11, FAINT)
+        narrow.text(12, 528 + 32 * number, words, 10, color, mono=True)
+    wide.write(PICTURES / "training-run.svg")
+    narrow.write(PICTURES / "training-run-narrow.svg")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,14 @@ import attrs
 
 _ITEMS = 8
 _CHARACTERS = 200
+_PROSE = 4_000
 _ROWS = 100
+
+
+class Prose(str):
+    """A text for a cell of a table, with its line ends, of up to four thousand characters."""
+
+    __slots__ = ()
 
 
 class Record:
@@ -43,12 +50,12 @@ class Record:
         return hash((type(self), _values(self)))
 
     def __repr__(self) -> str:
-        shown = (
-            f"{field.name}={_shown(getattr(self, field.name))}"
+        parts = (
+            f"{field.name}={shown(getattr(self, field.name))}"
             for field in _fields(self)
             if field.repr
         )
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def _repr_html_(self) -> str:
         """Return a table for notebooks: of the objects in the record's only list, or of its fields."""
@@ -58,8 +65,11 @@ class Record:
             if isinstance(value, list) and value and all(isinstance(v, Record) for v in value)
         ]
         if len(lists) == 1:
-            names = [field.name for field in _fields(lists[0][0]) if field.repr]
-            return table(names, [[getattr(item, name) for name in names] for item in lists[0]])
+            items = lists[0]
+            names = [field.name for field in _fields(items[0]) if field.repr]
+            columns = {name: [getattr(item, name) for item in items] for name in names}
+            kept = [name for name in names if _tells(name, columns)]
+            return table(kept, [[getattr(item, name) for name in kept] for item in items])
         fields = [field.name for field in _fields(self) if field.repr]
         return table(["field", "value"], [[name, getattr(self, name)] for name in fields])
 
@@ -74,16 +84,40 @@ def table(names: list[str], rows: list[list[Any]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
+def _tells(name: str, columns: Mapping[str, list[Any]]) -> bool:
+    """Return whether a column has what no other column shows: ids that a path contains are left out."""
+    values = columns[name]
+    if all(value is None or value is False for value in values):
+        return False
+    return not any(
+        all(
+            isinstance(value, str) and isinstance(more, str) and value in more and value != more
+            for value, more in zip(values, columns[other], strict=True)
+        )
+        for other in columns
+        if other != name
+    )
+
+
 def _cell(value: Any) -> str:
     match value:
         case None:
             text = ""
+        case Prose():
+            more = f"... {len(value)} characters" if len(value) > _PROSE else ""
+            return f"<pre>{html.escape(value[:_PROSE])}{more}</pre>"
         case str():
             text = value[:_CHARACTERS]
         case datetime():
             text = value.isoformat(sep=" ", timespec="seconds")
+        case dict():
+            pairs = (
+                f"{key}: {item if isinstance(item, str) else shown(item)}"
+                for key, item in value.items()
+            )
+            text = ", ".join(pairs)[:_CHARACTERS]
         case _:
-            text = _shown(value)
+            text = shown(value)
     return html.escape(text)
 
 
@@ -107,16 +141,17 @@ def _listed(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return the repr of a value, shortened."""
     match value:
         case str() if len(value) > _CHARACTERS:
             return f"{value[:_CHARACTERS]!r}... {len(value)} characters"
         case list():
-            items = [_shown(item) for item in value[:_ITEMS]]
+            items = [shown(item) for item in value[:_ITEMS]]
             more = [f"... {len(value)} items"] if len(value) > _ITEMS else []
             return f"[{', '.join(items + more)}]"
         case dict():
-            pairs = (f"{key!r}: {_shown(item)}" for key, item in value.items())
+            pairs = (f"{key!r}: {shown(item)}" for key, item in value.items())
             return f"{{{', '.join(pairs)}}}"
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"<{value.dtype} array of shape {value.shape}>"

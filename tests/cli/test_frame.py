@@ -20,7 +20,7 @@ from tinkex.cli.invocation import Invocation
 from tinkex.cli.options import Command, CommonOption
 from tinkex.cli.paging import collect
 from tinkex.cli.progress import drawn
-from tinkex.cli.tables import table
+from tinkex.cli.tables import facts, table
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -140,6 +140,7 @@ def test_wide_characters_take_two_columns(monkeypatch: pytest.MonkeyPatch) -> No
     """Columns line up behind Chinese names and accents that combine."""
     monkeypatch.setattr("sys.stdout", Terminal())
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
     lines = list(table(("Name", "N"), [("漢字", 1), ("e\u0301", 2), ("abcd", 3)]))
     assert [line[-1] for line in lines] == ["N", "1", "2", "3"]
     assert {width(line) for line in lines} == {7}
@@ -149,6 +150,7 @@ def test_a_narrow_terminal_keeps_one_line_a_row(monkeypatch: pytest.MonkeyPatch)
     """Optional columns go first, then the elastic one is shortened in its middle."""
     headers, row = ("ID", "Model", "Owner"), ("r" * 30, "Qwen/Qwen3-235B-A22B", "somebody")
     shown = {}
+    monkeypatch.setenv("NO_COLOR", "1")
     for columns in (70, 56, 44, 30):
         monkeypatch.setenv("COLUMNS", str(columns))
         monkeypatch.setattr("sys.stdout", Terminal())
@@ -156,7 +158,7 @@ def test_a_narrow_terminal_keeps_one_line_a_row(monkeypatch: pytest.MonkeyPatch)
     assert shown[70][1] == "  ".join(row)
     assert shown[56][1] == "  ".join(row[:2])
     assert shown[44][1] == f"{row[0]}  Qwen/…B-A22B"
-    assert shown[30][0] == f"ID:    {row[0]}"
+    assert shown[30][:2] == ["ID:", f"  {row[0]}"]
 
 
 def test_changed_settings_can_be_shown_alone(shell: Shell) -> None:
@@ -263,3 +265,69 @@ def test_the_page_shows_a_session_of_each_command() -> None:
 def test_every_exit_code_is_said() -> None:
     """The table that the page prints has all that the code returns."""
     assert set(failures.EXIT_CODES) == {0, 1, 2, 3, 130, 141, 143}
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()])
+def test_help_fits_a_terminal_of_80_columns(path: str, shell: Shell) -> None:
+    """No line is longer, and no option is broken at its hyphens."""
+    lines = shell(*path.split()[1:], "--help", terminal=80).out.splitlines()
+    assert [line for line in lines if len(line) > 80 or re.search("[a-z]-$", line)] == []
+
+
+def test_facts_keep_words_and_paths_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value is wrapped between words; a path that does not fit stands on a line of its own."""
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    path = "tinker://run-1:train:0/weights/final"
+    assert list(
+        facts([("answer", "one two three four five six seven"), ("to train on", path)])
+    ) == [
+        "answer:      one two three four five six",
+        "             seven",
+        "to train on:",
+        f"  {path}",
+    ]
+
+
+def test_names_of_facts_and_heads_of_tables_have_a_style(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    """On a terminal that wants colour; what a server wrote cannot begin one."""
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[1mSetting" in shell("config", "show", terminal=200).out
+    assert "\x1b" not in shell("config", "show").out
+    monkeypatch.setattr("sys.stdout", Terminal())
+    [line] = facts([("loss", "\x1b[31m0.5")], {"loss": "green"})
+    assert line == "\x1b[36mloss:\x1b[0m \x1b[32m0.5\x1b[0m"
+
+
+def test_notes_are_wrapped_between_words(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long line on stderr fits the terminal; in a pipe it is one line."""
+    monkeypatch.delenv("TINKER_BASE_URL")
+    err = shell("config", "show", terminal=60).err
+    assert max(map(len, err.splitlines())) <= 60
+    assert "(or give --api-key)" in " ".join(err.split())
+    assert len(shell("config", "show").err.splitlines()) == 1
+
+
+def test_no_changed_setting_is_said_in_words(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table without rows would look like a fault."""
+    monkeypatch.delenv("TINKER_BASE_URL")
+    assert shell("config", "show", "--changed").out == "every setting has its default\n"
+
+
+def test_a_misspelt_model_is_named_with_the_one_that_was_meant(shell: Shell) -> None:
+    """The server's suggestion is what to do; nothing else is advised beside it."""
+    err = shell("chat", "tinkex/tiny-cat", stdin="hello").err
+    assert "unknown model 'tinkex/tiny-cat'; did you mean 'tinkex/tiny-chat'?" in err
+    assert "check the id" not in err
+
+
+def test_a_deep_settings_file_is_named(shell: Shell, tmp_path: Path) -> None:
+    """A file that cannot be read is a usage error, which names it."""
+    file = tmp_path / "deep.json"
+    file.write_text('{"rank": ' + "[" * 100_000)
+    done = shell("train", "--config", str(file), "orders.jsonl")
+    assert done.code == 2
+    assert "deep.json is nested too deeply" in done.err

@@ -257,4 +257,35 @@ def test_progress_is_drawn_on_a_terminal_unless_it_is_not_wanted(shell: Shell) -
     assert code == 0
     assert "\r\x1b[KFetching training runs" in shown
     assert "Run ID " in shown.rpartition("\x1b[K")[2]
-    assert "\x1b" not in on_a_terminal("run", "list", "--no-progress")[1]
+    assert "\x1b[K" not in on_a_terminal("run", "list", "--no-progress")[1]
+
+
+@pytest.mark.parametrize(
+    ("handler", "ends"), [("default_int_handler", -signal.SIGINT), ("SIG_IGN", 0)]
+)
+def test_ctrl_c_before_the_package_is_loaded_shows_no_traceback(handler: str, ends: int) -> None:
+    """The script's first module lets it end the process; a job that ignores it still does."""
+    program = (
+        f"import signal; signal.signal(signal.SIGINT, signal.{handler}); "
+        "import sys, tinkex_command; assert 'tinkex' not in sys.modules; "
+        "signal.raise_signal(signal.SIGINT)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (ends, b"")
+
+
+def test_the_command_takes_ctrl_c_over() -> None:
+    """Once it runs, Ctrl-C raises as always, and commands can react to it."""
+    program = (
+        "import signal, sys, tinkex_command, tinkex.cli\n"
+        "tinkex.cli.main = lambda: signal.raise_signal(signal.SIGINT)\n"
+        "tinkex_command.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
+def test_the_script_begins_with_the_small_module() -> None:
+    """`tinkex` in a terminal starts where Ctrl-C is silent."""
+    script = Path(sys.executable).with_name("tinkex")
+    assert "from tinkex_command import main" in script.read_text(encoding="utf-8")

@@ -219,11 +219,12 @@ def test_columns_line_up_where_there_is_room_and_become_blocks_where_not(
     shell: Shell, made: Made
 ) -> None:
     """Nothing is cut off at any width, and pipes get tabs."""
+    shell.set("NO_COLOR", "1")
     wide = shell("checkpoint", "list", terminal=250).out.splitlines()
     header, first = wide[1], wide[2]
     assert header.index("Path") == first.index("tinker://")
     narrow = shell("checkpoint", "list", terminal=50).out
-    assert f"Path:          {made.paths[0]}\n" in narrow
+    assert f"Path:\n  {made.paths[0]}\n" in narrow
     assert "Type:          sampler\n" in narrow
     piped = shell("checkpoint", "list").out.splitlines()
     assert piped[1].split("\t")[-1] == "Path"
@@ -244,6 +245,7 @@ def test_limit_and_offset_page_and_zero_means_all(shell: Shell, made: Made) -> N
 @pytest.mark.holds("S18")
 def test_what_the_server_says_moves_no_cursor(shell: Shell, made: Made) -> None:
     """Control characters are left out on a terminal, and escaped in JSON everywhere."""
+    shell.set("NO_COLOR", "1")
     shown = shell("run", "info", made.run_id, terminal=200).out
     assert re.search(r"Metadata note: +red2J\n", shown)
     assert "\x1b" not in shown.replace("\r\x1b[K", "")
@@ -445,6 +447,7 @@ def test_a_report_of_a_server_that_is_away_is_made_all_the_same(shell: Shell) ->
 
 def test_a_run_is_shown_with_its_name_and_its_state(shell: Shell, made: Made) -> None:
     """The session's name, and that its client has finished it."""
+    shell.set("NO_COLOR", "1")
     shown = shell("run", "info", made.run_id, terminal=200).out
     assert re.search(r"^Name: +made$", shown, re.MULTILINE)
     assert re.search(r"^Status: +Ended$", shown, re.MULTILINE)

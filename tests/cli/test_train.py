@@ -64,7 +64,7 @@ def test_a_file_becomes_a_model(shell: Shell, data: Path, tmp_path: Path) -> Non
     assert facts["steps"] == "20"
     assert facts["prompt"] == "Say red."
     assert "step 20/20 loss " in done.err
-    assert f"tinkex chat --model-path {facts['to sample from']}" in done.err
+    assert "Talk to it: tinkex chat runs/words\n" in done.err
     assert re.search(r"watch it at http://127\.0\.0\.1:\d+/\n", done.err)
     steps = numbers(tmp_path / "runs/words")
     assert [line["step"] for line in steps] == list(range(21))

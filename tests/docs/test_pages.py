@@ -31,7 +31,7 @@ PAGES = [
 # Blocks that read what the first block of their page wrote: the reader has typed both.
 CONTINUED = {("observability.md", 1), ("observability.md", 2)}
 # Packages of others that a block shows how to use; it runs where they are installed.
-OTHERS = re.compile(r"^(?:import|from) (wandb|tensorboardX)\b", re.MULTILINE)
+OTHERS = re.compile(r"^(?:import|from) (wandb|tensorboardX|IPython)\b", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 HUB_TOKEN = "hf_reader"
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")

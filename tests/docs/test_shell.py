@@ -47,6 +47,7 @@ RUN = {
 }
 # Each block that cannot be run here, and why.
 NOT_RUN = {
+    "README.md text 0": "what the first program prints; test_pages.py holds its last line",
     "docs/many-gpus.md text 0": "clones another project and needs GPUs; make interop-servers starts it on CPUs",
     "docs/many-gpus.md yaml 0": "settings of another server; make interop-servers writes such ones",
 }

@@ -54,6 +54,16 @@ def test_nothing_is_loaded_from_other_hosts(site: dict[str, Page]) -> None:
     assert not foreign
 
 
+def test_formulas_are_drawn_by_the_browser(built_site: Path) -> None:
+    """The LaTeX of a page became MathML; none of it is left as it was written."""
+    page = (built_site / "losses.html").read_text(encoding="utf-8")
+    assert page.count("<math") > 40
+    assert 'display="block"' in page
+    text = re.sub("<(pre|code|script|style).*?</\\1>", "", page, flags=re.DOTALL)
+    assert "$" not in text
+    assert "\\sum" not in text
+
+
 def test_links_lead_to_pages_and_headings(site: dict[str, Page]) -> None:
     """Every link within the site names a file that is there and, after #, an id of that page."""
     folder = ROOT / "build" / "site"

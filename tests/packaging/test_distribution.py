@@ -96,11 +96,12 @@ def test_the_wheel_brings_the_command(installed: Path, tmp_path: Path) -> None:
     assert __version__ in run([installed.with_name("tinkex"), "version"], tmp_path)
 
 
-def test_the_wheel_holds_the_two_packages_and_nothing_else(dist: Path) -> None:
+def test_the_wheel_holds_the_packages_and_the_command_and_nothing_else(dist: Path) -> None:
     """No test, tool or build output travels with the wheel."""
     with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
         tops = {name.partition("/")[0] for name in wheel.namelist()}
-    assert tops == {"tinkex", "tinkex_generated", f"tinkex-{__version__}.dist-info"}
+    metadata = f"tinkex-{__version__}.dist-info"
+    assert tops == {"tinkex", "tinkex_generated", "tinkex_command.py", metadata}
 
 
 def test_the_wheel_says_what_it_needs(dist: Path) -> None:

@@ -160,6 +160,9 @@ def api_error(response: Response, what: str) -> ApiError:
     if is_missing_route(status, text):
         other = _OTHER_WAYS.get(what)
         hint = "this server does not offer the route" + (f"; {other}" if other else "")
+    elif "did you mean" in detail:
+        # The server knows better what to do.
+        hint = ""
     else:
         hint = _hint(409 if kind is ConflictError else status)
     message = f"{what} failed with HTTP {status}: {detail}" + (f" — {hint}" if hint else "")

@@ -301,6 +301,11 @@ def wait_for(
         except (TimeoutError, CancelledError):
             if until is not None and time.monotonic() >= until:
                 break
+        except KeyboardInterrupt as interrupt:
+            from tinkex._base.notebook import shorten_traceback
+
+            shorten_traceback(interrupt)
+            raise
     return future.done()
 
 

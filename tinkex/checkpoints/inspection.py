@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tinkex._base.columns import columns
 from tinkex._base.safetensors import read_header
@@ -18,6 +18,7 @@ from tinkex.checkpoints.extract import iter_files
 from tinkex.errors import CheckpointError
 
 CONFIG = "adapter_config.json"
+_HEADERS = ("tensor", "dtype", "shape", "bytes")
 _LONGEST_CONFIG = 1024 * 1024
 _LORA = re.compile(r"(?:^|\.)(?P<module>[^.]+)\.lora_(?P<side>[AB])(?:\.[^.]+)*$")
 
@@ -67,7 +68,7 @@ class Inspection:
     rank: int | None
     alpha: float | None
     target_modules: tuple[str, ...]
-    tensors: tuple[StoredTensor, ...]
+    tensors: tuple[StoredTensor, ...] = field(repr=lambda tensors: f"<{len(tensors)}>")
     size_bytes: int
 
     @property
@@ -109,7 +110,11 @@ class Inspection:
 
     def table(self) -> str:
         """Return the description as text: a summary, and a line per tensor."""
-        facts = [
+        rows = [_HEADERS, *self._rows()]
+        return "\n".join([*columns(self._facts()), "", *columns(rows, right={2, 3})])
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
             ("base model", _shown(self.base_model or "unknown")),
             ("rank", "none" if self.rank is None else str(self.rank)),
             ("target modules", _shown(", ".join(self.target_modules)) or "none"),
@@ -117,8 +122,9 @@ class Inspection:
             ("parameters", f"{self.parameters:,}"),
             ("size", f"{self.size_bytes:,} bytes"),
         ]
-        rows = [("tensor", "dtype", "shape", "bytes")]
-        rows += [
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        return [
             (
                 _shown(tensor.name),
                 _shown(tensor.dtype),
@@ -127,7 +133,13 @@ class Inspection:
             )
             for tensor in self.tensors
         ]
-        return "\n".join([*columns(facts), "", *columns(rows, right={2, 3})])
+
+    def _repr_html_(self) -> str:
+        from tinkex._base.notebook import table
+
+        return table(["checkpoint", self.folder.name], self._facts()) + table(
+            _HEADERS, self._rows()
+        )
 
 
 def inspect(folder: str | os.PathLike[str]) -> Inspection:

@@ -15,7 +15,7 @@ _EXAMPLE = """\b
 Example:
   tinkex chat --base-url local --base-model tinkex/tiny-chat
   tinkex chat runs/orders
-  echo "What colour is the sky?" | tinkex chat --base-url local --base-model tinkex/tiny-chat
+  echo "What is the sky?" | tinkex chat --base-url local tinkex/tiny-chat
 """
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from tinkex.cli.failures import for_commands
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Group
 from tinkex.cli.tables import table
@@ -33,11 +34,14 @@ def show(invocation: Invocation, changed: bool) -> Any:
 
     def lines() -> Iterator[str]:
         rows = [tuple(row.values()) for row in result["settings"]]
-        yield from table(_HEADERS, [(*row[:3], row[3] or "-") for row in rows])
+        if rows:
+            yield from table(_HEADERS, [(*row[:3], row[3] or "-") for row in rows])
+        else:
+            yield "every setting has its default"
 
     invocation.show(result, lines)
     for problem in result["problems"]:
-        invocation.note(f"problem: {problem}")
+        invocation.note(f"problem: {for_commands(problem)}")
     return result
 
 

@@ -53,6 +53,8 @@ def parsed(file: Path) -> Mapping[str, Any]:
             value = json.loads(text)
     except (OSError, ValueError) as error:
         raise click.BadParameter(f"{file} cannot be read: {error}") from None
+    except RecursionError:
+        raise click.BadParameter(f"{file} is nested too deeply to be read") from None
     if not isinstance(value, dict):
         raise click.BadParameter(f"{file} must hold options by name, not a {type(value).__name__}")
     return value

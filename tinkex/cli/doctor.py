@@ -1,5 +1,6 @@
 """`tinkex doctor`: what works between here and a sample, and what does not."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -7,14 +8,15 @@ import click
 from tinkex.cli.failures import Failed
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
+from tinkex.cli.text import is_terminal, wrapped
 
 if TYPE_CHECKING:
     from tinkex.cli.probes import Finding
 
 _COLORS = {"ok": "green", "failed": "red", "skipped": "yellow"}
 _EPILOG = """\b
-Exit codes: 2 settings, 3 key, 10 dns, 11 tcp, 12 tls, 13 server, 14 capabilities,
-15 session, 16 sample.
+Exit codes: 2 settings, 3 key, 10 dns, 11 tcp, 12 tls, 13 server,
+14 capabilities, 15 session, 16 sample.
 """
 
 
@@ -81,7 +83,11 @@ def _say(invocation: Invocation, finding: "Finding") -> None:
     detail = "see below" if finding.verdict == "failed" else finding.detail
     invocation.say(f"{finding.layer:<13}", end="")
     click.secho(f"{finding.verdict:<8}", fg=_COLORS[finding.verdict], nl=False)
-    invocation.say(f"{finding.seconds * 1e3:7.0f} ms  {detail}")
+    took = f"{finding.seconds * 1e3:7.0f} ms  "
+    if is_terminal(sys.stdout):
+        indent = 13 + 8 + len(took)
+        detail = f"\n{' ' * indent}".join(wrapped(detail, indent))
+    invocation.say(took + detail)
 
 
 def _record(finding: "Finding") -> dict[str, Any]:

@@ -17,7 +17,7 @@ _EXAMPLE = """\b
 Example:
   export TINKER_BASE_URL=local
   tinkex evaluate tinkex/tiny-chat questions.jsonl
-  tinkex evaluate Qwen/Qwen3-8B runs/orders orders.jsonl --metric json --metric loglikelihood
+  tinkex evaluate Qwen/Qwen3-8B runs/orders orders.jsonl --metric json
 """
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tinkex.cli.text import for_terminal, is_terminal, wants_color
+from tinkex.cli.text import fitted, for_terminal, is_terminal, styled
 
 OK = 0
 REMOTE = 1
@@ -103,10 +103,15 @@ def explained(error: BaseException) -> tuple[str | None, int]:
     return None, REMOTE
 
 
-def _explained(error: Any, errors: ModuleType) -> tuple[str, int]:
-    message = str(error)
+def for_commands(message: str) -> str:
+    """Return a message with the advice for the command line in place of that for programs."""
     for for_programs, here in _HERE:
         message = message.replace(for_programs, here)
+    return message
+
+
+def _explained(error: Any, errors: ModuleType) -> tuple[str, int]:
+    message = for_commands(str(error))
     if isinstance(error, errors.MissingCredentialsError):
         return message, CREDENTIALS
     if isinstance(error, errors.AuthenticationError):
@@ -148,27 +153,8 @@ def _write(message: str, head: str = "error: ") -> None:
         text = for_terminal(message)
         if is_terminal(sys.stderr):
             text = fitted(text, head)
-            head = click.style(head, fg="red", bold=True) if wants_color() and head else head
+            head = styled(head, fg="red", bold=True) if head else head
         click.echo(head + text, err=True, color=True)
-
-
-def fitted(text: str, head: str = "") -> str:
-    """Wrap a text to the width of the terminal, between words only.
-
-    Args:
-        text: One or more lines.
-        head: A prefix of the first line.
-    """
-    import shutil
-    import textwrap
-
-    width = shutil.get_terminal_size().columns
-    paragraphs = (head + text).split("\n")
-    wrapped = [
-        textwrap.fill(one, width, break_long_words=False, break_on_hyphens=False)
-        for one in paragraphs
-    ]
-    return "\n".join(wrapped)[len(head) :]
 
 
 def _write_traceback(error: BaseException) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinkex.cli.progress import ERASE, Step, drawn
-from tinkex.cli.text import for_terminal, is_terminal, iso, to_json
+from tinkex.cli.text import Styled, fitted, for_terminal, is_terminal, iso, to_json
 
 if TYPE_CHECKING:
     from tinkex._core.queue_state import QueueStateChange
@@ -98,7 +98,8 @@ class Invocation:
 
     def say(self, line: str = "", end: str = "\n") -> None:
         """Write a line of data to stdout."""
-        click.echo(for_terminal(line) if is_terminal(sys.stdout) else line, nl=False)
+        safe = isinstance(line, Styled) or not is_terminal(sys.stdout)
+        click.echo(line if safe else for_terminal(line), nl=False)
         if end:
             click.echo(end, nl=False)
 
@@ -108,7 +109,8 @@ class Invocation:
             # In place of the progress line, which is redrawn below it.
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.write(ERASE)
-        click.echo(for_terminal(line), err=True)
+        text = for_terminal(line)
+        click.echo(fitted(text) if is_terminal(sys.stderr) else text, err=True)
 
     @contextlib.contextmanager
     def progress(self, label: str, unit: str = "") -> Iterator[Step]:

@@ -1,6 +1,6 @@
 """The options that every command takes, and the commands that have them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -9,6 +9,8 @@ from tinkex.cli.invocation import Invocation
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 _HEADING = "Common options"
+# Stands for a hyphen while lines are wrapped.
+_HYPHEN = "\x1f"
 
 
 class CommonOption(click.Option):
@@ -71,6 +73,31 @@ def conduct_options() -> list[click.Parameter]:
     ]
 
 
+class Formatter(click.HelpFormatter):
+    """A formatter of help that breaks no word at its hyphens, as click does."""
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        """Write a list of terms and definitions."""
+        whole = [(term, text.replace("-", _HYPHEN)) for term, text in rows]
+        super().write_dl(whole, col_max, col_spacing)
+
+    def write_text(self, text: str) -> None:
+        """Write a paragraph."""
+        # click's method, which has no encoding as that of a path has.
+        write = super().write_text
+        write(text.replace("-", _HYPHEN))
+
+    def getvalue(self) -> str:
+        """Return the text."""
+        return super().getvalue().replace(_HYPHEN, "-")
+
+
+class _Context(click.Context):
+    formatter_class = Formatter
+
+
 class SectionOption(click.Option):
     """An option that is listed under a heading of its own."""
 
@@ -110,6 +137,8 @@ def _suggestions(name: str, options: Sequence[str]) -> list[str]:
 
 class _WithCommonOptions(click.Command):
     """A command that explains its options and lists the common ones separately."""
+
+    context_class = _Context
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, suggest options for those that do not exist, and check that texts are UTF-8."""

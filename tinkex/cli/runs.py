@@ -37,7 +37,8 @@ _HEADERS = (
 
 _EXAMPLE = """\b
 Example:
-  tinkex run --base-url local --base-model tinkex/tiny-chat --prompt "The sky is"
+  export TINKER_BASE_URL=local
+  tinkex run --base-model tinkex/tiny-chat --prompt "The sky is"
 """
 
 

@@ -13,7 +13,8 @@ from tinkex.cli.train import DataSource, column_options, columns_of
 
 _EXAMPLE = """\b
 Example:
-  tinkex sample --base-url local tinkex/tiny-chat prompts.jsonl -o responses.jsonl
+  export TINKER_BASE_URL=local
+  tinkex sample tinkex/tiny-chat prompts.jsonl -o responses.jsonl
   tinkex sample runs/orders prompts.jsonl -o responses.jsonl --num-samples 4
 """
 

@@ -1,14 +1,16 @@
 """Tables: aligned columns on a terminal, tab-separated cells in a pipe."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tinkex._base.columns import columns, width
-from tinkex.cli.text import cell, is_terminal
+from tinkex.cli.text import Styled, cell, is_terminal, styled, wrapped
 
 # A cell is not shortened to fewer columns than this.
 _SHORTEST = 8
+# The indentation of a value on a line of its own.
+_OWN_LINE = 2
 
 
 def table(
@@ -38,7 +40,8 @@ def table(
         headers, cells = _narrowed(list(headers), cells, optional, elastic)
     lines = columns([headers, *cells])
     if max(map(width, lines)) <= _columns():
-        yield from lines
+        yield Styled(styled(lines[0], bold=True))
+        yield from lines[1:]
         return
     for number, row in enumerate(cells):
         if number:
@@ -83,12 +86,35 @@ def _shortened(text: str, most: int) -> str:
     return text
 
 
-def facts(pairs: Sequence[tuple[str, Any]]) -> Iterator[str]:
-    """Yield a line "name: value" per pair, with aligned values on a terminal."""
-    if is_terminal(sys.stdout):
-        yield from columns([(f"{name}:", cell(value)) for name, value in pairs], gap=" ")
-    else:
+def facts(
+    pairs: Sequence[tuple[str, Any]], colors: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Yield a line "name: value" per pair.
+
+    On a terminal values are aligned, and wrapped between words; one that is too long for its place,
+    such as a path, has a line of its own, so that it can be copied.
+
+    Args:
+        pairs: The names with their values.
+        colors: The colour of a value on a terminal, by name.
+    """
+    if not is_terminal(sys.stdout):
         yield from (f"{name}: {cell(value)}" for name, value in pairs)
+        return
+    aligned = 2 + max((width(name) for name, _ in pairs), default=0)
+    for name, value in pairs:
+        text = cell(value)
+        longest = max(map(width, text.split()), default=0)
+        indent = aligned if aligned + longest <= _columns() else _OWN_LINE
+        lines = wrapped(text, indent)
+        if indent == _OWN_LINE:
+            lines.insert(0, "")
+        for number, line in enumerate(lines):
+            head = "" if number else f"{name}:"
+            blanks = " " * ((aligned if number == 0 else indent) - width(head))
+            shown = styled(line, fg=(colors or {}).get(name)) if line else ""
+            label = styled(head, fg="cyan") if head else ""
+            yield Styled((label + blanks + shown).rstrip())
 
 
 def _columns() -> int:

@@ -41,6 +41,44 @@ def for_terminal(text: str) -> str:
     return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", _CONTROLS.sub("", _SEQUENCES.sub("", text)))
 
 
+def fitted(text: str, head: str = "") -> str:
+    """Wrap a text to the width of the terminal, between words only.
+
+    Args:
+        text: One or more lines.
+        head: A prefix of the first line.
+    """
+    lines = [line for one in (head + text).split("\n") for line in wrapped(one)]
+    return "\n".join(lines)[len(head) :]
+
+
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """Return the lines of a text on the terminal, broken between words only.
+
+    Args:
+        text: One line.
+        indent: The columns in front of each line.
+    """
+    import shutil
+    import textwrap
+
+    columns = max(shutil.get_terminal_size().columns - indent, 1)
+    return textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+class Styled(str):
+    """A line in colours of our own, with nothing in it that a server could have a terminal do."""
+
+    __slots__ = ()
+
+
+def styled(text: str, **style: Any) -> str:
+    """Return a text with a style, if the user wants colour."""
+    import click
+
+    return click.style(text, **style) if wants_color() else text
+
+
 def cell(value: Any) -> str:
     """Return a value as one line without tabs, for a cell of a table."""
     return " ".join(for_terminal("N/A" if value is None else str(value)).split())

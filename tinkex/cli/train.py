@@ -100,9 +100,11 @@ Example:
   export TINKER_BASE_URL=local
   tinkex train orders.jsonl --base-model tinkex/tiny-chat --dry-run
   tinkex train orders.jsonl --base-model tinkex/tiny-chat --epochs 4
-  tinkex train faq.csv --user-column question --assistant-column answer --base-model Qwen/Qwen3-8B
+  tinkex train faq.csv --base-model Qwen/Qwen3-8B \\
+    --user-column question --assistant-column answer
   tinkex train --method dpo preferences.jsonl --base-model Qwen/Qwen3-8B
-  tinkex train --method grpo questions.jsonl --reward exact --base-model Qwen/Qwen3-8B
+  tinkex train --method grpo questions.jsonl --reward exact \\
+    --base-model Qwen/Qwen3-8B
   tinkex train --config runs/orders/finetune.json --learning-rate 5e-3
   tinkex train --resume runs/orders
 """

@@ -260,7 +260,7 @@ def _show(invocation: Invocation, outcome: dict[str, Any], folder: Path) -> Any:
     if result["sampler_path"] and not result.get("failures"):
         server = invocation.settings.get("base_url")
         common = f"--base-url {server} " if server else ""
-        invocation.note(f"Talk to it: tinkex chat {common}--model-path {result['sampler_path']}")
+        invocation.note(f"Talk to it: tinkex chat {common}{folder}")
     return shown
 
 
@@ -286,10 +286,20 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         ("metrics", result["metrics"]),
         ("plot", result["plot"]),
     ]
-    yield from facts([(name, value) for name, value in pairs if value is not None])
+    yield from facts([(name, value) for name, value in pairs if value is not None], _colors(result))
     for sample in result["samples"]:
         yield ""
         yield from facts([(name, sample[name]) for name in ("prompt", "before", "after")])
+
+
+def _colors(result: dict[str, Any]) -> dict[str, str]:
+    """Return the colour of each validation loss: green if training lowered it."""
+    before = result.get("measured_before", {})
+    return {
+        shown(name): "green" if value < before[name] else "yellow"
+        for name, value in result.get("measured", {}).items()
+        if name.endswith("loss") and name in before
+    }
 
 
 def _before(loss: float | None) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tinkex.errors import TinkexError, ValidationError
+from tinkex.observability.loss_curve import LiveCurve, curve
 
 __all__ = ["TrainingLog", "plot", "read"]
 
@@ -35,6 +36,9 @@ class TrainingLog:
     Each line is written at once with a single system call, so a killed program loses none, and lines of
     threads are not mixed. A line that a crash cut short is dropped when the file is reopened.
 
+    A notebook shows a log as its loss curve. If it is displayed before the first step, the curve grows
+    as the run proceeds.
+
     Args:
         path: The file; missing parent folders are created. Lines are appended to an existing file.
 
@@ -48,6 +52,7 @@ class TrainingLog:
         self._lock = threading.Lock()
         self._is_resumed = _mend(self.path)
         self._file: int | None = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        self._live: LiveCurve | None = None
 
     def step(
         self,
@@ -88,6 +93,8 @@ class TrainingLog:
                 record[_RESUMED] = True
                 self._is_resumed = False
             os.write(self._file, json.dumps(record, allow_nan=False).encode() + b"\n")
+        if self._live is not None:
+            self._live.grown()
 
     def plot(self, png_path: str | os.PathLike[str]) -> Path:
         """Draw the records so far; see `plot`."""
@@ -99,12 +106,28 @@ class TrainingLog:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
+        if self._live is not None:
+            self._live.draw()
+            self._live = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def _repr_html_(self) -> str:
+        return curve(read(self.path))
+
+    def _ipython_display_(self) -> None:
+        """Show the loss curve in a notebook; it is redrawn while the log grows."""
+        live = LiveCurve(lambda: read(self.path))
+        if not live.is_open:
+            # IPython in a terminal.
+            print(repr(self))  # noqa: T201
+            return
+        live.draw()
+        self._live = live
 
     def __repr__(self) -> str:
         return f"<TrainingLog {self.path}>"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinkex.errors import MissingDependencyError, ValidationError
+from tinkex.observability.loss_curve import points
 
 # Label and color of each curve, in drawing order.
 CURVES = {
@@ -27,8 +28,8 @@ INK = "#333333"
 
 def draw(records: Sequence[dict[str, Any]], png_path: Path, source: Path) -> Path:
     """Draw a panel for each curve of the records, stacked vertically."""
-    curves = {name: _points(records, name) for name in CURVES}
-    curves = {name: points for name, points in curves.items() if points[0]}
+    curves = {name: points(records, name) for name in CURVES}
+    curves = {name: some for name, some in curves.items() if some[0]}
     if not curves:
         raise ValidationError(
             f"{source} has no loss, grad_norm or learning_rate to draw", path="jsonl_path"
@@ -44,10 +45,10 @@ def draw(records: Sequence[dict[str, Any]], png_path: Path, source: Path) -> Pat
     )
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(curves), 1, sharex=True, squeeze=False)[:, 0]
-    for axis, (name, points) in zip(axes, curves.items(), strict=True):
-        _panel(axis, points, *CURVES[name])
+    for axis, (name, some) in zip(axes, curves.items(), strict=True):
+        _panel(axis, some, *CURVES[name])
         if name == "loss":
-            _held_out(axis, _points(records, HELD_OUT[0]))
+            _held_out(axis, points(records, HELD_OUT[0]))
     axes[-1].set_xlabel("step", color=INK)
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
     png_path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,20 +60,6 @@ def draw(records: Sequence[dict[str, Any]], png_path: Path, source: Path) -> Pat
     finally:
         partial.unlink(missing_ok=True)
     return png_path
-
-
-def _points(records: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
-    """Return steps and values; values that are not finite are gaps."""
-    found = [(record["step"], record[name]) for record in records if name in record]
-    numbers = [(step, math.nan if value is None else value) for step, value in found]
-    numbers = [
-        (step, float(value))
-        for step, value in numbers
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    ]
-    if all(math.isnan(value) for _, value in numbers):
-        return [], []
-    return [step for step, _ in numbers], [value for _, value in numbers]
 
 
 def _panel(axis: Any, points: tuple[list[int], list[float]], label: str, color: str) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 from attrs import field, frozen
 
+# Examples of a file that a notebook shows.
+_FIRST = 5
+
 
 @frozen
 class Conversation:
@@ -26,6 +29,13 @@ class Conversation:
     weights: Sequence[float]
     tools: Sequence[Mapping[str, Any]] | None = None
 
+    def _repr_html_(self) -> str:
+        rows = [
+            (message.get("role"), _prose(message.get("content")), weight)
+            for message, weight in zip(self.messages, self.weights, strict=True)
+        ]
+        return _table(("role", "content", "weight"), rows)
+
 
 @frozen
 class Completion:
@@ -41,6 +51,9 @@ class Completion:
     prompt: str
     completion: str
 
+    def _repr_html_(self) -> str:
+        return _table(("prompt", "completion"), [(_prose(self.prompt), _prose(self.completion))])
+
 
 @frozen
 class Document:
@@ -53,6 +66,9 @@ class Document:
 
     line: int
     text: str
+
+    def _repr_html_(self) -> str:
+        return _table(("text",), [(_prose(self.text),)])
 
 
 Example = Conversation | Completion | Document
@@ -71,6 +87,11 @@ class Preference:
     line: int
     chosen: Example
     rejected: Example
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<p>chosen</p>{self.chosen._repr_html_()}<p>rejected</p>{self.rejected._repr_html_()}"
+        )
 
 
 @frozen
@@ -93,6 +114,11 @@ class Prompt:
     answer: str | None
     row: Mapping[str, Any]
     tools: Sequence[Mapping[str, Any]] | None = None
+
+    def _repr_html_(self) -> str:
+        messages = self.messages or [{"role": "prompt", "content": self.text}]
+        rows = [(one.get("role"), _prose(one.get("content"))) for one in messages]
+        return _table(("role", "content"), [*rows, ("reference answer", _prose(self.answer))])
 
     def answered(self, answer: str) -> Example:
         """Return the example that a response makes of the prompt."""
@@ -122,7 +148,7 @@ class ExampleFile:
     """
 
     name: str = field(converter=str)
-    examples: Sequence[Any]
+    examples: Sequence[Any] = field(repr=lambda examples: f"<{len(examples)}>")
     ignored: Mapping[str, int]
     sha256: str
     unit: str = "line"
@@ -130,6 +156,39 @@ class ExampleFile:
     notices: Sequence[str] = ()
     columns: Mapping[str, str] | None = None
     split: str | None = None
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: the first examples, a row each, and how many there are."""
+        rows = [(one.line, type(one).__name__, *_ends(one)) for one in self.examples[:_FIRST]]
+        count = f"<p>{len(self.examples)} examples; the first {len(rows)}:</p>"
+        return count + _table((self.unit, "form", "begins", "ends"), rows)
+
+
+def _ends(example: Any) -> tuple[str, str]:
+    """Return what an example begins and ends with, for a row of a table."""
+    match example:
+        case Conversation(messages=messages):
+            return str(messages[0].get("content")), str(messages[-1].get("content"))
+        case Completion(prompt=prompt, completion=completion):
+            return prompt, completion
+        case Document(text=text):
+            return text, ""
+        case Preference(chosen=chosen):
+            return _ends(chosen)
+    messages = example.messages or [{"content": example.text}]
+    return str(messages[0].get("content")), str(example.answer or "")
+
+
+def _prose(value: Any) -> Any:
+    from tinkex._base.notebook import Prose
+
+    return Prose(value) if isinstance(value, str) else value
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    from tinkex._base.notebook import table
+
+    return table(names, rows)
 
 
 def count_forms(examples: Sequence[Any]) -> dict[str, int]:

@@ -13,7 +13,9 @@ import attrs
 
 from tinkex._base.file_names import portable_name
 from tinkex.errors import ApiError, TokenizerError, ValidationError
+from tinkex.observability.loss_curve import LiveCurve
 from tinkex.recipes.folder import RUNS, Plan, Source, Weights, checkpoint_path, has_run
+from tinkex.recipes.loop import StepReport
 from tinkex.recipes.prepare import Prepared, prepare
 from tinkex.recipes.rates import recommended_learning_rate
 from tinkex.recipes.reading import read_examples
@@ -186,16 +188,45 @@ def _train(
     chosen = "learning_rate" in settings
     with _open(service) as opened:
         plan, prepared = prepared_for(opened, plan, file, held_out, chooses_rate=not chosen)
-        return fine_tune(
-            opened,
-            plan,
-            prepared,
-            Path(folder) if folder is not None else free_folder(file.name),
-            rewards=rewards,
-            respond=respond,
-            listener=listener,
-            stop=stop,
-        )
+        with contextlib.ExitStack() as stack:
+            return fine_tune(
+                opened,
+                plan,
+                prepared,
+                Path(folder) if folder is not None else free_folder(file.name),
+                rewards=rewards,
+                respond=respond,
+                listener=listener or stack.enter_context(_curve()),
+                stop=stop,
+            )
+
+
+class _Curve(Listener):
+    """A listener that draws the loss in a notebook."""
+
+    def __init__(self) -> None:
+        self._records: list[dict[str, Any]] = []
+        self.live = LiveCurve(lambda: self._records)
+
+    def reported(self, report: StepReport) -> None:
+        """Draw a step."""
+        self._records.append({"step": report.step, "loss": report.loss, **report.measured})
+        self.live.grown()
+
+    def finish(self) -> None:
+        """Draw the last step, unless no step was drawn at all: of a finished run none is repeated."""
+        if self._records:
+            self.live.draw()
+
+
+@contextlib.contextmanager
+def _curve() -> Iterator[Listener]:
+    """Draw the loss during the block, in a notebook alone."""
+    curve = _Curve()
+    try:
+        yield curve if curve.live.is_open else Listener()
+    finally:
+        curve.finish()
 
 
 @contextlib.contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from attrs import field, frozen
-from tinkex_generated.record import table
+from tinkex_generated.record import shown
 
 from tinkex._base.lazy import LazyModule
+from tinkex.errors import TinkexError
 from tinkex.types.json_form import JsonForm, Readers, by_name, listed
 from tinkex.types.tensor import TensorData
 
@@ -65,6 +66,8 @@ class ForwardBackwardOutput(JsonForm):
         return self.metrics.get("loss:sum", self.metrics.get("loss", float("nan")))
 
     def _repr_html_(self) -> str:
+        from tinkex._base.notebook import table
+
         rows = [[name, f"{value:.6g}"] for name, value in self.metrics.items()]
         return f"<p>{len(self.loss_fn_outputs)} outputs</p>{table(['metric', 'value'], rows)}"
 
@@ -149,7 +152,30 @@ class SampledSequence(JsonForm):
         return None if self._logprobs is None else np.array(self._logprobs, np.float32)
 
     def __repr__(self) -> str:
-        return f"SampledSequence(tokens={self.tokens!r}, stop_reason={self.stop_reason!r})"
+        return f"SampledSequence(tokens={shown(self.tokens)}, stop_reason={self.stop_reason!r})"
+
+
+class Decoder:
+    """A client's tokenizer, loaded on first use; a copy of it has none."""
+
+    __slots__ = ("_load",)
+
+    def __init__(self, load: Callable[[], Any] | None = None) -> None:
+        self._load = load
+
+    def texts(self, sequences: list[list[int]]) -> list[str] | None:
+        """Return the texts of tokens, None without a tokenizer."""
+        if self._load is None:
+            return None
+        try:
+            texts: list[str] = self._load().decode_batch(sequences)
+        except TinkexError:
+            # The client was closed, or its tokenizer is not to be had: the tokens are shown.
+            return None
+        return texts
+
+    def __reduce__(self) -> tuple[type[Decoder], tuple[()]]:
+        return (Decoder, ())
 
 
 @frozen
@@ -178,6 +204,8 @@ class SampleResponse(JsonForm):
     target_prompt_logprobs: TensorData | None = field(default=None, repr=False)
     prompt_alt_tokens: PromptAltTokens | None = field(default=None, repr=False)
     type: Literal["sample"] = field(default="sample", repr=False, kw_only=True)
+    # What a notebook decodes the tokens with; it does not travel to other processes.
+    _decoder: Decoder | None = field(default=None, init=False, eq=False, repr=False)
 
     _readers: ClassVar[Readers] = {
         "sequences": listed(SampledSequence.from_dict),
@@ -187,11 +215,25 @@ class SampleResponse(JsonForm):
     }
 
     def _repr_html_(self) -> str:
+        """Return a table for notebooks: the text of each sample, or its tokens without a tokenizer."""
+        from tinkex._base.notebook import Prose, table
+
+        texts = (
+            self._decoder.texts([one.tokens for one in self.sequences]) if self._decoder else None
+        )
+        shown = [Prose(text) for text in texts] if texts else [one.tokens for one in self.sequences]
         rows = [
-            [index, len(one.tokens), one.stop_reason, _mean(one.logprobs), one.tokens]
-            for index, one in enumerate(self.sequences)
+            [index, content, len(one.tokens), one.stop_reason, _mean(one.logprobs)]
+            for index, (one, content) in enumerate(zip(self.sequences, shown, strict=True))
         ]
-        return table(["sample", "length", "stop reason", "mean logprob", "tokens"], rows)
+        name = "text" if texts else "token ids"
+        return table(["sample", name, "tokens", "stop reason", "mean logprob"], rows)
+
+
+def decoded_by(response: SampleResponse, load: Callable[[], Any]) -> SampleResponse:
+    """Return a response whose text notebooks can show, with the tokenizer that a function loads."""
+    object.__setattr__(response, "_decoder", Decoder(load))
+    return response
 
 
 def _mean(logprobs: list[float] | None) -> str | None:
