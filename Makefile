@@ -36,7 +36,7 @@ PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 ANYWHERE := $(addprefix tests/,core/wire engine losses observability recipes regularizers types)
 
 .PHONY: actionlint audit check-generated checks clean coverage demo dist docs examples flaky format generate \
-	help interop interop-cookbook interop-servers interop-surface lint lint-workflows mutants pyright regenerate-check \
+	help interop interop-cookbook interop-dpo interop-peft interop-servers interop-surface lint lint-workflows mutants pyright regenerate-check \
 	serve soak bench test test-all test-lowest test-newest tests tests-anywhere types
 
 help:  ## show what there is to make
@@ -119,6 +119,12 @@ interop: $(RUNTIME)  ## let the official client work against the local server (T
 
 interop-cookbook: $(RUNTIME)  ## run tinker-cookbook's recipes on tinkex.tinker, and compare them with the official client
 	@$(PY) tests/interop/cookbook.py $(RECIPES)
+
+interop-dpo: $(RUNTIME)  ## train by DPO with tinker-cookbook and with recipes.dpo, and write both curves into docs/recipes.md
+	@$(PY) tests/interop/dpo_curve.py
+
+interop-peft: $(RUNTIME)  ## load adapters and merged models in peft and transformers (LLAMA_CPP=folder for its converter)
+	@$(PY) tests/interop/adapters.py
 
 interop-surface: $(RUNTIME)  ## compare the names of the official package with those of tinkex.tinker
 	@$(PY) tests/interop/surface.py --install

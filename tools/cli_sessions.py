@@ -97,7 +97,7 @@ _SHOWN = {
     SESSION: f"session-{1:020d}",
     SAVED: f"tinker://session-{1:020d}:train:0/sampler_weights/first",
     TRAINED: f"tinker://session-{9:020d}:train:0/sampler_weights/final",
-    ADAPTER: f"session-{9:020d}:train:0_sampler_weights_final",
+    ADAPTER: f"session-{9:020d}_train_0_sampler_weights_final",
 }
 # The input to a question.
 ANSWERS = {"tinkex checkpoint delete": "y", "tinkex auth login": "tml-0123456789abcdef"}

@@ -37,7 +37,7 @@ from tinkex.errors import (
 )
 
 PATH = "tinker://S:train:0/sampler_weights/final"
-NAME = "S:train:0_sampler_weights_final"
+NAME = "S_train_0_sampler_weights_final"
 ARCHIVE = "GET training_runs/S:train:0/checkpoints/sampler_weights/final/archive"
 WHOLE = checkpoint()
 
@@ -754,3 +754,16 @@ def test_a_checkpoint_of_the_local_server_comes_home(
     assert {"adapter_config.json", "adapter_model.safetensors"} <= {f.name for f in sampler.files}
     assert len(state.files) > len(sampler.files)
     assert len(left_in(tmp_path)) == 2
+
+
+def test_a_folder_has_a_name_that_every_system_accepts(
+    rest: RestClient, script: Script, host: ArchiveHost, tmp_path: Path
+) -> None:
+    """Ids hold colons, and so may the name of a checkpoint on some server."""
+    script.on(
+        "GET training_runs/S:train:0/checkpoints/sampler_weights/a:b/archive",
+        (302, b"", {"Location": f"{host.url}/archive?signature=secret"}),
+    )
+    folder = download(rest, "tinker://S:train:0/sampler_weights/a:b", tmp_path).folder
+    assert folder == tmp_path / "S_train_0_sampler_weights_a_b"
+    assert_whole(folder)

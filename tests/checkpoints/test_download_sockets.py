@@ -20,6 +20,7 @@ from support.clock import FakeClock
 from support.nano import NANO
 
 from tinkex import Config, RestClient, ServiceClient
+from tinkex._base.file_names import portable_name
 from tinkex._core.transport import Transport
 from tinkex.checkpoints import Limits, download
 from tinkex.errors import CheckpointError, ConflictError, UnsafeArchiveError
@@ -538,7 +539,7 @@ def test_a_link_that_is_put_in_the_targets_place_is_not_followed(
     mine, out = tmp_path / "mine", tmp_path / "out"
     mine.mkdir()
     (mine / "thesis.txt").write_text("x")
-    name = path.removeprefix("tinker://").replace("/", "_")
+    name = portable_name(path.removeprefix("tinker://"))
 
     def plant(done: int, total: int | None) -> None:
         if not (out / name).is_symlink():

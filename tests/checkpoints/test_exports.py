@@ -17,7 +17,7 @@ from tinkex.checkpoints import Limits, download
 from tinkex.errors import NotFoundError, ServerError, UnsafeArchiveError
 
 PATH = "tinker://S:train:0/external_weights/out"
-NAME = "S:train:0_external_weights_out"
+NAME = "S_train_0_external_weights_out"
 BASE = "GET training_runs/S:train:0/checkpoints/external_weights/out"
 CONTENT = bytes(range(256)) * 200
 

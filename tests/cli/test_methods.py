@@ -10,11 +10,13 @@ import pytest
 from support.command import Shell
 from support.methods import PAIRS, ROWS
 
+import tinkex
 from tinkex.local import LocalServer
 from tinkex.recipes.folder import Plan
 
 NANO = ("--base-model", "tinkex/nano", "--rank", "4", "--no-plot")
 SHORT = (*NANO, "--steps", "2", "--batch-size", "4", "--held-out", "0.25")
+TINY_CHAT = Path(tinkex.__file__).parent / "local/models/tiny-chat"
 REWARD = "def ends(episode):\n    return float(episode.stop_reason == 'stop')\n"
 
 
@@ -97,8 +99,14 @@ def test_options_come_from_a_file(shell: Shell, rows: str) -> None:
     done = shell("train", "--config", "b.json")
     assert done.code == 2
     assert "sets 'colour', and there is no such option" in " ".join(done.err.split())
-    Path("c.yaml").write_text("base-model: [")
     pytest.importorskip("yaml")
+    Path("c.yaml").write_text(
+        f"file: {rows}\nmodel:\n  base-model: tinkex/nano\n  rank: 2\nsteps: 1\n"
+    )
+    done = shell("train", "--config", "c.yaml", "--no-plot", "-o", "third")
+    assert done.code == 0, done.err
+    assert Plan.read(Path("third")).recipe.rank == 2
+    Path("c.yaml").write_text("base-model: [")
     assert "cannot be read" in shell("train", "--config", "c.yaml").err
 
 
@@ -124,6 +132,54 @@ def test_a_run_is_found_by_its_folder(shell: Shell, rows: str, server: LocalServ
     assert nothing is None or "no best checkpoint" in nothing.err
     again = shell("train", "--resume", "latest")
     assert "has ended already" in again.err
+
+
+def test_a_runs_folder_is_taken_wherever_a_path_is(shell: Shell, rows: str) -> None:
+    """By each command that takes a checkpoint's path or a run's id; so is `latest`."""
+    done = shell("train", rows, *SHORT, "--json")
+    assert done.code == 0, done.err
+    path, run_id = done.json["sampler_path"], done.json["model_id"]
+    sampled = ("--max-tokens", "2", "--temperature", "0")
+    for named in ("runs/rows", "latest"):
+        for command in (("info",), ("publish",), ("unpublish",), ("set-ttl", "--ttl", "3600")):
+            done = shell("checkpoint", command[0], named, *command[1:], "--json")
+            assert done.code == 0, done.err
+            assert path in (done.json.get("path"), done.json.get("tinker_path"))
+        assert shell("checkpoint", "inspect", named, "--json").json["rank"] == 4
+        for command in (("checkpoint", "list", "--run-id"), ("run", "info")):
+            shown = shell(*command, named, "--json")
+            assert shown.code == 0, shown.err
+            assert run_id in (shown.json.get("run_id"), shown.json.get("training_run_id"))
+        assert shell("run", "--model-path", named, "--prompt", "a", *sampled).code == 0
+        assert shell("evaluate", named, rows, "--limit", "1", *sampled).code == 0
+        assert shell("sample", named, rows, "-o", f"of-{named[-4:]}.jsonl", *sampled).code == 0
+        saved = shell("checkpoint", "--model-path", named, "-o", "saved.json", "--name", "again")
+        assert saved.code == 0, saved.err
+    further = shell("train", rows, "--from", "runs/rows", "--steps", "1", "--no-plot", "--json")
+    assert further.code == 0, further.err
+    planned = shell(
+        "checkpoint", "prune", "--run-id", "runs/rows", "--keep-last", "0", "--dry-run", "--json"
+    )
+    assert path in planned.json["paths"]
+    assert shell("checkpoint", "delete", "runs/rows", "--yes", "--json").json["paths"] == [path]
+    empty = shell("checkpoint", "info", str(Path.cwd()))
+    assert empty.code == 2
+    assert "there is no run in" in empty.err
+
+
+def test_an_adapter_is_merged_where_it_lies(shell: Shell, rows: str) -> None:
+    """A run's folder or a path is downloaded for it, and a downloaded folder is taken as it is."""
+    base = ("--base-model", "tinkex/tiny-chat", "--rank", "2", "--no-plot", "--steps", "1")
+    done = shell("train", rows, *base, "--held-out", "0", "--json")
+    assert done.code == 0, done.err
+    got = shell("checkpoint", "download", "latest", "--json").json["destination"]
+    assert ":" not in got
+    merged = []
+    for number, adapter in enumerate(("runs/rows", done.json["sampler_path"], got)):
+        made = shell("checkpoint", "merge", adapter, str(TINY_CHAT), "-o", f"merged-{number}")
+        assert made.code == 0, made.err
+        merged.append(Path(f"merged-{number}/model.safetensors").read_bytes())
+    assert merged[0] == merged[1] == merged[2] != (TINY_CHAT / "model.safetensors").read_bytes()
 
 
 def test_models_are_evaluated_side_by_side(shell: Shell, rows: str) -> None:

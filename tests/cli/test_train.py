@@ -18,6 +18,7 @@ from tinkex._base.clock import SYSTEM_CLOCK
 from tinkex.checkpoints import download
 from tinkex.cli.interrupts import Interrupts
 from tinkex.local import LocalServer
+from tinkex.recipes import checkpoint_path
 from tinkex.recovery import read_run
 from tinkex.testing import Fault
 
@@ -181,6 +182,27 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
     assert rough.json["held_out_loss"] == calm.json["held_out_loss"]
     ended = [weights(server, one.json["sampler_path"], tmp_path / "got") for one in (calm, rough)]
     assert ended[0] == ended[1]
+
+
+def test_a_run_whose_reader_is_gone_does_all_its_steps(
+    shell: Shell, server: LocalServer, data: Path
+) -> None:
+    """As behind `| head`: a closed pipe stops what is shown, and not the training."""
+    options = ("--steps", "12", "--batch-size", "4", "--held-out", "0", "--output", "unseen")
+    server.faults.add(Fault(on="optim_step", latency=0.05, times=None, every=1))
+    try:
+        with start("train", str(data), *NANO, *options) as process:
+            assert process.stderr is not None
+            assert process.stdout is not None
+            while "step 1/12" not in process.stderr.readline():
+                pass
+            process.stderr.close()
+            process.stdout.close()
+            process.wait(timeout=60)
+    finally:
+        server.faults.clear()
+    assert [one["step"] for one in numbers(Path("unseen"))] == list(range(1, 13))
+    assert checkpoint_path("unseen").endswith("/sampler_weights/final")
 
 
 def test_a_model_that_is_lost_is_told_of_and_brought_back(

@@ -18,6 +18,7 @@ import pytest
 import reference
 
 import tinkex
+from tinkex._base.file_names import portable_name
 from tinkex._core.events import bus
 from tinkex.local import LocalServer
 from tinkex.observability.metrics import Metrics
@@ -122,10 +123,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             "stand_ins": {
                 'ServiceClient(base_url="local"': f'ServiceClient(base_url="{server.base_url}"',
                 "ServiceClient(telemetry": f'ServiceClient(base_url="{server.base_url}", telemetry',
-                'inspect("checkpoints/run-1:train:0_sampler_weights_final"': f'inspect("{got.folder}"',
+                'inspect("checkpoints/run-1_train_0_sampler_weights_final"': f'inspect("{got.folder}"',
                 'weights/a", rank=32': 'weights/a", rank=8',
                 "steps(1000)": "steps(3)",
                 "run-1:train:0": kept.model_id,
+                "run-1_train_0": portable_name(kept.model_id),
                 "tinker://r/": f"tinker://{kept.model_id}/",
                 "Qwen/Qwen3-8B": "tinkex/nano",
                 "Qwen/Qwen3-32B": "tinkex/nano",

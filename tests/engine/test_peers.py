@@ -1,9 +1,7 @@
 """The engine against transformers and peft, where those are installed.
 
-They are no development dependencies (they come with torch, which is large). To run these tests:
-
-    python -m venv /somewhere/torch && /somewhere/torch/bin/pip install torch transformers peft
-    PYTHONPATH=/somewhere/torch/lib/python3.11/site-packages python -m pytest tests/engine/test_peers.py
+They come with torch, which is large, and so are no development dependencies; `make interop-peft` runs
+these tests in an environment that has them.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from run import HERE, SERVE, VENVS, environment, served
+from run import HERE, SERVE, VENVS, environment, environment_in, served
 
 COOKBOOK = os.environ.get("COOKBOOK", "tinker-cookbook")
 # What its reinforcement learning recipes need beside what it installs by itself.
@@ -49,15 +49,9 @@ NOT_NUMBERS = ("time", "duration", "span", "elapsed", "memory")
 
 def environment_with_cookbook() -> Path:
     """Return the interpreter of an environment that holds the cookbook and both clients."""
-    venv = VENVS / "cookbook"
-    python = venv / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     # torch first: the cookbook's own requirement would take whatever is newest.
-    for packages in ((NEEDS[0],), (COOKBOOK, *NEEDS[1:]), ("--editable", str(ROOT))):
-        subprocess.run([*pip, *packages], check=True)
-    return python
+    installs = (NEEDS[:1], (COOKBOOK, *NEEDS[1:]), ("--editable", str(ROOT)))
+    return environment_in(VENVS / "cookbook", *installs)
 
 
 def versions(python: Path) -> str:

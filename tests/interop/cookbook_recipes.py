@@ -5,7 +5,7 @@
 Run by tests/interop/cookbook.py in a virtual environment that holds the cookbook, the official client
 and tinkex. CLIENT is "official" or "tinkex"; what the recipe measured is in FOLDER/metrics.jsonl.
 
-The recipes are the cookbook's own. What stands in for the outside world: small data sets in place of
+RECIPE may have a seed behind a hyphen. The recipes are the cookbook's own. What stands in for the outside world: small data sets in place of
 those of the hub, the local server's small model, rewards that a small model can earn, and seeds, so that
 two runs can be compared.
 """
@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 client, recipe, folder = sys.argv[1:]
+recipe, _, seed = recipe.partition("-")
+SEED = int(seed or 7)
 if client == "tinkex":
     import tinkex.tinker
 
@@ -37,6 +39,7 @@ from tinker_cookbook import model_info  # noqa: E402
 MODEL = "tinkex/tiny-chat"
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "runs", "away"]
 FOLDER = Path(folder)
+PREFERENCES = Path(__file__).resolve().parents[2] / "examples/data/preferences.jsonl"
 
 
 def conversation(index: int) -> list[dict[str, str]]:
@@ -79,7 +82,7 @@ def seeded() -> None:
     def create_seeded(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs)
         if given.arguments.get("seed") is None:
-            given.arguments["seed"] = 7
+            given.arguments["seed"] = SEED
         return create(*given.args, **given.kwargs)
 
     tinker.ServiceClient.create_lora_training_client = create_seeded
@@ -208,6 +211,53 @@ def dpo() -> None:
     )
 
 
+def dpo_preferences() -> None:
+    """Train on the pairs of the examples, all of them in each step."""
+    import chz
+    from tinker_cookbook.preference import dpo_datasets, preference_datasets, train_dpo, types
+    from tinker_cookbook.supervised.types import ChatDatasetBuilderCommonConfig
+
+    rows = [json.loads(line) for line in PREFERENCES.read_text("utf-8").splitlines()]
+
+    @chz.chz
+    class Comparisons(preference_datasets.ComparisonDatasetBuilder):
+        def get_train_and_test_datasets(self) -> Any:
+            return datasets.Dataset.from_list(rows), None
+
+        def example_to_labeled_comparison(self, row: Any) -> Any:
+            compared = types.Comparison(
+                prompt_conversation=row["prompt"],
+                completion_A=row["chosen"],
+                completion_B=row["rejected"],
+            )
+            return types.LabeledComparison(comparison=compared, label="A")
+
+    written = ChatDatasetBuilderCommonConfig(
+        model_name_for_tokenizer=MODEL,
+        renderer_name="qwen3_instruct",
+        max_length=256,
+        batch_size=len(rows),
+    )
+    train_dpo.main(
+        train_dpo.Config(
+            log_path=folder,
+            model_name=MODEL,
+            recipe_name="dpo",
+            renderer_name="qwen3_instruct",
+            dataset_builder=dpo_datasets.DPODatasetBuilderFromComparisons(
+                comparison_builder=Comparisons(), common_config=written
+            ),
+            learning_rate=1e-3,
+            dpo_beta=0.1,
+            lora_rank=16,
+            num_epochs=12,
+            eval_every=0,
+            save_every=0,
+            adam_eps=1e-12,
+        )
+    )
+
+
 def on_policy_distillation() -> None:
     from tinker_cookbook.recipes.distillation import on_policy_distillation as module
 
@@ -260,6 +310,7 @@ RECIPES: dict[str, Callable[[], None]] = {
     "rl_async": functools.partial(math_rl, max_steps_off_policy=1),
     "rl_stream": rl_stream,
     "dpo": dpo,
+    "dpo_preferences": dpo_preferences,
     "on_policy_distillation": on_policy_distillation,
     "prompt_distillation": prompt_distillation,
 }

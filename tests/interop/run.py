@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,12 +29,18 @@ SERVE = "from tinkex.cli import main; main()"
 
 def python_with(requirement: str) -> Path:
     """Return the interpreter of an environment in which the requirement is installed."""
-    venv = VENVS / re.sub(r"[^\w.]+", "-", requirement)
+    name = re.sub(r"[^\w.]+", "-", requirement)
+    return environment_in(VENVS / name, ("--upgrade", requirement))
+
+
+def environment_in(venv: Path, *installs: Sequence[str]) -> Path:
+    """Return the interpreter of a virtual environment, after each of the calls of ``pip install``."""
     python = venv / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, "--upgrade", requirement], check=True)
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for arguments in installs:
+        subprocess.run([*pip, *arguments], check=True)
     return python
 
 

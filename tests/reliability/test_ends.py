@@ -237,7 +237,7 @@ def test_ctrl_c_in_a_download_keeps_what_came(tmp_path: Path) -> None:
     path = "tinker://S:train:0/sampler_weights/final"
     whole = checkpoint()
     half = len(whole) // 2
-    name = "S:train:0_sampler_weights_final"
+    name = "S_train_0_sampler_weights_final"
 
     def play(number: int, request: bytes) -> bytes:
         if b"/api/v1/" in request:

@@ -50,4 +50,9 @@ def train_by(method: str, service: ServiceClient, folder: Path, **more: Any) -> 
     sampling = {"max_tokens": 4, **settings}
     if method == "grpo":
         return recipes.grpo(ROWS, begins_even, kl=0.01, **sampling)
-    return recipes.distill(ROWS, NANO, on_policy=method == "distill on-policy", **sampling)
+    kinds: dict[str, dict[str, Any]] = {
+        "distill": {},
+        "distill by reward": {"loss_fn": "importance_sampling"},
+        "distill from samples": {"on_policy": False},
+    }
+    return recipes.distill(ROWS, NANO, **kinds[method], **sampling)

@@ -342,6 +342,7 @@ def whole_methods(client: ServiceClient) -> None:
     [scores] = recipes.evaluate(client, "tinkex/nano", "orders.jsonl", ["exact", is_short])
     assert_type(scores["exact"], float)
     assert_type(recipes.sample_file(client, "tinkex/nano", "prompts.jsonl", "responses.jsonl"), int)
+    assert_type(recipes.checkpoint_path("runs/orders@best", "training"), str)
 
 
 def keys_and_breakers(client: ServiceClient) -> None:

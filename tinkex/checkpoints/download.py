@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from attrs import evolve, frozen
 
+from tinkex._base.file_names import portable_name
 from tinkex._base.secret import Secret
 from tinkex._core.retry import ARCHIVE_PATIENCE
 from tinkex.checkpoints.export import exported, offers_exports
@@ -72,7 +73,7 @@ def download(
     """Download a checkpoint into a new folder.
 
     >>> download(rest, "tinker://run-1:train:0/sampler_weights/final", "checkpoints").folder
-    PosixPath('checkpoints/run-1:train:0_sampler_weights_final')
+    PosixPath('checkpoints/run-1_train_0_sampler_weights_final')
 
     The archive is streamed to a hidden folder beside the target and verified (length, and checksum if
     the host announces one), extracted there, and renamed at the end, so the download is atomic. An
@@ -104,7 +105,7 @@ def download(
     """
     parsed = CheckpointPath.parse(path)
     parent = Path(output_dir) if output_dir is not None else Path.cwd()
-    name = str(parsed).removeprefix("tinker://").replace("/", "_")
+    name = portable_name(str(parsed).removeprefix("tinker://"))
     target = parent / name
     _check_target(target, force=force)
     guarded = None if progress is None else _guarded(progress)

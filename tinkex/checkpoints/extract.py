@@ -14,6 +14,7 @@ from typing import IO, cast
 
 from attrs import define, field, frozen
 
+from tinkex._base.file_names import RESERVED
 from tinkex.errors import CheckpointError, DownloadIncompleteError, UnsafeArchiveError
 
 _COPY_BYTES = 1024 * 1024
@@ -22,7 +23,6 @@ _READ_BYTES = 16 * 1024 * 1024
 _LONGEST_NAME = 255
 _LONGEST_PATH = 1024
 _GZIP_MAGIC = b"\x1f\x8b"
-_RESERVED = frozenset('<>:"|?*\\')
 # Windows reserves these names for devices, with any extension.
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))]
@@ -246,7 +246,7 @@ def _is_bad(part: str) -> bool:
     return (
         part == ".."
         or not part.isprintable()
-        or not _RESERVED.isdisjoint(part)
+        or not RESERVED.isdisjoint(part)
         or part != part.rstrip(". ")
         or part.partition(".")[0].lower() in _DEVICES
         or len(part.encode("utf-8", "replace")) > _LONGEST_NAME

@@ -51,7 +51,7 @@ class StoredTensor:
 class Inspection:
     """A description of a checkpoint's folder.
 
-    >>> print(inspect("checkpoints/run-1:train:0_sampler_weights_final").table())
+    >>> print(inspect("checkpoints/run-1_train_0_sampler_weights_final").table())
 
     Attributes:
         folder: The folder.
@@ -145,7 +145,7 @@ class Inspection:
 def inspect(folder: str | os.PathLike[str]) -> Inspection:
     """Return a checkpoint's rank, layers, dtypes, shapes, base model and size.
 
-    >>> inspect("checkpoints/run-1:train:0_sampler_weights_final").rank
+    >>> inspect("checkpoints/run-1_train_0_sampler_weights_final").rank
     8
 
     Only headers are read, so it is fast for large files, and nothing in the files is ever

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tinkex._base.file_names import portable_name
 from tinkex._base.secret import Secret
 from tinkex._core.checks import checked_id
 from tinkex._core.retry import TRACE_PATIENCE
@@ -17,7 +17,6 @@ from tinkex.checkpoints.server import CheckpointServer
 from tinkex.checkpoints.staging import abandon, discard, staging
 from tinkex.errors import CheckpointError, RequestFailedError, ValidationError
 
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
 # A trace has a few hundred bytes per request.
 MOST_BYTES = 16 * 1024**3
 
@@ -50,7 +49,7 @@ def download_session_trace(
         CheckpointError: The file cannot be written, or its host refuses.
         DownloadIncompleteError: The trace was incomplete after all attempts.
     """
-    name = _NOT_IN_NAMES.sub("_", checked_id(session_id, "session_id")) + ".trace.json"
+    name = portable_name(checked_id(session_id, "session_id")) + ".trace.json"
     target = Path(file) if file is not None else Path.cwd() / name
     _check_target(target, force=force)
     signs = _signs(rest, session_id, patience)

@@ -20,7 +20,7 @@ Example:
 
 
 @click.command("chat", cls=Command, epilog=_EXAMPLE)
-@click.argument("model", required=False, type=RunOrPath(names=True), metavar="[MODEL]")
+@click.argument("model", required=False, type=RunOrPath(others=True), metavar="[MODEL]")
 @click.option("--base-model", metavar="NAME", help="Model to talk to; see `tinkex model list`.")
 @click.option(
     "--model-path",

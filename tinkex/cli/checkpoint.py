@@ -13,7 +13,7 @@ from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Group
 from tinkex.cli.paging import collect, heading, list_options
 from tinkex.cli.records import CHECKPOINT_HEADERS, checkpoint_record, checkpoint_row
-from tinkex.cli.runfolder import RunOrPath
+from tinkex.cli.runfolder import RunId, RunOrPath
 from tinkex.cli.tables import facts, table
 from tinkex.cli.text import ago, iso, size, to_json, yes_no
 
@@ -125,7 +125,12 @@ def _training(
 
 
 @command.command("list")
-@click.option("--run-id", metavar="RUN_ID", help="List all checkpoints of this training run.")
+@click.option(
+    "--run-id",
+    type=RunId(),
+    metavar="RUN_ID|RUN",
+    help="List all checkpoints of this training run.",
+)
 @list_options
 @pass_invocation
 def list_checkpoints(invocation: Invocation, run_id: str | None, limit: int, offset: int) -> Any:
@@ -159,7 +164,7 @@ def list_checkpoints(invocation: Invocation, run_id: str | None, limit: int, off
 
 
 @command.command("info")
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=RunOrPath("any"), metavar="PATH|RUN")
 @pass_invocation
 def show_checkpoint(invocation: Invocation, path: str) -> Any:
     """Show a checkpoint: size, age, base model, adapted layers."""

@@ -11,7 +11,7 @@ from tinkex.cli.failures import Failed
 from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Command
 from tinkex.cli.questions import agrees
-from tinkex.cli.runfolder import RunOrPath
+from tinkex.cli.runfolder import RunId, RunOrPath
 from tinkex.cli.text import cell
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _age(ctx: click.Context, option: click.Parameter, value: str | None) -> time
 
 
 @click.command("publish", cls=Command)
-@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
+@click.argument("path", type=RunOrPath("any"), metavar="PATH|RUN")
 @pass_invocation
 def publish(invocation: Invocation, path: str) -> Any:
     """Publish a checkpoint for everyone."""
@@ -42,7 +42,7 @@ def publish(invocation: Invocation, path: str) -> Any:
 
 
 @click.command("unpublish", cls=Command)
-@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
+@click.argument("path", type=RunOrPath("any"), metavar="PATH|RUN")
 @pass_invocation
 def unpublish(invocation: Invocation, path: str) -> Any:
     """Restrict a checkpoint to its owner again."""
@@ -52,7 +52,7 @@ def unpublish(invocation: Invocation, path: str) -> Any:
 
 
 @click.command("set-ttl", cls=Command)
-@click.argument("path", type=RunOrPath(), metavar="PATH|RUN")
+@click.argument("path", type=RunOrPath("any"), metavar="PATH|RUN")
 @click.option(
     "--ttl",
     type=click.IntRange(min=1),
@@ -72,11 +72,14 @@ def set_ttl(invocation: Invocation, path: str, ttl: int | None, remove: bool) ->
 
 
 @click.command("delete", cls=Command)
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", type=RunOrPath("any"), metavar="PATH|RUN...", nargs=-1, required=True)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_invocation
 def delete(invocation: Invocation, paths: tuple[str, ...], yes: bool) -> Any:
     """Delete checkpoints for good.
+
+    A run's folder means one checkpoint here as everywhere: the weights to sample from. `checkpoint
+    prune --run-id RUN --keep-last 0` deletes all of a run's.
 
     All paths are checked before the first is deleted. One that the server refuses does not keep the
     others from being deleted.
@@ -103,7 +106,12 @@ def delete(invocation: Invocation, paths: tuple[str, ...], yes: bool) -> Any:
     metavar="N",
     help="Keep the newest N checkpoints per run and kind.",
 )
-@click.option("--run-id", metavar="RUN_ID", help="Delete only checkpoints of this training run.")
+@click.option(
+    "--run-id",
+    type=RunId(),
+    metavar="RUN_ID|RUN",
+    help="Delete only checkpoints of this training run.",
+)
 @click.option("--include-public", is_flag=True, help="Also delete published checkpoints.")
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")

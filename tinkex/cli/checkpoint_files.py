@@ -1,17 +1,16 @@
 """`tinkex checkpoint download`, `inspect`, `merge` and `push-hf`."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tinkex.cli.invocation import Invocation, pass_invocation
-from tinkex.cli.options import Command, OfflineCommand
+from tinkex.cli.options import Command
 from tinkex.cli.runfolder import RunOrPath
 from tinkex.cli.text import size, yes_no
-
-if TYPE_CHECKING:
-    from tinkex.checkpoints import Inspection
 
 _TINKER = "tinker://"
 
@@ -55,7 +54,7 @@ def download(invocation: Invocation, path: str, output: Path, force: bool) -> An
 
 
 @click.command("inspect", cls=Command)
-@click.argument("target", type=RunOrPath(names=True), metavar="FOLDER|PATH|RUN")
+@click.argument("target", type=RunOrPath(others=True), metavar="FOLDER|PATH|RUN")
 @pass_invocation
 def inspect(invocation: Invocation, target: str) -> Any:
     """Show the contents of a checkpoint: rank, layers, tensors and their shapes.
@@ -65,23 +64,13 @@ def inspect(invocation: Invocation, target: str) -> Any:
     """
     from tinkex.checkpoints import inspect as look
 
-    if not target.startswith(_TINKER):
-        return _show(invocation, look(target))
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="tinkex-") as folder:
-        with (
-            invocation.rest() as rest,
-            invocation.progress("Downloading", unit="B") as step,
-        ):
-            got = rest.download_checkpoint(target, folder, progress=step)
-        return _show(invocation, look(got.folder))
+    with _here(invocation, target) as folder:
+        found = look(folder)
+    return invocation.show(found.to_dict(), lambda: found.table().splitlines())
 
 
-@click.command("merge", cls=OfflineCommand)
-@click.argument(
-    "adapter", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="ADAPTER"
-)
+@click.command("merge", cls=Command)
+@click.argument("adapter", type=RunOrPath(others=True), metavar="FOLDER|PATH|RUN")
 @click.argument(
     "base", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="BASE"
 )
@@ -94,19 +83,20 @@ def inspect(invocation: Invocation, target: str) -> Any:
     help="Folder to make.",
 )
 @pass_invocation
-def merge(invocation: Invocation, adapter: Path, base: Path, output: Path) -> Any:
-    """Merge a downloaded adapter into its base model.
+def merge(invocation: Invocation, adapter: str, base: Path, output: Path) -> Any:
+    """Merge an adapter into its base model.
 
-    ADAPTER is the folder of a checkpoint, BASE that of the model, in the layout of the Hugging Face
-    hub. One tensor is in memory at a time; neither torch nor a GPU is needed. In a model with tied
-    embeddings the unembedding becomes a matrix of its own.
+    The adapter is a folder that was downloaded, or a checkpoint, which is downloaded for this and not
+    kept. BASE is the folder of the model, in the layout of the Hugging Face hub. One tensor is in
+    memory at a time; neither torch nor a GPU is needed. In a model with tied embeddings the
+    unembedding becomes a matrix of its own.
     """
     from tinkex.checkpoints import merge as merged
 
-    with invocation.progress("Merging"):
-        folder = merged(adapter, base, output)
-    result = {"command": "checkpoint", "action": "merge", "destination": str(folder)}
-    return invocation.show(result, lambda: [f"The merged model is in {folder}"])
+    with _here(invocation, adapter) as folder, invocation.progress("Merging"):
+        made = merged(folder, base, output)
+    result = {"command": "checkpoint", "action": "merge", "destination": str(made)}
+    return invocation.show(result, lambda: [f"The merged model is in {made}"])
 
 
 @click.command("push-hf", cls=Command)
@@ -190,8 +180,21 @@ def push_hf(invocation: Invocation, /, path: str, **options: Any) -> Any:
     return invocation.show(result, lines)
 
 
-def _show(invocation: Invocation, found: "Inspection") -> Any:
-    return invocation.show(found.to_dict(), lambda: found.table().splitlines())
+@contextlib.contextmanager
+def _here(invocation: Invocation, target: str) -> Iterator[Path]:
+    """Download a checkpoint for a block; what is no path is a folder on this machine."""
+    if not target.startswith(_TINKER):
+        yield Path(target)
+        return
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="tinkex-") as parent:
+        with (
+            invocation.rest() as rest,
+            invocation.progress("Downloading", unit="B") as step,
+        ):
+            got = rest.download_checkpoint(target, parent, progress=step)
+        yield got.folder
 
 
 COMMANDS = (download, inspect, merge, push_hf)

@@ -23,7 +23,7 @@ Example:
 
 @click.command("evaluate", cls=Command, epilog=_EXAMPLE)
 @click.argument(
-    "models", nargs=-1, required=True, type=RunOrPath(names=True), metavar="MODEL [MODEL...]"
+    "models", nargs=-1, required=True, type=RunOrPath(others=True), metavar="MODEL [MODEL...]"
 )
 @click.argument("file", type=DataSource(), metavar="FILE")
 @click.option(

@@ -1,11 +1,13 @@
 """A run's folder, or `latest`, wherever a run or its weights are meant."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-RUNS = Path("runs")
+if TYPE_CHECKING:
+    from tinkex.recipes.folder import Weights
+
 LATEST = "latest"
 
 
@@ -18,12 +20,13 @@ class RunFolder(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the folder."""
         if value == LATEST and not Path(LATEST).exists():
+            from tinkex.errors import CheckpointError
             from tinkex.recipes.folder import latest_run
 
-            found = latest_run(RUNS)
-            if found is None:
-                self.fail(f"there is no run in {RUNS}", param, ctx)
-            return found
+            try:
+                return latest_run()
+            except CheckpointError as error:
+                self.fail(str(error), param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -33,31 +36,46 @@ class RunOrPath(click.Path):
     FOLDER@best is the one with the best validation.
 
     Args:
-        kind: "sampler" for weights to sample from, "training" for those to train on from.
-        names: Whether the name of a base model is taken as well.
+        kind: "sampler" for weights to sample from, "training" for a checkpoint to train on from,
+            "any" for either.
+        others: Whether other names are taken as well: of base models, or of folders with weights.
     """
 
     name = "text"
 
-    def __init__(self, kind: str = "sampler", *, names: bool = False) -> None:
+    def __init__(self, kind: "Weights" = "sampler", *, others: bool = False) -> None:
         super().__init__()
-        self._kind = kind
-        self._names = names
+        self._kind: Weights = kind
+        self._others = others
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
-        folder, _, which = str(value).partition("@")
-        is_folder = folder == LATEST or (Path(folder).is_dir() and not value.startswith("tinker:"))
-        if not is_folder or which not in ("", "best"):
+        # The common case loads nothing.
+        if value.startswith("tinker://"):
             return value
         from tinkex.errors import CheckpointError
-        from tinkex.recipes.folder import checkpoint_of, has_run
+        from tinkex.recipes.folder import checkpoint_path
 
-        found = RunFolder().convert(folder, param, ctx)
-        if self._names and not has_run(found):
-            # A folder that happens to have the name of a model.
-            return value
         try:
-            return checkpoint_of(found, self._kind, best=which == "best")
+            found = checkpoint_path(value, self._kind)
         except CheckpointError as error:
             self.fail(str(error), param, ctx)
+        if found == value and not self._others and Path(value).is_dir():
+            self.fail(f"there is no run in {value}", param, ctx)
+        return found
+
+
+class RunId(RunOrPath):
+    """The id of a training run; or a path of one of its checkpoints, its folder, or `latest`."""
+
+    def __init__(self) -> None:
+        super().__init__("any", others=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the id."""
+        found = super().convert(value, param, ctx)
+        if not found.startswith("tinker://"):
+            return found
+        from tinkex.types import CheckpointPath
+
+        return CheckpointPath.parse(found).training_run_id

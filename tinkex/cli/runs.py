@@ -12,7 +12,7 @@ from tinkex.cli.invocation import Invocation, pass_invocation
 from tinkex.cli.options import Group
 from tinkex.cli.paging import collect, heading, list_options, scope_option
 from tinkex.cli.records import checkpoint_record
-from tinkex.cli.runfolder import RunOrPath
+from tinkex.cli.runfolder import RunId, RunOrPath
 from tinkex.cli.tables import facts, table
 from tinkex.cli.text import ago, is_terminal, iso, yes_no
 
@@ -196,7 +196,7 @@ def list_runs(invocation: Invocation, limit: int, offset: int, access_scope: Any
 
 
 @command.command("info")
-@click.argument("training_run_id", metavar="RUN_ID")
+@click.argument("training_run_id", type=RunId(), metavar="RUN_ID|RUN")
 @scope_option
 @pass_invocation
 def show_run(invocation: Invocation, training_run_id: str, access_scope: Any) -> Any:

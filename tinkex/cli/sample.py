@@ -20,7 +20,7 @@ Example:
 
 
 @click.command("sample", cls=Command, epilog=_EXAMPLE)
-@click.argument("model", type=RunOrPath(names=True), metavar="MODEL")
+@click.argument("model", type=RunOrPath(others=True), metavar="MODEL")
 @click.argument("file", type=DataSource(), metavar="FILE")
 @click.option(
     "-o",

@@ -75,7 +75,7 @@ _BY_METHOD, _WATCH, _RUN = "Method", "Validation and logging", "Run"
 _ONLY = {
     **dict.fromkeys(["beta"], ("dpo",)),
     **dict.fromkeys(["rewards", "kl", "respond", "max_turns"], ("grpo",)),
-    **dict.fromkeys(["teacher", "on_policy"], ("distill",)),
+    **dict.fromkeys(["teacher", "on_policy", "top_k", "teacher_share"], ("distill",)),
     **dict.fromkeys(
         [
             "loss_fn",
@@ -204,8 +204,7 @@ Example:
     "--schedule",
     "schedule_kind",
     type=click.Choice(["linear", "cosine", "constant"]),
-    help="Decay of the learning rate after warm-up.  [default: linear; constant for grpo and "
-    "distill]",
+    help="Decay of the learning rate after warm-up.  [default: linear; constant for grpo]",
 )
 @_in(
     _STEPS,
@@ -270,7 +269,7 @@ Example:
 @_in(
     _BY_METHOD,
     "--teacher",
-    type=RunOrPath(names=True),
+    type=RunOrPath(others=True),
     metavar="MODEL",
     help="distill: base model, path of weights or run's folder to learn from.",
 )
@@ -279,15 +278,31 @@ Example:
     "--on-policy/--teacher-samples",
     "on_policy",
     default=None,
-    help="distill: score the student's samples, or imitate the teacher's."
+    help="distill: correct the student's samples, or imitate the teacher's."
     + _DEFAULT.format("--on-policy"),
+)
+@_in(
+    _BY_METHOD,
+    "--top-k",
+    type=int,
+    metavar="K",
+    help="distill: learn the teacher's K likeliest tokens at each place." + _DEFAULT.format(16),
+)
+@_in(
+    _BY_METHOD,
+    "--teacher-share",
+    type=float,
+    metavar="SHARE",
+    help="distill: share of the steps, the first ones, for which the teacher samples."
+    + _DEFAULT.format(0.5),
 )
 @_in(
     _SAMPLING,
     "--loss",
     "loss_fn",
-    type=click.Choice(["importance_sampling", "ppo", "cispo", "stable_reinforce"]),
-    help="Policy-gradient loss." + _DEFAULT.format("importance_sampling"),
+    type=click.Choice(["importance_sampling", "ppo", "cispo", "stable_reinforce", "cross_entropy"]),
+    help="Policy-gradient loss; for distill also cross_entropy, which learns the teacher's distribution "
+    "at each place of the student's samples.  [default: importance_sampling; cross_entropy for distill]",
 )
 @_in(
     _SAMPLING,

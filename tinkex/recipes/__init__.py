@@ -30,7 +30,7 @@ from tinkex.recipes.examples import (
     Preference,
     Prompt,
 )
-from tinkex.recipes.folder import Plan, Source
+from tinkex.recipes.folder import Plan, Source, checkpoint_path
 from tinkex.recipes.formats import ChatFormat, PlainFormat, TemplateFormat, chat_format
 from tinkex.recipes.grpo import Grpo
 from tinkex.recipes.loop import Method, Objective, Sent, StepReport, train
@@ -90,6 +90,7 @@ __all__ = [
     "TokenizedPrompt",
     "Turn",
     "chat_format",
+    "checkpoint_path",
     "distill",
     "dpo",
     "evaluate",

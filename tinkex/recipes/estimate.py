@@ -9,7 +9,7 @@ from attrs import frozen
 
 from tinkex.errors import TinkexError
 from tinkex.observability import training_log
-from tinkex.recipes.folder import METRICS, PLAN, Plan
+from tinkex.recipes.folder import METRICS, PLAN, RUNS, Plan
 from tinkex.recipes.prepare import Prepared
 from tinkex.recipes.recipe import RolloutRecipe
 
@@ -42,7 +42,7 @@ def estimate(
     prepared: Prepared,
     price: float | None = None,
     sample_price: float | None = None,
-    runs: Path = Path("runs"),
+    runs: Path = RUNS,
 ) -> Estimate:
     """Estimate what a run will take.
 

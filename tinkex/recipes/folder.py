@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from attrs import asdict, frozen
 
@@ -24,6 +24,11 @@ METRICS = "metrics.jsonl"
 PLOT = "training.png"
 REFERENCE = "reference.json"
 ROLLOUTS = "rollouts.jsonl"
+# Where runs are, and what names the last one of them.
+RUNS = Path("runs")
+LATEST = "latest"
+Weights = Literal["sampler", "training", "any"]
+_WEIGHTS = {"sampler": "weights to sample from", "training": "checkpoint to train on from"}
 _FORMAT = 1
 # As the contract has it for the names of checkpoints.
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -226,10 +231,16 @@ def has_run(folder: Path) -> bool:
     return (folder / PLAN).exists()
 
 
-def latest_run(base: Path) -> Path | None:
-    """Return the folder below `base` whose run was begun last; None if there is none."""
+def latest_run(base: Path = RUNS) -> Path:
+    """Return the folder below `base` whose run was begun last.
+
+    Raises:
+        CheckpointError: There is none.
+    """
     runs = [one.parent for one in base.glob(f"*/{PLAN}")]
-    return max(runs, key=_begun_at, default=None)
+    if not runs:
+        raise CheckpointError(f"there is no run in {base}")
+    return max(runs, key=_begun_at)
 
 
 def _begun_at(folder: Path) -> float:
@@ -240,30 +251,46 @@ def _begun_at(folder: Path) -> float:
     return next(mark.stat().st_mtime for mark in marks if mark.exists())
 
 
-def checkpoint_of(folder: Path, kind: str, *, best: bool = False) -> str:
-    """Return the path of a run's checkpoint: the one that was saved at its end, or the newest.
+def checkpoint_path(named: str, kind: Weights = "sampler") -> str:
+    """Return the path of the weights that a text names: a run's folder, ``latest``, or a path itself.
+
+    >>> checkpoint_path("tinker://run-1:train:0/sampler_weights/final")
+    'tinker://run-1:train:0/sampler_weights/final'
+
+    With ``@best`` behind a folder or ``latest`` it is that of the weights with the best validation.
+    What names no run is returned as it is: it is a path already, or the name of a base model.
 
     Args:
-        folder: The run's folder.
-        kind: "sampler" for weights to sample from, "training" for those to train on from.
-        best: Take the one with the best validation.
+        named: The text.
+        kind: "sampler" for weights to sample from, "training" for a checkpoint to train on from, "any"
+            for the former, or the latter if there are none yet.
 
     Raises:
-        CheckpointError: There is no run, or it has no such checkpoint yet.
+        CheckpointError: The run has no such checkpoint, or there is no run at all.
     """
+    place, _, which = named.partition("@")
+    is_latest = place == LATEST and not Path(LATEST).exists()
+    if which not in ("", "best") or not (is_latest or has_run(Path(place))):
+        return named
+    folder = latest_run() if is_latest else Path(place)
+    return _checkpoint_of(folder, kind, best=which == "best")
+
+
+def _checkpoint_of(folder: Path, kind: Weights, *, best: bool) -> str:
+    """Return the path of a run's checkpoint: the one that was saved at its end, or the newest."""
     from tinkex.recovery.runfile import read_run
 
     plan, record = Plan.read(folder), read_run(folder)
-    name = "sampler_path" if kind == "sampler" else "state_path"
     newest = record.checkpoints[-1] if record is not None and record.checkpoints else None
     known: Mapping[str, Any] = plan.result or {}
     if best:
         known = known.get("best") or (newest.state.get("best") if newest else None) or {}
-    if known.get(name):
-        return str(known[name])
-    if kind == "training" and newest is not None and not best:
-        return newest.path
-    what = "best checkpoint" if best else "weights to sample from"
+    found = known.get("state_path") if kind == "training" else known.get("sampler_path")
+    if not found and kind != "sampler" and newest is not None and not best:
+        found = newest.path
+    if found:
+        return str(found)
+    what = "best checkpoint" if best else "checkpoint" if kind == "any" else _WEIGHTS[kind]
     raise CheckpointError(
         f"the run in {folder} has no {what}"
         + ("" if plan.result else f" yet; continue it: tinkex train --resume {folder}")

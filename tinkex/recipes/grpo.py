@@ -61,8 +61,9 @@ class Grpo(OnPolicy):
         self._start = start() if recipe.kl else None
         self.objective = HELD_OUT_REWARD if prepared.held_out else None
 
-    def score(self, episodes: Sequence[Episode]) -> Scored:
+    def score(self, episodes: Sequence[Episode], number: int) -> Scored:
         """Return the turns with their advantages."""
+        del number
         values = [scored(self._rewards, one) for one in episodes]
         rewards = [total(self._rewards, one) for one in values]
         size = self._settings.group_size
@@ -90,7 +91,7 @@ class Grpo(OnPolicy):
     def measure(self, training: TrainingClient) -> Measurement:
         """Begin to sample a response to each held-out prompt, at the same temperature."""
         settings = evolve(self._settings, group_size=1, record=False)
-        rollouts = self._held_out(self.sampler(training), settings, "held out")
+        rollouts = self._held_out(self.newest(training), settings, "held out")
 
         def wait() -> dict[str, float]:
             values = [scored(self._rewards, one) for one in rollouts.result()]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from tinkex._base.file_names import portable_name
 from tinkex.errors import ApiError, TokenizerError, ValidationError
 from tinkex.observability.loss_curve import LiveCurve
-from tinkex.recipes.folder import Plan, Source, has_run
+from tinkex.recipes.folder import RUNS, Plan, Source, Weights, checkpoint_path, has_run
 from tinkex.recipes.loop import StepReport
 from tinkex.recipes.prepare import Prepared, prepare
 from tinkex.recipes.rates import recommended_learning_rate
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tinkex.tokenizer import Tokenizer
 
 _PLAN = {one.name for one in attrs.fields(Plan)} - {"recipe", "data", "held_out", "result"}
+_PATHS: Mapping[str, Weights] = {"from_checkpoint": "training", "teacher": "sampler"}
 Folder = str | os.PathLike[str]
 
 
@@ -135,7 +137,8 @@ def distill(
 
     Args:
         data: Prompts.
-        teacher: A base model, or the path of weights to sample from; with the student's tokenizer.
+        teacher: A base model, the path of weights to sample from, or a run's folder (see
+            `checkpoint_path`); with the student's tokenizer.
         service: As for `sft`.
         **settings: Attributes of `DistillRecipe`, and as for `sft`. With ``on_policy=False`` the
             student learns the teacher's samples.
@@ -162,6 +165,10 @@ def _train(
     listener: Listener | None = settings.pop("listener", None)
     stop: Callable[[], bool] = settings.pop("stop", lambda: False)
     plan_settings = {name: settings.pop(name) for name in _PLAN & settings.keys()}
+    for name, weights in _PATHS.items():
+        # Now, and not when the run continues: what is the latest run then is another one.
+        if isinstance(settings.get(name), str):
+            settings[name] = checkpoint_path(settings[name], weights)
     known = {one.name for one in attrs.fields(kind)}
     if strange := settings.keys() - known:
         raise ValidationError(
@@ -294,8 +301,8 @@ def tokenizer_of(service: ServiceClient, model: str, named: str | None = None) -
             raise error from None
 
 
-def free_folder(data: str, base: Path = Path("runs")) -> Path:
+def free_folder(data: str, base: Path = RUNS) -> Path:
     """Return a folder for a new run on some data, beside those that are there."""
-    stem = Path(data).name.partition(".")[0].replace(" ", "-") or "data"
+    stem = portable_name(Path(data).name.partition(".")[0].replace(" ", "-")) or "data"
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(base / name for name in names if not has_run(base / name))

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 STABLE = "stable_reinforce"
 
 
+Target = Sequence[tuple[int, float]]
+"""A distribution over tokens: ids, with their probabilities."""
+
+
 @frozen(eq=False)
 class Scored:
     """A batch to train on.
@@ -35,6 +39,7 @@ class Scored:
     Attributes:
         turns: What was sampled.
         advantages: How much better each of their tokens is than expected.
+        targets: What is to stand in place of each of their tokens, if that is what is learned.
         samples: A line for each episode, for people.
         metrics: Numbers of the whole batch.
     """
@@ -43,6 +48,7 @@ class Scored:
     advantages: Sequence[Sequence[float]]
     samples: Sequence[Mapping[str, Any]]
     metrics: Metrics
+    targets: Sequence[Sequence[Target]] = ()
 
 
 class Journal:
@@ -80,11 +86,12 @@ class Journal:
             for one in record["turns"]
         ]
         advantages = [one["advantages"] for one in record["turns"]]
-        return Scored(turns, advantages, record["samples"], record["metrics"])
+        targets = [one["targets"] for one in record["turns"] if "targets" in one]
+        return Scored(turns, advantages, record["samples"], record["metrics"], targets)
 
     def write(self, step: int, batch: Scored) -> None:
         """Add the batch of a step."""
-        turns = [
+        turns: list[dict[str, Any]] = [
             {
                 "prompt": list(turn.prompt),
                 "tokens": list(turn.tokens),
@@ -94,6 +101,8 @@ class Journal:
             }
             for turn, advantages in zip(batch.turns, batch.advantages, strict=True)
         ]
+        for turn, targets in zip(turns, batch.targets, strict=False):
+            turn["targets"] = targets
         record = {
             "step": step,
             "metrics": batch.metrics,
@@ -132,19 +141,31 @@ class OnPolicy(ABC):
         self.steps_per_epoch = prepared.batches.steps_per_epoch
 
     @abstractmethod
-    def score(self, episodes: Sequence[Episode]) -> Scored:
-        """Return what to train on."""
+    def score(self, episodes: Sequence[Episode], number: int) -> Scored:
+        """Return what to train on in a step, from what was sampled for it."""
 
     @abstractmethod
     def measure(self, training: TrainingClient) -> Measurement:
         """Begin to measure the weights on held-out prompts."""
 
-    def sampler(self, training: TrainingClient) -> SamplingClient:
-        """Return the weights to sample the next batch from: the newest ones."""
+    def sampler(self, training: TrainingClient, number: int) -> SamplingClient:
+        """Return the weights to sample a step's batch from: the newest ones."""
+        del number
+        return self.newest(training)
+
+    def newest(self, training: TrainingClient) -> SamplingClient:
+        """Return a sampler of the weights as they are now."""
         return training.save_weights_and_get_sampling_client()
 
-    def datum(self, turn: Turn, advantages: Sequence[float]) -> Datum:
-        """Return what is sent of a turn."""
+    def data(self, batch: Scored) -> list[Datum]:
+        """Return what is sent of a batch: turns without anything to learn are left out."""
+        return [
+            self._datum(turn, advantages)
+            for turn, advantages in zip(batch.turns, batch.advantages, strict=True)
+            if any(advantages)
+        ]
+
+    def _datum(self, turn: Turn, advantages: Sequence[float]) -> Datum:
         if self._recipe.loss_fn == STABLE:
             sequence = SampledSequence(list(turn.tokens), sequence_id=turn.sequence_id)
             return stable_reinforce_datum(list(turn.prompt), sequence, list(advantages))
@@ -159,13 +180,8 @@ class OnPolicy(ABC):
         follows = self._recipe.off_policy_steps and number < self._prepared.steps
         sampler = None
         if follows and number + 1 not in self._journal:
-            sampler = self.sampler(training)
-        data = [
-            self.datum(turn, advantages)
-            for turn, advantages in zip(batch.turns, batch.advantages, strict=True)
-            if any(advantages)
-        ]
-        sent = self._sent(training, data, batch, adam)
+            sampler = self.sampler(training, number + 1)
+        sent = self._sent(training, self.data(batch), batch, adam)
         if sampler is not None:
             rollouts = self._rollouts(sampler, number + 1)
             self._ahead = number + 1, training.model_id, rollouts
@@ -185,7 +201,7 @@ class OnPolicy(ABC):
             return self._journal.read(number)
         if ahead is not None and ahead[:2] == (number, training.model_id):
             return self._write(number, ahead[2])
-        return self._write(number, self._rollouts(self.sampler(training), number))
+        return self._write(number, self._rollouts(self.sampler(training, number), number))
 
     def _rollouts(self, sampler: SamplingClient, number: int) -> Rollouts:
         prompts = self._prepared.batches[number - 1]
@@ -193,7 +209,7 @@ class OnPolicy(ABC):
         return Rollouts(sampler, self._prepared, prompts, self._settings, seed)
 
     def _write(self, number: int, rollouts: Rollouts) -> Scored:
-        batch = self.score(rollouts.result())
+        batch = self.score(rollouts.result(), number)
         self._journal.write(number, batch)
         return batch
 

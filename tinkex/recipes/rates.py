@@ -47,7 +47,7 @@ _USUAL = 3e-4
 
 # By method: for the models that ship, and for others. The latter are those of tinker-cookbook's
 # recipes; the former were measured on examples/data/ (see docs/recipes.md).
-_BY_METHOD = {"dpo": (1e-3, 1e-5), "grpo": (2e-3, 4e-5), "distill": (2e-3, 1e-4)}
+_BY_METHOD = {"dpo": (1e-3, 1e-5), "grpo": (2e-3, 4e-5), "distill": (4e-3, 1e-4)}
 
 
 def recommended_learning_rate(model: str | None, rank: int = 32, *, method: str = "sft") -> float:

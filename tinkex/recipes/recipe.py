@@ -238,7 +238,8 @@ class RolloutRecipe(Recipe):
         temperature: Temperature of sampling.
         off_policy_steps: 1 samples the next batch while the last one trains, so with weights that
             are one step old; 0 waits, and samples every batch with the newest weights.
-        loss_fn: "importance_sampling", "ppo" or "cispo"; for `grpo` also "stable_reinforce".
+        loss_fn: "importance_sampling", "ppo" or "cispo"; for `grpo` also "stable_reinforce", for
+            `distill` also "cross_entropy".
         loss_config: Numbers for the loss, such as ``{"clip_low_threshold": 0.8}``.
     """
 
@@ -303,18 +304,36 @@ class DistillRecipe(RolloutRecipe):
 
     Attributes (besides those of `RolloutRecipe`):
         teacher: The model to learn from: a base model, or ``tinker://<run>/sampler_weights/<name>``.
-        on_policy: Whether the student samples and the teacher scores it (reverse KL divergence); else the
-            teacher samples, and the student imitates it.
+        on_policy: Whether the student samples and the teacher corrects it; else the teacher samples,
+            and the student imitates it.
+        loss_fn: On-policy, "cross_entropy" learns the teacher's distribution at each place of the
+            student's samples. The others reinforce each sampled token by how much likelier the
+            teacher finds it; of what the student never samples they learn nothing.
+        top_k: How many of the teacher's likeliest tokens are the distribution that is learned.
+        teacher_share: On-policy with "cross_entropy", the share of the steps, the first ones, for which
+            the teacher samples: what a student samples that is far from its teacher has little to do
+            with the teacher's texts. 0 begins with the student's samples.
     """
 
     method: ClassVar[str] = "distill"
+    losses: ClassVar[tuple[str, ...]] = ("cross_entropy", *RolloutRecipe.losses)
 
     teacher: str
     on_policy: bool = True
     group_size: int = 4
+    loss_fn: str = "cross_entropy"
+    schedule_kind: Kind = "linear"
+    top_k: int = 16
+    teacher_share: float = 0.5
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
+        _check_integer("top_k", self.top_k, 1)
+        check_number("teacher_share", self.teacher_share)
+        if self.teacher_share > 1:
+            raise ValidationError(
+                f"must be at most 1, not {self.teacher_share!r}", path="teacher_share"
+            )
         if not isinstance(self.teacher, str) or not self.teacher.strip():
             raise ValidationError(
                 f"must be the name of a model or the path of weights, not {self.teacher!r}",

@@ -52,7 +52,8 @@ def sample_file(
 
     Args:
         service: The way to the server.
-        model: A base model, or the path of weights to sample from.
+        model: A base model, the path of weights to sample from, or a run's folder; see
+            `checkpoint_path`.
         data: The prompts; whatever `read_examples` takes.
         output: The file; JSON lines are added to it.
         num_samples: Responses to each prompt.

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from tinkex.errors import DecodeError, ValidationError
 from tinkex.recipes.examples import Prompt
+from tinkex.recipes.folder import checkpoint_path
 from tinkex.recipes.formats import ChatFormat
 from tinkex.recipes.prepare import TokenizedPrompt, prompt_tokens
 from tinkex.recipes.rewards import Episode, Message, Turn
@@ -164,7 +165,8 @@ class Rollouts:
 
 
 def sampler_of(service: ServiceClient, model: str) -> SamplingClient:
-    """Return a sampler of a base model, or of the weights at a path."""
+    """Return a sampler of a base model, of the weights at a path, or of those of a run's folder."""
+    model = checkpoint_path(model)
     if model.startswith("tinker://"):
         return service.create_sampling_client(model_path=model)
     return service.create_sampling_client(base_model=model)

@@ -16,6 +16,7 @@ from tinkex_generated.models import (
 )
 
 from tinkex._base.checkpoint_path import CheckpointKind
+from tinkex._base.file_names import portable_name
 from tinkex.local.app_state import AppState
 from tinkex.local.call import Call
 from tinkex.local.checkpoints import CheckpointRecord
@@ -102,7 +103,9 @@ def download_checkpoint_archive(state: AppState, call: Call) -> Response:
     call.verify_signature(state.signer, f"archive {path}")
     record = state.checkpoints.get(path)
     file = state.archives.ensure(record)
-    return send_file(state, call, record, file, f"{path.training_run_id}_{path.name}.tar")
+    return send_file(
+        state, call, record, file, portable_name(f"{path.training_run_id}_{path.name}.tar")
+    )
 
 
 def send_file(
