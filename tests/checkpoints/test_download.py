@@ -433,7 +433,7 @@ def test_a_refusal_of_the_server_comes_through(
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("path", ["https://S/weights/a", "tinker://S/weights", ""])
+@pytest.mark.parametrize("path", ["https://S/weights/a", "tinker://S", ""])
 def test_a_path_that_is_none_sends_nothing(
     rest: RestClient, script: Script, tmp_path: Path, path: str
 ) -> None:

@@ -353,7 +353,7 @@ def test_removing_a_time_to_live_sends_null() -> None:
         lambda rest: rest.get_sampler(None),
         lambda rest: rest.list_checkpoints("."),
         lambda rest: rest.delete_checkpoint("S:train:0/weights/a"),
-        lambda rest: rest.get_checkpoint_archive_url("tinker://S/weights"),
+        lambda rest: rest.get_checkpoint_archive_url("tinker://S"),
         lambda rest: rest.list_sessions(access_scope="mine"),
     ],
 )

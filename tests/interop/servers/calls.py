@@ -7,6 +7,7 @@ server computes them: SkyRL trains a real, tiny model; TuFT's backend for tests 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -114,8 +115,8 @@ class World:
         )
         if done.returncode:
             said = " ".join(done.stderr.split()[-60:])
-            if "does not offer the route" in said:
-                raise Lacking(_short(said.rpartition("error: ")[2]))
+            if missing := re.search(r"this server does not offer the route[^(]*", said):
+                raise Lacking(missing[0].strip())
             if "offers no download" in said:
                 raise Lacking(OWN_DISK)
             raise AssertionError(f"exit code {done.returncode}: {said}")
