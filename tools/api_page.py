@@ -83,7 +83,8 @@ def signature(thing: Any) -> str:
         return "()"
     parameters = [p for name, p in shown.parameters.items() if name not in ("self", "cls")]
     text = str(shown.replace(parameters=parameters)).replace("'", "").replace("tinkex.", "")
-    return ADDRESS.sub("...", text)
+    # Python 3.13 names paths after the module that holds them.
+    return ADDRESS.sub("...", text).replace("pathlib._local.", "pathlib.")
 
 
 def members(cls: type) -> Iterator[tuple[str, Any]]:

@@ -19,14 +19,16 @@ class Authority:
         self.bundle = folder / "ca.pem"
         _openssl(
             "req", "-x509", *_NEW_KEY, "-days", "2", "-subj", "/CN=an authority of the tests",
-            "-keyout", self._key, "-out", self.bundle,
+            *_SIGNS, "-keyout", self._key, "-out", self.bundle,
         )  # fmt: skip
 
     def sign(self, name: str, *, host: str = "localhost", days: int = 2) -> Path:
         """Return a file with a key and a certificate for a host; negative days have passed."""
         key, request, signed = (self._folder / f"{name}{end}" for end in (".key", ".csr", ".crt"))
         extension = self._folder / f"{name}.ext"
-        extension.write_text(f"subjectAltName=DNS:{host}\n", encoding="utf-8")
+        extension.write_text(
+            f"subjectAltName=DNS:{host}\nauthorityKeyIdentifier=keyid\n", encoding="utf-8"
+        )
         _openssl("req", "-new", *_NEW_KEY, "-subj", f"/CN={host}", "-keyout", key, "-out", request)
         _openssl(
             "x509", "-req", "-in", request, "-CA", self.bundle, "-CAkey", self._key,
@@ -39,7 +41,7 @@ class Authority:
         key, made = (self._folder / f"{name}{end}" for end in (".key", ".crt"))
         _openssl(
             "req", "-x509", *_NEW_KEY, "-days", "2", "-subj", f"/CN={host}",
-            "-addext", f"subjectAltName=DNS:{host}", "-keyout", key, "-out", made,
+            *_SIGNS, "-addext", f"subjectAltName=DNS:{host}", "-keyout", key, "-out", made,
         )  # fmt: skip
         return self._joined(name, key, made), made
 
@@ -57,6 +59,8 @@ class Authority:
         return folder
 
 
+# Python 3.13 and later check certificates strictly: an authority has to say that it signs others.
+_SIGNS = ("-addext", "keyUsage=critical,digitalSignature,keyCertSign")
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
