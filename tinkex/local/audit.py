@@ -73,9 +73,9 @@ class AuditLog:
         start = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
         resource = RESOURCES[event_type]
         rows = self._database.rows(
-            "SELECT * FROM audit WHERE at >= ?1 AND at < ?2 AND (?3 IS NULL OR resource = ?3)"
+            "SELECT * FROM audit WHERE at >= ? AND at < ? AND (? IS NULL OR resource = ?)"
             " ORDER BY entry_id",
-            (start, start + timedelta(days=1).total_seconds(), resource),
+            (start, start + timedelta(days=1).total_seconds(), resource, resource),
         )
         return [
             AuditEntry(row["at"], row["resource"], row["action"], from_json(row["details"]))

@@ -62,9 +62,9 @@ class RunLog:
                     "INSERT INTO run_log (run_id, at, level, text) VALUES (?, ?, ?, ?)", entries
                 )
                 connection.executemany(
-                    "DELETE FROM run_log WHERE run_id = ?1 AND entry_id <= (SELECT entry_id FROM"
-                    " run_log WHERE run_id = ?1 ORDER BY entry_id DESC LIMIT 1 OFFSET ?2)",
-                    [(run_id, MOST_ENTRIES) for run_id in {entry[0] for entry in entries}],
+                    "DELETE FROM run_log WHERE run_id = ? AND entry_id <= (SELECT entry_id FROM"
+                    " run_log WHERE run_id = ? ORDER BY entry_id DESC LIMIT 1 OFFSET ?)",
+                    [(run_id, run_id, MOST_ENTRIES) for run_id in {entry[0] for entry in entries}],
                 )
         except sqlite3.Error:
             logger.exception("%d entries of the logs of runs are lost", len(entries))

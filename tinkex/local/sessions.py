@@ -156,14 +156,14 @@ class SessionTable:
         """
         found = (
             "FROM telemetry, json_each(telemetry.batch, '$.events') AS one"
-            " WHERE (?1 IS NULL OR session_id = ?1)"
-            " AND (?2 IS NULL OR json_extract(one.value, '$.event') = ?2)"
-            " AND (?3 IS NULL OR json_extract(one.value, '$.severity') = ?3)"
+            " WHERE (? IS NULL OR session_id = ?)"
+            " AND (? IS NULL OR json_extract(one.value, '$.event') = ?)"
+            " AND (? IS NULL OR json_extract(one.value, '$.severity') = ?)"
         )
-        values = [session_id, event, severity]
+        values = [session_id, session_id, event, event, severity, severity]
         rows = self._database.rows(
             "SELECT one.value AS event, session_id, received_at, json_remove(batch, '$.events')"
-            f" AS batch {found} ORDER BY batch_id DESC, one.key DESC LIMIT ?4 OFFSET ?5",
+            f" AS batch {found} ORDER BY batch_id DESC, one.key DESC LIMIT ? OFFSET ?",
             [*values, limit, offset],
         )
         return rows, self._database.count(f"SELECT COUNT(*) {found}", values)
