@@ -369,5 +369,10 @@ def call_back(function: Callable[..., object], *args: Any) -> None:
     global _callbacks
     with _lock:
         if _callbacks is None:
-            _callbacks = _Callbacks()
+            try:
+                _callbacks = _Callbacks()
+            except RuntimeError:
+                # Since Python 3.12 an interpreter that is exiting starts no more threads.
+                log.debug("a callback of a future is not called: the interpreter is exiting")
+                return
     _callbacks.waiting.put((function, args))
