@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import closing
 
 import pytest
@@ -42,3 +44,17 @@ def test_sockets_are_served_while_callbacks_keep_the_loop_busy(busy: threading.E
 
         assert loop.finished(exchange(), set()).result() == b"hello"
     assert not busy.is_set()
+
+
+def test_an_interrupt_outside_of_a_notebook_imports_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With no file descriptor left, an import would fail in place of the interrupt."""
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    monkeypatch.setitem(sys.modules, "tinkex._base.notebook", None)
+
+    def interrupted(timeout: float | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.wait_for(Future(), done=interrupted)

@@ -302,9 +302,11 @@ def wait_for(
             if until is not None and time.monotonic() >= until:
                 break
         except KeyboardInterrupt as interrupt:
-            from tinkex._base.notebook import shorten_traceback
+            # Elsewhere an interrupt imports nothing: there may be no file descriptor left for it.
+            if "IPython" in sys.modules:
+                from tinkex._base.notebook import shorten_traceback
 
-            shorten_traceback(interrupt)
+                shorten_traceback(interrupt)
             raise
     return future.done()
 
