@@ -38,7 +38,7 @@ from tinkex.types import (
     SamplingParams,
     TensorData,
 )
-from tinkex.types.outputs import decoded_by
+from tinkex.types.outputs import Decoder, decoded_by
 
 if TYPE_CHECKING:
     from tinkex.tokenizer import Tokenizer
@@ -99,6 +99,7 @@ class SamplingClient:
             checked_settings(retry_config, RetryConfig, "retry_config"),
             is_copy=is_copy,
         )
+        self._decoder = Decoder(self.get_tokenizer)
         self._base_model = base_model
         self.sampling_session_id = sampling_session_id
         self.model_path = model_path
@@ -200,7 +201,7 @@ class SamplingClient:
         )
         # Of the last positions alone, none is the first token's.
         read = with_first_token(prompt) if last_n is None else _unchanged
-        decoder = self.get_tokenizer
+        decoder = self._decoder
         return self._begin(
             "sample", body, prompt, lambda response: decoded_by(read(response), decoder)
         )

@@ -12,7 +12,7 @@ from tinkex.errors import TokenizerError
 from tinkex.observability.loss_curve import curve
 from tinkex.observability.training_log import TrainingLog
 from tinkex.types import SampledSequence, SampleResponse
-from tinkex.types.outputs import decoded_by
+from tinkex.types.outputs import Decoder, decoded_by
 
 
 def test_a_long_run_is_drawn_with_few_points() -> None:
@@ -51,14 +51,14 @@ def test_a_response_without_a_tokenizer_shows_its_tokens() -> None:
     def missing() -> None:
         raise TokenizerError("there is none")
 
-    response = decoded_by(SampleResponse([SampledSequence([5, 6])]), missing)
+    response = decoded_by(SampleResponse([SampledSequence([5, 6])]), Decoder(missing))
     assert "<th>token ids</th>" in response._repr_html_()
     assert "[5, 6]" in response._repr_html_()
 
 
 def test_a_response_travels_without_its_client() -> None:
     """Its copy in another process is equal, and does not bring a connection along."""
-    response = decoded_by(SampleResponse([SampledSequence([5, 6])]), lambda: None)
+    response = decoded_by(SampleResponse([SampledSequence([5, 6])]), Decoder(lambda: None))
     copy = pickle.loads(pickle.dumps(response))
     assert copy == response
     assert "[5, 6]" in copy._repr_html_()

@@ -230,9 +230,9 @@ class SampleResponse(JsonForm):
         return table(["sample", name, "tokens", "stop reason", "mean logprob"], rows)
 
 
-def decoded_by(response: SampleResponse, load: Callable[[], Any]) -> SampleResponse:
-    """Return a response whose text notebooks can show, with the tokenizer that a function loads."""
-    object.__setattr__(response, "_decoder", Decoder(load))
+def decoded_by(response: SampleResponse, decoder: Decoder) -> SampleResponse:
+    """Return a response whose text notebooks can show."""
+    object.__setattr__(response, "_decoder", decoder)
     return response
 
 
