@@ -7,7 +7,6 @@ server computes them: SkyRL trains a real, tiny model; TuFT's backend for tests 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -115,8 +114,9 @@ class World:
         )
         if done.returncode:
             said = " ".join(done.stderr.split()[-60:])
-            if missing := re.search(r"this server does not offer the route[^(]*", said):
-                raise Lacking(missing[0].strip())
+            for line in done.stderr.splitlines():
+                if "does not offer the route" in line:
+                    raise Lacking(_short(line))
             if "offers no download" in said:
                 raise Lacking(OWN_DISK)
             raise AssertionError(f"exit code {done.returncode}: {said}")
@@ -183,7 +183,7 @@ def _outcome(world: World, area: str, name: str, function: Call) -> Row:
 def _short(text: str) -> str:
     """Return what a message says of a missing route."""
     head, _, hint = text.partition(" — ")
-    return hint.partition(" (status=")[0] or head
+    return hint.partition(" (")[0] or head
 
 
 def data(**inputs: Any) -> list[Datum]:
