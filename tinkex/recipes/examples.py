@@ -8,6 +8,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from tinkex._base.notebook import Prose, table
+
 # Examples of a file that a notebook shows.
 _FIRST = 5
 
@@ -34,7 +36,7 @@ class Conversation:
             (message.get("role"), _prose(message.get("content")), weight)
             for message, weight in zip(self.messages, self.weights, strict=True)
         ]
-        return _table(("role", "content", "weight"), rows)
+        return table(("role", "content", "weight"), rows)
 
 
 @frozen
@@ -52,7 +54,7 @@ class Completion:
     completion: str
 
     def _repr_html_(self) -> str:
-        return _table(("prompt", "completion"), [(_prose(self.prompt), _prose(self.completion))])
+        return table(("prompt", "completion"), [(_prose(self.prompt), _prose(self.completion))])
 
 
 @frozen
@@ -68,7 +70,7 @@ class Document:
     text: str
 
     def _repr_html_(self) -> str:
-        return _table(("text",), [(_prose(self.text),)])
+        return table(("text",), [(_prose(self.text),)])
 
 
 Example = Conversation | Completion | Document
@@ -118,7 +120,7 @@ class Prompt:
     def _repr_html_(self) -> str:
         messages = self.messages or [{"role": "prompt", "content": self.text}]
         rows = [(one.get("role"), _prose(one.get("content"))) for one in messages]
-        return _table(("role", "content"), [*rows, ("reference answer", _prose(self.answer))])
+        return table(("role", "content"), [*rows, ("reference answer", _prose(self.answer))])
 
     def answered(self, answer: str) -> Example:
         """Return the example that a response makes of the prompt."""
@@ -161,7 +163,7 @@ class ExampleFile:
         """Return a table for notebooks: the first examples, a row each, and how many there are."""
         rows = [(one.line, type(one).__name__, *_ends(one)) for one in self.examples[:_FIRST]]
         count = f"<p>{len(self.examples)} examples; the first {len(rows)}:</p>"
-        return count + _table((self.unit, "form", "begins", "ends"), rows)
+        return count + table((self.unit, "form", "begins", "ends"), rows)
 
 
 def _ends(example: Any) -> tuple[str, str]:
@@ -180,15 +182,7 @@ def _ends(example: Any) -> tuple[str, str]:
 
 
 def _prose(value: Any) -> Any:
-    from tinkex._base.notebook import Prose
-
     return Prose(value) if isinstance(value, str) else value
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    from tinkex._base.notebook import table
-
-    return table(names, rows)
 
 
 def count_forms(examples: Sequence[Any]) -> dict[str, int]:
