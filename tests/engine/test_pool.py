@@ -15,15 +15,15 @@ def threads() -> int:
 
 def test_smallest_blas_limit_rules_and_the_setting_comes_back() -> None:
     """Nested limits never raise the thread count, and the last one to leave restores it."""
-    before = threads()
-    with blas_threads(before):
-        assert threads() == before
-        with single_threaded_blas():
-            assert threads() == 1
-            with blas_threads(before):
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        with blas_threads(2):
+            assert threads() == 2
+            with single_threaded_blas():
                 assert threads() == 1
-        assert threads() == before
-    assert threads() == before
+                with blas_threads(2):
+                    assert threads() == 1
+            assert threads() == 2
+        assert threads() == 2
 
 
 def test_blas_limit_never_exceeds_what_the_process_had() -> None:
