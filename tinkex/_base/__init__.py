@@ -2,6 +2,6 @@
 
 import logging
 
-# As usual for libraries: the program decides whether and where log records are written. Every public module
-# needs this package, so its loggers are set up before they are used.
+# As usual for libraries: the program decides whether and where log records are written. The home of every public
+# name needs this package, so this comes before any record.
 logging.getLogger("tinkex").addHandler(logging.NullHandler())
