@@ -11,7 +11,6 @@ import importlib
 import logging
 import os
 import queue
-import selectors
 import sys
 import threading
 import time
@@ -53,24 +52,6 @@ LOOK_SECONDS = 0.003
 # The main thread waits in slices: Python handles a Ctrl-C that arrived just before a wait (on Windows,
 # also during one) only at the end of the wait.
 WAIT_SLICE = 0.2
-# While callbacks are waiting, sockets are looked at once in so many rounds.
-ROUNDS = 16
-
-
-class _Selector(selectors.DefaultSelector):
-    """The system's selector, asked for ready sockets only now and then while callbacks are waiting.
-
-    With callbacks waiting, asyncio asks before each round. pyqwest has its own threads, so hardly a
-    socket is ever here, and each question is a system call that gives the interpreter's lock away.
-    """
-
-    _rounds = 0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self._rounds += 1
-        if timeout is not None and timeout <= 0 and self._rounds % ROUNDS:
-            return []
-        return super().select(timeout)
 
 
 class _Loop:
@@ -102,7 +83,9 @@ class _Loop:
     def _run(self) -> None:
         # Created here, so that an interrupt cannot leave it half initialized.
         try:
-            self.loop = asyncio.SelectorEventLoop(_Selector())
+            from tinkex._core.event_loop import EventLoop
+
+            self.loop = EventLoop()
             # Imported early: without file descriptors, nothing can be imported after a failure.
             importlib.import_module("backoff")
         except OSError as error:
