@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from examples.test_examples import output_on, run
+from examples.test_examples import EXAMPLES, output_on, run
+from support.extent import ALL
 
 from tinkex import recipes
 from tinkex.local import LocalServer
@@ -19,6 +20,19 @@ def numbers(pattern: str, out: str) -> list[float]:
     found = re.search(pattern, out)
     assert found, out
     return [float(one) for one in found.groups()]
+
+
+def training_on(name: str, most: int, home: Path, *settings: str) -> list[str]:
+    """Return what the short form gives an example: the first lines of its data, and fewer or smaller steps.
+
+    The whole form gives it nothing, so that it does what it does for a reader.
+    """
+    if ALL:
+        return []
+    lines = (EXAMPLES / f"data/{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    file = home / f"{name}.jsonl"
+    file.write_text("".join(lines[:most]), encoding="utf-8")
+    return [str(file), *settings]
 
 
 def test_fine_tuning_on_a_file_lowers_the_validation_loss(
@@ -48,14 +62,22 @@ def test_reinforcement_learning_raises_the_held_out_reward(
     shared_server: LocalServer, tmp_path: Path
 ) -> None:
     """A few steps of rewards alone make correct responses likelier to other questions."""
-    out = output_on(shared_server, "rl_importance_sampling", tmp_path, "--steps", "6")
+    short = training_on(
+        "questions", 100, tmp_path,
+        "--steps", "5", "--batch-size", "8", "--learning-rate", "5e-3",
+    )  # fmt: skip
+    out = output_on(shared_server, "rl_importance_sampling", tmp_path, *short)
     first, last = numbers(r"on held-out prompts: ([\d.]+) -> ([\d.]+)", out)
     assert last > first + 0.1
 
 
 def test_a_tool_is_used_because_it_is_rewarded(shared_server: LocalServer, tmp_path: Path) -> None:
     """Only whoever looks the price up earns anything, and the model comes to do so."""
-    out = output_on(shared_server, "rl_tool_use", tmp_path, "--steps", "6")
+    short = training_on(
+        "prices", 60, tmp_path,
+        "--steps", "4", "--batch-size", "6", "--group-size", "6", "--learning-rate", "8e-3",
+    )  # fmt: skip
+    out = output_on(shared_server, "rl_tool_use", tmp_path, *short)
     first, last = numbers(r"on held-out prompts: ([\d.]+) -> ([\d.]+)", out)
     assert last > first + 0.1
     calls = [int(one) for one in re.findall(r"tool called (\d+)%", out)]
@@ -66,7 +88,8 @@ def test_preferences_are_learned_without_losing_what_is_right(
     shared_server: LocalServer, tmp_path: Path
 ) -> None:
     """The margin of held-out pairs grows, and responses become the chosen ones, facts included."""
-    out = output_on(shared_server, "dpo_preferences", tmp_path)
+    short = [] if ALL else ["--steps", "10", "--learning-rate", "1e-3"]
+    out = output_on(shared_server, "dpo_preferences", tmp_path, *short)
     margin, positive = numbers(r"0\.0 -> ([\d.]+) nats, positive for (\d+)%", out)
     assert margin > 1
     assert positive == 100
@@ -76,7 +99,10 @@ def test_preferences_are_learned_without_losing_what_is_right(
 
 def test_samples_become_preference_data(shared_server: LocalServer, tmp_path: Path) -> None:
     """Each line is a pair that DPO reads, the correct response chosen; training on them pays."""
-    out = output_on(shared_server, "preferences_from_samples", tmp_path, "--samples", "6")
+    short = training_on(
+        "questions", 140, tmp_path, "--samples", "6", "--steps", "6", "--learning-rate", "2e-3"
+    )
+    out = output_on(shared_server, "preferences_from_samples", tmp_path, *short)
     lines = (tmp_path / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
     pairs = recipes.read_examples(tmp_path / "pairs.jsonl", form="pairs").examples
     assert len(lines) == len(pairs) > 50
@@ -97,7 +123,10 @@ def test_distillation_brings_the_student_nearer(shared_server: LocalServer, tmp_
 
 def test_a_prompt_moves_into_the_weights(shared_server: LocalServer, tmp_path: Path) -> None:
     """Without the system prompt, the student responds as the teacher does with it."""
-    out = output_on(shared_server, "prompt_distillation", tmp_path)
+    short = training_on(
+        "prompts", 60, tmp_path, "--samples", "3", "--steps", "12", "--learning-rate", "4e-3"
+    )
+    out = output_on(shared_server, "prompt_distillation", tmp_path, *short)
     before, after = numbers(r"equal to the teacher's: (\d+)% -> (\d+)%", out)
     assert (before, after > 60) == (0, True)
 

@@ -139,7 +139,13 @@ def test_grpo_has_other_losses(loss_fn: str, nano_service: ServiceClient, tmp_pa
     """Each of which the server takes; with the newest weights as with those of one step before."""
     for steps in (0, 1):
         outcome = train_by(
-            "grpo", nano_service, tmp_path / str(steps), loss_fn=loss_fn, off_policy_steps=steps
+            "grpo",
+            nano_service,
+            tmp_path / str(steps),
+            loss_fn=loss_fn,
+            off_policy_steps=steps,
+            steps=3,
+            group_size=4,
         )
         assert outcome.finished
 
@@ -183,7 +189,7 @@ def test_distillation_lowers_the_divergence_from_the_teacher(
     nano_service: ServiceClient, tmp_path: Path
 ) -> None:
     """On the teacher's samples, and on the student's own: towards the teacher's distribution, and by reward."""
-    rows = [{"prompt": f"{n} is"} for n in range(40)]
+    rows = [{"prompt": f"{n} is"} for n in range(80)]
     settings: dict[str, Any] = {
         "base_model": NANO,
         "rank": 8,
@@ -195,22 +201,26 @@ def test_distillation_lowers_the_divergence_from_the_teacher(
         rows, begins_even, steps=6, learning_rate=1e-2, folder=tmp_path / "teacher", **settings
     )
     kinds: list[dict[str, Any]] = [
-        {"on_policy": False},
-        # The model that is fast hardly prefers one token over another: few are no distribution.
-        {"teacher_share": 0.0, "top_k": 512},
+        {"on_policy": False, "learning_rate": 1e-2},
+        # The model that is fast hardly prefers one token over another: few are no distribution. All samples of
+        # a prompt have the same one at their only token.
+        {"teacher_share": 0.0, "top_k": 512, "group_size": 1, "learning_rate": 1e-2},
         {"loss_fn": "importance_sampling"},
     ]
     for kind in kinds:
         outcome = recipes.distill(
             rows,
             str(teacher.sampler_path),
-            held_out=0.5,
-            group_size=16,
-            steps=12,
-            learning_rate=5e-3,
             folder=tmp_path / next(iter(kind)),
-            **kind,
-            **settings,
+            **{
+                "group_size": 16 if ALL else 8,
+                "steps": 12 if ALL else 8,
+                "learning_rate": 5e-3,
+                # A divergence is estimated from a token of each.
+                "held_out": 0.75,
+                **settings,
+                **kind,
+            },
         )
         before, after = outcome.measured_before["held_out_kl"], outcome.measured["held_out_kl"]
         assert after < 0.6 * before, (kind, before, after)
@@ -475,18 +485,18 @@ def test_a_student_that_never_says_what_its_teacher_says_learns_it(
     settings: dict[str, Any] = {
         "base_model": NANO,
         "rank": 8,
-        "batch_size": 8,
-        "learning_rate": 1e-2,
+        "batch_size": 4,
+        "learning_rate": 2e-2,
         "service": nano_service,
     }
     taught = [{**row, "completion": " 77 77"} for row in rows]
-    teacher = recipes.sft(taught, steps=30, folder=tmp_path / "teacher", **settings)
+    teacher = recipes.sft(taught, steps=12, folder=tmp_path / "teacher", **settings)
 
     def divergence(**more: Any) -> tuple[float, float]:
         outcome = recipes.distill(
             rows,
             str(teacher.sampler_path),
-            steps=20,
+            steps=8,
             held_out=0.5,
             max_tokens=4,
             folder=tmp_path / str(len(more)),
@@ -505,10 +515,10 @@ def test_a_student_that_never_says_what_its_teacher_says_learns_it(
 @pytest.mark.timeout(900)
 def test_a_fresh_adapter_comes_within_a_tenth_of_a_nat_of_its_teacher(tmp_path: Path) -> None:
     """On prompts that it was not trained on; in the short form much nearer than it began."""
-    steps, held_out = (16, 0.15) if ALL else (10, 0.05)
+    steps, batch_size, held_out = (16, 16, 0.15) if ALL else (10, 8, 0.05)
     student: dict[str, Any] = {"steps": 24, "measure_every": 24}
     if not ALL:
-        rate = {"learning_rate": 8e-3, "schedule_kind": "constant"}
+        rate = {"learning_rate": 5e-3, "schedule_kind": "constant"}
         student = {"on_policy": False, "steps": 10, **rate}
     with (
         LocalServer(data_dir=tmp_path / "data") as server,
@@ -517,7 +527,7 @@ def test_a_fresh_adapter_comes_within_a_tenth_of_a_nat_of_its_teacher(tmp_path: 
         settings: dict[str, Any] = {
             "base_model": "tinkex/tiny-chat",
             "rank": 8,
-            "batch_size": 16,
+            "batch_size": batch_size,
             "service": service,
         }
         teacher = recipes.sft(
@@ -533,7 +543,7 @@ def test_a_fresh_adapter_comes_within_a_tenth_of_a_nat_of_its_teacher(tmp_path: 
             **settings,
         )
     assert outcome.measured_before["held_out_kl"] > 1
-    assert outcome.measured["held_out_kl"] < (0.1 if ALL else 0.7)
+    assert outcome.measured["held_out_kl"] < (0.1 if ALL else 0.4)
 
 
 @pytest.mark.slow
