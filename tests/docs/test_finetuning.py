@@ -46,10 +46,13 @@ def test_the_commands_of_the_methods_work(tmp_path: Path) -> None:
     questions = (ROOT / "examples/data/questions.jsonl").read_text().splitlines(keepends=True)
     asked = len(questions) if ALL else 24
     (tmp_path / "questions.jsonl").write_text("".join(questions[:asked]))
-    done = type_in("".join(fenced(METHODS, "sh")), tmp_path, tmp_path)
+    typed, steps = "".join(fenced(METHODS, "sh")), 4 if ALL else 2
+    assert typed.count(" --steps 4 ") == 1
+    typed = typed.replace(" --steps 4 ", f" --steps {steps} ")
+    done = type_in(typed, tmp_path, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "validation margin: " in done.stdout
-    assert re.search(r"\tpreferences\tdpo\t4\t", done.stdout)
+    assert re.search(rf"\tpreferences\tdpo\t{steps}\t", done.stdout)
     assert len((tmp_path / "responses.jsonl").read_text().splitlines()) == asked
 
 
