@@ -43,7 +43,7 @@ help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME)  ## fine-tune a small model on the local server, before and after
-	@$(PY) examples/demo.py
+	@$(PY) examples/demo.py $(DEMO)
 
 test: checks tests  ## the whole check: lint, types, generated code, tests; long tests in their short form
 

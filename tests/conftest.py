@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # even built in one place.
 TOGETHER = {
     "codegen": "tests/codegen/",
-    "site": ("tests/docs/test_site.py", "tests/docs/test_search.py"),
+    "site": ("tests/docs/test_site", "tests/docs/test_search.py"),
 }
 
 

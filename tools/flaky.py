@@ -24,13 +24,13 @@ FAILED = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
 
 
 @contextmanager
-def load(processes: int) -> Iterator[None]:
+def load(processes: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Compute for nothing while the block runs, in so many processes."""
     # They end by themselves when this process does, however it ends.
     code = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(10**6))"
     busy = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(processes)]
     try:
-        yield
+        yield busy
     finally:
         for process in busy:
             process.kill()
@@ -58,11 +58,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run the tests again and again under load.")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--busy", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("tests", nargs="*")
     asked = parser.parse_args()
     failures: dict[str, list[int]] = defaultdict(list)
-    with load(os.cpu_count() or 1):
+    with load(asked.busy):
         for seed in range(asked.seed, asked.seed + asked.rounds):
             failed, last = failed_in(seed, asked.workers, asked.tests)
             for name in failed:

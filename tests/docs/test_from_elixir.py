@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -120,12 +121,20 @@ def test_what_the_page_names_is_there(nano_service: tinkex.ServiceClient) -> Non
         "rest": nano_service.create_rest_client(),
         "future": training.forward([datum], "cross_entropy"),
     }  # fmt: skip
+    callers = (type(client) for name, client in roots.items() if name not in ("tinkex", "future"))
+    arguments = {
+        argument
+        for caller in (*callers, tinkex.Config)
+        for name, method in inspect.getmembers(caller, inspect.isroutine)
+        if not name.startswith("__") or name == "__init__"
+        for argument in inspect.signature(method).parameters
+    }
     named = [re.findall(r"`([a-z_]+(?:\.\w+)*)(=?)", row[1]) for row in ROWS]
     seen = 0
     for path, is_setting in (name for names in named for name in names):
         root, *attributes = path.split(".")
         if is_setting:
-            assert path in {*SETTINGS, "transport", "environ", "files", "regularizers"}, path
+            assert path in SETTINGS.keys() | arguments, path
         elif root in roots and attributes:
             value = roots[root]
             for attribute in attributes:

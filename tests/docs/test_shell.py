@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from support.extent import ALL
 from support.greeting import greeting_of, url_in
+from support.kept import kept
 from support.pages import BLOCK, environment, type_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,13 +83,15 @@ def test_every_block_is_run_by_a_test() -> None:
         assert f"def {function}" in known if module else function in globals()
 
 
+def copy_project(folder: Path) -> Path:
+    """Copy the project without what was built in it, so that nothing lands in this folder."""
+    left_out = shutil.ignore_patterns(".?*", "__pycache__", "build", "dist", "tmp", "*-output")
+    return Path(shutil.copytree(ROOT, folder / "tinkex", ignore=left_out))
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy the project without what was built in it, so that nothing lands in this folder."""
-    made = tmp_path_factory.mktemp("clone") / "tinkex"
-    left_out = shutil.ignore_patterns(".?*", "__pycache__", "build", "dist", "tmp", "*-output")
-    shutil.copytree(ROOT, made, ignore=left_out)
-    return made
+    return copy_project(tmp_path_factory.mktemp("clone"))
 
 
 @pytest.fixture
@@ -109,12 +112,17 @@ def made_clone(clone: Path) -> Iterator[Path]:
 
 @IN_ITS_OWN_VENV
 def test_make_does_what_the_pages_say(made_clone: Path, tmp_path: Path) -> None:
-    """`make demo` trains, and says how well; `make test` is what runs this, so it only says here what it would do."""
+    """`make demo` trains, and says how well; `make test` is what runs this, so it only says here what it would do.
+
+    In the short form it trains for a few steps, which bring no right order yet.
+    """
     typed = BLOCKS["README.md sh 0"]
     for block in (typed, BLOCKS["CONTRIBUTING.md sh 0"]):
         commands = [line.partition("#")[0].strip() for line in block.splitlines()]
         assert commands == ["make demo", "make test"]
     typed = typed.replace("make test ", "make -n test ")
+    if not ALL:
+        typed = typed.replace("make demo ", "make demo DEMO='--steps 8' ")
     done = type_in(typed, made_clone, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "-m pytest" in done.stdout
@@ -125,7 +133,8 @@ def test_make_does_what_the_pages_say(made_clone: Path, tmp_path: Path) -> None:
     right = [int(n) for n in re.findall(r"(\d+) of 16 held-out orders right", done.stdout)]
     assert len(right) == 2
     assert right[0] <= 2
-    assert right[1] >= 12
+    if ALL:
+        assert right[1] >= 12
     assert list((made_clone / "demo-output").glob("*/adapter_model.safetensors"))
 
 
@@ -149,7 +158,7 @@ def test_the_examples_are_run_as_their_page_says(made_clone: Path, tmp_path: Pat
 
 
 @pytest.mark.timeout(600)
-def test_tinkex_is_installed_as_the_pages_say(clone: Path, tmp_path: Path) -> None:
+def test_tinkex_is_installed_as_the_pages_say(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     """A new environment, the package with its extras, and the command is there.
 
     In the short form what it depends on is ours, not the index's: pip is told to install nothing else.
@@ -165,15 +174,21 @@ def test_tinkex_is_installed_as_the_pages_say(clone: Path, tmp_path: Path) -> No
         # pip reads "no" as "do so" of an option that begins with no.
         settings |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "no"}
         settings["PYTHONPATH"] = sysconfig.get_path("purelib")
+
+    def install(folder: Path) -> None:
+        done = type_in(typed, copy_project(folder), folder, timeout=400, **settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(r"^tinkex \d", done.stdout, re.MULTILINE)
+
+    clone = kept(pytestconfig.cache, "typed", install) / "tinkex"
     # Elsewhere, or Python would find the clone's own folder first.
-    shown = "cd ~; python -c 'import sys, tinkex, matplotlib; print(sys.prefix, tinkex.__file__)'"
-    try:
-        done = type_in(typed + shown, clone, tmp_path, timeout=400, **settings)
-    finally:
-        shutil.rmtree(clone / ".venv", ignore_errors=True)
+    shown = "import sys, tinkex, matplotlib; print(sys.prefix, tinkex.__file__)"
+    again = f". {clone}/.venv/bin/activate && tinkex version && python -c '{shown}'"
+    done = type_in(again, tmp_path, tmp_path, **settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^tinkex \d", done.stdout, re.MULTILINE)
-    prefix, file = done.stdout.splitlines()[-1].split()
+    version, found = done.stdout.splitlines()
+    assert re.match(r"tinkex \d", version)
+    prefix, file = found.split()
     assert prefix == str(clone / ".venv")
     assert file.startswith(prefix)
 

@@ -64,9 +64,8 @@ def test_formulas_are_drawn_by_the_browser(built_site: Path) -> None:
     assert "\\sum" not in text
 
 
-def test_links_lead_to_pages_and_headings(site: dict[str, Page]) -> None:
+def test_links_lead_to_pages_and_headings(built_site: Path, site: dict[str, Page]) -> None:
     """Every link within the site names a file that is there and, after #, an id of that page."""
-    folder = ROOT / "build" / "site"
     for place, page in site.items():
         if place == "404.html":
             continue
@@ -74,12 +73,12 @@ def test_links_lead_to_pages_and_headings(site: dict[str, Page]) -> None:
             target, _, anchor = html.unescape(link).partition("#")
             if re.match("[a-z]+:", target):
                 continue
-            file = (folder / place).parent / target if target else folder / place
+            file = (built_site / place).parent / target if target else built_site / place
             is_page = file.suffix or file.is_file()
             file = file.resolve() if is_page else file.resolve() / "index.html"
             assert file.exists(), f"{place} links to {link}"
             if anchor and anchor != "__skip" and file.suffix == ".html":
-                ids = site[str(file.relative_to(folder.resolve()))].ids
+                ids = site[str(file.relative_to(built_site.resolve()))].ids
                 assert anchor in ids, f"{place} links to {link}"
 
 

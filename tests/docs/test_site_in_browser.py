@@ -45,7 +45,10 @@ def test_tables_break_no_word(browser: Browser, built_site: Path) -> None:
     """At 1,400 pixels every name in a table of the guides stands on one line."""
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     found = {}
-    for file in sorted(built_site.glob("*.html")):
+    guides = sorted(built_site.glob("*.html"))
+    with_tables = [file for file in guides if "<table" in file.read_text(encoding="utf-8")]
+    assert with_tables
+    for file in with_tables:
         page.goto(file.as_uri())
         if broken := page.evaluate(BROKEN):
             found[file.name] = broken

@@ -13,6 +13,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from support.kept import kept
 
 from tinkex import __version__
 
@@ -50,14 +51,17 @@ def run(command: list[str | Path], cwd: Path, **env: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dist(pytestconfig: pytest.Config) -> Path:
     """Return a folder with the sdist, and the wheel made from what is in it."""
-    folder = tmp_path_factory.mktemp("dist")
-    run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder], ROOT)
-    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        archive.extractall(folder, filter="data")
-    run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], unpacked(folder))
-    return folder
+
+    def build(folder: Path) -> None:
+        hatchling = [sys.executable, "-m", "hatchling", "build", "-d", folder]
+        run([*hatchling, "-t", "sdist"], ROOT)
+        with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
+            archive.extractall(folder, filter="data")
+        run([*hatchling, "-t", "wheel"], unpacked(folder))
+
+    return kept(pytestconfig.cache, "dist", build)
 
 
 def unpacked(dist: Path) -> Path:
@@ -65,19 +69,21 @@ def unpacked(dist: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(dist: Path, pytestconfig: pytest.Config) -> Path:
     """Return the interpreter of an environment that has the wheel, and our dependencies to look at."""
-    home = tmp_path_factory.mktemp("installed")
-    venv.create(home, symlinks=True)
-    python = home / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
-    wheel = next(dist.glob("*.whl"))
-    run([*pip, "--no-deps", "--no-index", "--disable-pip-version-check", wheel], home)
-    # A path in a .pth file is searched last, and its own .pth files, with our checkout, are not read.
-    packages = next(home.glob("lib/python*/site-packages"))
-    dependencies = sysconfig.get_path("purelib")
-    (packages / "dependencies.pth").write_text(dependencies + "\n", encoding="utf-8")
-    return python
+
+    def install(home: Path) -> None:
+        venv.create(home, symlinks=True)
+        pip = [sys.executable, "-m", "pip", "--python", home / "bin" / "python", "install"]
+        wheel = next(dist.glob("*.whl"))
+        options = ["--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
+        run([*pip, *options, wheel], home)
+        # A path in a .pth file is searched last, and its own .pth files, with our checkout, are not read.
+        packages = next(home.glob("lib/python*/site-packages"))
+        dependencies = sysconfig.get_path("purelib")
+        (packages / "dependencies.pth").write_text(dependencies + "\n", encoding="utf-8")
+
+    return kept(pytestconfig.cache, "installed", install) / "bin" / "python"
 
 
 def metadata(dist: Path) -> Message:

@@ -73,14 +73,23 @@ def test_what_failed_once_is_flaky(tmp_path: Path) -> None:
         "from pathlib import Path\n\ndef test_now_and_then():\n    mark = Path(__file__).with_name('mark')\n"
         "    assert not mark.exists()\n    mark.touch()\n\ndef test_always():\n    pass\n"
     )
-    command = [sys.executable, flaky.__file__, "--rounds", "2", "--workers", "1", "--seed", "7"]
-    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=120)
+    command = [sys.executable, flaky.__file__, "--rounds", "2", "--workers", "0", "--busy", "0"]
+    done = subprocess.run(
+        [*command, "--seed", "7", str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 1, done.stderr
     first, *_, head, listed = done.stdout.splitlines()
     assert first.startswith("seed 7: 2 passed")
     assert head == "2 rounds: 1 tests ever failed"
     assert "1 of 2" in listed
     assert listed.endswith("test_it.py::test_now_and_then  (seeds 8)")
+
+
+def test_the_load_beside_the_tests_ends_with_them() -> None:
+    """As many processes as were asked for compute until the block ends."""
+    with flaky.load(2) as busy:
+        assert [process.poll() for process in busy] == [None, None]
+    assert all(process.returncode is not None for process in busy)
 
 
 def test_a_tag_names_the_version_of_everything(tmp_path: Path) -> None:
