@@ -10,7 +10,9 @@ import asyncio
 import selectors
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import TypeVarTuple
+
+Arguments = TypeVarTuple("Arguments")
 
 # While callbacks are waiting, sockets are looked at once in so many rounds.
 ROUNDS = 16
@@ -24,7 +26,10 @@ class EventLoop(asyncio.SelectorEventLoop):
         self._waking = _Waking(is_over=True)
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        callback: Callable[[*Arguments], object],
+        *args: *Arguments,
+        context: Context | None = None,
     ) -> asyncio.Handle:
         """Call a function soon, from any thread."""
         # Appended first: while the loop is still waking, it will see this.
