@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from support import programs
 from support.interrupts import interrupt
 
 PROGRAM = """
@@ -59,9 +59,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 def run(server: ThreadingHTTPServer, program: str) -> subprocess.CompletedProcess[str]:
     url = f"http://127.0.0.1:{server.server_port}"
     code = PROGRAM.format(url=url) + textwrap.dedent(program)
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+    return programs.complete(["-c", code], timeout=60)
 
 
 def reasons(server: ThreadingHTTPServer) -> list[str]:
@@ -175,10 +173,8 @@ thread = threading.Thread(target=work)
 thread.start()
 thread.join()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout == "True\n"
+    done = programs.complete(["-c", code], timeout=60)
+    assert done.stdout == "True\n", done.stderr
     assert reasons(server) == ["success"]
 
 
@@ -250,7 +246,7 @@ def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_future_valid() -> None:
             print(future.result().metrics)
             """
         )
-        program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        program = programs.start(["-c", code], stdout=subprocess.PIPE)
         assert server.held.wait(60)  # type: ignore[attr-defined]
         interrupt(program)
         assert program.stdout is not None
