@@ -144,7 +144,7 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
 ) -> None:
     """Resumed, it trains on each batch once, in the order that it would have had."""
     options = ("--steps", "12", "--batch-size", "4", "--checkpoint-every", "5", "--held-out", "0.2")
-    options = ("train", str(data), *NANO, *options, "--learning-rate", "1e-2")
+    options = ("train", str(data), *NANO, *options, "--learning-rate", "1e-2", "--no-plot")
     calm = shell(*options, "--output", "calm", "--json")
     assert calm.code == 0, calm.err
 
