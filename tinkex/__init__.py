@@ -4,18 +4,16 @@
 >>> with tinkex.ServiceClient(base_url="local") as service:
 ...     training = service.create_lora_training_client("tinkex/tiny-chat", rank=16)
 
-The names below are loaded on first use, to keep the import fast.
+The names below are loaded on first use, to keep the import fast. Nothing else is imported here: the
+`tinkex` command handles Ctrl-C only after this import.
 """
 
 from __future__ import annotations
 
-import importlib
-import logging
-from typing import TYPE_CHECKING, Any
-
-from tinkex._base.version import __version__
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from tinkex import checkpoints as checkpoints
     from tinkex import errors as errors
     from tinkex import losses as losses
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from tinkex import retry as retry
     from tinkex import types as types
     from tinkex._base.secret import Secret as Secret
+    from tinkex._base.version import __version__ as __version__
     from tinkex._core import multipart as multipart
     from tinkex._core.futures import Future as Future
     from tinkex._core.futures import as_completed as as_completed
@@ -90,6 +89,7 @@ if TYPE_CHECKING:
     from tinkex.types import TensorData as TensorData
 
 _HOMES = {
+    "__version__": "tinkex._base.version",
     "Secret": "tinkex._base.secret",
     "Config": "tinkex.config",
     "Future": "tinkex._core.futures",
@@ -244,11 +244,10 @@ __all__ = [
     "wait",
 ]
 
-# As usual for libraries: the program decides whether and where log records are written.
-logging.getLogger("tinkex").addHandler(logging.NullHandler())
-
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
     if name in _MODULES:
         return importlib.import_module(_MODULES[name])
     if name not in _HOMES:

@@ -14,8 +14,15 @@ from tinkex_generated.api.sessions import create_sampling_session
 from tinkex_generated.models import CreateSamplingSessionRequest, SampleRequest
 
 from tinkex._base.secret import Secret
-from tinkex._core.checks import check_sampling_path, checked_count, checked_prompt, checked_settings
+from tinkex._core.checks import (
+    check_observer,
+    check_sampling_path,
+    checked_count,
+    checked_prompt,
+    checked_settings,
+)
 from tinkex._core.futures import Future
+from tinkex._core.queue_state import QueueObserver
 from tinkex._core.sample_many import sample_each
 from tinkex._core.sample_stream import stream
 from tinkex._core.sampling import (
@@ -152,6 +159,7 @@ class SamplingClient:
         prompt_alt_tokens_k: int = 0,
         prompt_logprobs_last_n: int | None = None,
         record_stability_info: bool | None = None,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[SampleResponse]:
         """Sample continuations of a prompt.
 
@@ -172,9 +180,11 @@ class SamplingClient:
             prompt_alt_tokens_k: Also return this many alternatives at each prompt position.
             prompt_logprobs_last_n: Return prompt log probabilities of the last tokens only.
             record_stability_info: Ask the server to record what `stable_reinforce` needs.
+            queue_state_observer: Called with a `QueueStateChange` when the server pauses or resumes the
+                request, on the polling thread; it must not block.
 
-        The keyword-only arguments are recent additions. A server that does not support one omits its
-        results, which are then None.
+        The keyword-only arguments before the last are recent additions. A server that does not support
+        one omits its results, which are then None.
 
         Raises:
             ValidationError: An argument is invalid; nothing is sent.
@@ -203,7 +213,11 @@ class SamplingClient:
         read = with_first_token(prompt) if last_n is None else _unchanged
         decoder = self._decoder
         return self._begin(
-            "sample", body, prompt, lambda response: decoded_by(read(response), decoder)
+            "sample",
+            body,
+            prompt,
+            lambda response: decoded_by(read(response), decoder),
+            queue_state_observer,
         )
 
     @overload
@@ -309,7 +323,11 @@ class SamplingClient:
         return stream(self._session, body, prompt.known_length() or 0, model)
 
     def compute_logprobs(
-        self, prompt: ModelInput, prompt_logprobs_last_n: int | None = None
+        self,
+        prompt: ModelInput,
+        prompt_logprobs_last_n: int | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[list[float | None]]:
         """Compute the log probability of each token of a text under these weights.
 
@@ -321,6 +339,7 @@ class SamplingClient:
         Args:
             prompt: The text.
             prompt_logprobs_last_n: Compute those of the last tokens only; the others are None.
+            queue_state_observer: As for `sample`.
         """
         last_n = prompt_logprobs_last_n
         if last_n is not None:
@@ -333,7 +352,9 @@ class SamplingClient:
             prompt_logprobs=True,
             prompt_logprobs_last_n=last_n,
         )
-        return self._begin("compute_logprobs", body, prompt, prompt_logprobs(prompt))
+        return self._begin(
+            "compute_logprobs", body, prompt, prompt_logprobs(prompt), queue_state_observer
+        )
 
     def _body(
         self,
@@ -355,11 +376,17 @@ class SamplingClient:
         return body
 
     def _begin(
-        self, operation: str, body: SampleRequest, prompt: ModelInput, read: Callable[[Any], Any]
+        self,
+        operation: str,
+        body: SampleRequest,
+        prompt: ModelInput,
+        read: Callable[[Any], Any],
+        observer: QueueObserver | None,
     ) -> Future[Any]:
+        check_observer(observer)
         sample = Sample(self._session, self._state, body, prompt, read)
         with self._session.operation(operation, self._base_model or self.model_path):
-            return future(self._session, sample, operation, self.sampling_session_id)
+            return future(self._session, sample, operation, self.sampling_session_id, observer)
 
     def get_base_model(self) -> str:
         """Return the name of the base model under these weights."""

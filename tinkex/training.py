@@ -28,6 +28,7 @@ from tinkex_generated.types import Request
 from tinkex._base.secret import Secret
 from tinkex._core.batches import Operation, submit_batch
 from tinkex._core.checks import (
+    check_observer,
     check_training_path,
     checked_metadata,
     checked_name,
@@ -37,6 +38,7 @@ from tinkex._core.checks import (
 from tinkex._core.futures import Future
 from tinkex._core.model_creation import create_model, outcome
 from tinkex._core.polling import Work
+from tinkex._core.queue_state import QueueObserver
 from tinkex._core.session import Session
 from tinkex._core.submission import LookUp, NameLookup, SubmissionQueue, future
 from tinkex._core.wire import encode
@@ -110,18 +112,22 @@ class TrainingClient:
         data: Sequence[Datum],
         loss_fn: str,
         loss_fn_config: Mapping[str, float | str] | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[ForwardBackwardOutput]:
         """Compute the loss and log probabilities of data, without gradients.
 
         Takes the arguments and raises the errors of `forward_backward`.
         """
-        return self._submit_data("forward", data, loss_fn, loss_fn_config)
+        return self._submit_data("forward", data, loss_fn, loss_fn_config, queue_state_observer)
 
     def forward_backward(
         self,
         data: Sequence[Datum],
         loss_fn: str,
         loss_fn_config: Mapping[str, float | str] | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[ForwardBackwardOutput]:
         """Compute the gradients of a loss and add them to the model's accumulated gradients.
 
@@ -135,13 +141,17 @@ class TrainingClient:
             loss_fn: cross_entropy, importance_sampling, ppo, cispo, dro, gspo, …, or any other loss
                 that the server has.
             loss_fn_config: Numbers by name, such as ``{"clip_low_threshold": 0.8}``.
+            queue_state_observer: Called with a `QueueStateChange` when the server pauses or resumes the
+                request, on the polling thread; it must not block. The other calls take it too.
 
         Raises:
             ValidationError: The data or the loss is invalid; nothing was sent.
             ApiError: The server refused the request.
             TransportError: No response came; making the same call again is safe.
         """
-        return self._submit_data("forward_backward", data, loss_fn, loss_fn_config)
+        return self._submit_data(
+            "forward_backward", data, loss_fn, loss_fn_config, queue_state_observer
+        )
 
     def forward_backward_custom(
         self,
@@ -149,6 +159,8 @@ class TrainingClient:
         loss_fn: LossFunction,
         regularizers: Sequence[RegularizerSpec] = (),
         backend: Backend | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[ForwardBackwardOutput]:
         """Compute the gradients of a custom loss and add them to the accumulated gradients.
 
@@ -168,6 +180,7 @@ class TrainingClient:
             regularizers: Terms to add to the loss.
             backend: "torch", "jax", "autograd" or "explicit": the source of the gradient. None infers
                 it from the code; see `tinkex.losses.evaluate`.
+            queue_state_observer: As for `forward_backward`; of both passes.
 
         Returns:
             The result of the backward pass. Its ``loss:sum`` is the custom loss; the server's own is
@@ -185,7 +198,9 @@ class TrainingClient:
             self._session.operation("forward_backward_custom", self.base_model),
             self._queue.turn(),
         ):
-            result = self.forward(step.forward_data(), "cross_entropy").result()
+            result = self.forward(
+                step.forward_data(), "cross_entropy", queue_state_observer=queue_state_observer
+            ).result()
             surrogate = step.backward(result)
             work = self._sent(
                 lambda: submit_batch(
@@ -196,10 +211,15 @@ class TrainingClient:
                     surrogate.loss_fn,
                 )
             )
-            return self._promised(SurrogateWork(work, surrogate), "forward_backward_custom")
+            return self._promised(
+                SurrogateWork(work, surrogate), "forward_backward_custom", queue_state_observer
+            )
 
     def optim_step(
-        self, adam_params: AdamParams | DimuonParams | None = None
+        self,
+        adam_params: AdamParams | DimuonParams | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[OptimStepResponse]:
         """Apply the accumulated gradients, and clear them.
 
@@ -208,6 +228,7 @@ class TrainingClient:
         Args:
             adam_params: The step's settings; None uses AdamW's defaults. Use `DimuonParams` for a
                 model that was created with ``optimizer="dimuon"``.
+            queue_state_observer: As for `forward_backward`.
         """
         if _is_dimuon(adam_params):
             dimuon = checked_settings(adam_params, DimuonParams, "adam_params")
@@ -222,6 +243,7 @@ class TrainingClient:
                 body=OptimStepRequest(model_id=self.model_id, seq_id=seq, **settings)
             ),
             OptimStepResponse.from_dict,
+            queue_state_observer=queue_state_observer,
         )
 
     def train_step(
@@ -230,13 +252,15 @@ class TrainingClient:
         loss_fn: str,
         adam_params: AdamParams | DimuonParams | None = None,
         loss_fn_config: Mapping[str, float | str] | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> tuple[Future[ForwardBackwardOutput], Future[OptimStepResponse]]:
         """Send forward_backward and optim_step back to back, within one cycle of the service.
 
         >>> output, step = training.train_step(data, "cross_entropy", AdamParams(learning_rate=1e-4))
         >>> output.result().loss
 
-        No other thread's request on this client is sent in between.
+        No other thread's request on this client is sent in between. Takes the arguments of both calls.
 
         Raises:
             ValidationError: Data, loss or settings are invalid; neither request was sent.
@@ -246,9 +270,13 @@ class TrainingClient:
         if not _is_dimuon(adam_params):
             checked_settings(adam_params, AdamParams, "adam_params")
         with self._queue.turn():
-            output = self.forward_backward(data, loss_fn, loss_fn_config)
+            output = self.forward_backward(
+                data, loss_fn, loss_fn_config, queue_state_observer=queue_state_observer
+            )
             try:
-                return output, self.optim_step(adam_params)
+                return output, self.optim_step(
+                    adam_params, queue_state_observer=queue_state_observer
+                )
             except TinkexError as error:
                 error.message += (
                     ". The forward_backward before it was accepted and its gradients are kept: call "
@@ -297,6 +325,8 @@ class TrainingClient:
         ttl_seconds: int | None = None,
         overwrite: bool = False,
         user_metadata: Mapping[str, str] | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[SaveWeightsResponse]:
         """Save weights and optimizer state, to resume training later.
 
@@ -307,6 +337,7 @@ class TrainingClient:
             ttl_seconds: Seconds after which the server deletes the checkpoint; None keeps it.
             overwrite: Whether to replace a checkpoint of that name.
             user_metadata: Key-value pairs stored with the checkpoint.
+            queue_state_observer: As for `forward_backward`.
 
         Raises:
             ValidationError: An argument is invalid; nothing was sent.
@@ -330,10 +361,15 @@ class TrainingClient:
             ),
             SaveWeightsResponse.from_dict,
             self._look_up(f"weights/{path}", SaveWeightsResponse),
+            queue_state_observer,
         )
 
     def load_state(
-        self, path: str, weights_access_token: Secret | str | None = None
+        self,
+        path: str,
+        weights_access_token: Secret | str | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[LoadWeightsResponse]:
         """Load a checkpoint's weights; resets the optimizer and drops gradients.
 
@@ -344,25 +380,32 @@ class TrainingClient:
             path: ``tinker://<run>/weights/<name>``.
             weights_access_token: The API key of the account that owns the checkpoint, if it is another
                 one.
+            queue_state_observer: As for `forward_backward`.
         """
         weights_access_token = Secret.of(weights_access_token)
-        return self._load(path, optimizer=False, token=weights_access_token)
+        return self._load(path, False, weights_access_token, queue_state_observer)
 
     def load_state_with_optimizer(
-        self, path: str, weights_access_token: Secret | str | None = None
+        self,
+        path: str,
+        weights_access_token: Secret | str | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[LoadWeightsResponse]:
         """Load a checkpoint's weights and its optimizer state.
 
         Takes the arguments of `load_state`.
         """
         weights_access_token = Secret.of(weights_access_token)
-        return self._load(path, optimizer=True, token=weights_access_token)
+        return self._load(path, True, weights_access_token, queue_state_observer)
 
     def save_weights_for_sampler(
         self,
         name: str,
         ttl_seconds: int | None = None,
         user_metadata: Mapping[str, str] | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[SaveWeightsForSamplerResponse]:
         """Save weights under a name, for sampling and download.
 
@@ -372,11 +415,13 @@ class TrainingClient:
             name: A name that the run does not use yet.
             ttl_seconds: Seconds after which the server deletes the checkpoint; None keeps it.
             user_metadata: Key-value pairs stored with the checkpoint.
+            queue_state_observer: As for `forward_backward`.
         """
         return self._save_for_sampler(
             path=checked_name(name),
             ttl_seconds=checked_ttl(ttl_seconds),
             user_metadata=checked_metadata(user_metadata),
+            queue_state_observer=queue_state_observer,
         )
 
     def save_weights_external(
@@ -384,6 +429,8 @@ class TrainingClient:
         name: str,
         ttl_seconds: int | None = None,
         age_encryption_recipients: Sequence[str] | None = None,
+        *,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[SaveWeightsExternalResponse]:
         """Export weights as files, for download with `RestClient.get_external_weights_urls`.
 
@@ -397,6 +444,7 @@ class TrainingClient:
             ttl_seconds: Seconds after which the server deletes the files; None keeps them.
             age_encryption_recipients: Public keys (``age1…`` or SSH) to encrypt the files for, at most
                 10.
+            queue_state_observer: As for `forward_backward`.
         """
         path, ttl = checked_name(name), checked_ttl(ttl_seconds)
         recipients = None
@@ -420,6 +468,7 @@ class TrainingClient:
             ),
             SaveWeightsExternalResponse.from_dict,
             _unknown,
+            queue_state_observer,
         )
 
     def save_weights_and_get_sampling_client(
@@ -485,7 +534,7 @@ class TrainingClient:
         )
 
     def _load(
-        self, path: str, *, optimizer: bool, token: Secret | None
+        self, path: str, optimizer: bool, token: Secret | None, observer: QueueObserver | None
     ) -> Future[LoadWeightsResponse]:
         check_training_path(path)
         reveal = self._session.transport.revealed
@@ -502,6 +551,7 @@ class TrainingClient:
                 )
             ),
             LoadWeightsResponse.from_dict,
+            queue_state_observer=observer,
         )
 
     def _save_for_sampler(
@@ -511,6 +561,7 @@ class TrainingClient:
         user_metadata: dict[str, str] | None = None,
         sampling_session_seq_id: int | None = None,
         kind: SamplingClientKind = "snapshot",
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[SaveWeightsForSamplerResponse]:
         return self._submit(
             "save_weights_for_sampler",
@@ -530,6 +581,7 @@ class TrainingClient:
             None
             if path is None
             else self._look_up(f"sampler_weights/{path}", SaveWeightsForSamplerResponse),
+            queue_state_observer,
         )
 
     def _look_up(self, checkpoint_id: str, result: Callable[..., Any]) -> LookUp:
@@ -571,12 +623,14 @@ class TrainingClient:
         data: Sequence[Datum],
         loss_fn: str,
         loss_fn_config: Mapping[str, float | str] | None,
+        queue_state_observer: QueueObserver | None,
     ) -> Future[ForwardBackwardOutput]:
         return self._start(
             operation,
             lambda: submit_batch(
                 self._queue, self.model_id, operation, data, loss_fn, loss_fn_config
             ),
+            queue_state_observer,
         )
 
     def _submit(
@@ -586,30 +640,35 @@ class TrainingClient:
         build: Callable[[int], Request],
         parse: Callable[[Mapping[str, Any]], Any],
         look_up: LookUp | None = None,
+        queue_state_observer: QueueObserver | None = None,
     ) -> Future[Any]:
         return self._start(
             operation,
             lambda: self._queue.submit(
                 [build], request_type=request_type, parse=parse, look_up=look_up
             ),
+            queue_state_observer,
         )
 
-    def _start(self, operation: str, send: Callable[[], Work[T]]) -> Future[T]:
+    def _start(
+        self, operation: str, send: Callable[[], Work[T]], observer: QueueObserver | None
+    ) -> Future[T]:
+        check_observer(observer)
         with self._session.operation(operation, self.base_model):
             try:
                 work = self._sent(send)
             except TinkexError as error:
                 # Frames of chunking and sending are no use to the user.
                 raise error.with_traceback(None) from None
-            return self._promised(work, operation)
+            return self._promised(work, operation, observer)
 
     def _sent(self, send: Callable[[], Work[T]]) -> Work[T]:
         """Send a request; a subclass may send it again."""
         return send()
 
-    def _promised(self, work: Work[T], operation: str) -> Future[T]:
+    def _promised(self, work: Work[T], operation: str, observer: QueueObserver | None) -> Future[T]:
         """Return the future of what was sent; a subclass may take note of it."""
-        return future(self._session, work, operation, self.model_id)
+        return future(self._session, work, operation, self.model_id, observer)
 
     def __repr__(self) -> str:
         return f"<TrainingClient {self.model_id} on {self.base_model or 'an unknown base model'}>"

@@ -290,7 +290,7 @@ def test_httpx_and_its_logger_are_left_as_they_are() -> None:
         "    found = [logging.getLogger(name) for name in names]\n"
         "    return [(one.level, one.handlers[:], one.filters[:], one.propagate) for one in found]\n"
         "before = state()\n"
-        "import httpx, tinkex\n"
+        "import httpx, tinkex, tinkex.errors\n"
         "assert type(logging.getLogger('tinkex').handlers[0]) is logging.NullHandler\n"
         "tinkex.enable_logging('debug')\n"
         "with tinkex.ServiceClient(base_url='local', telemetry=True) as service:\n"

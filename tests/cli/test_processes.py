@@ -258,6 +258,20 @@ def test_progress_is_drawn_on_a_terminal_unless_it_is_not_wanted(shell: Shell) -
     assert "\x1b[K" not in on_a_terminal("run", "list", "--no-progress")[1]
 
 
+def test_the_command_is_soon_where_it_answers_to_ctrl_c() -> None:
+    """Before that, an interrupt would show a traceback; nothing is imported that takes time."""
+    program = (
+        "import io, sys\n"
+        "before = set(sys.modules)\n"
+        "import tinkex.cli\n"
+        "print(*sorted(set(sys.modules) - before))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == ["__future__", "tinkex", "tinkex.cli"], done.stderr
+
+
 def test_ctrl_c_while_the_command_is_loading_shows_no_traceback() -> None:
     """Importing click takes most of the start."""
     program = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -10,7 +11,16 @@ from support.calls import HeldAnswer
 from support.clock import FakeClock
 from support.scripted import Script, promises, scripted_service
 
-from tinkex import AdamParams, ModelInput, SamplingParams
+from tinkex import (
+    AdamParams,
+    Datum,
+    Future,
+    ModelInput,
+    SamplingClient,
+    SamplingParams,
+    TrainingClient,
+    ValidationError,
+)
 from tinkex._core.queue_state import SILENCE, QueueStateChange, QueueWatch
 
 TRY_AGAIN = {"type": "try_again", "request_id": "r"}
@@ -131,6 +141,73 @@ def test_a_late_callback_hears_the_present_state_at_once(script: Script, clock: 
         future.result()
 
 
+def _paused_once(script: Script, *results: Any) -> None:
+    """Each of the next requests is paused, goes on, and has its result."""
+    script.on("POST create_model", {"model_id": "M"})
+    script.on("POST create_sampling_session", {"sampling_session_id": "SS"})
+    for operation in ("forward", "forward_backward", "optim_step", "asample", *WEIGHTS):
+        script.on(f"POST {operation}", {"request_id": "r"})
+    script.on("POST retrieve_future", *(answer for one in results for answer in (PAUSED, one)))
+
+
+WEIGHTS = ("save_weights", "load_weights", "save_weights_for_sampler", "save_weights_external")
+DATUM = Datum(ModelInput.from_ints([1]), {"target_tokens": [1], "weights": [1.0]})
+OUTPUT = {
+    "loss_fn_output_type": "TensorData",
+    "loss_fn_outputs": [{"logprobs": {"data": [-1.0], "dtype": "float32", "shape": [1]}}],
+    "metrics": {"loss:sum": 1.0},
+}
+SAMPLE = {"sequences": [], "prompt_logprobs": [None]}
+CALLS: dict[str, tuple[list[Any], Callable[[TrainingClient, SamplingClient, Any], Any]]] = {
+    "forward": ([OUTPUT], lambda t, s, o: t.forward([DATUM], "cross_entropy", **o)),
+    "forward_backward": ([OUTPUT], lambda t, s, o: t.forward_backward([DATUM], "ppo", **o)),
+    "forward_backward_custom": (
+        [OUTPUT, OUTPUT],
+        lambda t, s, o: t.forward_backward_custom([DATUM], lambda d, lps: (-lps[0].sum(), {}), **o),
+    ),
+    "optim_step": ([STEP], lambda t, s, o: t.optim_step(**o)),
+    "train_step": ([OUTPUT, STEP], lambda t, s, o: t.train_step([DATUM], "cross_entropy", **o)),
+    "save_state": ([{"path": "p"}], lambda t, s, o: t.save_state("a", **o)),
+    "load_state": ([{"path": "p"}], lambda t, s, o: t.load_state("tinker://r/weights/a", **o)),
+    "load_state_with_optimizer": (
+        [{"path": "p"}],
+        lambda t, s, o: t.load_state_with_optimizer("tinker://r/weights/a", **o),
+    ),
+    "save_weights_for_sampler": (
+        [{"path": "p"}],
+        lambda t, s, o: t.save_weights_for_sampler("a", **o),
+    ),
+    "save_weights_external": ([{"path": "p"}], lambda t, s, o: t.save_weights_external("a", **o)),
+    "sample": ([SAMPLE], lambda t, s, o: s.sample(DATUM.model_input, **o)),
+    "sample_many": ([SAMPLE], lambda t, s, o: s.sample_many([DATUM.model_input], **o)),
+    "compute_logprobs": ([SAMPLE], lambda t, s, o: s.compute_logprobs(DATUM.model_input, **o)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_has_an_observer_of_its_own(script: Script, clock: FakeClock, call: str) -> None:
+    """It hears of each request of this call from the start, and of no other; one that is no function is refused."""
+    results, make = CALLS[call]
+    _paused_once(script, *results, STEP)
+    heard: list[QueueStateChange] = []
+    with scripted_service(script, clock) as service:
+        training = service.create_lora_training_client("B")
+        sampler = service.create_sampling_client(base_model="B")
+        sent = len(script.received)
+        with pytest.raises(ValidationError, match="queue_state_observer: must be a function"):
+            for _ in make(training, sampler, {"queue_state_observer": "print"}):
+                pass
+        assert len(script.received) == sent
+        made = make(training, sampler, {"queue_state_observer": heard.append})
+        for future in made if isinstance(made, Iterable) else [made]:
+            if isinstance(future, Future):
+                future.result()
+        training.optim_step().result()
+    assert [(one.state, one.reason) for one in heard] == [("paused_capacity", "short")] * len(
+        results
+    )
+
+
 def test_an_observer_that_fails_hurts_no_call(script: Script, clock: FakeClock, caplog) -> None:
     """Its error is logged; the result comes all the same."""
 
@@ -170,9 +247,11 @@ def test_a_429_says_why_sampling_is_paused(script: Script, clock: FakeClock, cap
         {"request_id": "r"},
     )
     script.on("POST retrieve_future", {"sequences": []})
+    here: list[QueueStateChange] = []
     with scripted_service(script, clock, on_queue_state=heard.append) as service:
         sampler = service.create_sampling_client(base_model="B")
-        sampler.sample(ModelInput.from_ints([1])).result()
+        sampler.sample(ModelInput.from_ints([1]), queue_state_observer=here.append).result()
+    assert here == heard
     assert "Sampling is paused for SS. Reason: too many samplers" in caplog.messages
     assert [(one.state, one.reason, one.subject) for one in heard] == [
         ("paused_rate_limit", "too many samplers", "SS")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from tinkex._base.checkpoint_path import is_name, split_path
+from tinkex._core.queue_state import QueueObserver
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
 from tinkex.types.foreign import datum_of, model_input_of, settings_of
@@ -40,6 +41,15 @@ def checked_count(value: Any, path: str, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ValidationError(f"must be an integer of at least {least}, not {value!r}", path=path)
     return int(value)
+
+
+def check_observer(observer: QueueObserver | None) -> None:
+    """Raise if an observer of queue states cannot be called."""
+    if observer is not None and not callable(observer):
+        raise ValidationError(
+            f"must be a function of a QueueStateChange, not {type(observer).__name__}",
+            path="queue_state_observer",
+        )
 
 
 def checked_ttl(ttl_seconds: int | None) -> int | None:

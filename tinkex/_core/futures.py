@@ -79,11 +79,12 @@ class Future(concurrent.futures.Future[T]):
         subject: str | None = None,
         queue_watch: QueueWatch | None = None,
         context: OperationContext | None = None,
+        queue_state_observer: QueueObserver | None = None,
     ) -> None:
         super().__init__()
         self._work = work
         self._queue_watch = queue_watch
-        self._queue_callbacks: list[QueueObserver] = []
+        self._queue_callbacks = [queue_state_observer] if queue_state_observer else []
         self.operation = operation
         self.session_id = session_id
         self.subject = subject
@@ -168,7 +169,8 @@ class Future(concurrent.futures.Future[T]):
         >>> future.add_queue_state_callback(lambda change: print(change.state, change.reason))
 
         A state that is already known is reported at once; later ones on the polling thread, so the
-        function must not block. `ServiceClient(on_queue_state=...)` observes all requests.
+        function must not block. The argument `queue_state_observer` of a call does the same from the
+        start, and `ServiceClient(on_queue_state=...)` observes all requests.
         """
         self._queue_callbacks.append(observer)
         if self.queue_state != "unknown":

@@ -24,7 +24,6 @@ from tinkex._core.completions import Completions
 from tinkex._core.events.bus import has_subscribers
 from tinkex._core.limits import LARGE_PROMPT_BYTES, SampleLimiter, Slots
 from tinkex._core.polling import Done, Promise
-from tinkex._core.queue_state import QueueStateChange, reason_of
 from tinkex._core.response import Response
 from tinkex._core.retry import Retries, RetryBudget, RetryPolicy, is_repeatable
 from tinkex._core.session import Session
@@ -378,16 +377,8 @@ class Sample:
         if not isinstance(state, str) or not state.startswith("paused"):
             return
         text = body.get("queue_state_reason")
-        reason = safe_text(text) if isinstance(text, str) else None
-        self._session.queue_watch.note(
-            QueueStateChange(
-                state=state,
-                reason=reason_of(state, reason, "Sampling"),
-                operation="sample",
-                subject=self._body.sampling_session_id,
-                session_id=self._session.id,
-            )
-        )
+        if self._observer is not None:
+            self._observer(state, safe_text(text) if isinstance(text, str) else None)
 
 
 def _parsed(read: Callable[[Any], Any], sequence_ids: Any, body: Any) -> Any:

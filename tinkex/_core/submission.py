@@ -17,6 +17,7 @@ from tinkex_generated.types import Request
 from tinkex._core.futures import Future
 from tinkex._core.operation_context import current_context
 from tinkex._core.polling import Done, Promise, PromisedWork, Work
+from tinkex._core.queue_state import QueueObserver
 from tinkex._core.retry import Retries
 from tinkex._core.session import Session
 from tinkex._core.wire.json_arrays import load_with_arrays
@@ -103,7 +104,11 @@ def promise(
 
 
 def future(
-    session: Session, work: Work[T], operation: str, subject: str | None = None
+    session: Session,
+    work: Work[T],
+    operation: str,
+    subject: str | None = None,
+    queue_state_observer: QueueObserver | None = None,
 ) -> Future[T]:
     """Return the future of a session's work; `subject` is its model or sampler.
 
@@ -119,6 +124,7 @@ def future(
         subject=subject,
         queue_watch=session.queue_watch,
         context=context,
+        queue_state_observer=queue_state_observer,
     )
     session.unfinished.start(made)
     return made

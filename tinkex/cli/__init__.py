@@ -43,10 +43,16 @@ failed (1); let every `TinkexError` pass, `failures` explains it. Return what
 `make generate` write docs/cli.md.
 '''
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Imported at once, these would delay the moment from which Ctrl-C is handled.
+    from collections.abc import Sequence
+    from typing import Any
 
 INSTALL_HINT = "the tinkex command needs click: pip install 'tinkex[cli]'"
 

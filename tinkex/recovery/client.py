@@ -10,6 +10,7 @@ from tinkex.training import TrainingClient
 if TYPE_CHECKING:
     from tinkex._core.futures import Future
     from tinkex._core.polling import Work
+    from tinkex._core.queue_state import QueueObserver
     from tinkex.recovery.patience import Patience
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class RunTrainingClient(TrainingClient):
     def _sent(self, send: Callable[[], Work[T]]) -> Work[T]:
         return self._patience.followed(self._patience.submitted(self._queue, send))
 
-    def _promised(self, work: Work[T], operation: str) -> Future[T]:
-        promised = super()._promised(work, operation)
+    def _promised(self, work: Work[T], operation: str, observer: QueueObserver | None) -> Future[T]:
+        promised = super()._promised(work, operation, observer)
         self._note(promised)
         return promised
