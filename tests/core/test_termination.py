@@ -105,6 +105,31 @@ def test_cleaning_up_runs_before_the_program_ends(server: ThreadingHTTPServer) -
     assert done.returncode == 143
 
 
+def test_a_sigterm_during_a_write_to_the_log_ends_the_program_in_order(
+    server: ThreadingHTTPServer,
+) -> None:
+    """The handler logs too, which the buffer of the same stream refuses at that moment."""
+    done = run(
+        server,
+        """
+        import io, logging
+        class Struck(io.RawIOBase):
+            is_struck = False
+            def writable(self):
+                return True
+            def write(self, data):
+                if not self.is_struck:
+                    self.is_struck = True
+                    signal.raise_signal(signal.SIGTERM)
+                return len(data)
+        sys.stderr = io.TextIOWrapper(io.BufferedWriter(Struck()), line_buffering=True)
+        logging.basicConfig(stream=sys.stderr)
+        sys.stderr.write("a line\\n")
+        """,
+    )
+    assert (reasons(server), done.returncode) == (["interrupted"], 143)
+
+
 @pytest.mark.holds("F29")
 def test_a_second_sigterm_ends_the_program_at_once(server: ThreadingHTTPServer) -> None:
     """Whoever catches the first is not safe from the second."""
