@@ -44,6 +44,7 @@ from tinkex.testing import Fault
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.chaos import ChaosProxy, Plan, chaos
 from support.ports import lasting_port
+from support.programs import start
 
 MODEL = "tinkex/nano"
 LORA: dict[str, Any] = {"rank": 4, "seed": 11}
@@ -257,9 +258,9 @@ class Program:
     def start(self) -> subprocess.Popen[str]:
         """Start it, and wait for its first line if it is one that speaks."""
         self.starts += 1
-        command = [sys.executable, "-W", "error", __file__, *self._command()]
         out = subprocess.PIPE if self._speaks else self._log
-        self.process = subprocess.Popen(command, stdout=out, stderr=self._log, text=True)
+        command = [__file__, *self._command()]
+        self.process = start(command, options=("-W", "error"), stdout=out, stderr=self._log)
         if self._speaks:
             assert self.process.stdout is not None
             self.line = self.process.stdout.readline().strip()

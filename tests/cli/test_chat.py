@@ -6,8 +6,6 @@ import json
 import os
 import pty
 import select
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.command import CLI, Shell
+from support.command import Shell, start
 from support.interrupts import interrupt
 
 from tinkex import SamplingParams, ServiceClient
@@ -40,14 +38,14 @@ class Screen:
 
     def __init__(self, *arguments: str) -> None:
         self._controller, terminal = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", CLI, "chat", *arguments, "--no-progress"],
+        self.process = start(
+            "chat", *arguments, "--no-progress",
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
             env={**os.environ, "TERM": "dumb"},
             start_new_session=True,
-        )
+        )  # fmt: skip
         os.close(terminal)
         self.shown = ""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import Made
-from support.command import CLI, Shell, start
+from support.command import Shell, start
 from support.interrupts import interrupt
 
 from tinkex.cli.group import COMMANDS
@@ -223,10 +223,8 @@ def on_a_terminal(*arguments: str, columns: int = 200) -> tuple[int, str]:
     """Run a command whose three streams are a terminal, and return what it shows."""
     controller, terminal = pty.openpty()
     env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
-    command = [sys.executable, "-c", CLI, *arguments]
-    with subprocess.Popen(
-        command, stdin=terminal, stdout=terminal, stderr=terminal, env=env, start_new_session=True
-    ) as process:
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+    with start(*arguments, **streams, env=env, start_new_session=True) as process:
         os.close(terminal)
         shown = b""
         while True:

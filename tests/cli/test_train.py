@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from support.command import Shell, start
 
@@ -182,6 +185,41 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
     assert rough.json["held_out_loss"] == calm.json["held_out_loss"]
     ended = [weights(server, one.json["sampler_path"], tmp_path / "got") for one in (calm, rough)]
     assert ended[0] == ended[1]
+
+
+def test_ctrl_c_during_a_line_of_progress_is_a_request_to_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The buffer of stderr refuses a second write within the first; both lines are shown all the same."""
+    reading, writing = os.pipe()
+
+    class Struck(io.RawIOBase):
+        is_struck = False
+
+        def fileno(self) -> int:
+            return writing
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any, /) -> int:
+            if not self.is_struck:
+                self.is_struck = True
+                signal.raise_signal(signal.SIGINT)
+            return os.write(writing, data)
+
+    with (
+        os.fdopen(reading, encoding="utf-8") as shown,
+        io.TextIOWrapper(io.BufferedWriter(Struck()), line_buffering=True) as stream,
+        Interrupts(lambda text: click.echo(text, err=True)) as interrupts,
+    ):
+        monkeypatch.setattr("sys.stderr", stream)
+        interrupts.arm()
+        click.echo("step 1/2", err=True)
+        os.close(writing)
+        lines = shown.read().splitlines()
+    assert interrupts.asked
+    assert [line[:9] for line in lines] == ["finishing", "step 1/2"]
 
 
 def test_a_run_whose_reader_is_gone_does_all_its_steps(

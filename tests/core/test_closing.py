@@ -7,13 +7,13 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from support import programs
 from support.raw_server import GOOD, RawServer
 
 from tinkex import ServiceClient
@@ -142,10 +142,13 @@ def test_a_forked_child_is_told_to_make_a_client_of_its_own_which_works(raw: Raw
         return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(content), content)
 
     raw.play = play
-    program = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM).format(url=raw.url, key=KEY)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    pipe = subprocess.PIPE
+    program = programs.start(
+        ["-c", textwrap.dedent(PROGRAM).format(url=raw.url, key=KEY)],
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+    )
     assert program.stdout is not None
     try:
         told = [program.stdout.readline() for _ in range(6)]

@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from support import programs
 from support.interrupts import interrupt
 
 PROGRAM = """
@@ -59,9 +59,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 def run(server: ThreadingHTTPServer, program: str) -> subprocess.CompletedProcess[str]:
     url = f"http://127.0.0.1:{server.server_port}"
     code = PROGRAM.format(url=url) + textwrap.dedent(program)
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+    return programs.complete(["-c", code], timeout=60)
 
 
 def reasons(server: ThreadingHTTPServer) -> list[str]:
@@ -105,6 +103,31 @@ def test_cleaning_up_runs_before_the_program_ends(server: ThreadingHTTPServer) -
     )
     assert done.stdout == "saved\n"
     assert done.returncode == 143
+
+
+def test_a_sigterm_during_a_write_to_the_log_ends_the_program_in_order(
+    server: ThreadingHTTPServer,
+) -> None:
+    """The handler logs too, which the buffer of the same stream refuses at that moment."""
+    done = run(
+        server,
+        """
+        import io, logging
+        class Struck(io.RawIOBase):
+            is_struck = False
+            def writable(self):
+                return True
+            def write(self, data):
+                if not self.is_struck:
+                    self.is_struck = True
+                    signal.raise_signal(signal.SIGTERM)
+                return len(data)
+        sys.stderr = io.TextIOWrapper(io.BufferedWriter(Struck()), line_buffering=True)
+        logging.basicConfig(stream=sys.stderr)
+        sys.stderr.write("a line\\n")
+        """,
+    )
+    assert (reasons(server), done.returncode) == (["interrupted"], 143)
 
 
 @pytest.mark.holds("F29")
@@ -175,10 +198,8 @@ thread = threading.Thread(target=work)
 thread.start()
 thread.join()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout == "True\n"
+    done = programs.complete(["-c", code], timeout=60)
+    assert done.stdout == "True\n", done.stderr
     assert reasons(server) == ["success"]
 
 
@@ -250,7 +271,7 @@ def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_future_valid() -> None:
             print(future.result().metrics)
             """
         )
-        program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        program = programs.start(["-c", code], stdout=subprocess.PIPE)
         assert server.held.wait(60)  # type: ignore[attr-defined]
         interrupt(program)
         assert program.stdout is not None

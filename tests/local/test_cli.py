@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from local.wire import serve_process
+from support.extent import ALL
+from support.programs import complete
 
 CLI = "from tinkex.cli import main; main()"
 
 
 def tinkex(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", f"{before}\n{CLI}", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    # What comes before hides packages, which must not be imported then.
+    afresh = ALL or bool(before)
+    return complete(["-c", f"{before}\n{CLI}", *arguments], afresh=afresh)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

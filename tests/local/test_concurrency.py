@@ -180,7 +180,7 @@ def test_a_large_batch_of_training_does_not_hold_up_other_sessions() -> None:
     """Passes over many examples stop between micro-batches, custom losses between operations."""
     with served() as (server, wire):
         hog, other = wire.model(), wire.model()
-        data = loss_input([datum(list(range(1, 200)))] * 160)
+        data = loss_input([datum(list(range(1, 200)))] * 80)
         heavy = [hog.submit("forward_backward", forward_backward_input=data) for _ in range(3)]
         for _ in range(3):
             other.step()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.programs import complete
 
 WORK = """
 import tinkex
@@ -20,16 +19,14 @@ with tinkex.ServiceClient(base_url="local", api_key="tml-real-account-key") as s
 
 
 # Python 3.12 and later warn of each fork of a process with threads.
-_QUIET = ("-W", "ignore::DeprecationWarning", "-c")
+_QUIET = ("-W", "ignore::DeprecationWarning")
 
 
 def run(code: str, data_dir: Path, *, fails: bool = False) -> str:
     """Run a program of its own and return what it printed."""
     environ = {**os.environ, "TINKEX_LOCAL_DIR": str(data_dir), "OMP_NUM_THREADS": "1"}
     environ.pop("TINKER_API_KEY", None)
-    done = subprocess.run(
-        [sys.executable, *_QUIET, code], capture_output=True, text=True, timeout=120, env=environ
-    )
+    done = complete(["-c", code], options=_QUIET, env=environ)
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout + done.stderr
 

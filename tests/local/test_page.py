@@ -51,7 +51,7 @@ def text_of(html: str) -> str:
 
 def page(wire: Wire, path: str = "/", **query: Any) -> str:
     """Return what a reader sees of a page that must be there."""
-    response = httpx.get(str(wire.http.base_url.join(path)), params=query)
+    response = wire.http.get(wire.http.base_url.join(path), params=query)
     assert response.status_code == 200, response.text
     return text_of(response.text)
 
@@ -169,8 +169,8 @@ def test_one_refused_caller_displaces_no_other_error() -> None:
     with served(api_key="tml-test") as (server, wire):
         wire.send("create_session")
         for number in range(60):
-            httpx.get(f"{server.base_url}/api/v1/{number}", headers={"host": f"h{number}"})
-            httpx.get(f"{server.base_url}/api/v1/{number}")
+            wire.http.get(f"{number}", headers={"host": f"h{number}"})
+            wire.http.get(f"{number}", headers={"x-api-key": "tml-other"})
         found = server._app_state.troubles.newest()
         assert [(one.what, one.count) for one in found] == [
             ("refused at the door (401)", 60),

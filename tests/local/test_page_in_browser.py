@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from local.wire import Wire, datum, served
+from support.extent import ALL
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -21,6 +22,7 @@ FLAGS = [
 KEY = "tml-secret"
 EVIL = '<img src=x onerror="document.title=1">'
 PATIENCE_MS = 20_000
+WINDOWS = [(1280, "light"), (390, "dark")] + ([(1280, "dark"), (390, "light")] if ALL else [])
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +71,7 @@ def two_runs() -> Iterator[tuple[str, Wire, list[str]]]:
         yield server.base_url, wire, runs
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), WINDOWS)
 def test_pages_fit_their_window_and_draw_their_charts(
     browser: Any, two_runs: tuple[str, Wire, list[str]], width: int, scheme: str
 ) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+from support import programs
 from support.greeting import greeting_of, url_in
 
 from tinkex.local import LocalServer
@@ -163,10 +163,8 @@ def serve_process(
     data_dir: Path, *arguments: str, code: str = "from tinkex.cli import main; main()"
 ) -> Iterator[tuple[subprocess.Popen[str], Wire]]:
     """Run `tinkex serve` in a process of its own for a block; kill it at the end if it lives."""
-    command = [sys.executable, "-c", code, "serve", "--port", "0", "--data-dir", str(data_dir)]
-    process = subprocess.Popen(
-        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = ["-c", code, "serve", "--port", "0", "--data-dir", str(data_dir), *arguments]
+    process = programs.start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wire = None
     try:
         greeting = greeting_of(process)

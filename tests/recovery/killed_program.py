@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.training import ADAM, NANO_RUN, batch
 
 from tinkex import ServiceClient

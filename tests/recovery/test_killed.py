@@ -9,13 +9,13 @@ import json
 import os
 import random
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support import programs
 from support.extent import extent
 from support.greeting import greeting_of, url_in
 from support.ports import lasting_port
@@ -44,10 +44,16 @@ def kept_alive(folder: Path) -> Iterator[str]:
     def supervise() -> None:
         nonlocal url
         while not ends.is_set():
-            command = [sys.executable, "-c", SERVE, "serve", "--data-dir", str(folder / "data")]
-            with subprocess.Popen(
-                [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True
-            ) as process:
+            command = [
+                "-c",
+                SERVE,
+                "serve",
+                "--data-dir",
+                str(folder / "data"),
+                "--port",
+                str(port),
+            ]
+            with programs.start(command, stdout=subprocess.PIPE) as process:
                 assert process.stdout is not None
                 url = url_in(greeting_of(process))
                 (folder / "server.pid").write_text(str(process.pid))
@@ -84,13 +90,12 @@ def test_a_run_that_is_killed_anywhere_ends_in_the_same_weights(tmp_path: Path) 
         )
     (tmp_path / "kills.json").write_text(json.dumps(kills))
     starts = 0
-    environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[1])}
     with kept_alive(tmp_path) as url:
         status = None
         while status != 0:
             starts += 1
-            command = [sys.executable, "-W", "error", str(PROGRAM), str(tmp_path), url, str(STEPS)]
-            ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
+            command = [str(PROGRAM), str(tmp_path), url, str(STEPS)]
+            ended = programs.complete(command, options=("-W", "error"), timeout=240)
             status = ended.returncode
             assert status in (0, -9), ended.stderr
     done = (tmp_path / "done").read_text().splitlines()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import cast
@@ -13,24 +11,23 @@ import pytest
 import soak
 from support.extent import extent
 
-SOAK = Path(__file__).parents[2] / "tools" / "soak.py"
-SECONDS = extent("SOAK_SECONDS", 12, 600)
+SECONDS = extent("SOAK_SECONDS", 6, 600)
 
 
 @pytest.mark.holds("F45")
 @pytest.mark.slow
 @pytest.mark.timeout(600 + SECONDS)
-def test_training_under_faults_and_kills_ends_in_the_weights_of_a_calm_run(tmp_path: Path) -> None:
+def test_training_under_faults_and_kills_ends_in_the_weights_of_a_calm_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`make soak`, in seconds in place of ten minutes: what it reports is that nothing was lost or done twice."""
-    done = subprocess.run(
-        [sys.executable, str(SOAK), "--seconds", str(SECONDS), "--seed", "3", "--folder", str(tmp_path)],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "the same to the last bit as a calm run's" in done.stdout
-    assert "key in a log      no" in done.stdout
-    assert "too few           nothing" in done.stdout
-    print(done.stdout)
+    status = soak.soak(tmp_path, SECONDS, seed=3)
+    said = capsys.readouterr().out
+    assert status == 0, said
+    assert "the same to the last bit as a calm run's" in said
+    assert "key in a log      no" in said
+    assert "too few           nothing" in said
+    print(said)
 
 
 class Idle:

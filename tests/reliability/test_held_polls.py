@@ -7,11 +7,14 @@ from reliability.conftest import MakeTransport
 from support import calls
 from support.certificates import Authority
 from support.clock import FakeClock
+from support.extent import extent
 from support.held_server import held_server
 from support.http2_server import http2_server
 from support.raw_server import BODY
 
 from tinkex import ModelInput, SamplingParams, ServiceClient
+
+COUNT = extent("HELD_SAMPLES", 120, 300)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.mark.holds("F43")
 @pytest.mark.parametrize("streams", [100, 20, None])
-def test_three_hundred_samples_come_over_few_streams(
+def test_hundreds_of_samples_come_over_few_streams(
     authority: Authority, streams: int | None
 ) -> None:
     """Over HTTP/2 who finds no room waits, at no cost of patience; None: HTTP/1.1 in the clear.
@@ -36,14 +39,14 @@ def test_three_hundred_samples_come_over_few_streams(
     ):
         sampler = service.create_sampling_client(base_model="B")
         prompt, params = ModelInput.from_ints([1]), SamplingParams(max_tokens=1)
-        futures = [sampler.sample(prompt, 1, params) for _ in range(300)]
+        futures = [sampler.sample(prompt, 1, params) for _ in range(COUNT)]
         tokens = [list(future.result(60).sequences[0].tokens) for future in futures]
         facts = server.facts()
-    assert tokens == [[7]] * 300
+    assert tokens == [[7]] * COUNT
     assert facts.get("cut", 0) == 0
-    assert (facts["asample"], facts["retrieve_future"]) == (300, 600)
+    assert (facts["asample"], facts["retrieve_future"]) == (COUNT, 2 * COUNT)
     if streams is not None:
-        assert facts["http/2"] >= 900
+        assert facts["http/2"] >= 3 * COUNT
 
 
 @pytest.mark.parametrize("carrier", ["pyqwest"], indirect=True)

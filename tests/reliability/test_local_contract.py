@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.extent import ALL
 from support.nano import NANO
 
 import tinkex
@@ -79,7 +80,7 @@ def test_the_error_of_a_batch_names_the_part_that_failed(service: ServiceClient,
 
 
 @pytest.mark.holds("F26")
-@settings(max_examples=6)
+@settings(max_examples=6 if ALL else 3)
 @given(order=st.permutations(range(3)), losses=st.lists(st.sampled_from([0, 1, 2]), max_size=3))
 def test_a_batch_is_put_together_in_order_whatever_is_answered_first(
     server: LocalServer, service: ServiceClient, order: list[int], losses: list[int]

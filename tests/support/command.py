@@ -6,13 +6,14 @@ import io
 import json
 import os
 import subprocess
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import frozen
+from support import programs
+from support.extent import ALL
 
 from tinkex.cli import main
 
@@ -94,27 +95,18 @@ class Shell:
             strict: Whether warnings are errors.
             encoding: What its streams are read in.
         """
-        warnings = "error" if strict else "ignore"
-        done = subprocess.run(
-            [sys.executable, "-W", warnings, "-c", f"{before}\n{CLI}", *arguments],
-            input=stdin,
-            capture_output=True,
+        done = programs.complete(
+            ["-c", f"{before}\n{CLI}", *arguments],
+            options=("-W", "error" if strict else "ignore"),
+            # What runs first may be about what is imported after it.
+            afresh=ALL or bool(before),
+            stdin=stdin,
             encoding=encoding,
-            timeout=120,
-            check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
 
 def start(*arguments: str, **settings: Any) -> subprocess.Popen[str]:
     """Begin a command in a process of its own, to be interrupted."""
-    return subprocess.Popen(
-        [sys.executable, "-c", CLI, *arguments],
-        **{
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            **settings,
-        },
-        text=True,
-    )
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return programs.start(["-c", CLI, *arguments], **{**streams, **settings})

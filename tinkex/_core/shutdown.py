@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -81,5 +82,7 @@ def _unwind(signum: int, frame: FrameType | None) -> NoReturn:
     del frame
     _is_told_to_end = True
     signal.signal(signum, signal.SIG_DFL)
-    log.warning("SIGTERM: ending the program and its sessions")
+    # The signal may come during a write to the log's stream, whose buffer allows no second one within it.
+    with contextlib.suppress(RuntimeError):
+        log.warning("SIGTERM: ending the program and its sessions")
     raise SystemExit(128 + signum)

@@ -1,6 +1,7 @@
 """Ctrl-C, and signals that end a process, in two steps: first finish what is under way, then stop."""
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,9 @@ from tinkex.cli.text import is_terminal
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
+_ASKED = (
+    "finishing the steps in progress and saving a checkpoint; press Ctrl-C again to stop at once"
+)
 
 
 class Interrupts:
@@ -54,9 +58,11 @@ class Interrupts:
         self.disarm()
         # The terminal has echoed ^C, perhaps within a progress line.
         head = "\n" if is_terminal(sys.stderr) else ""
+        text = f"{head}{_ASKED}"
         with contextlib.suppress(OSError, ValueError):
             # After SIGHUP there may be nothing left to write to.
-            self._note(
-                f"{head}finishing the steps in progress and saving a checkpoint; press Ctrl-C again to "
-                "stop at once"
-            )
+            try:
+                self._note(text)
+            except RuntimeError:
+                # The signal came during a write to stderr, whose buffer allows no second one within it.
+                os.write(sys.stderr.fileno(), f"{text}\n".encode())
