@@ -276,7 +276,7 @@ class Interrupting:
 
 sys.meta_path.insert(0, Interrupting())
 """
-    done = shell.process("model", "list", before=before)
+    done = shell.process("model", "list", before=before, afresh=True)
     assert done.code == 130
     assert "Traceback" not in done.err
 

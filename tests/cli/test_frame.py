@@ -75,6 +75,20 @@ def test_help_loads_no_client(line: str) -> None:
     assert not loaded & heavy
 
 
+def test_a_name_is_told_from_a_folder_without_the_recipes() -> None:
+    """Loading them takes longer than what a command does with a run's id or a model's name."""
+    code = (
+        "from tinkex.cli.runfolder import RunId, RunOrPath\n"
+        "for name in ('r:train:0', 'tinkex/nano', 'tinkex/nano@best', 'tinker://r:train:0/weights/a'):\n"
+        "    print(RunOrPath(others=True).convert(name, None, None))\n"
+        "RunId().convert('r:train:0', None, None)\n"
+        "import sys; print('tinkex.recipes' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names = ["r:train:0", "tinkex/nano", "tinkex/nano@best", "tinker://r:train:0/weights/a"]
+    assert done.stdout.split() == [*names, "False"]
+
+
 @pytest.mark.holds("S18")
 @pytest.mark.parametrize(
     ("given", "shown"),

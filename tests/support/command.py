@@ -84,6 +84,7 @@ class Shell:
         stdin: str = "",
         before: str = "",
         strict: bool = True,
+        afresh: bool = ALL,
         encoding: str = "utf-8",
     ) -> Done:
         """Run a command in a process of its own.
@@ -93,13 +94,13 @@ class Shell:
             stdin: What it can read.
             before: Python that runs first.
             strict: Whether warnings are errors.
+            afresh: Whether nothing has been imported yet.
             encoding: What its streams are read in.
         """
         done = programs.complete(
             ["-c", f"{before}\n{CLI}", *arguments],
             options=("-W", "error" if strict else "ignore"),
-            # What runs first may be about what is imported after it.
-            afresh=ALL or bool(before),
+            afresh=afresh,
             stdin=stdin,
             encoding=encoding,
         )

@@ -50,8 +50,10 @@ class RunOrPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
-        # The common case loads nothing.
-        if value.startswith("tinker://"):
+        # A path and a name, the common cases, load nothing.
+        place = value.partition("@")[0]
+        is_local = place == LATEST or Path(place).is_dir() or Path(value).is_dir()
+        if value.startswith("tinker://") or not is_local:
             return value
         from tinkex.errors import CheckpointError
         from tinkex.recipes.folder import checkpoint_path
