@@ -129,11 +129,11 @@ def test_a_bomb_is_refused_by_its_total_and_its_count(tmp_path: Path) -> None:
 
 @pytest.mark.holds("S9")
 def test_a_header_that_wants_all_memory_is_refused(tmp_path: Path) -> None:
-    """S9: a pax header of gigabytes is not read, whatever it unpacks from."""
+    """S9: a pax header of gigabytes is not read, whatever it unpacks from; Python 3.14 sees that it is cut."""
     header = tarfile.TarInfo("././@PaxHeader")
     header.type = tarfile.XHDTYPE
     header.size = 8 * 1024**3
-    with pytest.raises(UnsafeArchiveError, match="header"):
+    with pytest.raises((UnsafeArchiveError, DownloadIncompleteError), match="header"):
         unpack(tmp_path, header.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
 
 

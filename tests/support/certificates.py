@@ -30,10 +30,17 @@ class Authority:
             f"subjectAltName=DNS:{host}\nauthorityKeyIdentifier=keyid\n", encoding="utf-8"
         )
         _openssl("req", "-new", *_NEW_KEY, "-subj", f"/CN={host}", "-keyout", key, "-out", request)
-        _openssl(
+        sign = (
             "x509", "-req", "-in", request, "-CA", self.bundle, "-CAkey", self._key,
-            "-CAcreateserial", "-days", str(days), "-extfile", extension, "-out", signed,
+            "-CAcreateserial", "-extfile", extension, "-out", signed,
         )  # fmt: skip
+        try:
+            _openssl(*sign, "-days", str(days))
+        except subprocess.CalledProcessError:
+            if days > 0:
+                raise
+            # Newer versions of OpenSSL take no negative days, and older ones no dates.
+            _openssl(*sign, "-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
         return self._joined(name, key, signed)
 
     def self_signed(self, name: str, *, host: str = "localhost") -> tuple[Path, Path]:

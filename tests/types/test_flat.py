@@ -55,7 +55,10 @@ def test_floats_round_as_numpy_rounds_them(values: list[float]) -> None:
     array = flat_array(values, "float32")
     with np.errstate(over="ignore"):
         expected = np.asarray(values).astype(np.float32)
-    assert array is not None
+    if array is None:
+        # Since Python 3.14, `struct` refuses what rounds to infinity; numpy then converts it.
+        assert np.isinf(expected[np.isfinite(values)]).any()
+        return
     assert array.dtype == np.float32
     assert np.array_equal(array, expected, equal_nan=True)
     assert np.array_equal(np.signbit(array), np.signbit(expected))

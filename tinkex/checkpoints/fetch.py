@@ -275,9 +275,10 @@ def _take(
     began, came = source.clock.now(), 0
     with partial.file.open("ab" if have else "wb") as file:
         # Undecoded: a gzipped archive is extracted later, and its length is that of the compressed bytes.
-        # Unbuffered: with larger pieces, an interruption would lose the last one.
         for chunk in response.iter_raw():
             file.write(chunk)
+            # What came must outlive this process; Python 3.14 would keep up to 128 KiB in memory.
+            file.flush()
             have += len(chunk)
             came += len(chunk)
             if came >= LEAST_PROGRESS:
