@@ -383,7 +383,7 @@ class TrainingClient:
             queue_state_observer: As for `forward_backward`.
         """
         weights_access_token = Secret.of(weights_access_token)
-        return self._load(path, False, weights_access_token, queue_state_observer)
+        return self._load(path, weights_access_token, queue_state_observer, optimizer=False)
 
     def load_state_with_optimizer(
         self,
@@ -397,7 +397,7 @@ class TrainingClient:
         Takes the arguments of `load_state`.
         """
         weights_access_token = Secret.of(weights_access_token)
-        return self._load(path, True, weights_access_token, queue_state_observer)
+        return self._load(path, weights_access_token, queue_state_observer, optimizer=True)
 
     def save_weights_for_sampler(
         self,
@@ -534,7 +534,7 @@ class TrainingClient:
         )
 
     def _load(
-        self, path: str, optimizer: bool, token: Secret | None, observer: QueueObserver | None
+        self, path: str, token: Secret | None, observer: QueueObserver | None, *, optimizer: bool
     ) -> Future[LoadWeightsResponse]:
         check_training_path(path)
         reveal = self._session.transport.revealed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 
 from tinkex._core.event_loop import EventLoop
@@ -51,26 +50,3 @@ def test_a_burst_of_calls_needs_one_signal() -> None:
         loop.run_forever()
         assert len(heard) == 50 * burst
     loop.close()
-
-
-def test_sockets_are_served_while_callbacks_go_on() -> None:
-    """They are looked at in some of the rounds, however busy the loop is."""
-    loop = EventLoop()
-    here, there = socket.socketpair()
-    here.setblocking(False)
-    rounds = 0
-
-    def again() -> None:
-        nonlocal rounds
-        rounds += 1
-        loop.call_soon(again)
-
-    loop.add_reader(here, loop.stop)
-    loop.call_soon(again)
-    there.send(b"x")
-    loop.run_forever()
-    assert rounds < 1000
-    loop.remove_reader(here)
-    loop.close()
-    here.close()
-    there.close()

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from support.extent import ALL
 from support.greeting import greeting_of, url_in
-from support.kept import kept
+from support.kept import kept, not_ours
 from support.pages import BLOCK, environment, type_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,8 +85,7 @@ def test_every_block_is_run_by_a_test() -> None:
 
 def copy_project(folder: Path) -> Path:
     """Copy the project without what was built in it, so that nothing lands in this folder."""
-    left_out = shutil.ignore_patterns(".?*", "__pycache__", "build", "dist", "tmp", "*-output")
-    return Path(shutil.copytree(ROOT, folder / "tinkex", ignore=left_out))
+    return Path(shutil.copytree(ROOT, folder / "tinkex", ignore=not_ours))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,11 +62,16 @@ def made_from() -> str:
     return digest.hexdigest()[:32]
 
 
+def not_ours(folder: object, names: Iterable[str]) -> set[str]:
+    """Return the names in a folder of the project that are not the project's, as `shutil.copytree` asks for."""
+    del folder
+    return {name for name in names if NOT_OURS.fullmatch(name)}
+
+
 def project_files(folder: Path) -> Iterator[Path]:
     """Yield the files of the project, in a steady order."""
-    for path in sorted(folder.iterdir()):
-        if NOT_OURS.fullmatch(path.name):
-            continue
+    names = {path.name for path in folder.iterdir()}
+    for path in sorted(folder / name for name in names - not_ours(folder, names)):
         if path.is_dir():
             yield from project_files(path)
         else:
