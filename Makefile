@@ -28,8 +28,8 @@ define test_versions
 TINKEX_SCHEMATHESIS=$(CURDIR)/$(PY) $(1)/$(BIN)/python -m pytest $(PARALLEL) $(VERSION_TESTS)
 endef
 AUDIT := .venv-audit
-# Processes that run tests at the same time: one more than cores, since many a test waits; each takes up to 2 GB.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 3) + 1)')
+# Processes that run tests at the same time: more than cores, since many a test waits; each takes up to 2 GB.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 2) + 2)')
 # A file's tests stay in one process, which starts what they share once; the long files begin (tests/conftest.py).
 PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What needs no terminal, signal or fork, and so holds on Windows as well.

@@ -272,7 +272,7 @@ JSON = b"content-type: application/json\r\n"
 )
 def test_a_request_that_does_not_continue_is_ended(sent: bytes) -> None:
     """Neither a header nor a body can hold a connection for as long as the client likes."""
-    with served(options=Options(header_timeout_s=0.2)) as (server, wire):
+    with served(options=Options(header_timeout_s=0.5)) as (server, wire):
         url = httpx.URL(server.base_url)
         with socket.create_connection((url.host, url.port or 0), timeout=30) as connection:
             if sent.endswith(b"GET /api"):
@@ -286,11 +286,13 @@ def test_a_request_that_does_not_continue_is_ended(sent: bytes) -> None:
 
 def test_an_answer_that_takes_long_is_not_cut_off() -> None:
     """The limit is for what the client sends: a held poll outlasts it."""
-    with served(options=Options(header_timeout_s=0.05, long_poll_s=0.3)) as (_, wire):
+    with served(options=Options(header_timeout_s=1, long_poll_s=1.2)) as (_, wire):
         model = wire.model()
         held = model.wire.post("optim_step", model_id=model.model_id, seq_id=5)
-        assert wire.poll(held).status_code == 408
-        assert "detail" not in wire.poll(held).json() or wire.get("healthz")
+        answer = wire.poll(held)
+        # Both ends of a wait have this status; the limit's end has a `detail`.
+        assert answer.status_code == 408
+        assert "detail" not in answer.json(), answer.text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="descriptors are not limited there")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from support.nano import NANO, nano_service
 
 from tinkex import ServiceClient, get_tokenizer
@@ -53,7 +54,8 @@ def plan_of(rows: list[dict[str, Any]] = ROWS, **settings: Any) -> tuple[Plan, P
 
 def test_the_bounds_are_those_of_the_contract() -> None:
     """Of names and of numbers."""
-    schemas = yaml.safe_load((ROOT / "openapi.yaml").read_text())["components"]["schemas"]
+    spec = json.loads(resources.files("tinkex_generated").joinpath("openapi.json").read_text())
+    schemas = spec["components"]["schemas"]
     for name in ("SaveWeightsRequest", "SaveWeightsForSamplerRequest"):
         path = schemas[name]["properties"]["path"]
         assert path["pattern"] == f"^{_NAME.pattern}$"
