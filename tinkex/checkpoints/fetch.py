@@ -6,6 +6,7 @@ import contextlib
 import re
 import shutil
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
@@ -146,7 +147,7 @@ def _response(config: Config, url: Secret, partial: Partial) -> Iterator[httpx.R
         encrypted = _check_url(url, config, encrypted=encrypted)
         proxy = proxy_for_url(config, url.reveal())
         with (
-            _anonymous_client(config, proxy) as client,
+            _anonymous_client(config, proxy, encrypted=encrypted) as client,
             _stream(client, url, headers, proxy) as response,
         ):
             if response.status_code not in REDIRECTS:
@@ -226,9 +227,16 @@ class _HeadDeadline:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
-def _anonymous_client(config: Config, proxy: ProxySettings | None) -> httpx.Client:
+def _anonymous_client(
+    config: Config, proxy: ProxySettings | None, *, encrypted: bool
+) -> httpx.Client:
     """Return a client without key and cookies: the host only gets the signature."""
     through = None
+    if encrypted or (proxy is not None and proxy.address.startswith("https:")):
+        context = tls_context(config)
+    else:
+        # It trusts nobody: to read the authorities takes longer than to bring a small archive.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if proxy is not None:
         auth = proxy.auth and (proxy.auth[0].reveal(), proxy.auth[1].reveal())
         through = httpx.Proxy(proxy.address, auth=auth, headers=dict(proxy.headers))
@@ -240,7 +248,7 @@ def _anonymous_client(config: Config, proxy: ProxySettings | None) -> httpx.Clie
             # The proxy is resolved already, and .netrc credentials are not for the host.
             trust_env=False,
             proxy=through,
-            verify=tls_context(config),
+            verify=context,
         )
     except ImportError:
         assert proxy is not None  # noqa: S101 - only proxies import a package
