@@ -235,7 +235,7 @@ def _anonymous_client(
     if encrypted or (proxy is not None and proxy.address.startswith("https:")):
         context = tls_context(config)
     else:
-        # It trusts nobody: to read the authorities takes longer than to bring a small archive.
+        # It trusts no certificate: reading the authorities takes longer than fetching a small archive.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if proxy is not None:
         auth = proxy.auth and (proxy.auth[0].reveal(), proxy.auth[1].reveal())
