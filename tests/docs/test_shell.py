@@ -121,7 +121,7 @@ def test_make_does_what_the_pages_say(made_clone: Path, tmp_path: Path) -> None:
         assert commands == ["make demo", "make test"]
     typed = typed.replace("make test ", "make -n test ")
     if not ALL:
-        typed = typed.replace("make demo ", "make demo DEMO='--steps 8' ")
+        typed = typed.replace("make demo ", "make demo DEMO='--steps 5' ")
     done = type_in(typed, made_clone, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "-m pytest" in done.stdout
