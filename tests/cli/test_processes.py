@@ -74,16 +74,16 @@ def filled(text: str, made: Made) -> str:
 
 @pytest.mark.parametrize(("arguments", "shown"), GOOD, ids=[" ".join(a[:2]) for a, _ in GOOD])
 def test_a_command_does_its_work(
-    arguments: tuple[str, ...], shown: str, shell: Shell, made: Made
+    arguments: tuple[str, ...], shown: str, shell: Shell, subject: Made
 ) -> None:
     """Exit code 0, the result on stdout, and no traceback anywhere."""
-    done = shell.process(*[filled(part, made) for part in arguments], stdin="n\n")
+    done = shell.process(*[filled(part, subject) for part in arguments], stdin="n\n")
     assert done.code == 0, done.err
-    assert filled(shown, made) in done.out
+    assert filled(shown, subject) in done.out
     assert "Traceback" not in done.err
 
 
-def test_a_checkpoint_is_saved_and_described(shell: Shell, tmp_path: Path) -> None:
+def test_a_checkpoint_is_saved_and_described(shell: Shell, own: Made, tmp_path: Path) -> None:
     """`checkpoint` makes an adapter, saves it under a default name, and writes where it is."""
     file = tmp_path / "deep" / "saved.json"
     options = ("--base-model", "tinkex/nano", "--rank", "2", "--no-train-mlp", "--ttl", "7200")

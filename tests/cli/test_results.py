@@ -201,10 +201,10 @@ def filled(text: str, made: Made) -> str:
     ("arguments", "schema"), SCHEMAS, ids=[" ".join(a[:2]) for a, _ in SCHEMAS]
 )
 def test_json_has_a_stable_schema(
-    arguments: tuple[str, ...], schema: Any, shell: Shell, made: Made
+    arguments: tuple[str, ...], schema: Any, shell: Shell, subject: Made
 ) -> None:
     """Whoever reads it finds these keys, in this order, and times in ISO 8601."""
-    done = shell(*[filled(part, made) for part in arguments], "--format", "json")
+    done = shell(*[filled(part, subject) for part in arguments], "--format", "json")
     assert done.code == 0, done.err
     check(done.json, schema)
 
@@ -360,9 +360,9 @@ def test_an_end_of_the_input_at_a_question_is_no_answer(
     assert made.paths[0] in shell("checkpoint", "list", "--run-id", made.run_id).out
 
 
-def test_deleting_asks_and_tells_of_each(shell: Shell, made: Made) -> None:
+def test_deleting_asks_and_tells_of_each(shell: Shell, own: Made) -> None:
     """A no deletes nothing; a yes deletes what is there, and what is not is a failure."""
-    gone, missing = made.paths[0], made.paths[1] + "-not"
+    gone, missing = own.paths[0], own.paths[1] + "-not"
     for answer in ("n\n", "\n", "what?\nNO\n"):
         done = shell("checkpoint", "delete", gone, stdin=answer)
         assert (done.code, "Aborted" in done.out) == (0, True)
@@ -385,15 +385,15 @@ def test_deleting_asks_and_tells_of_each(shell: Shell, made: Made) -> None:
     assert gone not in shell("checkpoint", "list").out
 
 
-def test_pruning_rehearses_asks_and_deletes(shell: Shell, made: Made) -> None:
+def test_pruning_rehearses_asks_and_deletes(shell: Shell, own: Made) -> None:
     """What --dry-run names is what goes."""
     conditions = ("checkpoint", "prune", "--older-than", "0s", "--keep-last", "0")
-    planned = shell(*conditions, "--run-id", made.run_id, "--dry-run", "--json").json
+    planned = shell(*conditions, "--run-id", own.run_id, "--dry-run", "--json").json
     assert (planned["dry_run"], planned["deleted"]) == (True, 0)
-    assert set(planned["paths"]) >= {made.paths[1]}
-    done = shell(*conditions, "--run-id", made.run_id, "--yes", "--json").json
+    assert set(planned["paths"]) >= {own.paths[1]}
+    done = shell(*conditions, "--run-id", own.run_id, "--yes", "--json").json
     assert (done["paths"], done["failed"]) == (planned["paths"], 0)
-    assert made.paths[1] not in shell("checkpoint", "list", "--limit", "0").out
+    assert own.paths[1] not in shell("checkpoint", "list", "--limit", "0").out
 
 
 @pytest.mark.holds("S19")
