@@ -58,3 +58,31 @@ def test_an_interrupt_outside_of_a_notebook_imports_nothing(
 
     with pytest.raises(KeyboardInterrupt):
         loop.wait_for(Future(), done=interrupted)
+
+
+def test_a_loop_that_is_stopped_before_it_runs_ends_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A command that sends nothing exits so soon; what was begun by then is cancelled, without a traceback."""
+    may_run = threading.Event()
+    monkeypatch.setattr(asyncio, "set_event_loop", lambda _: may_run.wait(30))
+    begun = loop._Loop()
+    begun.wait_until_ready()
+    ends: list[str] = []
+
+    async def close() -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            ends.append("cancelled")
+            raise
+
+    begun.loop.call_soon_threadsafe(lambda: begun.create_task(close()))
+    stopping = threading.Thread(target=begun.stop)
+    stopping.start()
+    stopping.join(0.1)
+    may_run.set()
+    stopping.join()
+    begun.thread.join(30)
+    assert ends == ["cancelled"]
+    assert begun.loop.is_closed()

@@ -59,7 +59,7 @@ class _Loop:
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop
-        self.is_stopping = False
+        self._is_stopping = False
         # Strong references: the loop itself holds tasks weakly.
         self.tasks: set[asyncio.Task[Any]] = set()
         self._ready = threading.Event()
@@ -96,7 +96,7 @@ class _Loop:
         # Under -X dev, asyncio would log every slow callback.
         self.loop.set_debug(False)
         asyncio.set_event_loop(self.loop)
-        while not self.is_stopping:
+        while not self._is_stopping:
             try:
                 self.loop.run_forever()
             except BaseException:
@@ -116,10 +116,15 @@ class _Loop:
 
     def stop(self) -> None:
         """Cancel all tasks and end the thread."""
-        self.is_stopping = True
         if self._ready.is_set() and self._failure is None:
-            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.loop.call_soon_threadsafe(self._end)
             self.thread.join(EXIT_SECONDS)
+
+    def _end(self) -> None:
+        # On the loop's thread, which may only just begin to run: the flag alone would let it pass over
+        # `run_forever`, and the stop would end what runs after it.
+        self._is_stopping = True
+        self.loop.stop()
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a coroutine; only on the loop's thread."""
