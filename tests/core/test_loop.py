@@ -13,6 +13,7 @@ from contextlib import closing
 import pytest
 
 from tinkex._core import loop
+from tinkex._core.event_loop import EventLoop
 
 
 @pytest.fixture
@@ -65,7 +66,15 @@ def test_a_loop_that_is_stopped_before_it_runs_ends_in_order(
 ) -> None:
     """A command that sends nothing exits so soon; what was begun by then is cancelled, without a traceback."""
     may_run = threading.Event()
-    monkeypatch.setattr(asyncio, "set_event_loop", lambda _: may_run.wait(30))
+    set_debug = EventLoop.set_debug
+
+    def set_late(self: EventLoop, enabled: bool) -> None:
+        # The constructor calls it as well.
+        if hasattr(self, "_waking"):
+            may_run.wait(30)
+        set_debug(self, enabled)
+
+    monkeypatch.setattr(EventLoop, "set_debug", set_late)
     begun = loop._Loop()
     begun.wait_until_ready()
     ends: list[str] = []
