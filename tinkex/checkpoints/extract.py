@@ -212,9 +212,8 @@ class _Names:
         name = member.name
         if not (member.isreg() or member.isdir()) or member.issparse() or member.size < 0:
             raise UnsafeArchiveError(f"the archive's member {name!r} is not a regular file")
-        path = PurePosixPath(name)
-        parts = path.parts
-        if path.is_absolute() or len(name.encode("utf-8", "replace")) > _LONGEST_PATH:
+        parts = PurePosixPath(name).parts
+        if len(name.encode("utf-8", "replace")) > _LONGEST_PATH:
             raise UnsafeArchiveError(f"the archive's member {name!r:.200} is not allowed")
         if any(_is_bad(part) for part in parts) or (not parts and member.isreg()):
             raise UnsafeArchiveError(f"the archive's member {name!r:.200} is not allowed")
@@ -246,6 +245,7 @@ def _is_bad(part: str) -> bool:
     return (
         part == ".."
         or not part.isprintable()
+        # An absolute name begins with the part "/".
         or not RESERVED.isdisjoint(part)
         or part != part.rstrip(". ")
         or part.partition(".")[0].lower() in _DEVICES
