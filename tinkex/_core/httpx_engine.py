@@ -205,10 +205,10 @@ class _Opened(OpenResponse):
         headers = Headers(response.headers.multi_items())
         super().__init__(response.status_code, headers, response.reason_phrase)
         self._response = response
+        self._chunks = response.aiter_bytes()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        async for chunk in self._response.aiter_bytes():
-            yield chunk
+    async def next_chunk(self) -> bytes | None:
+        return await anext(self._chunks, None)
 
     async def aclose(self) -> None:
         await self._response.aclose()

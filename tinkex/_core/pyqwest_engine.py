@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -270,19 +271,20 @@ class _Opened(OpenResponse):
     def __init__(self, response: pyqwest.Response) -> None:
         super().__init__(response.status, Headers(response.headers.items()))
         self._response = response
-
-    async def chunks(self) -> AsyncIterator[bytes]:
+        self._content = response.content
         # The end is known from the length before the library reports it, which saves a wake-up.
         length = self.headers.get("content-length", "")
-        is_known = length.isdigit() and "content-encoding" not in self.headers
-        left = int(length) if is_known else -1
-        if left == 0:
-            return
-        async for chunk in self._response.content:
-            yield bytes(chunk)
-            left -= len(chunk)
-            if left == 0:
-                return
+        is_known = length.isdigit() and self.headers.get("content-encoding") is None
+        self._left = int(length) if is_known else math.inf
+
+    async def next_chunk(self) -> bytes | None:
+        if self._left <= 0:
+            return None
+        chunk = await anext(self._content, None)
+        if chunk is None:
+            return None
+        self._left -= len(chunk)
+        return bytes(chunk)
 
     async def aclose(self) -> None:
         await self._response.aclose()

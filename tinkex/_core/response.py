@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import field, frozen
 
@@ -75,8 +75,8 @@ class OpenResponse:
         self.headers = headers
         self.reason_phrase = reason_phrase
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the decompressed body as it arrives."""
+    async def next_chunk(self) -> bytes | None:
+        """Return the next part of the decompressed body, or None at its end."""
         raise NotImplementedError
 
     async def aclose(self) -> None:
@@ -91,7 +91,7 @@ class OpenResponse:
         """
         pieces: list[bytes] = []
         size = 0
-        async for chunk in self.chunks():
+        while (chunk := await self.next_chunk()) is not None:
             size += len(chunk)
             if size > most:
                 await self.aclose()

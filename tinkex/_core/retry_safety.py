@@ -27,7 +27,7 @@ class RequestClass(Enum):
     @property
     def is_idempotent(self) -> bool:
         """Return whether the same bytes may be sent again after they may have arrived."""
-        return self not in {RequestClass.UNKEYED, RequestClass.BACKGROUND}
+        return self is not RequestClass.UNKEYED and self is not RequestClass.BACKGROUND
 
 
 _CLASSES: dict[RequestClass, frozenset[str]] = {

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections.abc import Callable, Container, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import attrs
@@ -79,6 +79,7 @@ LONGEST_REFUSED_PAUSE = 0.1
 # Servers hold a poll until there is news: the service for less than a minute, others for five minutes.
 # A poll times out only when the connection is silent; the next one then waits longer.
 POLL_TIMEOUT = 75.0
+_UNGUARDED = nullcontext()
 _TOKEN_OPERATION = "auth_token"  # noqa: S105 - an operation's name
 
 
@@ -531,18 +532,15 @@ class Transport:
             and retries.attempt >= ATTEMPTS_BEFORE_FIRST_CONTACT
         )
 
-    @contextmanager
-    def _guard(self, operation: str) -> Iterator[None]:
-        """Run one call through the circuit breaker of its operation, if there is one.
+    def _guard(self, operation: str) -> AbstractContextManager[None]:
+        """Return what runs one call through the circuit breaker of its operation, if there is one.
 
         Calls without a usable response and those with a server error (5xx) count as failures. Heartbeats
         and telemetry bypass the breakers.
         """
         if self.breakers is None or request_class(operation) is RequestClass.BACKGROUND:
-            yield
-            return
-        with self.breakers.get(operation).guard(_is_failure):
-            yield
+            return _UNGUARDED
+        return self.breakers.get(operation).guard(_is_failure)
 
 
 class Stream:
@@ -551,7 +549,6 @@ class Stream:
     def __init__(self, transport: Transport, opened: OpenResponse, seconds: float) -> None:
         self._transport = transport
         self._opened = opened
-        self._chunks = opened.chunks()
         self._seconds = seconds
 
     @property
@@ -585,7 +582,7 @@ class Stream:
     async def _next(self) -> bytes | None:
         try:
             async with asyncio.timeout(self._seconds):
-                return await anext(self._chunks, None)
+                return await self._opened.next_chunk()
         except TimeoutError:
             failure = self._transport.too_slow(f"no data for {self._seconds:g} s")
         except self._transport.engine.errors as error:
