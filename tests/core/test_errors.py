@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinkex import errors
+from tinkex._core.failures import api_error
+from tinkex._core.response import Response
 from tinkex.errors import (
     ApiError,
     BadRequestError,
@@ -81,6 +83,21 @@ def test_a_conflict_is_known_by_its_code_too() -> None:
     assert api_error_class(400, "conflict") is ConflictError
     assert api_error_class(400, "other") is BadRequestError
     assert api_error_class(409, None) is ConflictError
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (b'{"detail": "checkpoint x not found"}', "check the id"),
+        (b'{"detail": "Not Found"}', "this server does not offer the route"),
+        (b"<h1>404</h1>", "check the id, and whether this server has the route"),
+        (b"", "check the id, and whether this server has the route"),
+    ],
+)
+def test_a_404_says_what_is_missing_as_far_as_it_is_known(body: bytes, hint: str) -> None:
+    """The object that the server names, the route, or one of both."""
+    error = api_error(Response(404, {}, body), "get_training_run")
+    assert error.message.endswith(f" — {hint}")
 
 
 def test_the_text_ends_with_the_ids_that_are_known() -> None:

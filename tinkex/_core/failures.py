@@ -164,6 +164,9 @@ def api_error(response: Response, what: str) -> ApiError:
     elif body.get("code") == UNKNOWN_MODEL:
         # The server names the models that it has.
         hint = ""
+    elif status == 404 and message_of(body):
+        # The route is there, since it says what it lacks.
+        hint = "check the id"
     else:
         hint = _hint(409 if kind is ConflictError else status)
     message = f"{what} failed with HTTP {status}: {detail}" + (f" — {hint}" if hint else "")
