@@ -6,14 +6,19 @@ import asyncio
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from support.nano import nano_service
 
+from tinkex import ServiceClient
 from tinkex._core import loop
 from tinkex._core.event_loop import EventLoop
+
+__all__ = ["nano_service"]
 
 
 @pytest.fixture
@@ -95,3 +100,30 @@ def test_a_loop_that_is_stopped_before_it_runs_ends_in_order(
     begun.thread.join(30)
     assert ends == ["cancelled"]
     assert begun.loop.is_closed()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_pyqwests_threads_are_seen_until_they_rest(nano_service: ServiceClient) -> None:
+    """A process that ends waits for them: Python would abort it if one came back during finalization."""
+    rest = nano_service.create_rest_client()
+    rest.list_training_runs()
+    at_rest = rested()
+    with ThreadPoolExecutor(1) as others:
+        work = others.submit(lambda: [rest.list_training_runs() for _ in range(20)])
+        looks = [loop._foreign_activity()]
+        while not work.done():
+            looks.append(loop._foreign_activity())
+    assert None in looks or len({str(look) for look in looks}) > 2
+    assert rested() != at_rest
+
+
+def rested() -> object:
+    """Look until nothing has happened for some looks; return what was seen of the threads."""
+    until = time.monotonic() + 30
+    same = 0
+    while same < 5 and time.monotonic() < until:
+        before = loop._foreign_activity()
+        threading.Event().wait(0.01)
+        same = same + 1 if before and loop._foreign_activity() == before else 0
+    assert same == 5
+    return before
