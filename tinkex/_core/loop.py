@@ -200,13 +200,14 @@ def _foreign_activity() -> object:
     """
     counts: list[tuple[str, str]] = []
     try:
-        for task in os.scandir("/proc/self/task"):
+        for thread in Path("/proc/self/task").iterdir():
+            # A thread may have ended since.
             with contextlib.suppress(OSError):
-                status = Path(task.path, "status").read_text()
+                status = (thread / "status").read_text()
                 if status.startswith("Name:\ttokio"):
                     if "\nState:\tR" in status:
                         return None
-                    counts.append((task.name, status.partition("\nvoluntary")[2]))
+                    counts.append((thread.name, status.partition("\nvoluntary")[2]))
     except OSError:
         known = {thread.ident for thread in threading.enumerate()}
         return () if known.issuperset(sys._current_frames()) else None
