@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 from threadpoolctl import ThreadpoolController
 
 from tinkex.local.engine.pool import blas_threads, single_threaded_blas
@@ -13,8 +19,20 @@ def threads() -> int:
     return max((library.num_threads or 1 for library in libraries), default=1)
 
 
-def test_smallest_blas_limit_rules_and_the_setting_comes_back() -> None:
-    """Nested limits never raise the thread count, and the last one to leave restores it."""
+def alone(function: Callable[[], None]) -> None:
+    """Call a function of this module in a process of its own: what a server of this one does sets limits, too."""
+    called = f"from engine.test_pool import {function.__name__} as call; call()"
+    done = subprocess.run(
+        [sys.executable, "-c", called],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def the_smallest_limit_rules() -> None:
     with ThreadpoolController().limit(limits=2, user_api="blas"):
         with blas_threads(2):
             assert threads() == 2
@@ -26,7 +44,16 @@ def test_smallest_blas_limit_rules_and_the_setting_comes_back() -> None:
         assert threads() == 2
 
 
-def test_blas_limit_never_exceeds_what_the_process_had() -> None:
-    """A process that is held to one thread stays there."""
+def a_limit_raises_nothing() -> None:
     with ThreadpoolController().limit(limits=1, user_api="blas"), blas_threads(8):
         assert threads() == 1
+
+
+def test_smallest_blas_limit_rules_and_the_setting_comes_back() -> None:
+    """Nested limits never raise the thread count, and the last one to leave restores it."""
+    alone(the_smallest_limit_rules)
+
+
+def test_blas_limit_never_exceeds_what_the_process_had() -> None:
+    """A process that is held to one thread stays there."""
+    alone(a_limit_raises_nothing)
