@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-
+from support.alone import call_alone
 from threadpoolctl import ThreadpoolController
 
 from tinkex.local.engine.pool import blas_threads, single_threaded_blas
@@ -17,19 +12,6 @@ def threads() -> int:
     """Return the number of threads BLAS may use now."""
     libraries = ThreadpoolController().select(user_api="blas").lib_controllers
     return max((library.num_threads or 1 for library in libraries), default=1)
-
-
-def alone(function: Callable[[], None]) -> None:
-    """Call a function of this module in a process of its own: what a server of this one does sets limits, too."""
-    called = f"from engine.test_pool import {function.__name__} as call; call()"
-    done = subprocess.run(
-        [sys.executable, "-c", called],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def the_smallest_limit_rules() -> None:
@@ -51,9 +33,9 @@ def a_limit_raises_nothing() -> None:
 
 def test_smallest_blas_limit_rules_and_the_setting_comes_back() -> None:
     """Nested limits never raise the thread count, and the last one to leave restores it."""
-    alone(the_smallest_limit_rules)
+    call_alone(the_smallest_limit_rules)
 
 
 def test_blas_limit_never_exceeds_what_the_process_had() -> None:
     """A process that is held to one thread stays there."""
-    alone(a_limit_raises_nothing)
+    call_alone(a_limit_raises_nothing)

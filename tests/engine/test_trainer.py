@@ -12,6 +12,7 @@ from engine.reference import examples, gradients, toy_base, toy_trainer
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
+from support.alone import call_alone
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from tinkex.local.engine import (
@@ -112,8 +113,7 @@ def test_plan_takes_every_sequence_once_within_the_budget(lengths: list[int]) ->
         assert padded <= pool.MAX_TOKENS or len(batch) == 1
 
 
-def test_blas_threads_are_as_before_after_a_call() -> None:
-    """The process-wide BLAS setting is restored, also when a call fails."""
+def blas_threads_are_as_before_after_a_call() -> None:
     trainer = nano_trainer()
 
     def fail(i: int, arena: object) -> None:
@@ -126,6 +126,11 @@ def test_blas_threads_are_as_before_after_a_call() -> None:
         with pytest.raises(EngineError, match="piece 0"):
             pool.run_in_order(1, fail, lambda i, done: None, 2)
         assert set(blas_threads()) == {2}
+
+
+def test_blas_threads_are_as_before_after_a_call() -> None:
+    """The process-wide BLAS setting is restored, also when a call fails."""
+    call_alone(blas_threads_are_as_before_after_a_call)
 
 
 def test_a_bad_example_adds_nothing() -> None:
