@@ -203,7 +203,7 @@ def _foreign_activity() -> object:
         for thread in Path("/proc/self/task").iterdir():
             # A thread may have ended since.
             with contextlib.suppress(OSError):
-                status = (thread / "status").read_text()
+                status = (thread / "status").read_text(encoding="utf-8")
                 if status.startswith("Name:\ttokio"):
                     if "\nState:\tR" in status:
                         return None
