@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import inspect
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from support.programs import complete
 
 CALL = "import runpy, sys; runpy.run_path(sys.argv[1])[sys.argv[2]]()"
 
 
 def call_alone(function: Callable[[], None]) -> None:
     """Call a module's function in a new process; an assertion that fails there fails here."""
-    done = subprocess.run(
-        [sys.executable, "-c", CALL, inspect.getfile(function), function.__name__],
+    done = complete(
+        ["-c", CALL, inspect.getfile(function), function.__name__],
+        afresh=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stderr

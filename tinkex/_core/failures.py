@@ -156,7 +156,8 @@ def api_error(response: Response, what: str) -> ApiError:
     status = response.status_code
     body = _decoded(response.content)
     text = redact(_text_of(response.content))
-    detail = safe_text(message_of(body)) or _start(text) or safe_text(response.reason_phrase)
+    said = message_of(body)
+    detail = safe_text(said) or _start(text) or safe_text(response.reason_phrase)
     kind = api_error_class(status, body.get("code"))
     if is_missing_route(status, text):
         other = _OTHER_WAYS.get(what)
@@ -164,7 +165,7 @@ def api_error(response: Response, what: str) -> ApiError:
     elif body.get("code") == UNKNOWN_MODEL:
         # The server names the models that it has.
         hint = ""
-    elif status == 404 and message_of(body):
+    elif status == 404 and said:
         # The route is there, since it says what it lacks.
         hint = "check the id"
     else:

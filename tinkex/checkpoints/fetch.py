@@ -232,11 +232,8 @@ def _anonymous_client(
 ) -> httpx.Client:
     """Return a client without key and cookies: the host only gets the signature."""
     through = None
-    if encrypted or (proxy is not None and proxy.address.startswith("https:")):
-        context = tls_context(config)
-    else:
-        # It trusts no certificate: reading the authorities takes longer than fetching a small archive.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Reading the authorities takes longer than fetching a small archive; a bare context trusts no certificate.
+    context = tls_context(config) if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if proxy is not None:
         auth = proxy.auth and (proxy.auth[0].reveal(), proxy.auth[1].reveal())
         through = httpx.Proxy(proxy.address, auth=auth, headers=dict(proxy.headers))
