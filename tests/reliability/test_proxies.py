@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -22,7 +23,7 @@ from tinkex._core.transport import Transport
 from tinkex.checkpoints.fetch import Source, fetch
 from tinkex.checkpoints.partial import Partial
 from tinkex.config import Config
-from tinkex.errors import ProxyError, TransportError
+from tinkex.errors import ProxyError, TLSError, TransportError
 
 HOST = "tinker.example.org"
 KEY = "tml-canary-0123456789"
@@ -231,7 +232,65 @@ def test_what_breaks_inside_a_tunnel_is_not_laid_to_the_proxy(tmp_path: Path, pl
     assert not isinstance(caught.value, ProxyError)
 
 
+@pytest.mark.holds("F41", "S17")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("engine", ["pyqwest", "httpx"])
+def test_an_encrypted_proxy_is_verified_as_the_settings_say(
+    tmp_path: Path, plain: Open, engine: str, scheme: str, monkeypatch
+) -> None:
+    """A company's own authority signs its proxy: `verify` names it, and without that nobody is asked."""
+    if engine == "httpx":
+        monkeypatch.setattr("tinkex._core.pyqwest_engine._is_forked", lambda: True)
+    with encrypted_proxy(tmp_path, scheme) as (proxy, url, authority):
+        trusting = plain(f"{scheme}://{HOST}", verify=str(authority.bundle), proxy=url)
+        assert trusting.send(calls.read()).content == BODY
+        trusting.close()
+        passed = len(proxy.heads)
+        with pytest.raises(TransportError, match=f"through the proxy {url}") as caught:
+            plain(f"{scheme}://{HOST}", proxy=url, max_retries=0).send(calls.read())
+        assert "certificate" in str(caught.value)
+        if engine == "httpx":
+            careless = plain(f"{scheme}://{HOST}", verify=False, proxy=url)
+            assert careless.send(calls.read()).content == BODY
+            careless.close()
+            passed += 1
+    assert len(proxy.heads) == passed
+
+
+@contextlib.contextmanager
+def encrypted_proxy(
+    folder: Path, scheme: str, host: str = HOST
+) -> Iterator[tuple[ProxyServer, str, Authority]]:
+    """An https:// proxy in front of a server; one authority signs both."""
+    authority = Authority(folder)
+    far = server_context(authority.sign("far", host=host)) if scheme == "https" else None
+    server = RawServer(far)
+    proxy = ProxyServer(("127.0.0.1", server.port), server_context(authority.sign("proxy")))
+    try:
+        yield proxy, f"https://localhost:{proxy.port}", authority
+    finally:
+        proxy.close()
+        server.close()
+
+
 # Downloads
+
+
+@pytest.mark.holds("F41", "S17")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_download_verifies_an_encrypted_proxy_as_the_settings_say(
+    tmp_path: Path, scheme: str
+) -> None:
+    """The proxy's own authority counts; without it, nothing is tried again and the error says what to do."""
+    with encrypted_proxy(tmp_path, scheme, "store.example.org") as (_, url, authority):
+        with pytest.raises(
+            TLSError, match=rf"store.example.org through .* {url} .*verify="
+        ) as caught:
+            fetched(tmp_path, scheme, proxy=url)
+        assert "canary" not in "".join(traceback.format_exception(caught.value))
+        assert caught.value.__context__ is None
+        partial = fetched(tmp_path, scheme, verify=str(authority.bundle), proxy=url)
+        assert partial.file.read_bytes() == BODY
 
 
 @pytest.mark.holds("F41", "S17")

@@ -89,7 +89,7 @@ class Credentials:
         self._is_exchanging = False
         cf_secret = config.cf_access_client_secret
         self._others = {"CF-Access-Client-Secret": cf_secret} if cf_secret else {}
-        hide(self._key, *self._others.values(), config.proxy)
+        hide(self._key, *self._others.values())
         self.generation = 0
 
     @property

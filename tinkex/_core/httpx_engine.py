@@ -35,9 +35,9 @@ from tinkex._core.http import (
     unauthorised_proxy,
 )
 from tinkex._core.response import Headers, OpenResponse
-from tinkex._core.tls import client_context
+from tinkex._core.tls import client_context, tls_context
 from tinkex.config import Config
-from tinkex.config.proxies import proxy_for
+from tinkex.config.proxies import ProxySettings, proxy_for
 from tinkex.errors import ConfigurationError, TransportError
 
 _WITHOUT_TLS = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE")
@@ -79,7 +79,7 @@ class HttpxEngine:
                 follow_redirects=False,
                 event_hooks={"request": [_hide_query]},
                 verify=True if transport is not None else client_context(config),
-                proxy=self._proxy_option(),
+                proxy=httpx_proxy(config, self._proxy),
                 trust_env=False,
                 transport=transport,
             )
@@ -141,11 +141,6 @@ class HttpxEngine:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
-
-    def _proxy_option(self) -> httpx.Proxy | None:
-        if self._proxy is None:
-            return None
-        return httpx.Proxy(self._proxy.url.reveal(), headers=dict(self._proxy.headers))
 
 
 class _KeyAuth(httpx.Auth):
@@ -222,6 +217,15 @@ class _WithoutQuery(httpx.URL):
 
     def __repr__(self) -> str:
         return f"URL({str(self)!r})"
+
+
+def httpx_proxy(config: Config, proxy: ProxySettings | None) -> httpx.Proxy | None:
+    """Return a proxy in the form of httpx; an https:// one is verified as the settings say."""
+    if proxy is None:
+        return None
+    # httpx itself would verify it with the authorities of certifi; httpcore refuses a context for others.
+    context = tls_context(config) if proxy.address.startswith("https:") else None
+    return httpx.Proxy(proxy.url.reveal(), ssl_context=context, headers=dict(proxy.headers))
 
 
 async def _hide_query(request: httpx.Request) -> None:

@@ -96,7 +96,9 @@ class PyqwestEngine:
         if self._proxy is not None:
             self._where += f" through the proxy {self._proxy.address}"
         self._is_encrypted = config.base_url.startswith("https:")
-        self._authorities = authorities(config) if self._is_encrypted else None
+        is_proxy_encrypted = self._proxy is not None and self._proxy.address.startswith("https:")
+        needs_authorities = self._is_encrypted or is_proxy_encrypted
+        self._authorities = authorities(config) if needs_authorities else None
         self._connect_timeout = min(CONNECT_TIMEOUT, config.timeout)
         self.errors: tuple[type[Exception], ...] = (
             ConnectionError,
@@ -202,13 +204,13 @@ class PyqwestEngine:
             if "authorization required" in text:
                 return Failure.PROXY, PROXY_CREDENTIALS
             return Failure.PROXY, text
+        if "invalid peer certificate" in text or "received fatal alert" in text:
+            return Failure.TLS, text.replace("UnknownIssuer", UNKNOWN_ISSUER)
         if self._proxy is not None and not self._is_encrypted:
             return Failure.PROXY, text
         if "dns error" in text or "invalid dns name" in text:
             # The rest repeats the resolver's internals.
             return Failure.RESOLVE, "no such name"
-        if "invalid peer certificate" in text or "received fatal alert" in text:
-            return Failure.TLS, text.replace("UnknownIssuer", UNKNOWN_ISSUER)
         if "InvalidContentType" in text:
             return Failure.CONNECT, NOT_TLS
         if isinstance(error, TimeoutError):

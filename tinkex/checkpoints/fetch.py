@@ -20,6 +20,8 @@ from tinkex._base.redaction import without_queries
 from tinkex._base.secret import Secret
 from tinkex._base.urls import is_loopback_host, split_url
 from tinkex._core.events.bus import has_subscribers
+from tinkex._core.failures import Failure, causes_of, transport_error
+from tinkex._core.httpx_engine import httpx_proxy
 from tinkex._core.instrumentation import RequestObserver
 from tinkex._core.response import REDIRECTS
 from tinkex._core.retry import (
@@ -38,6 +40,7 @@ from tinkex.errors import (
     ConfigurationError,
     DownloadIncompleteError,
     ProxyError,
+    TransportError,
     UnsafeArchiveError,
 )
 
@@ -88,6 +91,7 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         UnsafeArchiveError: The file is larger than any checkpoint.
         DownloadIncompleteError: The file was incomplete after all attempts.
         ProxyError: The proxy requires authentication.
+        TLSError: The certificate of the host, or of its proxy, cannot be verified.
     """
     best, broken, retries = partial.size(), 0, source.retries()
     while True:
@@ -107,8 +111,12 @@ def fetch(source: Source, partial: Partial, progress: Progress | None) -> None:
         except (httpx.HTTPError, DownloadIncompleteError) as error:
             reason = f"{type(error).__name__} ({error})"
             retry_after = getattr(error, "retry_after", None)
+            refused = _refused_certificate(error, source.config)
         else:
             return
+        if refused is not None:
+            # Raised here, it has no context: the request of httpx's error holds the signature.
+            raise refused
         broken += 1
         if partial.size() >= best + LEAST_PROGRESS:
             best, retries = partial.size(), source.retries()
@@ -231,20 +239,15 @@ def _anonymous_client(
     config: Config, proxy: ProxySettings | None, *, encrypted: bool
 ) -> httpx.Client:
     """Return a client without key and cookies: the host only gets the signature."""
-    through = None
     # Reading the authorities takes longer than fetching a small archive; a bare context trusts no certificate.
     context = tls_context(config) if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if proxy is not None:
-        auth = proxy.auth and (proxy.auth[0].reveal(), proxy.auth[1].reveal())
-        through = httpx.Proxy(proxy.address, auth=auth, headers=dict(proxy.headers))
-        del auth
     try:
         return httpx.Client(
             timeout=TIMEOUT,
             follow_redirects=False,
             # The proxy is resolved already, and .netrc credentials are not for the host.
             trust_env=False,
-            proxy=through,
+            proxy=httpx_proxy(config, proxy),
             verify=context,
         )
     except ImportError:
@@ -253,6 +256,18 @@ def _anonymous_client(
         f"downloads through {proxy.address} ({proxy.source}) need a package that is not installed: "
         "pip install 'httpx[socks]'"
     )
+
+
+def _refused_certificate(error: Exception, config: Config) -> TransportError | None:
+    """Return the error of a certificate that cannot be verified, which no further attempt mends."""
+    if not isinstance(error, httpx.ConnectError) or not any(
+        isinstance(cause, ssl.SSLCertVerificationError) for cause in causes_of(error)
+    ):
+        return None
+    url = Secret(str(error.request.url))
+    proxy = proxy_for_url(config, url.reveal())
+    through = f" through the proxy {proxy.address}" if proxy is not None else ""
+    return transport_error(Failure.TLS, str(error), _origin(url) + through)
 
 
 def _unauthorised(proxy: ProxySettings) -> ProxyError:
