@@ -102,7 +102,8 @@ service.get_server_capabilities()
 if os.fork() == 0:
     for call in (
         service.get_server_capabilities, training.optim_step, future.result,
-        lambda: tinkex.wait([future]), lambda: list(tinkex.as_completed([future])),
+        lambda: tinkex.wait([future])[0].pop().result(),
+        lambda: next(tinkex.as_completed([future])).result(),
     ):
         try:
             call()

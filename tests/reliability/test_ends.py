@@ -358,20 +358,24 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
     """Each old object tells the child so in one sentence, a new client works, and the parent continues."""
     with stuck_server() as server:
         program = TRAINING + textwrap.dedent("""
+            import concurrent.futures
+            from tinkex.tinker._futures import Result
             sampler = service.create_sampling_client(base_model="B")
             prompt, params = tinkex.ModelInput.from_ints([1]), tinkex.SamplingParams()
             training.optim_step().result()
             print("ready", flush=True)
             sys.stdin.readline()
             held = training.optim_step()
+            official = Result(lambda value: value).follow(held)
             child = os.fork()
             if child == 0:
                 for call in (
                     training.optim_step,
                     held.result,
-                    held.exception,
-                    lambda: tinkex.wait([held]),
-                    lambda: list(tinkex.as_completed([held])),
+                    lambda: tinkex.wait([held])[0].pop().result(),
+                    lambda: list(tinkex.as_completed([held])).pop().result(),
+                    lambda: concurrent.futures.wait([held]).done.pop().result(),
+                    lambda: next(concurrent.futures.as_completed([held])).result(),
                     lambda: sampler.sample(prompt, 1, params).result(),
                     lambda: next(iter(sampler.sample_stream(prompt, params))),
                     service.create_rest_client().list_training_runs,
@@ -381,6 +385,8 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
                         call()
                     except tinkex.errors.ClientClosedError as error:
                         print("forked" in str(error), flush=True)
+                for future in concurrent.futures.wait([held, official]).done:
+                    print("forked" in str(future.exception()), flush=True)
                 with tinkex.ServiceClient(base_url=service.base_url) as new:
                     new.create_lora_training_client("B").optim_step()
                 sys.exit(7)
@@ -395,7 +401,7 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
         server.holds = {"retrieve_future": 2}
         child.stdin.write("go\n")
         child.stdin.flush()
-        assert [child.stdout.readline() for _ in range(9)] == ["True\n"] * 9
+        assert [child.stdout.readline() for _ in range(12)] == ["True\n"] * 12
         assert child.stdout.readline() == "7\n"
         server.holds = {}
         server.ended.set()

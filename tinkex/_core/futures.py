@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -89,7 +90,7 @@ class Future(concurrent.futures.Future[T]):
         self.session_id = session_id
         self.subject = subject
         self.submitted_at = time.monotonic()
-        self._process = os.getpid()
+        self._followers: tuple[Callable[[Future[T]], object], ...] = ()
         self._cancel_work: Callable[[], None] | None = getattr(work, "cancel", None)
         self._cancelling = threading.Lock()
         self._was_read = False
@@ -161,6 +162,7 @@ class Future(concurrent.futures.Future[T]):
 
     def when_done(self, function: Callable[[Future[T]], object]) -> None:
         """Call a non-blocking function with this future, on the thread that completes it."""
+        self._followers += (function,)
         super().add_done_callback(lambda _: function(self))
 
     def add_queue_state_callback(self, observer: QueueObserver) -> None:
@@ -195,23 +197,23 @@ class Future(concurrent.futures.Future[T]):
         self._cancel_work()
         return True
 
-    async def _run(self, unfinished: dict[Future[Any], asyncio.Task[None]]) -> None:
+    async def _run(self, unfinished: dict[Future[Any], asyncio.Task[None] | None]) -> None:
         """Do the work and store its result; on the loop's thread."""
         try:
             value = await self._work.result()
         except Exception as error:  # noqa: BLE001 - raised by `result`
             self._fail(error)
-            return
+        else:
+            self._observer.ended("ok")
+            try:
+                self.set_result(value)
+            except concurrent.futures.InvalidStateError:
+                # Cancelled or closed in the meantime: no caller waits any more.
+                return
         finally:
             unfinished.pop(self, None)
             # Without a circle, memory is free as soon as the caller drops the future.
             self._work.on_queue_state(None)
-        self._observer.ended("ok")
-        try:
-            self.set_result(value)
-        except concurrent.futures.InvalidStateError:
-            # Cancelled or closed in the meantime: no caller waits any more.
-            return
 
     def _fail(self, error: Exception) -> None:
         """Fail the future, unless it is done already."""
@@ -246,24 +248,26 @@ class Future(concurrent.futures.Future[T]):
             session_id=self.session_id,
         )
 
-    def _check_process(self) -> None:
-        """Raise if the result arrives in another process, from which this one was forked.
+    def _fail_in_child(self) -> None:
+        """Fail the future in a forked process, where its result never arrives.
 
-        Raises:
-            ClientClosedError: Waiting would never end.
+        It is initialized again, without the program's callbacks: a thread of the parent may have held
+        its lock.
         """
-        if self._process != os.getpid() and not self.done():
-            raise ClientClosedError(
-                f"the {self.operation} was submitted before the process forked, so its result arrives in the "
-                "parent; wait for it there, or call again with a new ServiceClient",
-                request_id=self.request_id,
-                session_id=self.session_id,
-            )
+        super().__init__()
+        error = ClientClosedError(
+            f"the {self.operation} was submitted before the process forked, so its result arrives in the "
+            "parent; wait for it there, or call again with a new ServiceClient",
+            request_id=self.request_id,
+            session_id=self.session_id,
+        )
+        self.set_exception(error)
+        for function in self._followers:
+            function(self)
 
     def _wait(self, timeout: float | None) -> None:
         if self.done():
             return
-        self._check_process()
         if timeout is not None and timeout <= 0:
             raise self._timeout_error(0.0)
         loop.check_outside()
@@ -311,35 +315,58 @@ class Unfinished:
     """A session's pending futures."""
 
     def __init__(self) -> None:
-        self._futures: dict[Future[Any], asyncio.Task[None]] = {}
+        # With their tasks, once they have started.
+        self._futures: dict[Future[Any], asyncio.Task[None] | None] = {}
         self._error: Callable[[], Exception] | None = None
+        _all_unfinished.add(self)
 
     def start(self, future: Future[Any]) -> None:
         """Start a future's work, from any thread."""
+        self._futures[future] = None
         loop.call_soon(self._start, future)
 
     def fail(self, error: Callable[[], Exception]) -> None:
         """Fail each future, pending or added later, with a new error."""
         self._error = error
-        for future in list(self._futures):
+        for future in self._futures.copy():
             future._fail(error())
+
+    def fail_in_child(self) -> None:
+        """Fail each pending future in a forked process."""
+        for future in self._futures.copy():
+            future._fail_in_child()
 
     def cancel(self) -> None:
         """Cancel the remaining work of futures that no caller waits for any more."""
         loop.call_soon(self._cancel)
 
     def _start(self, future: Future[Any]) -> None:
-        if self._error is not None:
-            future._fail(self._error())
-        elif not future.cancelled():
+        if self._error is None and not future.cancelled():
             running = future._run(self._futures)
             self._futures[future] = loop.create_task(running)
+            return
+        del self._futures[future]
+        if self._error is not None:
+            future._fail(self._error())
 
     def _cancel(self) -> None:
-        for future, task in list(self._futures.items()):
+        for future, task in self._futures.copy().items():
             if self._error is not None:
                 future._fail(self._error())
-            task.cancel()
+            if task is not None:
+                task.cancel()
+
+
+_all_unfinished: weakref.WeakSet[Unfinished] = weakref.WeakSet()
+
+
+def _fail_in_child() -> None:
+    for unfinished in list(_all_unfinished):
+        unfinished.fail_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fail_in_child)
 
 
 def _log_times() -> Iterator[float]:
@@ -358,7 +385,7 @@ def wait(
 
     Equivalent to `concurrent.futures.wait`.
     """
-    done, pending = concurrent.futures.wait(_of_this_process(futures), timeout, return_when)
+    done, pending = concurrent.futures.wait(futures, timeout, return_when)
     return set(done), set(pending)  # type: ignore[arg-type]
 
 
@@ -367,12 +394,4 @@ def as_completed(futures: Iterable[Future[T]], timeout: float | None = None) -> 
 
     Equivalent to `concurrent.futures.as_completed`.
     """
-    return concurrent.futures.as_completed(_of_this_process(futures), timeout)  # type: ignore[return-value]
-
-
-def _of_this_process(futures: Iterable[Future[T]]) -> list[Future[T]]:
-    found = list(futures)
-    for future in found:
-        if isinstance(future, Future):
-            future._check_process()
-    return found
+    return concurrent.futures.as_completed(futures, timeout)  # type: ignore[return-value]
