@@ -13,7 +13,7 @@ from support.nano import NANO
 from tinkex import ModelInput, SamplingParams, ServiceClient
 from tinkex.local import LocalServer
 
-COUNT = extent("FUTURES", 600, 2000)
+COUNT = extent("FUTURES", 300, 2000)
 # The loop, and the one that callbacks run on; the server in this process has others.
 OURS = ("tinkex-loop", "tinkex-callbacks")
 

@@ -89,7 +89,7 @@ def test_a_clock_that_is_set_changes_no_wait_of_a_session(
     assert 3.0 in calm
 
 
-COUNT = extent("FUTURES", 1000, 5000)
+COUNT = extent("FUTURES", 500, 5000)
 
 
 class Samples(BaseHTTPRequestHandler):

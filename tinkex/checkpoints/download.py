@@ -98,6 +98,7 @@ def download(
         CheckpointError: The target exists, was not created by a download, or cannot be written, or
             another process is downloading it.
         DownloadIncompleteError: The archive ended early in all attempts.
+        TLSError: The certificate of the archive's host, or of its proxy, cannot be verified.
         UnsafeArchiveError: The archive has members that no checkpoint has.
         ApiError: The server refuses access to the archive, or did not create it in time.
 
