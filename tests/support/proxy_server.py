@@ -42,8 +42,7 @@ class ProxyServer(SocketServer):
             if self._tls is None:
                 self._answer(taken)
                 return
-            with self._tls.wrap_socket(taken, server_side=True) as encrypted:
-                self._open.append(encrypted)
+            with self._encrypted(taken, self._tls) as encrypted:
                 self._answer(encrypted)
 
     def _answer(self, taken: socket.socket) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import struct
@@ -43,8 +42,7 @@ class RawServer(SocketServer):
     def _serve(self, taken: socket.socket) -> None:
         try:
             if self._context:
-                taken = _encrypted(taken, self._context)
-                self._open.append(taken)
+                taken = self._encrypted(taken, self._context)
             with taken, taken.makefile("rb") as file:
                 while request := self._read(file):
                     self.received.append(request)
@@ -77,18 +75,3 @@ class RawServer(SocketServer):
             if at.lower().startswith(b"content-length")
         ]
         return head + b"\r\n" + (file.read(length[0]) if length else b"") if head else b""
-
-
-def _encrypted(taken: socket.socket, context: ssl.SSLContext) -> socket.socket:
-    wrapped = context.wrap_socket(taken, server_side=True, do_handshake_on_connect=False)
-    try:
-        wrapped.do_handshake()
-    except OSError:
-        # Closing with something unread would reset the connection, and the client lose the alert.
-        with socket.socket(fileno=wrapped.detach()) as rest, contextlib.suppress(OSError):
-            rest.settimeout(5)
-            rest.shutdown(socket.SHUT_WR)
-            while rest.recv(4096):
-                continue
-        raise
-    return wrapped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 
 
@@ -35,10 +36,34 @@ class SocketServer:
     def _serve(self, taken: socket.socket) -> None:
         raise NotImplementedError
 
+    def _encrypted(self, taken: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+        """Return a connection after its handshake, during which it can be closed as well."""
+        wrapped = context.wrap_socket(taken, server_side=True, do_handshake_on_connect=False)
+        self._open.append(wrapped)
+        try:
+            wrapped.do_handshake()
+        except OSError:
+            # Closing with something unread would reset the connection, and the client lose the alert.
+            with socket.socket(fileno=wrapped.detach()) as rest, contextlib.suppress(OSError):
+                rest.settimeout(5)
+                rest.shutdown(socket.SHUT_WR)
+                while rest.recv(4096):
+                    continue
+            raise
+        return wrapped
+
     def close(self) -> None:
-        for sock in (self._socket, *self._open):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+        _hang_up(self._socket)
         self._socket.close()
-        for thread in self.threads:
+        accepting, *serving = self.threads
+        accepting.join(10)
+        for sock in list(self._open):
+            _hang_up(sock)
+        for thread in serving:
             thread.join(10)
+
+
+def _hang_up(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        # The method of an SSL socket would also forget how to decrypt, for the thread that reads from it.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
