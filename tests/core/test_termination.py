@@ -264,6 +264,16 @@ def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_future_valid() -> None:
         code = PROGRAM.format(url=f"http://127.0.0.1:{server.server_port}") + textwrap.dedent(
             """
             future = service.create_lora_training_client("B").optim_step()
+
+            def say():
+                main, names = threading.main_thread().ident, []
+                while "_wait" not in names:
+                    names, frame = [], sys._current_frames()[main]
+                    while frame := frame.f_back:
+                        names.append(frame.f_code.co_name)
+                print("waits", flush=True)
+
+            threading.Thread(target=say).start()
             try:
                 future.result()
             except KeyboardInterrupt:
@@ -272,9 +282,10 @@ def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_future_valid() -> None:
             """
         )
         program = programs.start(["-c", code], stdout=subprocess.PIPE)
+        assert program.stdout is not None
+        assert program.stdout.readline() == "waits\n"
         assert server.held.wait(60)  # type: ignore[attr-defined]
         interrupt(program)
-        assert program.stdout is not None
         assert program.stdout.readline() == "interrupted\n"
         server.release.set()  # type: ignore[attr-defined]
         out, _ = program.communicate(timeout=30)
