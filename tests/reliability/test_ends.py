@@ -359,6 +359,9 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
     with stuck_server() as server:
         program = TRAINING + textwrap.dedent("""
             import concurrent.futures
+            import time
+            from tinkex.recovery import RecoveryExecutor, RecoveryPolicy
+            from tinkex.tinker._calls import Calls
             from tinkex.tinker._futures import Result
             sampler = service.create_sampling_client(base_model="B")
             prompt, params = tinkex.ModelInput.from_ints([1]), tinkex.SamplingParams()
@@ -367,6 +370,11 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
             sys.stdin.readline()
             held = training.optim_step()
             official = Result(lambda value: value).follow(held)
+            threaded = service.submit(time.sleep, 60)
+            calls, executor = Calls(), RecoveryExecutor()
+            # Its thread waits for more work.
+            calls.submit(int).result()
+            unsent = Result(lambda value: value, calls.submit(time.sleep, 60))
             child = os.fork()
             if child == 0:
                 for call in (
@@ -376,6 +384,8 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
                     lambda: list(tinkex.as_completed([held])).pop().result(),
                     lambda: concurrent.futures.wait([held]).done.pop().result(),
                     lambda: next(concurrent.futures.as_completed([held])).result(),
+                    lambda: calls.submit(training.optim_step).result(),
+                    lambda: executor.recover("r", service, RecoveryPolicy(enabled=True)),
                     lambda: sampler.sample(prompt, 1, params).result(),
                     lambda: next(iter(sampler.sample_stream(prompt, params))),
                     service.create_rest_client().list_training_runs,
@@ -385,7 +395,7 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
                         call()
                     except tinkex.errors.ClientClosedError as error:
                         print("forked" in str(error), flush=True)
-                for future in concurrent.futures.wait([held, official]).done:
+                for future in concurrent.futures.wait([held, official, threaded, unsent]).done:
                     print("forked" in str(future.exception()), flush=True)
                 with tinkex.ServiceClient(base_url=service.base_url) as new:
                     new.create_lora_training_client("B").optim_step()
@@ -401,7 +411,7 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
         server.holds = {"retrieve_future": 2}
         child.stdin.write("go\n")
         child.stdin.flush()
-        assert [child.stdout.readline() for _ in range(12)] == ["True\n"] * 12
+        assert [child.stdout.readline() for _ in range(16)] == ["True\n"] * 16
         assert child.stdout.readline() == "7\n"
         server.holds = {}
         server.ended.set()

@@ -90,7 +90,6 @@ class Future(concurrent.futures.Future[T]):
         self.session_id = session_id
         self.subject = subject
         self.submitted_at = time.monotonic()
-        self._followers: tuple[Callable[[Future[T]], object], ...] = ()
         self._cancel_work: Callable[[], None] | None = getattr(work, "cancel", None)
         self._cancelling = threading.Lock()
         self._was_read = False
@@ -162,7 +161,6 @@ class Future(concurrent.futures.Future[T]):
 
     def when_done(self, function: Callable[[Future[T]], object]) -> None:
         """Call a non-blocking function with this future, on the thread that completes it."""
-        self._followers += (function,)
         super().add_done_callback(lambda _: function(self))
 
     def add_queue_state_callback(self, observer: QueueObserver) -> None:
@@ -248,22 +246,10 @@ class Future(concurrent.futures.Future[T]):
             session_id=self.session_id,
         )
 
-    def _fail_in_child(self) -> None:
-        """Fail the future in a forked process, where its result never arrives.
-
-        It is initialized again, without the program's callbacks: a thread of the parent may have held
-        its lock.
-        """
-        super().__init__()
-        error = ClientClosedError(
-            f"the {self.operation} was submitted before the process forked, so its result arrives in the "
-            "parent; wait for it there, or call again with a new ServiceClient",
-            request_id=self.request_id,
-            session_id=self.session_id,
+    def _forked_error(self) -> ClientClosedError:
+        return forked_error(
+            f"the {self.operation}", request_id=self.request_id, session_id=self.session_id
         )
-        self.set_exception(error)
-        for function in self._followers:
-            function(self)
 
     def _wait(self, timeout: float | None) -> None:
         if self.done():
@@ -311,6 +297,18 @@ class Future(concurrent.futures.Future[T]):
         raise TypeError("a Future cannot be pickled; send its result instead")
 
 
+def forked_error(
+    what: str, *, request_id: str | None = None, session_id: str | None = None
+) -> ClientClosedError:
+    """Return the error of a call whose result arrives in the parent of a forked process."""
+    return ClientClosedError(
+        f"{what} was submitted before the process forked, so its result arrives in the parent; wait for "
+        "it there, or call again with a new ServiceClient",
+        request_id=request_id,
+        session_id=session_id,
+    )
+
+
 class Unfinished:
     """A session's pending futures."""
 
@@ -332,9 +330,9 @@ class Unfinished:
             future._fail(error())
 
     def fail_in_child(self) -> None:
-        """Fail each pending future in a forked process."""
+        """Fail each pending future in a forked child."""
         for future in self._futures.copy():
-            future._fail_in_child()
+            _restart_failed(future, future._forked_error())
 
     def cancel(self) -> None:
         """Cancel the remaining work of futures that no caller waits for any more."""
@@ -358,11 +356,43 @@ class Unfinished:
 
 
 _all_unfinished: weakref.WeakSet[Unfinished] = weakref.WeakSet()
+# Other pending futures, with the error of each in a forked child.
+_pending: weakref.WeakKeyDictionary[concurrent.futures.Future[Any], Callable[[], BaseException]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def fail_in_child(
+    future: concurrent.futures.Future[T], error: Callable[[], BaseException]
+) -> concurrent.futures.Future[T]:
+    """Fail a future in a forked child if it is pending then, and return it.
+
+    The thread that completes it does not exist there.
+    """
+    _pending[future] = error
+    concurrent.futures.Future.add_done_callback(future, _forget_done)
+    return future
+
+
+def _forget_done(future: concurrent.futures.Future[Any]) -> None:
+    _pending.pop(future, None)
 
 
 def _fail_in_child() -> None:
     for unfinished in list(_all_unfinished):
         unfinished.fail_in_child()
+    for future, error in list(_pending.items()):
+        _restart_failed(future, error())
+
+
+def _restart_failed(future: concurrent.futures.Future[Any], error: BaseException) -> None:
+    """Fail a future of the parent, in the child.
+
+    It is initialized again, without the program's callbacks: a thread of the parent may have held its
+    lock.
+    """
+    concurrent.futures.Future.__init__(future)
+    concurrent.futures.Future.set_exception(future, error)
 
 
 if hasattr(os, "register_at_fork"):

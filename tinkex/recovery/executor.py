@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import threading
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future as StandardFuture
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, evolve, field, frozen
 
 from tinkex._base.clock import SYSTEM_CLOCK, Clock
 from tinkex._core.checks import checked_count, checked_id
+from tinkex._core.futures import fail_in_child, forked_error
 from tinkex.errors import ClientClosedError, ValidationError
 from tinkex.observability.events import emit
 from tinkex.recovery.attempts import contained
@@ -95,6 +98,7 @@ class RecoveryExecutor:
         self._wake = threading.Event()
         self._threads: set[threading.Thread] = set()
         self._closed = False
+        self._process = os.getpid()
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -145,6 +149,11 @@ class RecoveryExecutor:
             run=run,
             rest=rest,
         )
+        if self._process != os.getpid():
+            raise ClientClosedError(
+                "this RecoveryExecutor was made before the process forked, and its threads belong to the "
+                "parent; create a new one in this process"
+            )
         with self._lock:
             if self._closed:
                 raise ClientClosedError("this RecoveryExecutor was closed; create a new one")
@@ -152,6 +161,7 @@ class RecoveryExecutor:
             if job is None:
                 job = self._pending[run_id] = _Job(lost)
                 job.outcome.set_running_or_notify_cancel()
+                fail_in_child(job.outcome, partial(forked_error, "this recovery"))
                 self._ready.append(job)
                 self._start_thread()
             return job.outcome

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
+
+from tinkex._core.futures import fail_in_child, forked_error
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,6 +30,10 @@ class Calls:
 
     def __init__(self, threads: int = 1) -> None:
         self._most = threads
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._count = 0
         self._idle = 0
         self._waiting: deque[_Call] = deque()
@@ -33,7 +41,10 @@ class Calls:
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Make a call soon, and return the future of its result."""
-        result: Future[T] = Future()
+        if self._process != os.getpid():
+            # A forked child has none of the threads; in new ones the call gets the client's error.
+            self._begin()
+        result = fail_in_child(Future[T](), partial(forked_error, "this call"))
         with self._changed:
             self._waiting.append((result, lambda: function(*args, **kwargs)))
             if len(self._waiting) > self._idle and self._count < self._most:

@@ -12,7 +12,7 @@ from concurrent.futures import Future as ConcurrentFuture
 from typing import Any, Generic, Self, TypeVar
 
 from tinkex._core import loop
-from tinkex._core.futures import Future
+from tinkex._core.futures import Future, fail_in_child, forked_error
 from tinkex.tinker._exceptions import translated
 
 T = TypeVar("T")
@@ -69,6 +69,10 @@ class AwaitableConcurrentFuture(APIFuture[T]):
         return self._future
 
 
+def _forked() -> BaseException:
+    return translated(forked_error("this call"))
+
+
 class Result(ConcurrentFuture[T], APIFuture[T]):
     """The result of one of our futures, in the official package's form.
 
@@ -89,6 +93,7 @@ class Result(ConcurrentFuture[T], APIFuture[T]):
         self._translate = translate
         self._native: Future[Any] | None = None
         self._sent = sent
+        fail_in_child(self, _forked)
         if sent is not None:
             sent.add_done_callback(self._follow_sent)
 
