@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -70,11 +69,11 @@ def test_stop_ends_waiting_polls_and_running_samples() -> None:
         poll = pool.submit(wire.poll, held)
         samples = [wire.post("asample", **endless, num_samples=500) for _ in range(3)]
         polls = [poll, *(pool.submit(wire.poll, one) for one in samples)]
-        state = server._app_state
+        state, pause = server._app_state, threading.Event()
         assert state is not None
         # A poll that comes while the server closes gets 408, or finds no door.
         while not all(promise.waiters for promise in state.promises.pending()):
-            time.sleep(0.01)
+            pause.wait(0.01)
         stopping = pool.submit(server.stop)
         for answer in polls:
             assert answer.result(timeout=60).status_code == 200
