@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future as StandardFuture
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast
 
 from tinkex_generated.api.service import get_server_capabilities, healthz
@@ -13,7 +12,7 @@ from tinkex_generated.api.service import get_server_capabilities, healthz
 from tinkex._base.secret import Secret
 from tinkex._core.checks import check_training_path
 from tinkex._core.embedded_server import embedded_server, with_embedded_server
-from tinkex._core.futures import fail_in_child, forked_error
+from tinkex._core.futures import fail_in_child
 from tinkex._core.lenient import read_capabilities
 from tinkex._core.model_creation import ExpectedAdapter, check_restorable, lora_of, optimizer_of
 from tinkex._core.queue_state import QueueObserver
@@ -192,7 +191,7 @@ class ServiceClient:
             kwargs: Its keyword arguments.
         """
         self._check_open()
-        result = fail_in_child(StandardFuture[T](), partial(forked_error, "this call"))
+        result = fail_in_child(StandardFuture[T]())
 
         def call() -> None:
             with self._side_by_side:

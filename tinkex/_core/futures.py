@@ -298,7 +298,7 @@ class Future(concurrent.futures.Future[T]):
 
 
 def forked_error(
-    what: str, *, request_id: str | None = None, session_id: str | None = None
+    what: str = "this call", *, request_id: str | None = None, session_id: str | None = None
 ) -> ClientClosedError:
     """Return the error of a call whose result arrives in the parent of a forked process."""
     return ClientClosedError(
@@ -363,7 +363,7 @@ _pending: weakref.WeakKeyDictionary[concurrent.futures.Future[Any], Callable[[],
 
 
 def fail_in_child(
-    future: concurrent.futures.Future[T], error: Callable[[], BaseException]
+    future: concurrent.futures.Future[T], error: Callable[[], BaseException] = forked_error
 ) -> concurrent.futures.Future[T]:
     """Fail a future in a forked child if it is pending then, and return it.
 
@@ -378,7 +378,7 @@ def _forget_done(future: concurrent.futures.Future[Any]) -> None:
     _pending.pop(future, None)
 
 
-def _fail_in_child() -> None:
+def _after_fork() -> None:
     for unfinished in list(_all_unfinished):
         unfinished.fail_in_child()
     for future, error in list(_pending.items()):
@@ -396,7 +396,7 @@ def _restart_failed(future: concurrent.futures.Future[Any], error: BaseException
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_fail_in_child)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _log_times() -> Iterator[float]:

@@ -37,7 +37,7 @@ from tinkex._core.http import (
 from tinkex._core.response import Headers, OpenResponse
 from tinkex._core.tls import client_context, tls_context
 from tinkex.config import Config
-from tinkex.config.proxies import ProxySettings, proxy_for
+from tinkex.config.proxies import ProxySettings, proxy_for, through
 from tinkex.errors import ConfigurationError, TransportError
 
 _WITHOUT_TLS = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE")
@@ -60,10 +60,8 @@ class HttpxEngine:
     ) -> None:
         self._config = config
         self._credentials = credentials
-        self._where = config.base_url
         self._proxy = proxy_for(config) if http_transport is None else None
-        if self._proxy is not None:
-            self._where += f" through the proxy {self._proxy.address}"
+        self._where = through(config.base_url, self._proxy)
         transport: httpx.AsyncBaseTransport | None = None
         if isinstance(http_transport, httpx.BaseTransport):
             transport = _InThreads(http_transport)
@@ -224,7 +222,7 @@ def httpx_proxy(config: Config, proxy: ProxySettings | None) -> httpx.Proxy | No
     if proxy is None:
         return None
     # httpx itself would verify it with the authorities of certifi; httpcore refuses a context for others.
-    context = tls_context(config) if proxy.address.startswith("https:") else None
+    context = tls_context(config) if proxy.is_encrypted else None
     return httpx.Proxy(proxy.url.reveal(), ssl_context=context, headers=dict(proxy.headers))
 
 

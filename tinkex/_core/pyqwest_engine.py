@@ -39,7 +39,7 @@ from tinkex._core.tls import (
     unusable_client_certificate,
 )
 from tinkex.config import Config
-from tinkex.config.proxies import proxy_for
+from tinkex.config.proxies import proxy_for, through
 from tinkex.errors import ConfigurationError, TLSError, TransportError
 
 if TYPE_CHECKING:
@@ -92,13 +92,10 @@ class PyqwestEngine:
         self._credentials = credentials
         self._fixed = fixed_headers(config)
         self._proxy = proxy_for(config)
-        self._where = config.base_url
-        if self._proxy is not None:
-            self._where += f" through the proxy {self._proxy.address}"
+        self._where = through(config.base_url, self._proxy)
         self._is_encrypted = config.base_url.startswith("https:")
-        is_proxy_encrypted = self._proxy is not None and self._proxy.address.startswith("https:")
-        needs_authorities = self._is_encrypted or is_proxy_encrypted
-        self._authorities = authorities(config) if needs_authorities else None
+        has_tls = self._is_encrypted or (self._proxy is not None and self._proxy.is_encrypted)
+        self._authorities = authorities(config) if has_tls else None
         self._connect_timeout = min(CONNECT_TIMEOUT, config.timeout)
         self.errors: tuple[type[Exception], ...] = (
             ConnectionError,

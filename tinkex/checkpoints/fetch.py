@@ -34,7 +34,7 @@ from tinkex._core.retry import (
 from tinkex._core.tls import tls_context
 from tinkex.checkpoints.partial import Partial
 from tinkex.config import Config
-from tinkex.config.proxies import ProxySettings, proxy_for_url
+from tinkex.config.proxies import ProxySettings, proxy_for_url, through
 from tinkex.errors import (
     CheckpointError,
     ConfigurationError,
@@ -265,9 +265,8 @@ def _refused_certificate(error: Exception, config: Config) -> TransportError | N
     ):
         return None
     url = Secret(str(error.request.url))
-    proxy = proxy_for_url(config, url.reveal())
-    through = f" through the proxy {proxy.address}" if proxy is not None else ""
-    return transport_error(Failure.TLS, str(error), _origin(url) + through)
+    where = through(_origin(url), proxy_for_url(config, url.reveal()))
+    return transport_error(Failure.TLS, str(error), where)
 
 
 def _unauthorised(proxy: ProxySettings) -> ProxyError:

@@ -51,6 +51,11 @@ class ProxySettings:
     source: str = "proxy argument"
 
     @property
+    def is_encrypted(self) -> bool:
+        """Return whether the connection to the proxy itself is encrypted."""
+        return self.address.startswith("https:")
+
+    @property
     def url(self) -> Secret:
         """Return the complete URL, with user name and password quoted."""
         if self.auth is None:
@@ -58,6 +63,11 @@ class ProxySettings:
         user, password = (quote(part.reveal(), safe="") for part in self.auth)
         scheme, _, host = self.address.partition("://")
         return Secret(f"{scheme}://{user}:{password}@{host}")
+
+
+def through(where: str, proxy: ProxySettings | None) -> str:
+    """Return an address with the proxy on the way to it, for messages."""
+    return where if proxy is None else f"{where} through the proxy {proxy.address}"
 
 
 def parse_proxy(text: str) -> ProxySettings | None:

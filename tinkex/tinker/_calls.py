@@ -7,10 +7,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from tinkex._core.futures import fail_in_child, forked_error
+from tinkex._core.futures import fail_in_child
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,7 +43,7 @@ class Calls:
         if self._process != os.getpid():
             # A forked child has none of the threads; in new ones the call gets the client's error.
             self._begin()
-        result = fail_in_child(Future[T](), partial(forked_error, "this call"))
+        result = fail_in_child(Future[T]())
         with self._changed:
             self._waiting.append((result, lambda: function(*args, **kwargs)))
             if len(self._waiting) > self._idle and self._count < self._most:

@@ -70,7 +70,7 @@ class AwaitableConcurrentFuture(APIFuture[T]):
 
 
 def _forked() -> BaseException:
-    return translated(forked_error("this call"))
+    return translated(forked_error())
 
 
 class Result(ConcurrentFuture[T], APIFuture[T]):
