@@ -71,7 +71,7 @@ def test_stop_ends_waiting_polls_and_running_samples() -> None:
         polls = [poll, *(pool.submit(wire.poll, one) for one in samples)]
         state, pause = server._app_state, threading.Event()
         assert state is not None
-        # A poll that comes while the server closes gets 408, or finds no door.
+        # A poll that comes while the server closes may find no door.
         while not all(promise.waiters for promise in state.promises.pending()):
             pause.wait(0.01)
         stopping = pool.submit(server.stop)
@@ -79,6 +79,18 @@ def test_stop_ends_waiting_polls_and_running_samples() -> None:
             assert answer.result(timeout=60).status_code == 200
         stopping.result(timeout=60)
     wire.http.close()
+
+
+def test_a_poll_while_the_server_stops_has_the_failure() -> None:
+    """What is still accepted while it closes fails too, or a client would poll a closed door."""
+    with served() as (server, wire):
+        model = wire.model()
+        assert server._app_state is not None
+        server._app_state.end_waits()
+        late = wire.post("optim_step", model_id=model.model_id, seq_id=5)
+        answer = wire.poll(late)
+        assert answer.status_code == 200
+        assert "was stopped" in answer.json()["error"]
 
 
 def test_temporary_data_goes_with_the_server() -> None:

@@ -236,7 +236,7 @@ class AppState:
         """End every wait, so that connections can close: the server stops."""
         self.changes.closing = True
         for promise in self.promises.close():
-            self.fail(promise, Problem(503, "the local server was stopped"))
+            self.fail_as_stopped(promise)
         for sampler in self.samplers.all():
             sampler.close()
 
@@ -252,6 +252,10 @@ class AppState:
     def fail(self, promise: Promise, error: Exception) -> None:
         """Set a failure as the result of a promise."""
         self._settle(promise, None, error)
+
+    def fail_as_stopped(self, promise: Promise) -> None:
+        """Fail a promise because the server stops."""
+        self.fail(promise, Problem(503, "the local server was stopped"))
 
     def _write_behind(self) -> None:
         """Write buffered data."""

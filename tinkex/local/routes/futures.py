@@ -28,7 +28,10 @@ async def retrieve_future(state: AppState, call: Call) -> Any:
     if promise is None:
         promise = await state.pool.run(partial(state.promises.get, request_id))
     if not promise.done and not await state.promises.wait(promise, state.options.long_poll_s):
-        return _json(encode(_pending(promise)), status=408)
+        if not state.promises.closing:
+            return _json(encode(_pending(promise)), status=408)
+        # It was accepted after the others had failed.
+        state.fail_as_stopped(promise)
     if call.body.allow_metadata_only and promise.size > state.options.inline_bytes:
         return FutureMetadataResponse(response_payload_size=promise.size)
     payload = promise.payload
