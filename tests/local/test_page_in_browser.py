@@ -170,8 +170,14 @@ def test_buttons_copy_commands(browser: Any, two_runs: tuple[str, Wire, list[str
     url, _, runs = two_runs
     with opened(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
         page.goto(f"{url}/run/{runs[0]}")
+        # The button says so for a moment only, which a busy machine may miss.
+        page.evaluate(
+            """new MutationObserver(() => {
+                 if (document.querySelector("button.copied")) window.copied = true;
+               }).observe(document.body, { subtree: true, attributes: true })"""
+        )
         page.get_by_role("button", name="train on").click()
-        page.wait_for_selector("button.copied")
+        page.wait_for_function("window.copied")
         copied = page.evaluate("navigator.clipboard.readText()")
         expected = f"tinkex train --base-url {url} --from tinker://{runs[0]}/weights/kept FILE"
         assert copied == expected
