@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import datetime
+import sys
+from array import array
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -47,13 +49,15 @@ class Request:
 
 
 def dumps(value: Any) -> bytes:
-    """Encode JSON; numpy arrays are written from memory.
+    """Encode JSON; numpy arrays are written from memory, those of `array` as lists.
 
     NaN and infinity become null. Arrays of foreign byte order raise a TypeError.
     """
     import orjson
 
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+    # With the option, orjson would load numpy to tell whether an object is one of its arrays.
+    option = orjson.OPT_SERIALIZE_NUMPY if "numpy" in sys.modules else 0
+    return orjson.dumps(value, default=_plain, option=option)
 
 
 def loads(content: bytes | bytearray | memoryview | str) -> Any:
@@ -65,6 +69,10 @@ def loads(content: bytes | bytearray | memoryview | str) -> Any:
 
 def _plain(value: Any) -> Any:
     """Convert what orjson cannot write (arrays of another layout or dtype, scalars)."""
+    if isinstance(value, array):
+        # Several times as fast, if it is there.
+        numpy = sys.modules.get("numpy")
+        return value.tolist() if numpy is None else numpy.frombuffer(value, value.typecode)
     if not hasattr(value, "dtype"):
         raise TypeError(f"{type(value).__name__} cannot be written as JSON")
     if value.ndim == 0:

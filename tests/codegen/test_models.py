@@ -6,6 +6,8 @@ import copy
 import datetime as dt
 import json
 import pickle
+import sys
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -176,11 +178,13 @@ def test_numeric_arrays_pass_by_reference_both_ways(models: Any) -> None:
     assert answer.topk is nested
 
 
-def test_numpy_arrays_are_written_as_the_lists_they_hold(toy: Any, models: Any) -> None:
-    """The wire cannot tell an array from its list, whatever the layout."""
+def test_arrays_are_written_as_the_lists_they_hold(
+    toy: Any, models: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wire cannot tell an array from its list, whatever the layout, and with numpy or without."""
     types = toy("types")
     plain = np.array([[1.5, -2.25], [0.1, 1e-9]])
-    for array in (
+    for value in (
         plain,
         plain.T,
         plain[:, ::-1],
@@ -191,8 +195,13 @@ def test_numpy_arrays_are_written_as_the_lists_they_hold(toy: Any, models: Any) 
         np.array([True]),
         np.float32(0.5),
         np.int64(-1),
+        array("q", [1, -(2**62)]),
+        array("f", [0.5]),
     ):
-        assert types.dumps({"a": array}) == types.dumps({"a": array.tolist()})
+        assert types.dumps({"a": value}) == types.dumps({"a": value.tolist()})
+    monkeypatch.delitem(sys.modules, "numpy")
+    assert types.dumps({"a": array("q", [1, 2])}) == b'{"a":[1,2]}'
+    monkeypatch.undo()
     tensor = models.TensorData(data=plain, dtype="float32")
     listed = models.TensorData(data=plain.tolist(), dtype="float32")
     assert types.dumps(tensor.to_dict()) == types.dumps(listed.to_dict())

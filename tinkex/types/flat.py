@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from typing import TYPE_CHECKING, Any
 
 from tinkex._base.lazy import LazyModule
@@ -44,7 +46,27 @@ def flat_array(value: Any, wire_dtype: str | None = None) -> npt.NDArray[Any] | 
     return None
 
 
+def flat_ids(value: Any) -> array[int] | None:
+    """Return the int64 array of a flat list or tuple of ids, or None if numpy must convert or refuse it.
+
+    It works without numpy, which a program that only samples never loads.
+    """
+    if type(value) not in (list, tuple) or not value or type(value[0]) is not int:
+        return None
+    try:
+        if type(_sum(value)) is not int:
+            return None
+        packed = struct.pack(f"{len(value)}q", *value)
+    except (struct.error, ArithmeticError, TypeError, ValueError):
+        return None
+    # The byte with the sign of each id.
+    signs = packed[7 if sys.byteorder == "little" else 0 :: 8]
+    return array("q", packed) if signs.isascii() else None
+
+
 def _sum(value: list[Any] | tuple[Any, ...]) -> Any:
+    if "numpy" not in sys.modules:
+        return sum(value)
     # A numpy scalar among the numbers would warn about an overflow.
     with np.errstate(all="ignore"):
         return sum(value)

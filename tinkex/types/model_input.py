@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -11,7 +12,7 @@ from attrs import field, frozen
 
 from tinkex._base.lazy import LazyModule
 from tinkex.errors import ValidationError
-from tinkex.types.flat import flat_array
+from tinkex.types.flat import flat_ids
 from tinkex.types.json_form import JsonForm, Readers, listed
 from tinkex.types.tensor import check_mask, on_the_host
 
@@ -42,11 +43,9 @@ def _audio_bytes(value: bytes | bytearray | memoryview | str) -> bytes:
     return _file_bytes(value, "dmel")
 
 
-def _equal(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
-    return np.array_equal(one, other)
-
-
-_same_array = attrs.cmp_using(eq=_equal)
+_same_ids = attrs.cmp_using(
+    eq=lambda one, other: one.tobytes() == other.tobytes(), require_same_type=False
+)
 
 
 @frozen(repr=False, init=False, hash=False)
@@ -63,7 +62,8 @@ class EncodedTextChunk(JsonForm):
         ValidationError: An id is not an integer, or is negative.
     """
 
-    _array: npt.NDArray[np.int64] = field(eq=_same_array)
+    # The ids of a list, until a caller asks for a numpy array.
+    _ids: array[int] | npt.NDArray[np.int64] = field(eq=_same_ids)
 
     def __init__(
         self,
@@ -71,7 +71,8 @@ class EncodedTextChunk(JsonForm):
         type: str = "encoded_text",  # noqa: A002 - the wire's name
     ) -> None:
         _check_type(type, "encoded_text")
-        self.__attrs_init__(_token_array(tokens))
+        ids = flat_ids(tokens)
+        self.__attrs_init__(_token_array(tokens) if ids is None else ids)
 
     @property
     def type(self) -> Literal["encoded_text"]:
@@ -81,22 +82,31 @@ class EncodedTextChunk(JsonForm):
     @property
     def tokens(self) -> list[int]:
         """Return the token ids as a list."""
-        return cast("list[int]", self._array.tolist())
+        return cast("list[int]", self._ids.tolist())
+
+    @property
+    def buffer(self) -> array[int] | npt.NDArray[np.int64]:
+        """Return the token ids as they are stored, without loading numpy."""
+        return self._ids
 
     def numpy(self) -> npt.NDArray[np.int64]:
         """Return the token ids as a read-only int64 array of shape [N]."""
-        return self._array
+        if isinstance(self._ids, array):
+            ids = np.frombuffer(self._ids, np.int64)
+            ids.flags.writeable = False
+            object.__setattr__(self, "_ids", ids)
+        return cast("npt.NDArray[np.int64]", self._ids)
 
     @property
     def length(self) -> int:
         """Return the number of tokens."""
-        return len(self._array)
+        return len(self._ids)
 
     def __len__(self) -> int:
-        return len(self._array)
+        return len(self._ids)
 
     def __hash__(self) -> int:
-        return hash(self._array.tobytes())
+        return hash(self._ids.tobytes())
 
     @classmethod
     def of_integers(cls, array: npt.NDArray[np.int64]) -> EncodedTextChunk:
@@ -121,8 +131,8 @@ class EncodedTextChunk(JsonForm):
         return cls(data["tokens"])
 
     def __repr__(self) -> str:
-        shown = ", ".join(str(token) for token in self._array[:8].tolist())
-        more = f", … {len(self._array)} tokens" if len(self._array) > 8 else ""
+        shown = ", ".join(str(token) for token in self._ids[:8].tolist())
+        more = f", … {len(self._ids)} tokens" if len(self._ids) > 8 else ""
         return f"EncodedTextChunk([{shown}{more}])"
 
 
@@ -330,7 +340,7 @@ class ModelInput(JsonForm):
         Raises:
             ValidationError: The input has an image or audio, which has no token ids.
         """
-        return cast("list[int]", self.numpy().tolist())
+        return [token for chunk in self._text_chunks() for token in chunk.tokens]
 
     def numpy(self) -> npt.NDArray[np.int64]:
         """Return all token ids as an int64 array of shape [N].
@@ -338,15 +348,17 @@ class ModelInput(JsonForm):
         Raises:
             ValidationError: The input has an image or audio, which has no token ids.
         """
-        arrays = []
+        arrays = [chunk.numpy() for chunk in self._text_chunks()]
+        return np.concatenate(arrays) if arrays else np.empty(0, np.int64)
+
+    def _text_chunks(self) -> Iterator[EncodedTextChunk]:
         for index, chunk in enumerate(self.chunks):
             if not isinstance(chunk, EncodedTextChunk):
                 raise ValidationError(
                     f"is a chunk of type {chunk.type}, which has no token ids",
                     path=f"chunks[{index}]",
                 )
-            arrays.append(chunk.numpy())
-        return np.concatenate(arrays) if arrays else np.empty(0, np.int64)
+            yield chunk
 
     @property
     def length(self) -> int:
@@ -377,23 +389,21 @@ def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int
         raise ValidationError(
             "must be token ids; encode text with a tokenizer first", path="tokens"
         )
-    flat = flat_array(tokens, "int64")
-    if flat is None:
-        check_mask(tokens, "tokens")
+    check_mask(tokens, "tokens")
     try:
-        array = np.asarray(on_the_host(tokens)) if flat is None else flat
+        found = np.asarray(on_the_host(tokens))
     except (ValueError, TypeError, OverflowError) as error:
         raise ValidationError(f"must be a flat list of integers: {error}", path="tokens") from None
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
         raise ValidationError(
-            f"must be a flat list of integers, not {array.dtype} of shape {array.shape}",
+            f"must be a flat list of integers, not {found.dtype} of shape {found.shape}",
             path="tokens",
         )
-    if array.size and array.min() < 0:
-        raise ValidationError("has a negative id", path=f"tokens[{int(array.argmin())}]")
-    if array.size and array.max() > np.iinfo(np.int64).max:
-        raise ValidationError("is not a token id", path=f"tokens[{int(array.argmax())}]")
-    owned = np.array(array, np.int64) if flat is None else flat
+    if found.size and found.min() < 0:
+        raise ValidationError("has a negative id", path=f"tokens[{int(found.argmin())}]")
+    if found.size and found.max() > np.iinfo(np.int64).max:
+        raise ValidationError("is not a token id", path=f"tokens[{int(found.argmax())}]")
+    owned = np.array(found, np.int64)
     owned.flags.writeable = False
     return owned
 

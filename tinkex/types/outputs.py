@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -117,10 +118,8 @@ class SampledSequence(JsonForm):
             requested; binary format only.
     """
 
-    _tokens: list[int] | npt.NDArray[np.int32] = field(alias="tokens", eq=_listed)
-    _logprobs: list[float] | npt.NDArray[np.float32] | None = field(
-        default=None, alias="logprobs", eq=_listed
-    )
+    _tokens: list[int] | array[int] = field(alias="tokens", eq=_listed)
+    _logprobs: list[float] | array[float] | None = field(default=None, alias="logprobs", eq=_listed)
     stop_reason: str = "length"
     sequence_id: str | None = None
     topk_logprobs: TopTokens | None = None

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 import struct
+import sys
+from array import array
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from tinkex_generated.errors import ParseError
 
@@ -283,3 +285,21 @@ def _int(value: int | Bytes) -> int:
 def _view(value: int | Bytes) -> memoryview:
     assert not isinstance(value, int)  # noqa: S101 - guaranteed by the wire type in its key
     return memoryview(value)
+
+
+def numbers(data: memoryview | None, typecode: Literal["i", "f"], path: str) -> array[Any]:
+    """Return the int32 ("i") or float32 ("f") numbers of bytes, without loading numpy.
+
+    Raises:
+        ParseError: The length is not a multiple of the item size.
+    """
+    found: array[Any] = array(typecode)
+    try:
+        found.frombytes(b"" if data is None else data)
+    except ValueError:
+        raise ParseError(
+            path, f"has {len(data or b'')} bytes, not a multiple of the item size of 4"
+        ) from None
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found

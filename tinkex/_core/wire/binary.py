@@ -21,7 +21,7 @@ from tinkex._base.protobuf.arrays import (
     write_sparse,
     write_tensor,
 )
-from tinkex._base.protobuf.fields import VALUE, Message, Writer
+from tinkex._base.protobuf.fields import VALUE, Message, Writer, numbers
 from tinkex.errors import ValidationError
 from tinkex.types.datum import Datum
 from tinkex.types.model_input import (
@@ -239,7 +239,7 @@ def sample_response(content: bytes) -> SampleResponse:
         if prompt_logprobs is None
         else [
             None if math.isnan(value) else value
-            for value in array(prompt_logprobs, "<f4", "prompt_logprobs").tolist()
+            for value in numbers(prompt_logprobs, "f", "prompt_logprobs")
         ],
         topk_prompt_logprobs=_topk(
             message.message(form.topk_prompt_logprobs, "topk_prompt_logprobs")
@@ -252,10 +252,10 @@ def sample_response(content: bytes) -> SampleResponse:
 
 def _sequence(message: Message) -> SampledSequence:
     form = proto.SampledSequence
-    logprobs = array(message.blob(form.logprobs), "<f4", message.at("logprobs"))
+    logprobs = numbers(message.blob(form.logprobs), "f", message.at("logprobs"))
     return SampledSequence(
-        tokens=array(message.blob(form.tokens), "<i4", message.at("tokens")),
-        logprobs=logprobs if logprobs.size else None,
+        tokens=numbers(message.blob(form.tokens), "i", message.at("tokens")),
+        logprobs=logprobs or None,
         stop_reason=_STOP_REASONS.get(message.integer(form.stop_reason, bits=32), "unknown"),
         topk_logprobs=_topk(message.message(form.topk_sampled_logprobs, "topk_sampled_logprobs")),
     )

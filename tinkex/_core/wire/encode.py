@@ -144,7 +144,7 @@ def _chunk(
     chunk: ModelInputChunk,
 ) -> wire.EncodedTextChunk | wire.ImageChunk | wire.ImageAssetPointerChunk | wire.DmelChunk:
     if isinstance(chunk, EncodedTextChunk):
-        return wire.EncodedTextChunk(tokens=cast("Any", chunk.numpy()))
+        return wire.EncodedTextChunk(tokens=cast("Any", chunk.buffer))
     if isinstance(chunk, ImageChunk):
         return wire.ImageChunk(
             data=base64.b64encode(chunk.data).decode("ascii"),
