@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -278,15 +279,24 @@ def test_samples_are_submitted_in_the_order_of_their_calls(script: Script) -> No
 # What a 429 changes
 
 
+@asynccontextmanager
+async def _dispatch(limiter: SampleLimiter, size: int, clock: FakeClock) -> AsyncIterator[None]:
+    permit = await limiter.take_dispatch(size, clock)
+    try:
+        yield
+    finally:
+        limiter.give_dispatch_back(*permit)
+
+
 @on_a_loop
 async def test_after_a_429_prompts_count_twenty_fold(clock: FakeClock) -> None:
     """With 1,000 bytes, two prompts of 100 go at once before a 429 and one by one after (C52)."""
     limiter = SampleLimiter(prompt_bytes=1000)
-    async with limiter.dispatch(100, clock), limiter.dispatch(100, clock):
+    async with _dispatch(limiter, 100, clock), _dispatch(limiter, 100, clock):
         assert limiter.prompt_bytes.taken == 200
     limiter.cool_down(1.0, clock)
     clock.advance(1.0 + CAREFUL_SECONDS / 2)
-    async with limiter.dispatch(100, clock):
+    async with _dispatch(limiter, 100, clock):
         assert limiter.prompt_bytes.taken == 2000
         sent = asyncio.Event()
         second = begun(_dispatched(limiter, 100, clock, sent))
@@ -300,7 +310,7 @@ async def test_after_a_429_prompts_count_twenty_fold(clock: FakeClock) -> None:
 async def _dispatched(
     limiter: SampleLimiter, size: int, clock: FakeClock, sent: asyncio.Event
 ) -> None:
-    async with limiter.dispatch(size, clock):
+    async with _dispatch(limiter, size, clock):
         sent.set()
 
 
@@ -311,7 +321,7 @@ async def _sent_at_once(limiter: SampleLimiter, clock: FakeClock, count: int) ->
 
     async def send() -> None:
         nonlocal inside
-        async with limiter.dispatch(1, clock):
+        async with _dispatch(limiter, 1, clock):
             inside += 1
             await over.wait()
 
@@ -342,7 +352,7 @@ async def test_what_was_counted_is_given_back_also_when_care_ends_meanwhile(
     limiter = SampleLimiter(prompt_bytes=1000)
     limiter.cool_down(1.0, clock)
     clock.advance(1.0)
-    async with limiter.dispatch(60, clock):
+    async with _dispatch(limiter, 60, clock):
         assert limiter.prompt_bytes.taken == 1200
         clock.advance(CAREFUL_SECONDS)
     assert limiter.prompt_bytes.taken == 0
@@ -355,7 +365,7 @@ async def test_a_prompt_that_waited_for_room_heeds_a_429_that_came_meanwhile(
     """Its turn comes during the cool-down, which it sits out before it is sent."""
     limiter = SampleLimiter(prompt_bytes=1000)
     sent = asyncio.Event()
-    async with limiter.dispatch(2000, clock):
+    async with _dispatch(limiter, 2000, clock):
         waiting = begun(_dispatched(limiter, 1, clock, sent))
         await settled()
         limiter.cool_down(30.0, clock)

@@ -38,6 +38,9 @@ def checked_prompt(prompt: ModelInput) -> ModelInput:
 
 def checked_count(value: Any, path: str, least: int) -> int:
     """Return an integer of at least `least` as a Python int; numpy integers are accepted."""
+    if type(value) is int and value >= least:
+        # The test for a numpy integer is slow, and most numbers are none.
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ValidationError(f"must be an integer of at least {least}, not {value!r}", path=path)
     return int(value)

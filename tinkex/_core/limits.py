@@ -144,30 +144,33 @@ class SampleLimiter:
         self.response_bytes.resize(limits.response_bytes)
         self.prompt_bytes.resize(limits.prompt_bytes)
 
-    @asynccontextmanager
-    async def dispatch(self, size: int, clock: Clock) -> AsyncIterator[None]:
-        """Hold the permit to send a prompt of `size` estimated bytes while the block runs.
+    async def take_dispatch(self, size: int, clock: Clock) -> tuple[Slots, int]:
+        """Wait for the permit to send a prompt of `size` estimated bytes.
 
-        The block starts when there is room for the prompt and no cool-down.
+        It is given when there is room for the prompt and no cool-down. Returns the arguments of
+        `give_dispatch_back`.
         """
         while True:
-            await self._cool_down(clock)
+            while (seconds := self.cool_down_left(clock)) > 0:
+                await clock.pause(seconds)
             careful = clock.now() < self._quiet_until + CAREFUL_SECONDS
-            dispatches = self._careful_dispatches if careful else self._dispatches
+            slots = self._careful_dispatches if careful else self._dispatches
             counted = size * CAREFUL_FACTOR if careful else size
-            await dispatches.take()
+            await slots.take()
             try:
-                async with self.prompt_bytes.held(counted):
-                    # A 429 may have come while this one was waiting.
-                    if self.cool_down_left(clock) <= 0:
-                        yield
-                        return
-            finally:
-                dispatches.give_back()
+                await self.prompt_bytes.take(counted)
+            except BaseException:
+                slots.give_back()
+                raise
+            # A 429 may have come while this one was waiting.
+            if self.cool_down_left(clock) <= 0:
+                return slots, counted
+            self.give_dispatch_back(slots, counted)
 
-    async def _cool_down(self, clock: Clock) -> None:
-        while (seconds := self.cool_down_left(clock)) > 0:
-            await clock.pause(seconds)
+    def give_dispatch_back(self, slots: Slots, counted: int) -> None:
+        """Return the permit."""
+        self.prompt_bytes.give_back(counted)
+        slots.give_back()
 
     def cool_down_left(self, clock: Clock) -> float:
         """Return the remaining seconds of the cool-down."""

@@ -245,19 +245,20 @@ class Sample:
 
     async def _submit(self) -> Promise[Any] | Done[Any] | None:
         """Send the request; None if the server is full, in which case the wait holds no slot."""
-        transport = self._session.transport
+        transport, limiter = self._session.transport, self._session.limiter
         while True:
-            async with self._session.limiter.dispatch(self._prompt_bytes, transport.clock):
+            permit = await limiter.take_dispatch(self._prompt_bytes, transport.clock)
+            try:
                 self._session.check()
                 self._is_submitting = True
                 began = transport.clock.now()
-                try:
-                    outcome = await self._attempt()
-                finally:
-                    self._is_submitting = False
+                outcome = await self._attempt()
+            finally:
+                self._is_submitting = False
+                limiter.give_dispatch_back(*permit)
             if isinstance(outcome, Response):
                 self._retries = self._rate_limit = self._request = None
-                self._session.limiter.progressed_at = transport.clock.now()
+                limiter.progressed_at = transport.clock.now()
                 return self._accepted(outcome, transport.clock.now() - began)
             if self._is_unwanted:
                 raise asyncio.CancelledError
@@ -268,9 +269,9 @@ class Sample:
     async def _attempt(self) -> Response | ApiError | TransportError:
         transport = self._session.transport
         if self._request is None:
-            # A repeated request keeps its number.
-            body = evolve(self._body, seq_id=self._state.next_number())
-            self._request = asample.build_request(body=body)
+            # A repeated request keeps its number. It is set here, since a copy of the body costs more.
+            self._request = asample.build_request(body=self._body)
+            self._request.body["seq_id"] = self._state.next_number()
         try:
             response = await transport.attempt(
                 self._request, headers={"X-Tinker-Sampling-Backpressure": "1"}
@@ -382,7 +383,7 @@ class Sample:
 
 
 def _parsed(read: Callable[[Any], Any], sequence_ids: Any, body: Any) -> Any:
-    return read(decode.with_sequence_ids(decode.sample_response(body), sequence_ids))
+    return read(decode.sample_response(body, sequence_ids))
 
 
 def with_first_token(prompt: ModelInput) -> Callable[[SampleResponse], SampleResponse]:

@@ -58,11 +58,11 @@ def test_an_empty_result_is_a_result() -> None:
 
 def test_sequences_are_named_by_their_promise() -> None:
     """One name for each in order; a list that does not fit, or none, names nothing."""
-    answer = decode.sample_response({"sequences": [{"tokens": [1]}, {"tokens": [2]}]})
-    named = decode.with_sequence_ids(answer, ["a", "b"])
+    body = {"sequences": [{"tokens": [1]}, {"tokens": [2]}]}
+    named = decode.sample_response(body, ["a", "b"])
     assert [one.sequence_id for one in named.sequences] == ["a", "b"]
     for ids in (None, ["a"], "ab", 5):
-        assert decode.with_sequence_ids(answer, ids) == answer
+        assert decode.sample_response(body, ids) == decode.sample_response(body)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinkex_generated import protobuf as proto
 from tinkex_generated.errors import ParseError
@@ -223,8 +223,15 @@ def _record(record: Message) -> list[dict[str, TensorData]]:
     ]
 
 
-def sample_response(content: bytes) -> SampleResponse:
-    """Parse the result of a sample call.
+def sequence_names(sequence_ids: Any, count: int) -> list[str | None]:
+    """Return the ids of a response's sequences; None for each if they do not fit."""
+    if not isinstance(sequence_ids, list) or len(sequence_ids) != count:
+        return [None] * count
+    return [str(name) for name in sequence_ids]
+
+
+def sample_response(content: bytes, sequence_ids: Any) -> SampleResponse:
+    """Parse the result of a sample call; `sequence_ids` names its sequences, if it fits.
 
     Raises:
         ParseError: The bytes are not such a message, or its parts are inconsistent.
@@ -233,8 +240,10 @@ def sample_response(content: bytes) -> SampleResponse:
     prompt_logprobs = message.blob(form.prompt_logprobs)
     targets = message.message(form.target_prompt_logprobs, "target_prompt_logprobs")
     alternatives = message.message(form.prompt_alt_tokens, "prompt_alt_tokens")
+    sequences = message.messages(form.sequences, "sequences")
+    names = sequence_names(sequence_ids, len(sequences))
     return SampleResponse(
-        sequences=[_sequence(item) for item in message.messages(form.sequences, "sequences")],
+        sequences=[_sequence(one, name) for one, name in zip(sequences, names, strict=True)],
         prompt_logprobs=None
         if prompt_logprobs is None
         else [
@@ -250,13 +259,14 @@ def sample_response(content: bytes) -> SampleResponse:
     )
 
 
-def _sequence(message: Message) -> SampledSequence:
+def _sequence(message: Message, name: str | None) -> SampledSequence:
     form = proto.SampledSequence
     logprobs = numbers(message.blob(form.logprobs), "f", message.at("logprobs"))
     return SampledSequence(
         tokens=numbers(message.blob(form.tokens), "i", message.at("tokens")),
         logprobs=logprobs or None,
         stop_reason=_STOP_REASONS.get(message.integer(form.stop_reason, bits=32), "unknown"),
+        sequence_id=name,
         topk_logprobs=_topk(message.message(form.topk_sampled_logprobs, "topk_sampled_logprobs")),
     )
 

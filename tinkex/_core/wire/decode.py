@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
 from tinkex_generated.errors import ParseError
 
 from tinkex._base.lazy import LazyModule
@@ -56,22 +55,26 @@ def forward_backward_output(body: Any) -> ForwardBackwardOutput:
     )
 
 
-def sample_response(body: Any) -> SampleResponse:
+def sample_response(body: Any, sequence_ids: Any = None) -> SampleResponse:
     """Parse the result of a sample call.
 
     Args:
         body: The decoded JSON, or the bytes of the binary format.
+        sequence_ids: The ids of the sequences, which are part of the promise and not of the result. A
+            list of the wrong length is ignored.
 
     Raises:
         ParseError: A required value is missing or of the wrong type.
     """
     if isinstance(body, bytes):
-        return binary.sample_response(body)
+        return binary.sample_response(body, sequence_ids)
     body = _object(body, "")
+    sequences = _list(body.get("sequences"), "sequences")
+    names = binary.sequence_names(sequence_ids, len(sequences))
     return SampleResponse(
         sequences=[
-            _sequence(_object(sequence, f"sequences[{i}]"), f"sequences[{i}]")
-            for i, sequence in enumerate(_list(body.get("sequences"), "sequences"))
+            _sequence(_object(sequence, f"sequences[{i}]"), f"sequences[{i}]", names[i])
+            for i, sequence in enumerate(sequences)
         ],
         prompt_logprobs=_optional_numbers(body.get("prompt_logprobs"), "prompt_logprobs"),
         topk_prompt_logprobs=_topk(body.get("topk_prompt_logprobs"), "topk_prompt_logprobs"),
@@ -81,27 +84,12 @@ def sample_response(body: Any) -> SampleResponse:
     )
 
 
-def with_sequence_ids(response: SampleResponse, ids: Any) -> SampleResponse:
-    """Set the sequence ids, which are part of the promise and not of the result.
-
-    A list of the wrong length is ignored.
-    """
-    if not isinstance(ids, list) or len(ids) != len(response.sequences):
-        return response
-    return evolve(
-        response,
-        sequences=[
-            evolve(sequence, sequence_id=str(name))
-            for sequence, name in zip(response.sequences, ids, strict=True)
-        ],
-    )
-
-
-def _sequence(sequence: Mapping[str, Any], path: str) -> SampledSequence:
+def _sequence(sequence: Mapping[str, Any], path: str, name: str | None) -> SampledSequence:
     return SampledSequence(
         tokens=_only({int}, sequence.get("tokens"), f"{path}.tokens"),
         logprobs=_undefined_as_nan(_optional_numbers(sequence.get("logprobs"), f"{path}.logprobs")),
         stop_reason=str(sequence.get("stop_reason") or "length"),
+        sequence_id=name,
         topk_logprobs=_topk(sequence.get("topk_logprobs"), f"{path}.topk_logprobs"),
     )
 
