@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from local.wire import served
 
 from tinkex.local import LocalServer, bases
@@ -48,7 +48,7 @@ def test_weights_and_unknown_models_are_not_there(endpoint: str, tmp_path: Path)
     """The Hub's client tells a missing file from a missing repository."""
     where: dict[str, Any] = {"endpoint": endpoint, "cache_dir": tmp_path}
     for name in ("model.safetensors", "MODEL_CARD.md"):
-        with pytest.raises(RemoteEntryNotFoundError):
+        with pytest.raises(EntryNotFoundError):
             hf_hub_download("tinkex/nano", name, **where)
     above = httpx.get(f"{endpoint}/tinkex/nano/resolve/main/..%2fbases.py")
     assert above.status_code == 404
