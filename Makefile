@@ -21,7 +21,7 @@ VERSION_TESTS := tests --ignore=tests/codegen --ignore=tests/spec --ignore=tests
 # torch and jax are large; without them their tests skip: make test-lowest WITH=,torch,jax
 WITH ?=
 VERSION_NEEDS := --editable '.[local,cli,hub,chat,zstd,vision,progress,plot,otel,parquet,datasets,tinker,yaml,tensorboard$(WITH)]' \
-	pytest pytest-timeout pytest-xdist hypercorn hypothesis jsonschema protobuf tiktoken opentelemetry-sdk
+	pytest pytest-timeout pytest-xdist hypercorn hypothesis jsonschema 'protobuf>=4.22' tiktoken opentelemetry-sdk
 # $(call test_versions,<venv>,<which versions, as options of pip install>)
 define test_versions
 @$(PYTHON) -m venv $(1)
