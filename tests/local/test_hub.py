@@ -10,7 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 from local.wire import served
 
 from tinkex.local import LocalServer, bases
@@ -48,8 +52,10 @@ def test_weights_and_unknown_models_are_not_there(endpoint: str, tmp_path: Path)
     """The Hub's client tells a missing file from a missing repository."""
     where: dict[str, Any] = {"endpoint": endpoint, "cache_dir": tmp_path}
     for name in ("model.safetensors", "MODEL_CARD.md"):
-        with pytest.raises(EntryNotFoundError):
+        with pytest.raises(EntryNotFoundError) as caught:
             hf_hub_download("tinkex/nano", name, **where)
+        # The server said so; it is not that it could not be asked.
+        assert not isinstance(caught.value, LocalEntryNotFoundError)
     above = httpx.get(f"{endpoint}/tinkex/nano/resolve/main/..%2fbases.py")
     assert above.status_code == 404
     with pytest.raises(RepositoryNotFoundError, match="did you mean 'tinkex/nano'"):
