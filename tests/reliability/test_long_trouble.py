@@ -119,7 +119,9 @@ class Samples(BaseHTTPRequestHandler):
 @contextmanager
 def sampling_server() -> Iterator[str]:
     class Server(ThreadingHTTPServer):
-        request_queue_size = 128
+        # Room for all at once: else Linux answers with SYN cookies, which under load leave a connection here that
+        # its client has closed.
+        request_queue_size = 4096
         daemon_threads = True
 
     with Server(("127.0.0.1", 0), Samples) as server:
