@@ -36,6 +36,25 @@ def test_serve_runs_until_a_signal_and_ends_well(tmp_path: Path, number: signal.
     assert not list((tmp_path / "staging").iterdir())
 
 
+def test_serve_ends_with_a_word_when_an_error_ends_the_server(tmp_path: Path) -> None:
+    """It does not stay as a process that serves no one."""
+    code = """
+import uvicorn
+from tinkex.cli import main
+tick = uvicorn.Server.on_tick
+async def fail(self, counter):
+    if counter > 5:
+        raise ValueError("year 33715 is out of range")
+    return await tick(self, counter)
+uvicorn.Server.on_tick = fail
+main()
+"""
+    with serve_process(tmp_path, code=code) as (process, _):
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "ended by an error: year 33715 is out of range. Start it again" in err
+
+
 def test_serve_explains_what_keeps_it_from_starting(tmp_path: Path) -> None:
     """A wrong model folder is one line and exit code 1, not a traceback."""
     arguments = ("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))

@@ -117,6 +117,29 @@ def test_start_failures_clean_up(tmp_path: Path) -> None:
         _ = LocalServer().base_url
 
 
+def test_a_server_that_an_error_ends_refuses_connections(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who is connected, and who connects then, hears it at once; a log line says why."""
+    with served() as (server, wire):
+        assert wire.http.get("healthz").is_success
+        assert server.failure is None
+        assert server._uvicorn is not None
+        assert server._thread is not None
+
+        async def fail(_: int) -> bool:
+            raise ValueError("year 33715 is out of range")
+
+        server._uvicorn.on_tick = fail  # type: ignore[method-assign]
+        server._thread.join(60)
+        assert "33715" in str(server.failure)
+        # The connection that is kept, and then a new one.
+        for _ in range(2):
+            with pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError)):
+                wire.http.get("healthz")
+    assert "has ended by an error" in caplog.text
+
+
 def test_foreign_host_names_are_refused(server: LocalServer) -> None:
     """A web page that lets its name point here (DNS rebinding) gets nothing."""
     url = f"{server.base_url}/api/v1/healthz"
@@ -240,6 +263,24 @@ def late():
     assert done.stderr == ""
     assert done.stdout.split() == ['{"status":"ok"}', str(tmp_path / "kept"), "True"]
     assert not list((tmp_path / "kept" / "staging").iterdir())
+
+
+def test_the_shared_server_is_another_one_after_an_error_has_ended_it(tmp_path: Path) -> None:
+    """It has the same runs, since it has the same folder."""
+    code = """
+import httpx
+from tinkex.local import shared_server
+first = shared_server()
+async def fail(counter):
+    raise ValueError("out of range")
+first._uvicorn.on_tick = fail
+first._thread.join()
+second = shared_server()
+assert second is not first and second.data_dir == first.data_dir
+print(httpx.get(second.base_url + "/api/v1/healthz").text)
+"""
+    done = run_python(code, TINKEX_LOCAL_DIR=str(tmp_path / "kept"))
+    assert done.stdout.strip() == '{"status":"ok"}', done.stderr
 
 
 def test_importing_the_package_is_light() -> None:

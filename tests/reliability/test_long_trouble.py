@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from support.calls import CAPABILITIES, STEP
-from support.clock import FakeClock, StandingClock
+from support.clock import FakeClock, StandingClock, set_wall_clock
 from support.extent import extent
 from support.scripted import Script, promises, scripted_service
 
@@ -68,7 +68,7 @@ def test_a_clock_that_is_set_changes_no_wait_of_a_session(
 
     def pauses(wall: Any) -> list[float]:
         clock = FakeClock()
-        monkeypatch.setattr("time.time", wall)
+        set_wall_clock(monkeypatch, wall)
         promises(script, STEP, 500, {"metrics": {}})
         script.on("POST create_model", {"model_id": "M"})
         script.on(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Callable
+
+import pytest
 
 
 class FakeClock:
@@ -84,3 +87,14 @@ class StandingClock(FakeClock):
     async def pause(self, seconds: float) -> None:
         self.slept.append(seconds)
         await self.tick(seconds)
+
+
+def set_wall_clock(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[], float]) -> None:
+    """Let `time.time` say something else, but not to the local server that other tests of this process share."""
+    true = time.time
+
+    def wall() -> float:
+        is_servers = threading.current_thread().name.startswith("tinkex-local")
+        return true() if is_servers else seconds()
+
+    monkeypatch.setattr("time.time", wall)

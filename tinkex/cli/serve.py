@@ -131,7 +131,11 @@ def command(
         click.echo(f"export TINKER_API_KEY={'<the key>' if api_key else 'tml-local'}")
         # Waits in short pieces: on some systems a signal does not end a wait without a limit.
         while not stopped.wait(1.0):
-            continue
+            if server.failure is not None:
+                raise click.ClickException(
+                    f"the local server has ended by an error: {server.failure}. Start it again; "
+                    "runs and checkpoints are kept"
+                )
     finally:
         server.stop()
     click.echo("stopped")

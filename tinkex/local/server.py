@@ -143,6 +143,11 @@ class LocalServer:
         """The base models this server offers."""
         return [] if self._app_state is None else self._app_state.bases.names
 
+    @property
+    def failure(self) -> BaseException | None:
+        """The error that ended the server, if one did; since then it refuses connections."""
+        return None if self._uvicorn is None else self._uvicorn.failure
+
     def start(self) -> Self:
         """Start the server and return when it accepts requests."""
         with self._lock:
@@ -246,11 +251,13 @@ class _Server(uvicorn.Server):
         self._app_state = state
 
     def serve_in_thread(self, listening: socket.socket) -> None:
-        """Serve until `should_exit`; a failure to start is kept in `failure`."""
+        """Serve until `should_exit`; what ends it before is kept in `failure`."""
         try:
             asyncio.run(self._serve_with_upkeep(listening))
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+        except BaseException as error:
             self.failure = error
+            if self.started:
+                logger.exception("the local server has ended by an error, and refuses connections")
         finally:
             self.ready.set()
 
@@ -267,6 +274,11 @@ class _Server(uvicorn.Server):
         upkeep = asyncio.create_task(self._upkeep())
         try:
             await self.serve(sockets=[listening])
+        except BaseException:
+            if self.started:
+                # Or clients would wait for responses that no one sends.
+                await self.shutdown(sockets=[listening])
+            raise
         finally:
             upkeep.cancel()
             await asyncio.gather(upkeep, return_exceptions=True)
@@ -294,6 +306,9 @@ def shared_server() -> LocalServer:
     """
     global _shared
     with _shared_lock:
+        if _shared is not None and _shared.failure is not None:
+            # Another one may use its folder then.
+            _shared.stop()
         if _shared is None or _shared._state == "stopped":
             key = Secret(f"tml-{secrets.token_urlsafe(32)}")
             server = LocalServer(data_dir=default_data_dir(), api_key=key)
