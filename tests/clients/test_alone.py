@@ -108,23 +108,26 @@ def test_copies_number_their_samples_apart(
 ONLY_SAMPLES = """
 import sys
 import tinkex
+from tinkex.observability.events import TokensUsed, subscribe
+counted = []
+subscribe(counted.append, TokensUsed)
 with tinkex.ServiceClient(base_url=sys.argv[1], wire_format=sys.argv[2]) as service:
     sampler = service.create_sampling_client(base_model=sys.argv[3])
     prompt = tinkex.ModelInput.from_text("ab", sampler)
     sequence = sampler.sample(prompt, 1, tinkex.SamplingParams(max_tokens=4)).result(60).sequences[0]
     print(len(sequence.tokens), len(sequence.logprobs), len(sampler.compute_logprobs(prompt).result(60)))
-    print(len(prompt.to_ints()), "numpy" in sys.modules)
+    print(len(prompt.to_ints()), sum(used.sampled for used in counted), "numpy" in sys.modules)
 """
 
 
 @pytest.mark.parametrize("wire_format", ["json", "protobuf"])
 def test_a_program_that_only_samples_never_loads_numpy(wire_format: str) -> None:
-    """Which takes a quarter of its memory, and a fifth of the time to the first sample."""
+    """Which takes a quarter of its memory, and a fifth of the time to the first sample; telemetry needs none."""
     done = subprocess.run(
         [sys.executable, "-c", ONLY_SAMPLES, nano_url(), wire_format, NANO],
         capture_output=True,
-        env={**os.environ, "TINKER_API_KEY": "tml-local"},
+        env={**os.environ, "TINKER_API_KEY": "tml-local", "TINKER_TELEMETRY": "1"},
         timeout=120,
         check=False,
     )
-    assert done.stdout.decode() == "4 4 2\n2 False\n", done.stderr.decode()
+    assert done.stdout.decode() == "4 4 2\n2 4 False\n", done.stderr.decode()

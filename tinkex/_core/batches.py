@@ -16,7 +16,6 @@ from tinkex_generated.types import Request
 
 from tinkex._base.protobuf.fields import Writer
 from tinkex._core.checks import checked_data
-from tinkex._core.events.bus import has_subscribers
 from tinkex._core.limits import Limits
 from tinkex._core.polling import Work
 from tinkex._core.session import Session
@@ -85,8 +84,7 @@ def submit_batch(
             may_be_binary=binary.can_hold(data),
             is_untouched=lambda: queue.next_number == number,
         )
-    if has_subscribers():
-        emit_trained_tokens(session.id, operation, data)
+    emit_trained_tokens(session.id, operation, data)
     return work
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from tinkex_generated.types import Request
 
 from tinkex._base.clock import Clock
-from tinkex._core.events.bus import emit, has_subscribers
+from tinkex._core.events.bus import emit, has_subscribers, has_subscribers_for
 from tinkex._core.operation_context import OperationContext, current_context
 from tinkex.errors import (
     ApiError,
@@ -86,7 +86,8 @@ class RequestObserver:
         if self._facts is not None:
             from tinkex._core.events.types import HttpRequestStart
 
-            emit(HttpRequestStart(**self._facts))
+            if has_subscribers_for(HttpRequestStart):
+                emit(HttpRequestStart(**self._facts))
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -121,17 +122,18 @@ class RequestObserver:
         self._is_over = True
         is_pending = status_code == 408 and self._facts["operation"] == "retrieve_future"
         is_ok = 200 <= status_code < 300 or is_pending
-        emit(
-            HttpRequestStop(
-                **self._facts,
-                status_code=status_code,
-                result="ok" if is_ok else "error",
-                duration=self._clock.now() - self._began,
-                retries=retries,
-                sent_bytes=self.sent_bytes,
-                received_bytes=received_bytes,
+        if has_subscribers_for(HttpRequestStop):
+            emit(
+                HttpRequestStop(
+                    **self._facts,
+                    status_code=status_code,
+                    result="ok" if is_ok else "error",
+                    duration=self._clock.now() - self._began,
+                    retries=retries,
+                    sent_bytes=self.sent_bytes,
+                    received_bytes=received_bytes,
+                )
             )
-        )
         if self._span is not None:
             self._span.end(status_code, retries, is_ok=is_ok)
 
@@ -180,7 +182,8 @@ class FutureObserver:
         self._future = future
         self._is_over = False
         self._lock = threading.Lock()
-        emit(FutureStart(**self._facts()))
+        if has_subscribers_for(FutureStart):
+            emit(FutureStart(**self._facts()))
 
     def ended(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Emit how the future ended; only the first call has an effect."""
@@ -194,12 +197,13 @@ class FutureObserver:
 
         if error is not None:
             self._emit_trouble(error)
-        error_type = None if error is None else type(error).__name__
-        emit(
-            FutureStop(
-                **self._facts(), outcome=outcome, duration=self._elapsed, error_type=error_type
+        if has_subscribers_for(FutureStop):
+            error_type = None if error is None else type(error).__name__
+            emit(
+                FutureStop(
+                    **self._facts(), outcome=outcome, duration=self._elapsed, error_type=error_type
+                )
             )
-        )
         if self._context is not None:
             self._context.end(error, self._future.request_id)
 

@@ -21,7 +21,6 @@ from tinkex._base.redaction import safe_text
 from tinkex._core import loop
 from tinkex._core.checks import checked_count
 from tinkex._core.completions import Completions
-from tinkex._core.events.bus import has_subscribers
 from tinkex._core.limits import LARGE_PROMPT_BYTES, SampleLimiter, Slots
 from tinkex._core.polling import Done, Promise
 from tinkex._core.response import Response
@@ -239,8 +238,7 @@ class Sample:
                 raise
             finally:
                 self._state.give_slot_back(limiter)
-            if has_subscribers():
-                emit_sampled_tokens(self._session.id, self._prompt, value)
+            emit_sampled_tokens(self._session.id, self._prompt, value)
             return value
 
     async def _submit(self) -> Promise[Any] | Done[Any] | None:

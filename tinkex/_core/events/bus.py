@@ -40,9 +40,8 @@ class Subscription:
 
     def close(self) -> None:
         """Unsubscribe the handler. The call is idempotent."""
-        global _subscriptions
         with _lock:
-            _subscriptions = tuple(one for one in _subscriptions if one is not self)
+            _replace(tuple(one for one in _subscriptions if one is not self))
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +52,16 @@ class Subscription:
 
 # Replaced as a whole and read without the lock: readers see the old tuple or the new one.
 _subscriptions: tuple[Subscription, ...] = ()
+# Whether a class has a handler, for classes that were asked about since the subscriptions were replaced.
+_wanted: dict[type[Event], bool] = {}
 _lock = threading.Lock()
+
+
+def _replace(subscriptions: tuple[Subscription, ...]) -> None:
+    global _subscriptions, _wanted
+    # In this order: who reads the new dictionary reads the new subscriptions.
+    _subscriptions = subscriptions
+    _wanted = {}
 
 
 def subscribe(handler: Callable[[E], object], *wanted: type[E]) -> Subscription:
@@ -67,10 +75,9 @@ def subscribe(handler: Callable[[E], object], *wanted: type[E]) -> Subscription:
             must be quick: the call waits for it.
         wanted: Event classes, including their subclasses; all events if empty.
     """
-    global _subscriptions
     subscription = Subscription(handler, wanted or (Event,))  # type: ignore[arg-type]
     with _lock:
-        _subscriptions = (*_subscriptions, subscription)
+        _replace((*_subscriptions, subscription))
     return subscription
 
 
@@ -81,7 +88,11 @@ def has_subscribers() -> bool:
 
 def has_subscribers_for(kind: type[Event]) -> bool:
     """Return whether any handler is subscribed to a class; check it before building costly events."""
-    return bool(_subscriptions) and any(issubclass(kind, one.wanted) for one in _subscriptions)
+    known = _wanted
+    found = known.get(kind)
+    if found is None:
+        found = known[kind] = any(issubclass(kind, one.wanted) for one in _subscriptions)
+    return found
 
 
 def emit(event: Event) -> None:

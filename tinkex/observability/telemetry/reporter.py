@@ -216,11 +216,10 @@ class TelemetryReporter:
         return True
 
     def _on_event(self, event: BusEvent) -> None:
-        fields = event.fields()
-        operation = fields["operation"]
-        if fields["session_id"] != self._session_id or operation == _OWN:
+        seen: Any = event
+        if seen.session_id != self._session_id or seen.operation == _OWN:
             return
-        if operation in _ROUTINE and fields.get("result") == "ok":
+        if seen.operation in _ROUTINE and getattr(seen, "result", None) == "ok":
             return
         is_bad = isinstance(event, HttpRequestException | FutureTrouble)
         severity: Severity = "ERROR" if is_bad else "INFO"
