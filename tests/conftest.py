@@ -14,6 +14,8 @@ from support.extent import ALL, examples
 
 # The tests run on all cores already. More threads in BLAS wait for each other, which costs a quarter of the CPU time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Containers often set it. What the tests' programs print must arrive without it.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 # A shell lets what it starts with `&` ignore Ctrl-C, and so would every program that the tests start and
 # interrupt: it would run to its end instead.

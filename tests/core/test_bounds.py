@@ -185,9 +185,9 @@ def test_for_want_of_file_descriptors_a_call_fails_with_a_typed_error(
         try:
             service.get_server_capabilities()
         except tinkex.TinkexError as error:
-            print("typed", error)
+            print("typed", error, flush=True)
         else:
-            print("fine")
+            print("fine", flush=True)
         os._exit(0)
     """
     done = subprocess.run(
