@@ -706,6 +706,20 @@ def test_a_call_that_another_thread_closes_ends_at_once(
     assert clock.slept == []
 
 
+def test_whatever_a_closed_engine_raises_the_call_says_that_the_client_is_closed(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exchange may fail before the loop comes to cancel it."""
+
+    async def fail(*_: object) -> None:
+        transport.close()
+        raise RuntimeError("client has been closed")
+
+    monkeypatch.setattr(transport.engine, "open", fail)
+    with pytest.raises(ClientClosedError):
+        transport.send(calls.read())
+
+
 @pytest.mark.holds("F29")
 def test_a_forked_process_does_not_share_the_connections(
     transport: Transport, script: Script, monkeypatch

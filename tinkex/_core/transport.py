@@ -166,9 +166,10 @@ class Transport:
             coroutine.close()
             raise
         outcome = loop.finished(coroutine, self._tasks)
-        if outcome.cancelled():
-            self.check_open()
         error = None if outcome.cancelled() else outcome.exception()
+        if outcome.cancelled() or not isinstance(error, TinkexError | None):
+            # An injected transport that is closed may raise anything, before `close` cancels this.
+            self._raise_if_closed()
         if error is None:
             return outcome.result()
         try:
