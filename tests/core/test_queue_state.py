@@ -109,15 +109,17 @@ def test_observers_hear_every_change_in_order_and_repetitions_once(
     """A new state or reason is news; the same again is none (C29, C30, F23)."""
     promises(script, "POST optim_step", STEP)
     script.on("POST create_model", {"model_id": "M"})
+    first = HeldAnswer(ACTIVE)
     script.on(
         "POST retrieve_future",
-        ACTIVE, PAUSED, PAUSED, (408, {**PAUSED, "queue_state_reason": "shorter"}), ACTIVE, STEP,
+        first, PAUSED, PAUSED, (408, {**PAUSED, "queue_state_reason": "shorter"}), ACTIVE, STEP,
     )  # fmt: skip
     everywhere: list[QueueStateChange] = []
     here: list[QueueStateChange] = []
     with scripted_service(script, clock, on_queue_state=everywhere.append) as service:
         future = service.create_lora_training_client("B").optim_step()
         future.add_queue_state_callback(here.append)
+        first.let_go()
         future.result()
     states = [(one.state, one.reason) for one in here]
     assert states == [
