@@ -143,6 +143,52 @@ def test_a_late_callback_hears_the_present_state_at_once(script: Script, clock: 
         future.result()
 
 
+@pytest.mark.holds("F23")
+def test_a_callback_added_while_a_change_is_reported_hears_it_once(
+    script: Script, clock: FakeClock
+) -> None:
+    """The change is known and about to be reported when the callback comes."""
+    heard: list[str] = []
+    future: Future[Any]
+
+    def add(change: QueueStateChange) -> None:
+        if not heard:
+            future.add_queue_state_callback(lambda one: heard.append(one.state))
+
+    first = HeldAnswer(PAUSED)
+    script.on("POST create_model", {"model_id": "M"})
+    script.on("POST optim_step", {"request_id": "r"})
+    script.on("POST retrieve_future", first, ACTIVE, STEP)
+    with scripted_service(script, clock, on_queue_state=add) as service:
+        future = service.create_lora_training_client("B").optim_step()
+        first.let_go()
+        future.result()
+    assert heard == ["paused_capacity", "active"]
+
+
+@pytest.mark.holds("F23")
+def test_a_slow_callback_hears_changes_in_order_and_holds_no_poll(
+    script: Script, clock: FakeClock
+) -> None:
+    """The result comes while the callback is still told the state from before."""
+    heard: list[str] = []
+    poll = HeldAnswer(ACTIVE)
+    script.on("POST create_model", {"model_id": "M"})
+    script.on("POST optim_step", {"request_id": "r"}).on("POST retrieve_future", PAUSED, poll, STEP)
+    with scripted_service(script, clock) as service:
+        future = service.create_lora_training_client("B").optim_step()
+        poll.wait()
+
+        def slow(change: QueueStateChange) -> None:
+            if change.is_paused:
+                poll.let_go()
+                future.result(timeout=60)
+            heard.append(change.state)
+
+        future.add_queue_state_callback(slow)
+    assert heard == ["paused_capacity", "active"]
+
+
 def _paused_once(script: Script, *results: Any) -> None:
     """Each of the next requests is paused, goes on, and has its result."""
     script.on("POST create_model", {"model_id": "M"})

@@ -20,8 +20,8 @@ from tinkex._core.queue_state import (
     QueueObserver,
     QueueStateChange,
     QueueWatch,
+    Reports,
     kind_of,
-    notify,
     reason_of,
 )
 from tinkex.errors import ClientClosedError, FutureTimeoutError, TinkexError
@@ -48,6 +48,9 @@ log = logging.getLogger("tinkex.futures")
 
 # Seconds of waiting after which a line is logged; afterwards once per minute.
 NARRATE_AT = (5.0, 15.0, 60.0)
+
+# Held for moments: a change and a new observer of it must not miss each other.
+_queue_lock = threading.Lock()
 
 
 class Future(concurrent.futures.Future[T]):
@@ -85,7 +88,8 @@ class Future(concurrent.futures.Future[T]):
         super().__init__()
         self._work = work
         self._queue_watch = queue_watch
-        self._queue_callbacks = [queue_state_observer] if queue_state_observer else []
+        self._queue_reports = [Reports(queue_state_observer)] if queue_state_observer else []
+        self._queue_change: QueueStateChange | None = None
         self.operation = operation
         self.session_id = session_id
         self.subject = subject
@@ -172,9 +176,12 @@ class Future(concurrent.futures.Future[T]):
         function must not block. The argument `queue_state_observer` of a call does the same from the
         start, and `ServiceClient(on_queue_state=...)` observes all requests.
         """
-        self._queue_callbacks.append(observer)
-        if self.queue_state != "unknown":
-            notify(observer, self._queue_change(self.queue_state, self.queue_state_reason))
+        reports = Reports(observer)
+        with _queue_lock:
+            self._queue_reports.append(reports)
+            if self._queue_change is not None:
+                reports.add(self._queue_change)
+        reports.report()
 
     def cancel(self) -> bool:
         """Cancel a pending sample; return whether it was cancelled.
@@ -230,14 +237,7 @@ class Future(concurrent.futures.Future[T]):
         return asyncio.wrap_future(self).__await__()
 
     def _note_queue(self, state: str, reason: str | None) -> None:
-        change = self._queue_change(state, reason)
-        if self._queue_watch is not None:
-            self._queue_watch.note(change)
-        for observer in list(self._queue_callbacks):
-            notify(observer, change)
-
-    def _queue_change(self, state: str, reason: str | None) -> QueueStateChange:
-        return QueueStateChange(
+        change = QueueStateChange(
             state=state,
             reason=reason_of(state, reason, kind_of(self.operation)),
             operation=self.operation,
@@ -245,6 +245,15 @@ class Future(concurrent.futures.Future[T]):
             subject=self.subject,
             session_id=self.session_id,
         )
+        with _queue_lock:
+            self._queue_change = change
+            observed = list(self._queue_reports)
+            for reports in observed:
+                reports.add(change)
+        if self._queue_watch is not None:
+            self._queue_watch.note(change)
+        for reports in observed:
+            reports.report()
 
     def _forked_error(self) -> ClientClosedError:
         return forked_error(
@@ -379,6 +388,9 @@ def _forget_done(future: concurrent.futures.Future[Any]) -> None:
 
 
 def _after_fork() -> None:
+    # A thread of the parent may have held it.
+    global _queue_lock
+    _queue_lock = threading.Lock()
     for unfinished in list(_all_unfinished):
         unfinished.fail_in_child()
     for future, error in list(_pending.items()):

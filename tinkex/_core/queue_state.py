@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
@@ -122,6 +123,33 @@ class QueueWatch:
             subject,
             change.reason,
         )
+
+
+class Reports:
+    """One observer's changes, reported in order and one at a time, from any thread.
+
+    A thread that finds another one reporting leaves its change to that one, so that no thread waits for
+    an observer of another.
+    """
+
+    def __init__(self, observer: QueueObserver) -> None:
+        self._observer = observer
+        self._waiting: deque[QueueStateChange] = deque()
+        self._reporting = threading.Lock()
+
+    def add(self, change: QueueStateChange) -> None:
+        """Put a change behind those that wait."""
+        self._waiting.append(change)
+
+    def report(self) -> None:
+        """Report the changes that wait, unless another thread does so."""
+        # Asked again after the release: a change may have come that its thread left to this one.
+        while self._waiting and self._reporting.acquire(blocking=False):
+            try:
+                while self._waiting:
+                    notify(self._observer, self._waiting.popleft())
+            finally:
+                self._reporting.release()
 
 
 def notify(observer: QueueObserver, change: QueueStateChange) -> None:
