@@ -113,6 +113,21 @@ def test_tokens_are_the_same_whichever_way_they_are_read(values: list[Any]) -> N
         assert not fast.numpy().flags.writeable
 
 
+@pytest.mark.parametrize(("largest", "size"), [(2**31 - 1, 4), (2**31, 8), (2**63 - 1, 8)])
+@pytest.mark.parametrize("make", [list, tuple, np.array], ids=["list", "tuple", "array"])
+def test_tokens_take_four_bytes_each_unless_one_needs_more(
+    make: Any, largest: int, size: int
+) -> None:
+    """A dataset of token ids takes half the memory; no id is changed by it."""
+    chunk = EncodedTextChunk(make([0, largest, 7]))
+    assert memoryview(chunk.buffer).itemsize == size
+    assert chunk.tokens == [0, largest, 7]
+    assert chunk.numpy().tolist() == [0, largest, 7]
+    assert chunk.numpy().dtype == np.int64
+    assert chunk == EncodedTextChunk([0, largest, 7])
+    assert hash(chunk) == hash(EncodedTextChunk(np.array([0, largest, 7], np.uint64)))
+
+
 def test_what_only_converts_to_a_float_is_told_apart_where_it_comes_first() -> None:
     """A Fraction at the head of a list is no plain number."""
     assert flat_module.flat_array([Fraction(1, 2)], "float32") is None

@@ -36,16 +36,18 @@ def flat_array(value: Any, wire_dtype: str | None = None) -> npt.NDArray[Any] | 
 
 
 def flat_ids(value: Any) -> array[int] | None:
-    """Return the int64 array of a flat list or tuple of ids, or None if numpy must convert or refuse it.
+    """Return the array of a flat list or tuple of ids, or None if numpy must convert or refuse it.
 
-    It works without numpy, which a program that only samples never loads.
+    It is of int32, or of int64 if an id needs that, and is made without numpy, which a program that only
+    samples never loads.
     """
-    packed = _packed(value, int, "q")
-    # The byte with the sign of each id.
-    signs = slice(7 if sys.byteorder == "little" else 0, None, 8)
-    if packed is None or not packed[signs].isascii():
-        return None
-    return array("q", packed)
+    for code, size in (("i", 4), ("q", 8)):
+        packed = _packed(value, int, code)
+        if packed is not None:
+            # The byte with the sign of each id.
+            signs = slice(size - 1 if sys.byteorder == "little" else 0, None, size)
+            return array(code, packed) if packed[signs].isascii() else None
+    return None
 
 
 def _packed(value: Any, kind: type, code: str) -> bytes | None:

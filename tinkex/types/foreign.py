@@ -94,9 +94,7 @@ def _chunk(value: Any, path: str) -> ModelInputChunk:
     if kind is EncodedTextChunk:
         # Those of tinkex.tinker bring their array along.
         array = getattr(value, "_numpy", None)
-        return (
-            EncodedTextChunk(value.tokens) if array is None else EncodedTextChunk.of_integers(array)
-        )
+        return EncodedTextChunk(value.tokens if array is None else array)
     given = {
         field.name: getattr(value, field.name)
         for field in attrs.fields(kind)

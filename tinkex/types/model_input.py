@@ -62,8 +62,8 @@ class EncodedTextChunk(JsonForm):
         ValidationError: An id is not an integer, or is negative.
     """
 
-    # The ids of a list, until a caller asks for a numpy array.
-    _ids: array[int] | npt.NDArray[np.int64] = field(eq=_same_ids)
+    # Of int32, or of int64 if an id needs that.
+    _ids: array[int] | npt.NDArray[np.int32 | np.int64] = field(eq=_same_ids)
 
     def __init__(
         self,
@@ -85,17 +85,15 @@ class EncodedTextChunk(JsonForm):
         return cast("list[int]", self._ids.tolist())
 
     @property
-    def buffer(self) -> array[int] | npt.NDArray[np.int64]:
-        """Return the token ids as they are stored, without loading numpy."""
+    def buffer(self) -> array[int] | npt.NDArray[np.int32 | np.int64]:
+        """Return the token ids as they are stored: int32, or int64 if an id needs that; without loading numpy."""
         return self._ids
 
     def numpy(self) -> npt.NDArray[np.int64]:
         """Return the token ids as a read-only int64 array of shape [N]."""
-        if isinstance(self._ids, array):
-            ids = np.frombuffer(self._ids, np.int64)
-            ids.flags.writeable = False
-            object.__setattr__(self, "_ids", ids)
-        return cast("npt.NDArray[np.int64]", self._ids)
+        ids = np.array(self._ids, np.int64)
+        ids.flags.writeable = False
+        return ids
 
     @property
     def length(self) -> int:
@@ -107,19 +105,6 @@ class EncodedTextChunk(JsonForm):
 
     def __hash__(self) -> int:
         return hash(self._ids.tobytes())
-
-    @classmethod
-    def of_integers(cls, array: npt.NDArray[np.int64]) -> EncodedTextChunk:
-        """Wrap a flat int64 array that no caller can write to, without a copy.
-
-        Raises:
-            ValidationError: An id is negative.
-        """
-        if array.size and np.minimum.reduce(array) < 0:
-            return cls(array)
-        chunk = cls.__new__(cls)
-        chunk.__attrs_init__(array)
-        return chunk
 
     def to_dict(self) -> dict[str, Any]:
         """Return the chunk as JSON has it."""
@@ -380,8 +365,8 @@ class ModelInput(JsonForm):
         return self.length
 
 
-def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return token ids as a new read-only int64 array.
+def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int32 | np.int64]:
+    """Return token ids as a new read-only array of int32, or of int64 if an id needs that.
 
     Samples are sent later, so the caller's array might change before that.
     """
@@ -401,9 +386,11 @@ def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int
         )
     if found.size and found.min() < 0:
         raise ValidationError("has a negative id", path=f"tokens[{int(found.argmin())}]")
-    if found.size and found.max() > np.iinfo(np.int64).max:
+    largest = found.max(initial=0)
+    if largest > np.iinfo(np.int64).max:
         raise ValidationError("is not a token id", path=f"tokens[{int(found.argmax())}]")
-    owned = np.array(found, np.int64)
+    fits = largest <= np.iinfo(np.int32).max
+    owned = found.astype(np.int32) if fits else found.astype(np.int64)
     owned.flags.writeable = False
     return owned
 

@@ -175,14 +175,14 @@ def _model_input(value: ModelInput, path: str) -> Writer:
 
 
 def _tokens(chunk: EncodedTextChunk, path: str) -> Array:
-    tokens = chunk.numpy()
-    if tokens.size and tokens.max() > _MOST_TOKEN:
+    tokens = np.asarray(chunk.buffer)
+    if tokens.itemsize > 4 and tokens.max() > _MOST_TOKEN:
         place = int(tokens.argmax())
         raise ValidationError(
             f"is {tokens[place]}; the binary format supports token ids up to {_MOST_TOKEN}",
             path=f"{path}.tokens[{place}]",
         )
-    return tokens.astype("<i4")
+    return tokens.astype("<i4", copy=False)
 
 
 def forward_backward_output(content: bytes) -> ForwardBackwardOutput:
