@@ -56,6 +56,16 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def _settle() -> None:
+    """Wait until what came before has ended: NumPy's BLAS threads spin for a while once they are there."""
+    used = _cpu()
+    while True:
+        threading.Event().wait(0.05)
+        before, used = used, _cpu()
+        if used - before < 0.002:
+            return
+
+
 def _status(name: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(name + ":"):
@@ -102,6 +112,7 @@ def _measure_steps(client: str, base_url: str, steps: int, *, as_lists: bool) ->
     rollouts = _rollouts(payload.DATUMS, payload.TOKENS_PER_DATUM, as_lists=as_lists)
     make = _maker(client, sdk, as_lists=as_lists)
     _step(sdk, training, make, _rollouts(4, 32, as_lists=as_lists))
+    _settle()
     with Meter() as meter:
         for _ in range(steps):
             rows = _step(sdk, training, make, rollouts)
@@ -200,6 +211,7 @@ def _measure_samples(
 
     for future in [sample(i) for i in range(8)]:
         future.result()
+    _settle()
     with Meter() as meter:
         responses = work(sample)
         threads = threading.active_count()
