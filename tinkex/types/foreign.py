@@ -6,6 +6,7 @@ ours, so callers need not convert such an object.
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, TypeVar
 
 import attrs
@@ -93,8 +94,9 @@ def _chunk(value: Any, path: str) -> ModelInputChunk:
         raise ValidationError(f"is a {type(value).__name__}, not a chunk", path=path)
     if kind is EncodedTextChunk:
         # Those of tinkex.tinker bring their array along.
-        array = getattr(value, "_numpy", None)
-        return EncodedTextChunk(value.tokens if array is None else array)
+        ids: Any = getattr(value, "_ids", None)
+        is_array = isinstance(ids, array)
+        return EncodedTextChunk.of_ids(ids) if is_array else EncodedTextChunk(value.tokens)
     given = {
         field.name: getattr(value, field.name)
         for field in attrs.fields(kind)

@@ -86,7 +86,7 @@ class EncodedTextChunk(JsonForm):
 
     @property
     def buffer(self) -> array[int] | npt.NDArray[np.int32 | np.int64]:
-        """Return the token ids as they are stored: int32, or int64 if an id needs that; without loading numpy."""
+        """Return the token ids as stored, without loading numpy: int32, or int64 if an id needs that."""
         return self._ids
 
     def numpy(self) -> npt.NDArray[np.int64]:
@@ -105,6 +105,13 @@ class EncodedTextChunk(JsonForm):
 
     def __hash__(self) -> int:
         return hash(self._ids.tobytes())
+
+    @classmethod
+    def of_ids(cls, ids: array[int]) -> EncodedTextChunk:
+        """Wrap an array such as `buffer` returns, without a check or a copy."""
+        chunk = cls.__new__(cls)
+        chunk.__attrs_init__(ids)
+        return chunk
 
     def to_dict(self) -> dict[str, Any]:
         """Return the chunk as JSON has it."""

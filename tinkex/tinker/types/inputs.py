@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -13,7 +14,7 @@ from pydantic import Field, field_serializer, field_validator
 from tinkex.errors import MissingDependencyError
 from tinkex.tinker.types._base import StrictBase
 from tinkex.types.datum import INPUT_DTYPES
-from tinkex.types.flat import flat_array
+from tinkex.types.flat import flat_array, flat_ids
 from tinkex.types.model_input import DmelChunk as NativeDmelChunk
 from tinkex.types.sparse import compressed, written_out
 from tinkex.types.tensor import check_mask, dtype_name
@@ -54,18 +55,18 @@ class EncodedTextChunk(StrictBase):
     @classmethod
     def _checked(cls, value: Any, check: Callable[[Any], Any]) -> Any:
         """Check a plain list in one pass, several times faster than item by item."""
-        array = flat_array(value, "int64") if type(value) is list else None
-        return check(value) if array is None or array.dtype != np.int64 else array
+        ids = flat_ids(value) if type(value) is list else None
+        return check(value) if ids is None else ids
 
     @field_serializer("tokens", mode="wrap")
     def _written(self, _: Any, write: Callable[[Any], Sequence[int]]) -> Sequence[int]:
         return write(self.tokens)
 
     @property
-    def _numpy(self) -> npt.NDArray[Any] | None:
+    def _ids(self) -> array[int] | None:
         """Return the ids' array, unless they were read."""
         tokens = self.__dict__["tokens"]
-        return tokens if isinstance(tokens, np.ndarray) else None
+        return tokens if isinstance(tokens, array) else None
 
     @property
     def length(self) -> int:
@@ -87,9 +88,9 @@ class EncodedTextChunk(StrictBase):
 
 
 def _read(chunk: EncodedTextChunk) -> Sequence[int]:
-    array = chunk._numpy
-    if array is not None:
-        chunk.__dict__["tokens"] = array.tolist()
+    ids = chunk._ids
+    if ids is not None:
+        chunk.__dict__["tokens"] = ids.tolist()
     tokens: Sequence[int] = chunk.__dict__["tokens"]
     return tokens
 
@@ -195,13 +196,13 @@ class ModelInput(StrictBase):
         Raises:
             ValueError: There is an image or audio, which has no token ids.
         """
-        ids: list[int] = []
+        tokens: list[int] = []
         for index, chunk in enumerate(self.chunks):
             if not isinstance(chunk, EncodedTextChunk):
                 raise ValueError(f"chunks[{index}] is of type {chunk.type}, which has no token ids")  # noqa: TRY004
-            array = chunk._numpy
-            ids.extend(chunk.tokens if array is None else array.tolist())
-        return ids
+            ids = chunk._ids
+            tokens.extend(chunk.tokens if ids is None else ids)
+        return tokens
 
     @property
     def length(self) -> int:
