@@ -47,8 +47,12 @@ def failed_in(seed: int, workers: int, tests: list[str]) -> tuple[list[str], str
         # Such as a worker that crashed: that is no success either.
         failed = [f"pytest ended with {done.returncode}: {(done.stdout + done.stderr)[-1500:]}"]
     for name in failed:
-        at = done.stdout.find(f" {name.rpartition('::')[2]} ")
-        print(done.stdout[at : at + 3000] if at >= 0 else name, flush=True)
+        _, heading, report = done.stdout.partition(f" {name.rpartition('::')[2]} _")
+        # As far as the next test's heading: the cause is often at the end.
+        print(
+            heading + re.split(r"^_{3,} \S|^={3,} ", report, flags=re.MULTILINE)[0] or name,
+            flush=True,
+        )
     lines = done.stdout.splitlines()
     return failed, lines[-1] if lines else done.stderr[-500:]
 
