@@ -128,6 +128,12 @@ def test_tokens_take_four_bytes_each_unless_one_needs_more(
     assert hash(chunk) == hash(EncodedTextChunk(np.array([0, largest, 7], np.uint64)))
 
 
+@pytest.mark.parametrize("dtype", ["U1", "S1", "M8[s]", float, object, bool, np.uint64])
+def test_no_tokens_are_no_tokens_whatever_the_arrays_dtype(dtype: Any) -> None:
+    """An array without items tells nothing by its dtype."""
+    assert EncodedTextChunk(np.array([], dtype)) == EncodedTextChunk([])
+
+
 def test_what_only_converts_to_a_float_is_told_apart_where_it_comes_first() -> None:
     """A Fraction at the head of a list is no plain number."""
     assert flat_module.flat_array([Fraction(1, 2)], "float32") is None

@@ -393,7 +393,7 @@ def _token_array(tokens: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int
         )
     if found.size and found.min() < 0:
         raise ValidationError("has a negative id", path=f"tokens[{int(found.argmin())}]")
-    largest = found.max(initial=0)
+    largest = found.max() if found.size else 0
     if largest > np.iinfo(np.int64).max:
         raise ValidationError("is not a token id", path=f"tokens[{int(found.argmax())}]")
     fits = largest <= np.iinfo(np.int32).max
